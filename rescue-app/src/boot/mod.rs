@@ -1,0 +1,1 @@
+//! Start-up inside the boot medium: modules for the hardware present, disks made read-only.

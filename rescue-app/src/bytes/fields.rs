@@ -1,0 +1,53 @@
+//! Integer fields at fixed offsets in foreign bytes; `None` instead of a panic past the end.
+
+/// `len` bytes at `at`, or `None` when they reach past the end.
+pub fn slice(bytes: &[u8], at: usize, len: usize) -> Option<&[u8]> {
+    bytes.get(at..at.checked_add(len)?)
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    slice(bytes, at, N)?.try_into().ok()
+}
+
+/// Little-endian `u16` at byte `at`.
+pub fn le16(bytes: &[u8], at: usize) -> Option<u16> {
+    array(bytes, at).map(u16::from_le_bytes)
+}
+
+/// Little-endian `u32` at byte `at`.
+pub fn le32(bytes: &[u8], at: usize) -> Option<u32> {
+    array(bytes, at).map(u32::from_le_bytes)
+}
+
+/// Little-endian `u64` at byte `at`.
+pub fn le64(bytes: &[u8], at: usize) -> Option<u64> {
+    array(bytes, at).map(u64::from_le_bytes)
+}
+
+/// Big-endian `u16` at byte `at`.
+pub fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+    array(bytes, at).map(u16::from_be_bytes)
+}
+
+/// Big-endian `u32` at byte `at`.
+pub fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+    array(bytes, at).map(u32::from_be_bytes)
+}
+
+/// Big-endian `u64` at byte `at`.
+pub fn be64(bytes: &[u8], at: usize) -> Option<u64> {
+    array(bytes, at).map(u64::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_past_the_end_are_none() {
+        assert_eq!(le32(&[1, 0, 0, 0], 0), Some(1));
+        assert_eq!(be32(&[1, 0, 0, 0], 0), Some(0x0100_0000));
+        assert_eq!(le32(&[1, 0, 0, 0], 1), None);
+        assert_eq!(le64(&[0; 8], usize::MAX), None);
+    }
+}

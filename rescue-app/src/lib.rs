@@ -1,0 +1,35 @@
+//! Lifeboat captures, restores, clones, verifies and browses whole disks.
+//!
+//! Dependencies point downwards only; a lower layer never names an upper one.
+//!
+//! ```text
+//!  tui/  command/  boot/      the menu, the command line, the boot medium's own start-up
+//!       \    |    /
+//!        operation            capture · restore · verify · list · forget; each emits typed Events
+//!            |
+//!          image              what a captured disk is: manifest, chunk plan, restore plan
+//!        /       \
+//!  repository   disk · table · filesystem
+//!  (restic      (block devices and ioctls · GPT/MBR · recognise + used-block maps)
+//!   format;
+//!   knows no disks)
+//!       |
+//!     store                   where repository files live: a local folder
+//!
+//!  bytes                      below everything: positioned reads, extents, checked integer fields
+//! ```
+//!
+//! Parsers of foreign bytes (tables, filesystems, packs, JSON) are pure functions over
+//! [`bytes::ReadAt`]: no I/O policy, no panics on any input.
+
+pub mod boot;
+pub mod bytes;
+pub mod command;
+pub mod disk;
+pub mod filesystem;
+pub mod image;
+pub mod operation;
+pub mod repository;
+pub mod store;
+pub mod table;
+pub mod tui;

@@ -1,0 +1,1 @@
+//! Partition tables: GPT and MBR, read tolerantly and rewritten slot-exact.
