@@ -1,0 +1,138 @@
+//! What an operation tells its caller while it runs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+
+/// A stretch of an operation with its own progress count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Reading tables and filesystem maps.
+    Examining,
+    /// Reading the source and storing what is new.
+    Capturing,
+    /// Writing the target.
+    Restoring,
+    /// Reading the target back and comparing it with the image.
+    ReadingBack,
+    /// Reading stored data back and checking every hash.
+    Verifying,
+    /// Writing the index, the snapshot, the first mebibyte: the steps that make the work count.
+    Finishing,
+}
+
+impl Phase {
+    /// The phase in a few words, for a progress line.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Examining => "Examining",
+            Self::Capturing => "Capturing",
+            Self::Restoring => "Restoring",
+            Self::ReadingBack => "Reading back",
+            Self::Verifying => "Verifying",
+            Self::Finishing => "Finishing",
+        }
+    }
+}
+
+/// How far a phase has come. All counts are bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// The phase counted.
+    pub phase: Phase,
+    /// Bytes dealt with so far.
+    pub done: u64,
+    /// Bytes this phase has to deal with.
+    pub total: u64,
+    /// Bytes not read or written because nothing uses them or they are already there.
+    pub skipped: u64,
+    /// Bytes added to the repository (capture) or written to the target (restore).
+    pub written: u64,
+}
+
+/// Something a person should read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// Whether it lessens what the operation achieved.
+    pub level: Level,
+    /// One or two plain sentences.
+    pub text: String,
+}
+
+/// Weight of a [`Notice`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// For the log.
+    Info,
+    /// The result is affected; repeated on the result page.
+    Warning,
+}
+
+/// One message of a running operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A phase begins.
+    Phase {
+        /// Which one.
+        phase: Phase,
+    },
+    /// The current phase moved on.
+    Progress(Progress),
+    /// Something worth telling.
+    Notice(Notice),
+}
+
+/// Asks a running operation to stop at the next safe point.
+#[derive(Debug, Default)]
+pub struct Cancel(AtomicBool);
+
+impl Cancel {
+    /// A flag that is not set.
+    pub const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// Asks for the stop; may be called from any thread or a signal handler.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether the stop was asked for.
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// What every operation is given besides its request: where events go, and when to stop.
+#[derive(Clone, Copy)]
+pub struct Control<'a> {
+    /// Receives events, from any thread.
+    pub sink: &'a (dyn Fn(Event) + Sync),
+    /// Checked between chunks.
+    pub cancel: &'a Cancel,
+}
+
+impl Control<'_> {
+    /// Announces a phase.
+    pub fn phase(&self, phase: Phase) {
+        (self.sink)(Event::Phase { phase });
+    }
+
+    /// Reports progress.
+    pub fn progress(&self, progress: Progress) {
+        (self.sink)(Event::Progress(progress));
+    }
+
+    /// A line for the log.
+    pub fn info(&self, text: impl Into<String>) {
+        (self.sink)(Event::Notice(Notice { level: Level::Info, text: text.into() }));
+    }
+
+    /// A warning for the result page.
+    pub fn warn(&self, text: impl Into<String>) {
+        (self.sink)(Event::Notice(Notice { level: Level::Warning, text: text.into() }));
+    }
+}
