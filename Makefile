@@ -1,0 +1,38 @@
+# Every task of the project by one word; the work itself is in scripts/.
+# `make help` lists them.
+
+# A toolchain that `setup` has just installed is found without a new login.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+.PHONY: help setup build iso run test lint bench lock clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+setup: ## install what building and testing need (apt packages, Rust target, cargo tools)
+	@scripts/setup
+
+build: setup ## the static program alone: build/lifeboat
+	@scripts/build-program
+
+iso: build ## the boot medium: build/lifeboat.iso
+	@scripts/build-iso
+
+run: iso ## boot the medium in QEMU, in this terminal, with two demo disks
+	@scripts/make-demo-disks
+	@scripts/run-qemu
+
+test: iso ## all tests, among them those that boot the medium in QEMU
+	@cargo nextest run --cargo-quiet $(if $(CI),--profile ci)
+
+lint: setup ## formatting, clippy, dependency rules, shellcheck
+	@scripts/lint
+
+bench: build ## compare a capture with partclone | zstd
+	@scripts/bench
+
+lock: setup ## take the newest Debian packages into initramfs/packages.lock
+	@scripts/lock-packages
+
+clean: ## remove everything that was built
+	rm -rf build target
