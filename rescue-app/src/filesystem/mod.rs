@@ -1,1 +1,42 @@
 //! What a partition holds: recognition by magic, and maps of the blocks in use.
+//!
+//! [`recognise`] reads superblocks only and serves the disk list. [`inspect`] reads the
+//! filesystem's own allocation records and says which bytes have to be stored. Its one rule: never
+//! leave out a used block. Whatever is doubtful (a read error, a checksum, a count, an unknown
+//! feature, an unreplayed log) makes the answer "the whole volume", with the reason in words.
+//!
+//! One file or folder per filesystem, each behind the `Format` trait; `format::FORMATS` lists
+//! them in the order of recognition. Nothing here writes, and nothing here panics on any bytes.
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod description;
+mod format;
+mod head_cache;
+mod kind;
+mod probe;
+mod recognition;
+mod text;
+
+mod apfs;
+mod bitlocker;
+mod btrfs;
+mod exfat;
+mod ext;
+mod f2fs;
+mod fat;
+mod hfsplus;
+mod iso9660;
+mod luks;
+mod lvm;
+mod mdraid;
+mod ntfs;
+mod refs;
+mod squashfs;
+mod swap;
+mod xfs;
+mod zfs;
+
+pub use description::{Coverage, Filesystem, Inspection, State};
+pub use kind::Kind;
+pub use recognition::{inspect, recognise};

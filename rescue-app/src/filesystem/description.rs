@@ -1,0 +1,68 @@
+//! What is said about a volume.
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+use crate::bytes::Extents;
+
+/// A recognised filesystem or container, as its superblock describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filesystem {
+    /// What it is.
+    pub kind: Kind,
+    /// The name its user gave it.
+    pub label: Option<String>,
+    /// Its identity in the form its own tools print.
+    pub uuid: Option<String>,
+    /// Bytes it says it covers; the volume's size where the superblock does not tell.
+    pub size: u64,
+    /// Allocation unit in bytes (block or cluster); 0 where there is none.
+    pub block_size: u32,
+    /// Bytes in use by its own counters.
+    pub used: Option<u64>,
+    /// Whether it was closed properly.
+    pub state: State,
+}
+
+/// Whether a filesystem was closed properly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Closed properly.
+    Clean,
+    /// Not closed properly; the words say how that shows.
+    Dirty(String),
+    /// Holds, or belongs to, a hibernated system; the words say how that shows.
+    Hibernated(String),
+    /// The superblock does not tell.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How much of a volume has to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coverage {
+    /// The blocks in use by the filesystem's own allocation map.
+    Used,
+    /// The header; the content is of no use after a restore (swap).
+    HeaderOnly,
+    /// Every byte.
+    Whole,
+}
+
+/// The answer of [`super::inspect`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// What was recognised; `None` also when several signatures contradict each other.
+    pub filesystem: Option<Filesystem>,
+    /// What [`Inspection::used`] covers.
+    pub coverage: Coverage,
+    /// Byte ranges of the volume that have to be stored; everything else may be dropped.
+    pub used: Extents,
+    /// Bytes the filesystem's own tool is expected to be able to shrink it to: an estimate with a
+    /// margin. `None` where it cannot be shrunk, or is not understood.
+    pub minimum_size: Option<u64>,
+    /// What a person should know, such as why the volume is captured whole.
+    pub warnings: Vec<String>,
+}

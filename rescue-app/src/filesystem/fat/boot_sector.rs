@@ -1,0 +1,118 @@
+//! The boot sector and its BIOS parameter block.
+
+use crate::bytes::{le16, le32, slice};
+use crate::filesystem::probe::byte;
+use crate::filesystem::{Filesystem, Kind, State, text};
+
+/// The geometry, with the names of the specification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BootSector {
+    /// FAT12, FAT16 or FAT32, by the rule of the specification: the number of clusters.
+    pub(super) kind: Kind,
+    /// Bytes of a sector.
+    pub(super) sector_size: u32,
+    /// Bytes of a cluster.
+    pub(super) cluster_size: u32,
+    /// Sectors before the first FAT.
+    pub(super) reserved_sectors: u32,
+    /// Copies of the FAT.
+    pub(super) fats: u32,
+    /// Sectors of one FAT.
+    pub(super) fat_sectors: u32,
+    /// First sector of cluster 2.
+    pub(super) data_sector: u64,
+    /// Clusters of the data area.
+    pub(super) clusters: u32,
+    /// Sectors of the volume.
+    pub(super) total_sectors: u64,
+    /// FAT32: which FAT counts, when they are not mirrored.
+    pub(super) ext_flags: u16,
+    /// FAT32: sector of FSInfo.
+    pub(super) fs_info: Option<u64>,
+    serial: Option<u32>,
+    label: Option<String>,
+}
+
+impl BootSector {
+    /// Reads the first 512 bytes; `None` when they cannot start a FAT volume. Master boot records
+    /// look alike, so every field has to make sense.
+    pub(super) fn parse(sector: &[u8]) -> Option<Self> {
+        let (sector_size, per_cluster) = (le16(sector, 11)?, byte(sector, 13)?);
+        let (reserved, fats) = (le16(sector, 14)?, byte(sector, 16)?);
+        let media = byte(sector, 21)?;
+        let sane = le16(sector, 510)? == 0xaa55
+            && matches!(byte(sector, 0)?, 0xeb | 0xe9)
+            && matches!(sector_size, 512 | 1024 | 2048 | 4096)
+            && per_cluster.is_power_of_two()
+            && reserved != 0
+            && matches!(fats, 1 | 2)
+            && (media == 0xf0 || media >= 0xf8);
+        if !sane {
+            return None;
+        }
+        let sector_size = u32::from(sector_size);
+        let (small_fat, small_total) = (le16(sector, 22)?, le16(sector, 19)?);
+        let fat_sectors = if small_fat == 0 { le32(sector, 36)? } else { small_fat.into() };
+        let total = if small_total == 0 { le32(sector, 32)? } else { small_total.into() };
+        let root_bytes = u32::from(le16(sector, 17)?).checked_mul(32)?;
+        let data_sector = u64::from(fat_sectors)
+            .checked_mul(fats.into())?
+            .checked_add(reserved.into())?
+            .checked_add(root_bytes.div_ceil(sector_size).into())?;
+        let data_sectors = u64::from(total).checked_sub(data_sector)?;
+        let clusters = u32::try_from(data_sectors.checked_div(per_cluster.into())?).ok()?;
+        let kind = kind(small_fat == 0, clusters);
+        let wide = kind == Kind::Fat32;
+        let extended = sector.get(if wide { 64 } else { 36 }..)?;
+        let signature = byte(extended, 2)?;
+        let labelled = signature == 0x29;
+        let found = Self {
+            kind,
+            sector_size,
+            cluster_size: sector_size.checked_mul(per_cluster.into())?,
+            reserved_sectors: reserved.into(),
+            fats: fats.into(),
+            fat_sectors,
+            data_sector,
+            clusters,
+            total_sectors: total.into(),
+            ext_flags: if wide { le16(sector, 40)? } else { 0 },
+            fs_info: le16(sector, 48).filter(|_| wide).map(u64::from),
+            serial: le32(extended, 3).filter(|_| labelled || signature == 0x28),
+            label: slice(extended, 7, 11).filter(|_| labelled).and_then(label),
+        };
+        (fat_sectors != 0 && clusters != 0 && wide == (root_bytes == 0)).then_some(found)
+    }
+
+    /// Bytes of the volume.
+    pub(super) fn size(&self) -> u64 {
+        self.total_sectors.saturating_mul(self.sector_size.into())
+    }
+
+    /// The common description.
+    pub(super) fn describe(&self) -> Filesystem {
+        Filesystem {
+            kind: self.kind,
+            label: self.label.clone(),
+            uuid: self.serial.map(text::serial32),
+            size: self.size(),
+            block_size: self.cluster_size,
+            used: None,
+            state: State::Unknown,
+        }
+    }
+}
+
+/// fatgen103 §3.5; a FAT32 is known by `BPB_FATSz16` = 0, as Linux and Windows do.
+fn kind(fat32: bool, clusters: u32) -> Kind {
+    match clusters {
+        _ if fat32 => Kind::Fat32,
+        0..4085 => Kind::Fat12,
+        _ => Kind::Fat16,
+    }
+}
+
+/// `NO NAME` means that there is none.
+fn label(bytes: &[u8]) -> Option<String> {
+    text::label(bytes).filter(|label| label != "NO NAME")
+}

@@ -1,0 +1,90 @@
+//! The common shape of a filesystem reader.
+
+use std::io;
+
+use super::{Coverage, Filesystem, Kind};
+use crate::bytes::{Extents, ReadAt};
+
+/// A reader of one family of filesystems.
+pub(super) trait Format: Sync {
+    /// Looks at superblocks only. `Ok(None)` when the magic is missing or its surroundings make no
+    /// sense; an error only when the device fails to read.
+    fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>>;
+
+    /// Which bytes of the volume have to be stored. `found` is what [`Format::probe`] said and may
+    /// be refined (its state above all), also when the map itself is refused.
+    fn map(&self, _volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
+        Err(Doubt::NoMap(found.kind))
+    }
+
+    /// Whether it wraps other content, whose signatures may then show through.
+    fn is_container(&self) -> bool {
+        false
+    }
+}
+
+/// A map that passed every check.
+pub(super) struct Map {
+    /// How much of the volume it asks for.
+    pub(super) coverage: Coverage,
+    /// The bytes to be stored.
+    pub(super) used: Extents,
+    /// See [`super::Inspection::minimum_size`].
+    pub(super) minimum_size: Option<u64>,
+    /// Remarks that do not shake the map.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Why a map is not to be trusted, so that the volume is captured whole.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Doubt {
+    /// Recognised only.
+    #[error("used blocks of {0} are not mapped by this version")]
+    NoMap(Kind),
+    /// The device failed.
+    #[error("{what} cannot be read: {source}")]
+    Read {
+        /// The structure.
+        what: &'static str,
+        /// The failure.
+        source: io::Error,
+    },
+    /// Anything else, in words.
+    #[error("{0}")]
+    Because(String),
+}
+
+impl Doubt {
+    /// A doubt in words.
+    pub(super) fn because(words: impl Into<String>) -> Self {
+        Self::Because(words.into())
+    }
+
+    /// For `map_err`: a failure to read the structure named `what`.
+    pub(super) fn reading(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Read { what, source }
+    }
+}
+
+/// All readers: containers first, then swap, then filesystems; FAT last, since its signature is
+/// the weakest.
+pub(super) static FORMATS: &[&dyn Format] = &[
+    &super::mdraid::MdRaid,
+    &super::lvm::Lvm,
+    &super::luks::Luks,
+    &super::bitlocker::BitLocker,
+    &super::zfs::Zfs,
+    &super::swap::Swap,
+    &super::ext::Ext,
+    &super::xfs::Xfs,
+    &super::btrfs::Btrfs,
+    &super::ntfs::Ntfs,
+    &super::exfat::ExFat,
+    &super::refs::ReFs,
+    &super::f2fs::F2fs,
+    &super::apfs::Apfs,
+    &super::hfsplus::HfsPlus,
+    &super::squashfs::Squashfs,
+    &super::iso9660::Iso9660,
+    &super::fat::Fat,
+];

@@ -1,0 +1,107 @@
+//! The names of what can be recognised.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a volume holds. Serialised as a stable lower-case word; a word from a newer version
+/// deserialises to [`Kind::Other`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Kind {
+    /// Second extended filesystem: no journal.
+    Ext2,
+    /// Third extended filesystem: ext2 with a journal.
+    Ext3,
+    /// Fourth extended filesystem: extents and the features that came with them.
+    Ext4,
+    /// Windows NT filesystem.
+    Ntfs,
+    /// FAT with 12-bit entries.
+    Fat12,
+    /// FAT with 16-bit entries.
+    Fat16,
+    /// FAT with 32-bit entries.
+    Fat32,
+    /// Extended FAT.
+    ExFat,
+    /// XFS.
+    Xfs,
+    /// Btrfs.
+    Btrfs,
+    /// Flash-friendly filesystem.
+    F2fs,
+    /// Linux swap space, or a hibernation image in it.
+    Swap,
+    /// Physical volume of LVM2.
+    Lvm2,
+    /// LUKS version 1 container.
+    Luks1,
+    /// LUKS version 2 container.
+    Luks2,
+    /// Member of a Linux md RAID array.
+    MdRaid,
+    /// BitLocker container.
+    BitLocker,
+    /// ISO 9660 (CD, DVD).
+    Iso9660,
+    /// SquashFS.
+    Squashfs,
+    /// Microsoft ReFS.
+    ReFs,
+    /// Apple APFS container.
+    Apfs,
+    /// Apple HFS+ or HFSX.
+    HfsPlus,
+    /// Member of a ZFS pool.
+    Zfs,
+    /// Named by a newer version of Lifeboat.
+    #[serde(other)]
+    Other,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ext2 => "ext2",
+            Self::Ext3 => "ext3",
+            Self::Ext4 => "ext4",
+            Self::Ntfs => "NTFS",
+            Self::Fat12 => "FAT12",
+            Self::Fat16 => "FAT16",
+            Self::Fat32 => "FAT32",
+            Self::ExFat => "exFAT",
+            Self::Xfs => "XFS",
+            Self::Btrfs => "Btrfs",
+            Self::F2fs => "F2FS",
+            Self::Swap => "swap",
+            Self::Lvm2 => "LVM2",
+            Self::Luks1 => "LUKS1",
+            Self::Luks2 => "LUKS2",
+            Self::MdRaid => "md RAID",
+            Self::BitLocker => "BitLocker",
+            Self::Iso9660 => "ISO 9660",
+            Self::Squashfs => "SquashFS",
+            Self::ReFs => "ReFS",
+            Self::Apfs => "APFS",
+            Self::HfsPlus => "HFS+",
+            Self::Zfs => "ZFS",
+            Self::Other => "unknown",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_stable_and_unknown_words_are_accepted() {
+        assert_eq!(serde_json::to_string(&Kind::MdRaid).unwrap(), "\"mdraid\"");
+        assert_eq!(serde_json::to_string(&Kind::HfsPlus).unwrap(), "\"hfsplus\"");
+        assert_eq!(serde_json::from_str::<Kind>("\"ext4\"").unwrap(), Kind::Ext4);
+        assert_eq!(serde_json::from_str::<Kind>("\"bcachefs\"").unwrap(), Kind::Other);
+        assert_eq!(format!("{:<6}|", Kind::ExFat), "exFAT |");
+    }
+}
