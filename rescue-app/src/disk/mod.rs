@@ -1,1 +1,201 @@
 //! Block devices and image files: who they are, what uses them, how they are read and written.
+//!
+//! * [`list`] and [`open`] say which disks there are ([`Disk`]); there is no udev to ask, so
+//!   everything comes from sysfs and procfs ([`Sysfs`]).
+//! * [`Source`] reads a disk and can do nothing else; [`Target`] is the only thing in the program
+//!   that writes to one.
+//! * [`mount`] mounts without replaying journals, [`pci`] explains why no disk is seen.
+
+mod attributes;
+mod boot_medium;
+mod error;
+mod identity;
+pub mod ioctl;
+pub mod mount;
+pub mod pci;
+mod source;
+mod sysfs;
+mod target;
+mod uses;
+
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use error::DiskError;
+pub use source::Source;
+pub use sysfs::Sysfs;
+pub use target::{Target, create_image_file};
+
+/// Sector size of image files unless another is asked for, in bytes.
+pub const DEFAULT_SECTOR_SIZE: u32 = 512;
+
+/// Whether a disk is a device or a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskKind {
+    /// A block device.
+    Device,
+    /// A plain file that holds a disk byte by byte.
+    ImageFile,
+}
+
+/// How a disk is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// ATA over SATA or parallel cable.
+    Sata,
+    /// NVM Express.
+    Nvme,
+    /// USB mass storage, bulk-only or UAS.
+    Usb,
+    /// A virtual machine's virtio-blk or virtio-scsi disk.
+    Virtio,
+    /// SD card or eMMC.
+    Mmc,
+    /// SCSI of any other kind: parallel, RAID controllers, iSCSI.
+    Scsi,
+    /// Serial attached SCSI.
+    Sas,
+    /// A loop device.
+    Loop,
+    /// An image file.
+    File,
+    /// Anything else.
+    Other,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Sata => "SATA",
+            Self::Nvme => "NVMe",
+            Self::Usb => "USB",
+            Self::Virtio => "virtio",
+            Self::Mmc => "MMC",
+            Self::Scsi => "SCSI",
+            Self::Sas => "SAS",
+            Self::Loop => "loop",
+            Self::File => "file",
+            Self::Other => "other",
+        })
+    }
+}
+
+/// What uses a disk or a partition of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "use")]
+pub enum Use {
+    /// A filesystem on it is mounted.
+    Mounted {
+        /// The disk or partition.
+        device: PathBuf,
+        /// Where it is mounted.
+        mountpoint: PathBuf,
+    },
+    /// The kernel swaps to it.
+    Swap {
+        /// The disk or partition.
+        device: PathBuf,
+    },
+    /// Another block device is built on it: device mapper (LVM, LUKS), md, loop.
+    Holder {
+        /// The disk, partition or image file.
+        device: PathBuf,
+        /// The device built on it.
+        holder: PathBuf,
+    },
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mounted { device, mountpoint } => {
+                write!(f, "{} is mounted at {}", device.display(), mountpoint.display())
+            }
+            Self::Swap { device } => write!(f, "{} is used as swap", device.display()),
+            Self::Holder { device, holder } => {
+                write!(f, "{} is used by {}", device.display(), holder.display())
+            }
+        }
+    }
+}
+
+/// A whole disk, or an image file taken for one, as it was when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Device node or absolute path of the image file.
+    pub path: PathBuf,
+    /// Device or file.
+    pub kind: DiskKind,
+    /// Model name, as complete as the device tells it.
+    pub model: Option<String>,
+    /// Serial number.
+    pub serial: Option<String>,
+    /// World wide name: `naa.…`, `eui.…`, `nvme.…`, `uuid.…` as sysfs writes it.
+    pub wwn: Option<String>,
+    /// Size in bytes.
+    pub size: u64,
+    /// Logical sector size in bytes: the unit of its partition table.
+    pub logical_sector: u32,
+    /// Physical sector size in bytes.
+    pub physical_sector: u32,
+    /// How it is attached.
+    pub transport: Transport,
+    /// Whether the medium can be taken out.
+    pub removable: bool,
+    /// Whether the kernel refuses writes at present. At boot every disk is set so.
+    pub read_only: bool,
+    /// Whether the running system was started from it.
+    pub boot_medium: bool,
+    /// What uses it or a partition of it; empty when it is free.
+    pub uses: Vec<Use>,
+}
+
+impl Disk {
+    /// The device node of partition `number` as the kernel names it (`sda1`, `nvme0n1p1`);
+    /// `None` for image files.
+    pub fn partition_path(&self, number: u32) -> Option<PathBuf> {
+        if self.kind == DiskKind::ImageFile {
+            return None;
+        }
+        let mut path = self.path.as_os_str().to_owned();
+        // The kernel's rule (block/partitions/core.c): a "p" when the disk's name ends in a digit.
+        if path.as_encoded_bytes().last().is_some_and(u8::is_ascii_digit) {
+            path.push("p");
+        }
+        path.push(number.to_string());
+        Some(path.into())
+    }
+}
+
+/// The whole disks of this machine, in the kernel's order of names. RAM disks, device mapper, md,
+/// loop devices without a file and drives without a medium are left out.
+///
+/// # Errors
+/// When sysfs cannot be read at all; a disk that vanishes meanwhile is left out.
+pub fn list() -> Result<Vec<Disk>, DiskError> {
+    Sysfs::host().list()
+}
+
+/// Looks at one disk, named by device node, by a name as under `/dev/disk/by-id`, or by the path
+/// of an image file. `sector_size` says what an image file's partition table counts in.
+///
+/// # Errors
+/// When nothing or something else than a whole disk is there, or the sector size does not fit.
+pub fn open(path: &Path, sector_size: Option<u32>) -> Result<Disk, DiskError> {
+    Sysfs::host().open(path, sector_size)
+}
+
+/// Sets or lifts the kernel's write protection of a block device (`BLKROSET`).
+///
+/// # Errors
+/// When the device cannot be opened or the kernel refuses.
+pub fn set_read_only(device: &Path, read_only: bool) -> Result<(), DiskError> {
+    let file = File::open(device).map_err(DiskError::io("opening", device))?;
+    ioctl::set_read_only(&file, read_only)
+        .map_err(DiskError::io("changing the write protection of", device))
+}

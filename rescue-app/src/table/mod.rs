@@ -1,1 +1,182 @@
-//! Partition tables: GPT and MBR, read tolerantly and rewritten slot-exact.
+//! Partition tables: reading GPT and MBR, and fitting a captured table to another disk.
+//!
+//! Reading is done in two steps. The bytes are checked by us (bounds, checksums, agreement of the
+//! copies, overlaps), then decoded by the `gpt` and `mbrman` crates from buffers of known size:
+//! both crates panic or allocate without bound when given a hostile table as it stands.
+//!
+//! A table that cannot be trusted is no table: [`read`] then returns [`Scheme::None`] with a
+//! notice, and the disk is treated as one piece, of which nothing is lost.
+
+mod check;
+mod crc;
+mod fit;
+mod gpt;
+mod mbr;
+mod names;
+
+use serde::{Deserialize, Serialize};
+
+pub use fit::{Patch, fit_to_disk};
+
+use crate::bytes::{Extents, ReadAt};
+
+/// Kind of partition table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// GUID partition table (UEFI specification, chapter 5).
+    Gpt,
+    /// Master boot record with up to four primary partitions and chains of logical ones.
+    Mbr,
+    /// No table, or none that can be trusted: the disk is one piece.
+    None,
+}
+
+/// What a partition is in its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Every GPT partition, and the MBR partitions 1 to 4 that hold data.
+    Primary,
+    /// An MBR partition that holds logical partitions; it has no content of its own.
+    Extended,
+    /// A partition inside an extended one, numbered from 5.
+    Logical,
+}
+
+/// One partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// Number as the kernel counts: slot of the table from 1, logical partitions from 5.
+    pub number: u32,
+    /// First byte on the disk.
+    pub start: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Type GUID in lower case, or the MBR type byte as `0x83`.
+    pub type_id: String,
+    /// The type in words.
+    pub type_name: String,
+    /// What Linux calls `PARTUUID`: the GPT partition GUID, or `<disk signature>-<number>`.
+    pub uuid: Option<String>,
+    /// GPT partition name.
+    pub name: Option<String>,
+    /// GPT attribute bits; 0 in an MBR.
+    pub attributes: u64,
+    /// Primary, extended or logical.
+    pub role: Role,
+    /// MBR active flag, or the GPT attribute "legacy BIOS bootable" (bit 2).
+    pub bootable: bool,
+}
+
+impl Partition {
+    /// One past the last byte.
+    pub fn end(&self) -> u64 {
+        self.start.saturating_add(self.size)
+    }
+}
+
+/// The partition table of a disk, or that there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Kind of table.
+    pub scheme: Scheme,
+    /// Logical sector size in bytes that the table counts in.
+    pub sector_size: u32,
+    /// GPT disk GUID in lower case, or the MBR disk signature as eight hexadecimal digits.
+    pub disk_id: Option<String>,
+    /// Partitions by number; gaps in the numbering are normal.
+    pub partitions: Vec<Partition>,
+    /// What a person should know about the table's state.
+    pub notices: Vec<String>,
+}
+
+impl Table {
+    fn none(sector_size: u32, notices: Vec<String>) -> Self {
+        Self { scheme: Scheme::None, sector_size, disk_id: None, partitions: Vec::new(), notices }
+    }
+
+    /// The partition of that number.
+    pub fn partition(&self, number: u32) -> Option<&Partition> {
+        self.partitions.iter().find(|partition| partition.number == number)
+    }
+
+    /// Partitions with content of their own: all but the extended ones. They do not overlap.
+    pub fn data_partitions(&self) -> impl Iterator<Item = &Partition> {
+        self.partitions.iter().filter(|partition| partition.role != Role::Extended)
+    }
+
+    /// The bytes in data partitions.
+    pub fn partitioned(&self) -> Extents {
+        let ranges = self.data_partitions().map(|partition| (partition.start, partition.size));
+        Extents::from(ranges.collect::<Vec<_>>())
+    }
+
+    /// The bytes of a disk of `disk_size` bytes outside all data partitions: the table itself,
+    /// boot loaders, and what else lies in gaps. All of it belongs to an image of the disk.
+    pub fn unpartitioned(&self, disk_size: u64) -> Extents {
+        self.partitioned().gaps_within(0, disk_size)
+    }
+}
+
+/// An error of the `table` layer.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// Not a sector size that tables are written with.
+    #[error("a partition table cannot be read with sectors of {0} bytes; 512 to 4096 are possible")]
+    SectorSize(u32),
+    /// The target is smaller than the disk that was captured.
+    #[error(
+        "the target has {target_size} bytes, fewer than the {needed} bytes of the captured disk; choose a disk \
+         of at least that size"
+    )]
+    TooSmall {
+        /// Size of the target in bytes.
+        target_size: u64,
+        /// Size of the captured disk in bytes.
+        needed: u64,
+    },
+    /// No usable copy of the GPT was found where [`read`] found one.
+    #[error("the captured disk holds no valid GPT any more; verify the image")]
+    Lost,
+    /// There is no room for a damaged copy of the GPT to be written anew.
+    #[error("the {copy} GPT cannot be written anew: partition data lies where it belongs")]
+    NoRoom {
+        /// "primary" or "backup".
+        copy: &'static str,
+    },
+}
+
+/// Reads the partition table of a disk. `sector_size` is the disk's logical sector size in bytes.
+///
+/// # Errors
+/// Only for an impossible sector size. Unreadable, damaged or contradictory tables are reported
+/// in the notices of the result.
+pub fn read(disk: &dyn ReadAt, sector_size: u32) -> Result<Table, TableError> {
+    if !(512..=4096).contains(&sector_size) || !sector_size.is_power_of_two() {
+        return Err(TableError::SectorSize(sector_size));
+    }
+    let table = match mbr::read(disk, sector_size) {
+        mbr::Found::Nothing(notices) => {
+            let mut table = Table::none(sector_size, notices);
+            table.notices.extend(gpt::unprotected(disk, sector_size));
+            table
+        }
+        mbr::Found::Protective { hybrid } => gpt::read(disk, sector_size, hybrid),
+        mbr::Found::Table(mut table) => {
+            table.notices.extend(gpt::stale(disk, sector_size));
+            table
+        }
+    };
+    Ok(check::trusted(disk, table))
+}
+
+/// The bytes in which the table itself is written: MBR, both copies of the GPT, extended boot
+/// records.
+pub fn metadata_extents(disk: &dyn ReadAt, table: &Table) -> Extents {
+    match table.scheme {
+        Scheme::Gpt => gpt::extents(disk, table.sector_size),
+        Scheme::Mbr => mbr::extents(disk, table),
+        Scheme::None => Extents::new(),
+    }
+}

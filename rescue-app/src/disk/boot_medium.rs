@@ -1,0 +1,30 @@
+//! Telling the stick or disc that the running system was started from.
+
+use std::fs;
+use std::path::Path;
+
+use super::Source;
+use crate::bytes::ReadAt;
+
+/// Kernel command line parameter that the boot medium's boot loader passes: its volume id.
+const PARAMETER: &str = "lifeboat.medium=";
+
+/// Byte offset and length of the volume identifier in the primary volume descriptor, which lies
+/// in sector 16 of 2048 bytes (ECMA-119, 8.4.8).
+const VOLUME_ID: (u64, usize) = (16 * 2048 + 40, 32);
+
+/// The volume id that the kernel command line names; `None` when the system was not started from
+/// our medium.
+pub(super) fn marker(proc: &Path) -> Option<String> {
+    let line = fs::read_to_string(proc.join("cmdline")).ok()?;
+    let id = line.split_ascii_whitespace().find_map(|word| word.strip_prefix(PARAMETER))?;
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
+/// Whether an ISO 9660 filesystem of that volume id starts at the beginning of the device.
+pub(super) fn is_on(device: &Path, volume_id: &str) -> bool {
+    let (offset, len) = VOLUME_ID;
+    let Ok(disk) = Source::open(device) else { return false };
+    disk.read_vec(offset, len)
+        .is_ok_and(|found| String::from_utf8_lossy(&found).trim_end() == volume_id)
+}

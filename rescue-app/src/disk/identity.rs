@@ -1,0 +1,110 @@
+//! Naming a disk by what it is instead of where it is plugged in.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::{Disk, DiskKind, Transport};
+
+/// Where udev keeps its links; the prefix may be written in front of a name.
+const BY_ID: &str = "/dev/disk/by-id/";
+
+impl Disk {
+    /// Model and serial number for a person's eyes: `Samsung SSD 870 (S5Y1NJ0R)`; for an image
+    /// file its path.
+    pub fn identity(&self) -> String {
+        if self.kind == DiskKind::ImageFile {
+            return self.path.display().to_string();
+        }
+        let model = self.model.clone().unwrap_or_else(|| format!("{} disk", self.transport));
+        let mark = self.serial.as_deref().or(self.wwn.as_deref());
+        match mark {
+            Some(mark) => format!("{model} ({mark})"),
+            None => format!("{model} at {}", self.path.display()),
+        }
+    }
+
+    /// Whether `name` names this disk for good: its serial number, its WWN (with or without
+    /// `wwn-`, `0x`, `naa.`, `eui.`), a name as under `/dev/disk/by-id`, or for an image file its
+    /// path. A device node such as `/dev/sda` does not: it names another disk after the next boot.
+    pub fn matches_identity(&self, name: &str) -> bool {
+        let name = name.trim();
+        if name.is_empty() {
+            return false;
+        }
+        if self.kind == DiskKind::ImageFile {
+            return same_file(&self.path, Path::new(name));
+        }
+        let name = name.strip_prefix(BY_ID).unwrap_or(name);
+        let is_serial = self.serial.as_deref().is_some_and(|serial| serial == name);
+        is_serial || self.is_wwn(name) || self.by_id_names().iter().any(|known| known == name)
+    }
+
+    /// The names udev would give the disk under `/dev/disk/by-id` (rules
+    /// `60-persistent-storage.rules`), computed from sysfs since no udev runs here.
+    pub fn by_id_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let prefix = match self.transport {
+            Transport::Sata => "ata",
+            Transport::Nvme => "nvme",
+            Transport::Usb => "usb",
+            Transport::Virtio => "virtio",
+            Transport::Mmc => "mmc",
+            Transport::Scsi | Transport::Sas => "scsi",
+            Transport::Loop | Transport::File | Transport::Other => "",
+        };
+        if let (Some(serial), false) = (&self.serial, prefix.is_empty()) {
+            let serial = udev_name(serial);
+            if let Some(model) = &self.model {
+                names.push(format!("{prefix}-{}_{serial}", udev_name(model)));
+            }
+            if self.transport == Transport::Usb {
+                // udev appends target and LUN; nearly every stick is the first of both.
+                let with_lun: Vec<String> =
+                    names.iter().map(|name| format!("{name}-0:0")).collect();
+                names.extend(with_lun);
+            }
+            if matches!(self.transport, Transport::Virtio | Transport::Scsi | Transport::Sas) {
+                names.push(format!("{prefix}-{serial}"));
+            }
+        }
+        if let Some(wwn) = &self.wwn {
+            match self.transport {
+                Transport::Nvme => names.push(format!("nvme-{wwn}")),
+                _ => names.push(format!("wwn-0x{}", bare_wwn(wwn))),
+            }
+        }
+        names
+    }
+
+    fn is_wwn(&self, name: &str) -> bool {
+        let wanted = bare_wwn(name);
+        !wanted.is_empty() && self.wwn.as_deref().is_some_and(|wwn| bare_wwn(wwn) == wanted)
+    }
+}
+
+/// A WWN without the marks that tools put in front of it, in lower case.
+fn bare_wwn(name: &str) -> String {
+    let mut rest = name.trim().to_ascii_lowercase();
+    for mark in ["nvme-", "wwn-", "0x", "naa.", "eui.", "uuid.", "t10."] {
+        if let Some(bare) = rest.strip_prefix(mark) {
+            rest = bare.to_owned();
+        }
+    }
+    rest
+}
+
+/// udev's `util_replace_whitespace` and `util_replace_chars`: runs of blanks become one `_`, and
+/// so does every character outside a small harmless set.
+fn udev_name(text: &str) -> String {
+    let joined = text.split_whitespace().collect::<Vec<_>>().join("_");
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "#+-.:=@_".contains(c) || !c.is_ascii();
+    joined.chars().map(|c| if harmless(c) { c } else { '_' }).collect()
+}
+
+/// Whether both paths lead to the same file; compared as written when one does not exist.
+fn same_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one.as_os_str().as_bytes() == other.as_os_str().as_bytes(),
+    }
+}

@@ -1,0 +1,86 @@
+//! The block-device ioctls of `linux/fs.h`, each behind a safe function over an open file.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
+use nix::Result;
+
+mod raw {
+    //! Request numbers as in `include/uapi/linux/fs.h`. Some of them were declared there with
+    //! the size of a `size_t` or with none, and keep that encoding for good.
+
+    nix::ioctl_read!(get_size_64, 0x12, 114, usize);
+    nix::ioctl_read_bad!(get_logical_sector, nix::request_code_none!(0x12, 104), nix::libc::c_int);
+    nix::ioctl_read_bad!(
+        get_physical_sector,
+        nix::request_code_none!(0x12, 123),
+        nix::libc::c_uint
+    );
+    nix::ioctl_read_bad!(get_read_only, nix::request_code_none!(0x12, 94), nix::libc::c_int);
+    nix::ioctl_write_ptr_bad!(set_read_only, nix::request_code_none!(0x12, 93), nix::libc::c_int);
+    nix::ioctl_none_bad!(re_read_partitions, nix::request_code_none!(0x12, 95));
+    nix::ioctl_none_bad!(flush_buffers, nix::request_code_none!(0x12, 97));
+    nix::ioctl_write_ptr_bad!(discard, nix::request_code_none!(0x12, 119), [u64; 2]);
+}
+
+/// `BLKGETSIZE64`: size of a block device in bytes.
+pub fn size(device: &File) -> Result<u64> {
+    let mut bytes: u64 = 0;
+    // SAFETY: the descriptor is open for the whole call; the kernel writes eight bytes (the
+    // `size_t` in the request number is history, the value is a u64), which `bytes` has.
+    unsafe { raw::get_size_64(device.as_raw_fd(), (&raw mut bytes).cast()) }?;
+    Ok(bytes)
+}
+
+/// `BLKSSZGET`: logical sector size in bytes.
+pub fn logical_sector(device: &File) -> Result<u32> {
+    let mut bytes = 0;
+    // SAFETY: the descriptor is open for the whole call; the kernel writes one int.
+    unsafe { raw::get_logical_sector(device.as_raw_fd(), &raw mut bytes) }?;
+    u32::try_from(bytes).map_err(|_| nix::errno::Errno::ERANGE)
+}
+
+/// `BLKPBSZGET`: physical sector size in bytes.
+pub fn physical_sector(device: &File) -> Result<u32> {
+    let mut bytes = 0;
+    // SAFETY: the descriptor is open for the whole call; the kernel writes one unsigned int.
+    unsafe { raw::get_physical_sector(device.as_raw_fd(), &raw mut bytes) }?;
+    Ok(bytes)
+}
+
+/// `BLKROGET`: whether the kernel refuses to write to the device.
+pub fn read_only(device: &File) -> Result<bool> {
+    let mut flag = 0;
+    // SAFETY: the descriptor is open for the whole call; the kernel writes one int.
+    unsafe { raw::get_read_only(device.as_raw_fd(), &raw mut flag) }?;
+    Ok(flag != 0)
+}
+
+/// `BLKROSET`: makes the kernel refuse, or no longer refuse, to write to the device. The device
+/// need not be open for writing. Set on a disk it covers its partitions.
+pub fn set_read_only(device: &File, read_only: bool) -> Result<()> {
+    let flag = nix::libc::c_int::from(read_only);
+    // SAFETY: the descriptor is open for the whole call; the kernel reads one int.
+    unsafe { raw::set_read_only(device.as_raw_fd(), &raw const flag) }.map(drop)
+}
+
+/// `BLKRRPART`: makes the kernel read the partition table anew.
+pub fn re_read_partitions(device: &File) -> Result<()> {
+    // SAFETY: the descriptor is open for the whole call; there is no argument.
+    unsafe { raw::re_read_partitions(device.as_raw_fd()) }.map(drop)
+}
+
+/// `BLKFLSBUF`: writes back and then forgets what the page cache holds of the device.
+pub fn flush_buffers(device: &File) -> Result<()> {
+    // SAFETY: the descriptor is open for the whole call; there is no argument.
+    unsafe { raw::flush_buffers(device.as_raw_fd()) }.map(drop)
+}
+
+/// `BLKDISCARD`: tells the device that `len` bytes from `offset` hold nothing any more. What
+/// they read as afterwards is not defined.
+pub fn discard(device: &File, offset: u64, len: u64) -> Result<()> {
+    let range = [offset, len];
+    // SAFETY: the descriptor is open for the whole call; the kernel reads two u64.
+    unsafe { raw::discard(device.as_raw_fd(), &raw const range) }.map(drop)
+}

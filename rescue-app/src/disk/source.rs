@@ -1,0 +1,76 @@
+//! Reading a disk, and nothing else.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
+use super::{DiskError, ioctl};
+use crate::bytes::ReadAt;
+
+/// A disk, partition or image file opened read-only.
+#[derive(Debug)]
+pub struct Source {
+    file: File,
+    path: PathBuf,
+    size: u64,
+}
+
+impl Source {
+    /// Opens a block device or plain file, read-only.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is of another kind.
+    pub fn open(path: &Path) -> Result<Self, DiskError> {
+        let file = File::open(path).map_err(DiskError::io("opening", path))?;
+        let size = size_of(&file, path)?;
+        Ok(Self { file, path: path.to_owned(), size })
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tells the kernel that reads come in ascending order, so that it reads further ahead.
+    pub fn advise_sequential(&self) {
+        advise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
+    }
+
+    /// Lets the kernel forget `len` bytes from `offset`, which are not read again: on a machine
+    /// that runs from memory the page cache is wanted for other things.
+    pub fn forget(&self, offset: u64, len: u64) {
+        advise(&self.file, offset, len, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+    }
+}
+
+impl ReadAt for Source {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
+}
+
+/// Size in bytes of a block device or plain file.
+pub(super) fn size_of(file: &File, path: &Path) -> Result<u64, DiskError> {
+    let meta = file.metadata().map_err(DiskError::io("looking at", path))?;
+    if meta.file_type().is_block_device() {
+        return ioctl::size(file).map_err(DiskError::io("asking for the size of", path));
+    }
+    if !meta.is_file() {
+        return Err(DiskError::NotADisk { path: path.to_owned() });
+    }
+    Ok(meta.len())
+}
+
+/// A hint to the page cache; what it makes of it does not matter to the result.
+pub(super) fn advise(file: &File, offset: u64, len: u64, advice: PosixFadviseAdvice) {
+    if let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) {
+        let _ = posix_fadvise(file, offset, len, advice);
+    }
+}

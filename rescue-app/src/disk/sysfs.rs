@@ -1,0 +1,209 @@
+//! Enumerating disks from sysfs and procfs, where the kernel describes its block devices
+//! (`Documentation/ABI/stable/sysfs-block`).
+
+use std::fs;
+use std::os::linux::fs::MetadataExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::{major, minor};
+
+use super::attributes::{self, number, text};
+use super::{DEFAULT_SECTOR_SIZE, Disk, DiskError, DiskKind, Transport, boot_medium, uses};
+
+/// sysfs counts in these, whatever the sector size of the disk.
+const SYSFS_SECTOR: u64 = 512;
+
+/// Kernel names of block devices that are no disks of their own.
+const NO_DISKS: [&str; 9] =
+    ["ram", "zram", "dm-", "md", "fd", "mtdblock", "ubiblock", "zd", "drbd"];
+
+/// Where the kernel describes the machine. Tests point it at a tree of their own.
+#[derive(Clone, Debug)]
+pub struct Sysfs {
+    /// Where sysfs is mounted.
+    pub sys: PathBuf,
+    /// Where procfs is mounted.
+    pub proc: PathBuf,
+    /// Where device nodes are.
+    pub dev: PathBuf,
+}
+
+impl Sysfs {
+    /// The running system's `/sys`, `/proc` and `/dev`.
+    pub fn host() -> Self {
+        Self { sys: "/sys".into(), proc: "/proc".into(), dev: "/dev".into() }
+    }
+
+    /// As [`super::list`].
+    ///
+    /// # Errors
+    /// When `block` in sysfs cannot be read.
+    pub fn list(&self) -> Result<Vec<Disk>, DiskError> {
+        let block = self.sys.join("block");
+        let entries = fs::read_dir(&block).map_err(DiskError::io("reading", &block))?;
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| is_disk_name(name))
+            .collect();
+        // Shorter first, so that sdaa comes after sdz and nvme10n1 after nvme9n1.
+        names.sort_by_key(|name| (stem(name), name.len(), name.clone()));
+        let used = uses::InUse::read(self)?;
+        let medium = boot_medium::marker(&self.proc);
+        let disk = |name: &String| self.disk(name, &used, medium.as_deref());
+        Ok(names.iter().filter_map(disk).filter(|disk| self.is_present(disk)).collect())
+    }
+
+    /// As [`super::open`].
+    ///
+    /// # Errors
+    /// As [`super::open`].
+    pub fn open(&self, path: &Path, sector_size: Option<u32>) -> Result<Disk, DiskError> {
+        let real = match path.canonicalize() {
+            Ok(real) => real,
+            Err(_) => return self.by_identity(path, sector_size),
+        };
+        let meta = fs::metadata(&real).map_err(DiskError::io("looking at", path))?;
+        if meta.file_type().is_block_device() {
+            let disk = self.device(&real, meta.st_rdev())?;
+            return checked_sector(disk, sector_size);
+        }
+        if !meta.is_file() {
+            return Err(DiskError::NotADisk { path: path.to_owned() });
+        }
+        self.image_file(real, meta.len(), sector_size)
+    }
+
+    /// A name as udev would put under `/dev/disk/by-id`, were it here.
+    fn by_identity(&self, path: &Path, sector_size: Option<u32>) -> Result<Disk, DiskError> {
+        let missing = || DiskError::NotFound { path: path.to_owned() };
+        let by_id = path.strip_prefix("/dev/disk/by-id").map_err(|_| missing())?;
+        let name = by_id.to_str().ok_or_else(missing)?;
+        let mut found: Vec<Disk> =
+            self.list()?.into_iter().filter(|disk| disk.matches_identity(name)).collect();
+        let disk = found.pop().ok_or_else(missing)?;
+        if found.is_empty() {
+            return checked_sector(disk, sector_size);
+        }
+        found.push(disk);
+        let paths: Vec<String> = found.iter().map(|d| d.path.display().to_string()).collect();
+        Err(DiskError::Ambiguous { name: name.to_owned(), disks: paths.join(", ") })
+    }
+
+    /// A disk by its device number.
+    fn device(&self, path: &Path, rdev: u64) -> Result<Disk, DiskError> {
+        let missing = || DiskError::NotFound { path: path.to_owned() };
+        let link = self.sys.join(format!("dev/block/{}:{}", major(rdev), minor(rdev)));
+        let dir = link.canonicalize().map_err(|_| missing())?;
+        let name_of = |dir: &Path| Some(dir.file_name()?.to_str()?.to_owned());
+        if dir.join("partition").exists() {
+            let disk = dir.parent().and_then(name_of).ok_or_else(missing)?;
+            let disk = self.node(&disk);
+            return Err(DiskError::IsPartition { path: path.to_owned(), disk });
+        }
+        let name = name_of(&dir).ok_or_else(missing)?;
+        let used = uses::InUse::read(self)?;
+        let medium = boot_medium::marker(&self.proc);
+        self.disk(&name, &used, medium.as_deref()).ok_or_else(missing)
+    }
+
+    fn image_file(
+        &self,
+        path: PathBuf,
+        size: u64,
+        sector_size: Option<u32>,
+    ) -> Result<Disk, DiskError> {
+        let sector = sector_size.unwrap_or(DEFAULT_SECTOR_SIZE);
+        if !matches!(sector, 512 | 1024 | 2048 | 4096) {
+            let why = "512, 1024, 2048 and 4096 are".into();
+            return Err(DiskError::SectorSize { path, asked: sector, why });
+        }
+        let writable = nix::unistd::access(&path, nix::unistd::AccessFlags::W_OK).is_ok();
+        let uses = uses::InUse::read(self)?.of_file(&path);
+        Ok(Disk {
+            path,
+            kind: DiskKind::ImageFile,
+            model: None,
+            serial: None,
+            wwn: None,
+            size,
+            logical_sector: sector,
+            physical_sector: sector,
+            transport: Transport::File,
+            removable: false,
+            read_only: !writable,
+            boot_medium: false,
+            uses,
+        })
+    }
+
+    /// `None` when the device has no size, or went away.
+    fn disk(&self, name: &str, used: &uses::InUse, medium: Option<&str>) -> Option<Disk> {
+        let dir = self.sys.join("block").join(name).canonicalize().ok()?;
+        let size = number(&dir, "size")?.checked_mul(SYSFS_SECTOR).filter(|size| *size > 0)?;
+        let node = self.node(name);
+        let who = attributes::identify(name, &dir);
+        let sector = |attribute| {
+            number(&dir.join("queue"), attribute)
+                .and_then(|bytes| u32::try_from(bytes).ok())
+                .unwrap_or(DEFAULT_SECTOR_SIZE)
+        };
+        Some(Disk {
+            kind: DiskKind::Device,
+            model: who.model,
+            serial: who.serial,
+            wwn: who.wwn,
+            size,
+            logical_sector: sector("logical_block_size"),
+            physical_sector: sector("physical_block_size"),
+            transport: who.transport,
+            removable: number(&dir, "removable") == Some(1),
+            read_only: number(&dir, "ro") == Some(1),
+            boot_medium: medium.is_some_and(|id| boot_medium::is_on(&node, id)),
+            uses: used.of_device(self, &dir),
+            path: node,
+        })
+    }
+
+    /// The node of a kernel name; the kernel writes `!` for `/` (`cciss!c0d0`).
+    pub(super) fn node(&self, name: &str) -> PathBuf {
+        self.dev.join(name.replace('!', "/"))
+    }
+
+    /// An optical drive has a size even without a medium; opening it tells.
+    fn is_present(&self, disk: &Disk) -> bool {
+        let name = disk.path.file_name().unwrap_or_default();
+        let kind = text(&self.sys.join("block").join(name), "device/type");
+        let optical = kind.as_deref() == Some("5");
+        !optical || fs::File::open(&disk.path).is_ok()
+    }
+}
+
+/// The device has one sector size; another one asked for is a mistake to be told.
+fn checked_sector(disk: Disk, asked: Option<u32>) -> Result<Disk, DiskError> {
+    match asked {
+        Some(asked) if asked != disk.logical_sector => Err(DiskError::SectorSize {
+            why: format!("the device has {}", disk.logical_sector),
+            path: disk.path,
+            asked,
+        }),
+        _ => Ok(disk),
+    }
+}
+
+fn is_disk_name(name: &str) -> bool {
+    let other = NO_DISKS.iter().any(|prefix| name.starts_with(prefix));
+    // The hardware partitions of an eMMC are firmware, not disks.
+    let firmware = name.starts_with("mmcblk") && (name.contains("boot") || name.contains("rpmb"));
+    !other && !firmware
+}
+
+/// The letters at the front of a name: `sd` of `sda` is not told from `sda`, but `nvme`, `sd`,
+/// `vd` and `mmcblk` are kept apart.
+fn stem(name: &str) -> String {
+    let letters: String = name.chars().take_while(char::is_ascii_alphabetic).collect();
+    match letters.get(..2) {
+        Some(two @ ("sd" | "vd" | "hd")) => two.to_owned(),
+        _ => letters,
+    }
+}

@@ -1,0 +1,256 @@
+//! Writing to a disk: the one place in the program that does.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate};
+use nix::libc;
+
+use super::source::{advise, size_of};
+use super::{Disk, DiskError, DiskKind, ioctl, open};
+use crate::bytes::ReadAt;
+
+/// How often, and how long apart, the kernel is asked to read a partition table anew while
+/// something (a probing process, a slow close) still holds the device.
+const RE_READ_TRIES: u32 = 20;
+const RE_READ_PAUSE: Duration = Duration::from_millis(100);
+
+/// A disk or image file opened for writing, and for nobody else.
+#[derive(Debug)]
+pub struct Target {
+    file: File,
+    path: PathBuf,
+    size: u64,
+    kind: DiskKind,
+    /// Put back after the file is closed, hence declared last.
+    _protection: Option<WriteLift>,
+}
+
+impl Target {
+    /// Opens `disk` for writing. The disk is looked at once more first: it must still be the one
+    /// that was confirmed, free, and not the boot medium. The kernel's write protection is lifted
+    /// for as long as the target lives.
+    ///
+    /// # Errors
+    /// When the disk is in use, is write-protected by itself, or is no longer the same.
+    pub fn open(disk: &Disk) -> Result<Self, DiskError> {
+        let now = open(&disk.path, Some(disk.logical_sector))?;
+        refuse_another(disk, &now)?;
+        refuse_busy(&now)?;
+        match disk.kind {
+            DiskKind::ImageFile => Self::open_file(disk),
+            DiskKind::Device => Self::open_device(disk),
+        }
+    }
+
+    fn open_file(disk: &Disk) -> Result<Self, DiskError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&disk.path)
+            .map_err(DiskError::io("opening for writing", &disk.path))?;
+        file.try_lock().map_err(|_| DiskError::Refused {
+            disk: disk.identity(),
+            why: "another program works on this file; wait for it to end".into(),
+        })?;
+        Self::new(file, disk, None)
+    }
+
+    fn open_device(disk: &Disk) -> Result<Self, DiskError> {
+        let protection = WriteLift::new(&disk.path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_EXCL)
+            .open(&disk.path)
+            .map_err(|source| busy_or(disk, source))?;
+        Self::new(file, disk, protection)
+    }
+
+    fn new(file: File, disk: &Disk, protection: Option<WriteLift>) -> Result<Self, DiskError> {
+        let size = size_of(&file, &disk.path)?;
+        let path = disk.path.clone();
+        Ok(Self { file, path, size, kind: disk.kind, _protection: protection })
+    }
+
+    /// The device node or image file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes all of `data` at byte `offset`.
+    ///
+    /// # Errors
+    /// The kernel's; [`io::ErrorKind::UnexpectedEof`] when it would reach past the end, so that
+    /// an image file never grows by a wrong offset.
+    pub fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check_range(offset, data.len() as u64)?;
+        self.file.write_all_at(data, offset)
+    }
+
+    /// Tells the device that a range holds nothing any more (a hole in an image file). Only a
+    /// hint: returns whether it was taken, and says nothing about what the range then reads as.
+    pub fn discard(&self, offset: u64, len: u64) -> bool {
+        if len == 0 || self.check_range(offset, len).is_err() {
+            return false;
+        }
+        match self.kind {
+            DiskKind::Device => ioctl::discard(&self.file, offset, len).is_ok(),
+            DiskKind::ImageFile => self.punch_hole(offset, len).is_ok(),
+        }
+    }
+
+    fn punch_hole(&self, offset: u64, len: u64) -> nix::Result<()> {
+        let to_signed = |value| i64::try_from(value).map_err(|_| Errno::EFBIG);
+        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        fallocate(&self.file, flags, to_signed(offset)?, to_signed(len)?)
+    }
+
+    fn check_range(&self, offset: u64, len: u64) -> io::Result<()> {
+        match offset.checked_add(len) {
+            Some(end) if end <= self.size => Ok(()),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Waits until everything written has reached the device.
+    ///
+    /// # Errors
+    /// A write error that the kernel noticed only now; the data is then not on the device.
+    pub fn flush(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// Flushes, then empties the page cache of the disk, so that what is read next comes from
+    /// the device itself.
+    ///
+    /// # Errors
+    /// As [`Target::flush`].
+    pub fn drop_caches(&self) -> io::Result<()> {
+        self.flush()?;
+        match self.kind {
+            DiskKind::Device => ioctl::flush_buffers(&self.file)?,
+            DiskKind::ImageFile => {
+                advise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the kernel see the partitions that are now on the disk. Does nothing for image files
+    /// and for devices that cannot have partitions.
+    ///
+    /// # Errors
+    /// When a partition of the disk stays in use for two seconds.
+    pub fn re_read_table(&self) -> io::Result<()> {
+        if self.kind == DiskKind::ImageFile {
+            return Ok(());
+        }
+        for _ in 1..RE_READ_TRIES {
+            match ioctl::re_read_partitions(&self.file) {
+                // EINVAL: a device without partition support, such as a plain loop device.
+                Ok(()) | Err(Errno::EINVAL) => return Ok(()),
+                Err(_) => sleep(RE_READ_PAUSE),
+            }
+        }
+        Ok(ioctl::re_read_partitions(&self.file)?)
+    }
+}
+
+impl ReadAt for Target {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
+}
+
+/// Creates a sparse image file of `size` bytes.
+///
+/// # Errors
+/// When the file exists already or the size is too much for the filesystem.
+pub fn create_image_file(path: &Path, size: u64) -> Result<(), DiskError> {
+    let created = OpenOptions::new().write(true).create_new(true).open(path);
+    let file = created.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => DiskError::Exists { path: path.to_owned() },
+        _ => DiskError::io("creating", path)(source),
+    })?;
+    file.set_len(size).map_err(DiskError::io("setting the size of", path))
+}
+
+/// Lifts the kernel's write protection of a device; dropping it protects the device again.
+#[derive(Debug)]
+pub(super) struct WriteLift {
+    device: File,
+}
+
+impl WriteLift {
+    /// `None` when the device was not protected: then there is nothing to put back.
+    pub(super) fn new(path: &Path) -> Result<Option<Self>, DiskError> {
+        let device = File::open(path).map_err(DiskError::io("opening", path))?;
+        let changing = "lifting the write protection of";
+        if !ioctl::read_only(&device).map_err(DiskError::io(changing, path))? {
+            return Ok(None);
+        }
+        ioctl::set_read_only(&device, false).map_err(DiskError::io(changing, path))?;
+        if ioctl::read_only(&device).map_err(DiskError::io(changing, path))? {
+            return Err(DiskError::Refused {
+                disk: path.display().to_string(),
+                why: "the device itself is write-protected; look for a switch on it".into(),
+            });
+        }
+        Ok(Some(Self { device }))
+    }
+}
+
+impl Drop for WriteLift {
+    fn drop(&mut self) {
+        // What the page cache still holds must reach the device before it is protected.
+        let _ = self.device.sync_all();
+        // Nothing is left to do when this fails: the disk then stays writable until reboot.
+        let _ = ioctl::set_read_only(&self.device, true);
+    }
+}
+
+/// The device behind the path must be the one that was shown and confirmed: after plugging disks
+/// in and out, the kernel gives the same name to another one.
+fn refuse_another(confirmed: &Disk, now: &Disk) -> Result<(), DiskError> {
+    let marks = |disk: &Disk| {
+        (disk.kind, disk.model.clone(), disk.serial.clone(), disk.wwn.clone(), disk.size)
+    };
+    if marks(confirmed) == marks(now) {
+        return Ok(());
+    }
+    let describe = |disk: &Disk| format!("{}, {} bytes", disk.identity(), disk.size);
+    Err(DiskError::Changed {
+        path: now.path.clone(),
+        expected: describe(confirmed),
+        found: describe(now),
+    })
+}
+
+fn refuse_busy(disk: &Disk) -> Result<(), DiskError> {
+    let why = if disk.boot_medium {
+        "the running system was started from it".to_owned()
+    } else if let Some(used) = disk.uses.first() {
+        format!("{used}; unmount it or stop what uses it first")
+    } else {
+        return Ok(());
+    };
+    Err(DiskError::Refused { disk: disk.identity(), why })
+}
+
+fn busy_or(disk: &Disk, source: io::Error) -> DiskError {
+    if source.raw_os_error() == Some(libc::EBUSY) {
+        let why = "something else in this system uses it or a partition of it".into();
+        return DiskError::Refused { disk: disk.identity(), why };
+    }
+    DiskError::io("opening for writing", &disk.path)(source)
+}
