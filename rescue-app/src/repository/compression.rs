@@ -1,0 +1,106 @@
+//! zstd (RFC 8878) with bounds on everything that foreign bytes decide.
+
+use std::io::{self, Read};
+
+use zstd::bulk::{Compressor, Decompressor};
+
+use super::error::{RepositoryError, Result};
+
+/// Level for the small JSON files and for trees: hex digits gain nothing from higher ones.
+pub(super) const TEXT_LEVEL: i32 = 3;
+
+/// The largest window accepted from foreign frames: 128 MiB, zstd's own limit by default.
+const WINDOW_LOG_MAX: u32 = 27;
+
+/// One thread's compressor; keeps its tables between calls.
+pub(super) struct Packer {
+    zstd: Compressor<'static>,
+    level: i32,
+}
+
+impl Packer {
+    pub(super) fn new() -> Result<Self> {
+        let zstd = Compressor::new(TEXT_LEVEL).map_err(out_of_memory)?;
+        Ok(Self { zstd, level: TEXT_LEVEL })
+    }
+
+    /// Compresses `plain` into the start of `packed` and returns the length used; `None` when
+    /// the result does not fit, which is how a caller says what is not worth it.
+    pub(super) fn pack(&mut self, plain: &[u8], packed: &mut [u8], level: i32) -> Option<usize> {
+        if level != self.level {
+            self.zstd.set_compression_level(level).ok()?;
+            self.level = level;
+        }
+        self.zstd.compress_to_buffer(plain, packed).ok()
+    }
+}
+
+/// Compresses a text in one go.
+pub(super) fn compress_text(text: &[u8]) -> Result<Vec<u8>> {
+    zstd::bulk::compress(text, TEXT_LEVEL).map_err(out_of_memory)
+}
+
+/// Decompresses a frame that must have exactly `len` bytes of content into `plain`.
+pub(super) fn unpack(
+    zstd: &mut Decompressor<'static>,
+    frame: &[u8],
+    len: usize,
+    plain: &mut Vec<u8>,
+) -> io::Result<()> {
+    plain.clear();
+    plain.reserve(len);
+    let written = zstd.decompress_to_buffer(frame, plain)?;
+    if written != len {
+        return Err(io::Error::other("its length is not the one the index gives"));
+    }
+    Ok(())
+}
+
+/// A decompressor with bounded memory.
+pub(super) fn decompressor() -> Result<Decompressor<'static>> {
+    let mut zstd = Decompressor::new().map_err(out_of_memory)?;
+    zstd.window_log_max(WINDOW_LOG_MAX).map_err(out_of_memory)?;
+    Ok(zstd)
+}
+
+/// Reads the content of a frame whose length is not known beforehand.
+pub(super) fn bounded_reader(frame: &[u8]) -> io::Result<impl Read + '_> {
+    let mut reader = zstd::stream::read::Decoder::with_buffer(frame)?;
+    reader.window_log_max(WINDOW_LOG_MAX)?;
+    Ok(reader)
+}
+
+fn out_of_memory(_: io::Error) -> RepositoryError {
+    RepositoryError::Internal("zstd could not be set up")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_shrink_is_refused() {
+        let mut packer = Packer::new().unwrap();
+        let mut noise = vec![0; 100_000];
+        getrandom::fill(&mut noise).unwrap();
+        let mut packed = vec![0; 90_000];
+        assert_eq!(packer.pack(&noise, &mut packed, 1), None);
+        let text = vec![b'a'; 100_000];
+        for level in [1, -3, 9] {
+            let len = packer.pack(&text, &mut packed, level).unwrap();
+            let mut plain = Vec::new();
+            unpack(&mut decompressor().unwrap(), &packed[..len], text.len(), &mut plain).unwrap();
+            assert_eq!(plain, text);
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_refused_within_its_declared_length() {
+        let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 3).unwrap();
+        let mut plain = Vec::new();
+        let mut zstd = decompressor().unwrap();
+        assert!(unpack(&mut zstd, &bomb, 1000, &mut plain).is_err());
+        assert!(plain.capacity() < 10_000);
+        assert!(unpack(&mut zstd, &bomb, (64 << 20) + 1, &mut plain).is_err());
+    }
+}

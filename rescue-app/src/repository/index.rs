@@ -1,0 +1,251 @@
+//! Where every blob lies: the index files, and all of them together in memory
+//! (restic `doc/design.rst`, "Indexing").
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Id;
+use super::crypto::OVERHEAD;
+use super::pack::{BlobType, PackEntry};
+
+/// An index file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct IndexFile {
+    pub(super) packs: Vec<IndexedPack>,
+}
+
+/// All blobs of one pack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct IndexedPack {
+    pub(super) id: Id,
+    pub(super) blobs: Vec<IndexedBlob>,
+}
+
+/// One blob of a pack as an index file has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct IndexedBlob {
+    id: Id,
+    #[serde(rename = "type")]
+    kind: BlobType,
+    offset: u32,
+    length: u32,
+    /// Absent or 0 when the blob is not compressed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    uncompressed_length: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_zero(length: &u32) -> bool {
+    *length == 0
+}
+
+impl From<&PackEntry> for IndexedBlob {
+    fn from(entry: &PackEntry) -> Self {
+        let PackEntry { id, kind, offset, length, uncompressed } = *entry;
+        Self { id, kind, offset, length, uncompressed_length: uncompressed.unwrap_or(0) }
+    }
+}
+
+impl From<&IndexedBlob> for PackEntry {
+    fn from(blob: &IndexedBlob) -> Self {
+        let IndexedBlob { id, kind, offset, length, uncompressed_length } = *blob;
+        let uncompressed = Some(uncompressed_length).filter(|&len| len != 0);
+        Self { id, kind, offset, length, uncompressed }
+    }
+}
+
+/// Where a blob lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobLocation {
+    /// The pack file.
+    pub pack: Id,
+    /// What the blob holds.
+    pub kind: BlobType,
+    /// First byte of the sealed blob in the pack.
+    pub offset: u32,
+    /// Length of the sealed blob in bytes.
+    pub length: u32,
+    /// Length of the plain text in bytes when it is compressed.
+    pub uncompressed: Option<u32>,
+}
+
+impl BlobLocation {
+    /// Length of the plain text in bytes.
+    pub fn plain_len(&self) -> u32 {
+        let overhead = u32::try_from(OVERHEAD).unwrap_or(u32::MAX);
+        self.uncompressed.unwrap_or(self.length.saturating_sub(overhead))
+    }
+
+    /// One past the last byte of the sealed blob in the pack.
+    pub fn end(&self) -> u64 {
+        u64::from(self.offset) + u64::from(self.length)
+    }
+}
+
+/// A blob in memory; 52 bytes, for there may be millions.
+#[derive(Clone, Copy)]
+struct Entry {
+    id: Id,
+    /// Position in [`Index::packs`].
+    pack: u32,
+    offset: u32,
+    length: u32,
+    /// 0 when not compressed.
+    uncompressed: u32,
+    kind: BlobType,
+}
+
+impl Entry {
+    fn key(&self) -> (Id, BlobType, u32) {
+        (self.id, self.kind, self.pack)
+    }
+}
+
+/// All index files together. A blob may be there several times, in several packs.
+#[derive(Clone, Default)]
+pub(super) struct Index {
+    /// Sorted by [`Entry::key`].
+    entries: Vec<Entry>,
+    packs: Vec<Id>,
+    numbers: HashMap<Id, u32>,
+}
+
+/// Position of a blob's entry in an [`Index`].
+pub(super) type EntryNumber = u32;
+
+impl Index {
+    /// This index and all blobs of more index files. A pack that is known already is not added
+    /// again.
+    pub(super) fn with(mut self, files: impl IntoIterator<Item = IndexFile>) -> Self {
+        for file in files {
+            file.packs.iter().for_each(|pack| self.add(pack));
+        }
+        self.entries.sort_unstable_by_key(Entry::key);
+        self
+    }
+
+    fn add(&mut self, pack: &IndexedPack) {
+        // More entries than a u32 counts would take over 200 GB of memory.
+        let Ok(number) = u32::try_from(self.packs.len()) else { return };
+        if self.numbers.contains_key(&pack.id) {
+            return;
+        }
+        self.numbers.insert(pack.id, number);
+        self.packs.push(pack.id);
+        self.entries.extend(pack.blobs.iter().map(|blob| Entry {
+            id: blob.id,
+            pack: number,
+            offset: blob.offset,
+            length: blob.length,
+            uncompressed: blob.uncompressed_length,
+            kind: blob.kind,
+        }));
+    }
+
+    /// Number of blobs, copies counted.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether a blob of this type is known.
+    pub(super) fn contains(&self, kind: BlobType, id: &Id) -> bool {
+        self.copies(id).any(|number| self.entries[number as usize].kind == kind)
+    }
+
+    /// Whether the pack is in some index file.
+    pub(super) fn contains_pack(&self, pack: &Id) -> bool {
+        self.numbers.contains_key(pack)
+    }
+
+    /// All packs.
+    pub(super) fn packs(&self) -> &[Id] {
+        &self.packs
+    }
+
+    /// The entries of all copies of a blob.
+    pub(super) fn copies(&self, id: &Id) -> impl Iterator<Item = EntryNumber> + '_ {
+        let first = self.entries.partition_point(|entry| entry.id < *id);
+        let id = *id;
+        (first..)
+            .map_while(move |at| self.entries.get(at).filter(|entry| entry.id == id).map(|_| at))
+            .filter_map(|at| EntryNumber::try_from(at).ok())
+    }
+
+    /// Where an entry's blob lies.
+    pub(super) fn location(&self, number: EntryNumber) -> Option<(Id, BlobLocation)> {
+        let entry = self.entries.get(number as usize)?;
+        let location = BlobLocation {
+            pack: *self.packs.get(entry.pack as usize)?,
+            kind: entry.kind,
+            offset: entry.offset,
+            length: entry.length,
+            uncompressed: Some(entry.uncompressed).filter(|&len| len != 0),
+        };
+        Some((entry.id, location))
+    }
+
+    /// Sort key that puts entries in the order of packs and of offsets inside them.
+    pub(super) fn disk_order(&self, number: EntryNumber) -> (u32, u32) {
+        self.entries.get(number as usize).map_or((0, 0), |entry| (entry.pack, entry.offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pack(name: u8, blobs: &[(u8, BlobType)]) -> IndexedPack {
+        let blob = |(at, &(id, kind)): (u32, &(u8, BlobType))| IndexedBlob {
+            id: Id::of(&[id]),
+            kind,
+            offset: at * 100,
+            length: 100,
+            uncompressed_length: u32::from(id),
+        };
+        let blobs = (0..).zip(blobs).map(blob).collect();
+        IndexedPack { id: Id::of(&[name, name]), blobs }
+    }
+
+    fn file(packs: Vec<IndexedPack>) -> IndexFile {
+        IndexFile { packs }
+    }
+
+    #[test]
+    fn blobs_are_found_with_all_their_copies() {
+        use BlobType::{Data, Tree};
+        let index = Index::default()
+            .with([file(vec![pack(1, &[(5, Data), (6, Data), (0, Data)])])])
+            .with([file(vec![pack(2, &[(5, Tree)])]), file(vec![pack(3, &[(6, Data), (7, Data)])])])
+            .with([file(vec![pack(1, &[(9, Data)])])]);
+        assert_eq!(index.len(), 6);
+        assert_eq!(index.packs().len(), 3);
+        assert!(index.contains(Data, &Id::of(&[5])) && index.contains(Tree, &Id::of(&[5])));
+        assert!(!index.contains(Tree, &Id::of(&[6])) && !index.contains(Data, &Id::of(&[9])));
+        let found: Vec<_> =
+            index.copies(&Id::of(&[6])).filter_map(|number| index.location(number)).collect();
+        let offsets: Vec<_> = found.iter().map(|(_, at)| (at.pack, at.offset)).collect();
+        assert_eq!(offsets, [(Id::of(&[1, 1]), 100), (Id::of(&[3, 3]), 0)]);
+        assert_eq!(found[0].1.plain_len(), 6);
+        let plain = index.copies(&Id::of(&[0])).next().unwrap();
+        assert_eq!(index.location(plain).unwrap().1.plain_len(), 68);
+    }
+
+    proptest! {
+        #[test]
+        fn mutated_index_json_never_panics(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let file = IndexFile { packs: vec![pack(1, &[(5, BlobType::Data), (6, BlobType::Tree)])] };
+            let mut json = serde_json::to_vec(&file).unwrap();
+            prop_assert_eq!(&serde_json::from_slice::<IndexFile>(&json).unwrap(), &file);
+            let at = at.index(json.len());
+            json[at] = byte;
+            if let Ok(file) = serde_json::from_slice::<IndexFile>(&json) {
+                let index = Index::default().with([file]);
+                let numbers = 0..EntryNumber::try_from(index.len()).unwrap();
+                prop_assert!(numbers.map(|number| index.location(number)).all(|at| at.is_some()));
+            }
+        }
+    }
+}

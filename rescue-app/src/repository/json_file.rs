@@ -1,0 +1,116 @@
+//! The small files of a repository: JSON, compressed and sealed, named by the sealed bytes' sum
+//! (restic `doc/design.rst`, "Unpacked Data Format").
+
+use std::io::Read;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::crypto::Key;
+use super::error::{RepositoryError, Result};
+use super::{Id, compression};
+use crate::store::{FileKind, Store};
+
+/// First byte of a plain text that continues with a zstd frame.
+const COMPRESSED: u8 = 2;
+
+/// The largest such file accepted, in bytes. restic's index files have about 10 MB at most.
+const FILE_LIMIT: u64 = 256 << 20;
+
+/// The largest JSON text accepted, in bytes.
+const TEXT_LIMIT: u64 = 512 << 20;
+
+/// The sealed form of a value, and its name.
+pub(super) fn seal(key: &Key, value: &impl Serialize) -> Result<(Id, Vec<u8>)> {
+    let json = to_json(value)?;
+    let mut plain = vec![COMPRESSED];
+    plain.append(&mut compression::compress_text(&json)?);
+    let sealed = key.seal(&plain)?;
+    Ok((Id::of(&sealed), sealed))
+}
+
+/// Seals and stores a value; returns its name.
+pub(super) fn save(
+    store: &dyn Store,
+    key: &Key,
+    kind: FileKind,
+    value: &impl Serialize,
+) -> Result<Id> {
+    let (id, sealed) = seal(key, value)?;
+    store.write(kind, &id.to_string(), &sealed)?;
+    Ok(id)
+}
+
+/// Reads, proves and parses a file.
+pub(super) fn load<T: DeserializeOwned>(
+    store: &dyn Store,
+    key: &Key,
+    kind: FileKind,
+    id: &Id,
+) -> Result<T> {
+    let name = id.to_string();
+    let mut sealed = store.read(kind, &name, FILE_LIMIT)?;
+    let damaged = |problem: String| RepositoryError::Damaged { kind, name: name.clone(), problem };
+    if Id::of(&sealed) != *id {
+        return Err(damaged("its contents do not have the sum that is its name".to_owned()));
+    }
+    parse(key, &mut sealed).map_err(damaged)
+}
+
+/// Opens and parses the sealed bytes of a file; errors say what is wrong with them.
+pub(super) fn parse<T: DeserializeOwned>(key: &Key, sealed: &mut [u8]) -> Result<T, String> {
+    let plain = key.open_in_place(sealed).ok_or("it was altered, or sealed with another key")?;
+    parse_plain(plain)
+}
+
+/// Parses an opened file: JSON as it is, or [`COMPRESSED`] and zstd.
+fn parse_plain<T: DeserializeOwned>(plain: &[u8]) -> Result<T, String> {
+    match plain.split_first() {
+        Some((&COMPRESSED, frame)) => {
+            let text = compression::bounded_reader(frame).map_err(|error| error.to_string())?;
+            let mut json = Vec::new();
+            text.take(TEXT_LIMIT).read_to_end(&mut json).map_err(|error| error.to_string())?;
+            serde_json::from_slice(&json).map_err(|error| error.to_string())
+        }
+        Some((b'{' | b'[', _)) => serde_json::from_slice(plain).map_err(|error| error.to_string()),
+        _ => Err("unknown encoding".to_owned()),
+    }
+}
+
+/// The JSON text of a value.
+pub(super) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|error| RepositoryError::Refused {
+        what: format!("JSON ({error})"),
+        problem: "a value in it cannot be written down",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn both_encodings_are_read() {
+        let key = Key::random().unwrap();
+        let value = json!({"a": [1, 2, 3]});
+        let (id, mut sealed) = seal(&key, &value).unwrap();
+        assert_eq!(id, Id::of(&sealed));
+        assert_eq!(parse::<Value>(&key, &mut sealed).unwrap(), value);
+        let mut plain = key.seal(value.to_string().as_bytes()).unwrap();
+        assert_eq!(parse::<Value>(&key, &mut plain).unwrap(), value);
+        assert!(parse::<Value>(&key, &mut key.seal(b"").unwrap()).is_err());
+        assert!(parse::<Value>(&key, &mut key.seal(b"\x01{}").unwrap()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_plain_text_makes_the_parser_panic(mut plain in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse_plain::<Value>(&plain);
+            plain.insert(0, COMPRESSED);
+            let _ = parse_plain::<Value>(&plain);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Locks: who is working on a repository, visible to restic and to other Lifeboats
+//! (restic `doc/design.rst`, "Locks"; `internal/repository/lock.go`, `internal/restic/lock.go`).
+
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration as StdDuration;
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+
+use super::crypto::Key;
+use super::error::{RepositoryError, Result};
+use super::identity::Identity;
+use super::{Id, Repository, json_file};
+use crate::store::{FileKind, Store, StoreError};
+
+/// A lock not confirmed for so long belongs to nobody.
+const STALE_AFTER: Duration = Duration::minutes(30);
+
+/// How often a lock is confirmed.
+const REFRESH_EVERY: StdDuration = StdDuration::from_secs(5 * 60);
+
+/// After creating a lock one waits this long and looks again: of two that came at the same
+/// time, each then sees the other.
+const SETTLE: StdDuration = StdDuration::from_millis(200);
+
+/// A lock file; fields in restic's order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct LockFile {
+    #[serde(with = "time::serde::rfc3339")]
+    time: OffsetDateTime,
+    exclusive: bool,
+    #[serde(default)]
+    hostname: String,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    pid: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    uid: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    gid: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_zero(id: &u32) -> bool {
+    *id == 0
+}
+
+impl LockFile {
+    fn new(identity: &Identity, exclusive: bool) -> Self {
+        Self {
+            time: OffsetDateTime::now_utc(),
+            exclusive,
+            hostname: identity.hostname.clone(),
+            username: identity.username.clone(),
+            pid: identity.pid,
+            uid: identity.uid,
+            gid: identity.gid,
+        }
+    }
+
+    /// Whether its owner is certainly gone. A lock from the future is alive: the clocks of
+    /// rescue environments are often wrong.
+    fn is_stale(&self, identity: &Identity) -> bool {
+        let age = OffsetDateTime::now_utc() - self.time;
+        age > STALE_AFTER || self.hostname == identity.hostname && !is_running(self.pid)
+    }
+
+    fn conflict(&self) -> RepositoryError {
+        let who = format!("{} on {}", self.username, self.hostname);
+        RepositoryError::Locked { who, pid: self.pid, since: self.time }
+    }
+}
+
+/// Whether a process of this number exists on this machine.
+fn is_running(pid: u32) -> bool {
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    pid > 0 && !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))
+}
+
+/// A lock of ours: confirmed in the background, given back when dropped.
+#[must_use = "the repository is locked only as long as this lives"]
+pub struct Lock {
+    held: Arc<Held>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the confirming thread shares with the lock.
+struct Held {
+    store: Arc<dyn Store>,
+    key: Arc<Key>,
+    identity: Identity,
+    exclusive: bool,
+    name: Mutex<Id>,
+}
+
+impl Held {
+    /// Writes a new lock file, then removes the old one.
+    fn refresh(&self) -> Result<()> {
+        let file = LockFile::new(&self.identity, self.exclusive);
+        let new = json_file::save(&*self.store, &self.key, FileKind::Lock, &file)?;
+        let mut name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *name, new);
+        Ok(self.store.remove(FileKind::Lock, &old.to_string())?)
+    }
+
+    fn release(&self) {
+        let name = *self.name.lock().unwrap_or_else(PoisonError::into_inner);
+        // If it cannot be removed it goes stale by itself.
+        let _ = self.store.remove(FileKind::Lock, &name.to_string());
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        self.held.release();
+    }
+}
+
+impl Repository {
+    /// Locks for reading and adding: excludes only those who remove or check.
+    pub fn lock_shared(&self) -> Result<Lock> {
+        self.lock(false)
+    }
+
+    /// Locks for removing and checking: excludes everybody.
+    pub fn lock_exclusive(&self) -> Result<Lock> {
+        self.lock(true)
+    }
+
+    fn lock(&self, exclusive: bool) -> Result<Lock> {
+        self.refuse_conflicts(exclusive, None)?;
+        let file = LockFile::new(&self.identity, exclusive);
+        let name = json_file::save(&*self.store, &self.key, FileKind::Lock, &file)?;
+        let mut lock = Lock {
+            held: Arc::new(Held {
+                store: Arc::clone(&self.store),
+                key: Arc::clone(&self.key),
+                identity: self.identity.clone(),
+                exclusive,
+                name: Mutex::new(name),
+            }),
+            stop: None,
+            thread: None,
+        };
+        std::thread::sleep(SETTLE);
+        let alone = self.refuse_conflicts(exclusive, Some(name))?;
+        if alone {
+            // Nobody else is writing, so what was unfinished before our lock is nobody's.
+            self.store.remove_leftovers_older_than(FileKind::Lock, &name.to_string())?;
+        }
+        lock.start_refreshing()?;
+        Ok(lock)
+    }
+
+    /// Fails if someone's lock excludes ours; removes stale locks. Tells whether there is no
+    /// lock but `ours`.
+    fn refuse_conflicts(&self, exclusive: bool, ours: Option<Id>) -> Result<bool> {
+        let mut alone = true;
+        for id in self.ids(FileKind::Lock)? {
+            if Some(id) == ours {
+                continue;
+            }
+            let lock: LockFile = match json_file::load(&*self.store, &self.key, FileKind::Lock, &id)
+            {
+                Ok(lock) => lock,
+                // Given back between listing and reading.
+                Err(RepositoryError::Store(StoreError::NotFound { .. })) => continue,
+                Err(error) => return Err(error),
+            };
+            if lock.is_stale(&self.identity) {
+                self.remove_stale(&id)?;
+                continue;
+            }
+            if exclusive || lock.exclusive {
+                return Err(lock.conflict());
+            }
+            alone = false;
+        }
+        Ok(alone)
+    }
+
+    fn remove_stale(&self, id: &Id) -> Result<()> {
+        match self.store.remove(FileKind::Lock, &id.to_string()) {
+            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Lock {
+    fn start_refreshing(&mut self) -> Result<()> {
+        let (stop, stopped) = mpsc::channel();
+        let held = Arc::clone(&self.held);
+        let work = move || {
+            while stopped.recv_timeout(REFRESH_EVERY) == Err(RecvTimeoutError::Timeout) {
+                // A failed confirmation is tried again; there are six before the lock is stale.
+                let _ = held.refresh();
+            }
+        };
+        let thread = std::thread::Builder::new().name("lock".to_owned());
+        let thread = thread
+            .spawn(work)
+            .map_err(|error| RepositoryError::Stopped(format!("starting a thread: {error}")))?;
+        (self.stop, self.thread) = (Some(stop), Some(thread));
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! A pack while it fills: one buffer into which blobs are compressed and sealed in place.
+
+use super::compression::Packer;
+use super::crypto::{IV_LEN, Key, OVERHEAD};
+use super::error::Result;
+use super::id::IdHasher;
+use super::pack::{self, BlobType, LENGTH_FIELD, PackEntry};
+use super::{Id, RepositoryError};
+
+/// A pack is closed when it has this many bytes (restic's default `--pack-size`).
+const TARGET_LEN: usize = 16 << 20;
+
+/// Room beyond the target for the last blob and the header.
+const SPARE_LEN: usize = (1 << 20) + (64 << 10);
+
+/// A buffer that has grown beyond this for a huge blob is not kept for the next pack.
+const KEPT_LEN: usize = 2 * TARGET_LEN;
+
+/// Compression must save at least one part in this many, or the blob is stored as it is:
+/// decompressing would cost every reader more than it saves.
+const LEAST_GAIN: usize = 32;
+
+/// The buffer of a pack; kept initialised at its full length, so that reuse costs nothing.
+#[derive(Default)]
+pub(super) struct PackBuffer {
+    bytes: Vec<u8>,
+    entries: Vec<PackEntry>,
+}
+
+impl PackBuffer {
+    /// Whether it is worth keeping for another pack.
+    pub(super) fn is_reusable(&self) -> bool {
+        (TARGET_LEN..=KEPT_LEN).contains(&self.bytes.len())
+    }
+}
+
+/// A pack that takes blobs.
+pub(super) struct OpenPack {
+    buffer: PackBuffer,
+    used: usize,
+    hasher: IdHasher,
+}
+
+/// A pack that is ready to be stored.
+pub(super) struct FullPack {
+    pub(super) id: Id,
+    buffer: PackBuffer,
+    used: usize,
+}
+
+impl OpenPack {
+    /// An empty pack in a buffer that may have been used before.
+    pub(super) fn new(mut buffer: PackBuffer) -> Self {
+        buffer.entries.clear();
+        Self { buffer, used: 0, hasher: IdHasher::default() }
+    }
+
+    /// Whether nothing is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.buffer.entries.is_empty()
+    }
+
+    /// Whether it should be closed.
+    pub(super) fn is_full(&self) -> bool {
+        self.used >= TARGET_LEN
+    }
+
+    /// Adds a blob; returns how many bytes it takes in the pack, or `None` when it does not fit
+    /// and the pack should be closed first. An empty pack takes a blob of any length.
+    pub(super) fn add(
+        &mut self,
+        blob: (BlobType, Id, &[u8]),
+        level: i32,
+        packer: &mut Packer,
+        key: &Key,
+    ) -> Result<Option<u32>> {
+        let (kind, id, plain) = blob;
+        let len32 = u32::try_from(plain.len()).ok().filter(|&len| len > 0);
+        let plain_len = len32.ok_or_else(|| refused(id, "it must have 1 byte to 4 GiB"))?;
+        if self.is_empty() {
+            self.make_room(kind, plain.len());
+        }
+        let Some((len, uncompressed)) = self.place(plain, plain_len, level, packer) else {
+            return Ok(None);
+        };
+        let end = self.used + len + OVERHEAD;
+        let (Ok(offset), Ok(length)) = (u32::try_from(self.used), u32::try_from(len + OVERHEAD))
+        else {
+            return Err(refused(id, "it does not fit into a pack"));
+        };
+        let message = &mut self.buffer.bytes[self.used..end];
+        key.seal_in_place(message)?;
+        self.hasher.update(message);
+        self.buffer.entries.push(PackEntry { id, kind, offset, length, uncompressed });
+        self.used = end;
+        Ok(Some(length))
+    }
+
+    /// Grows the buffer of an empty pack: data packs to their full length at once, tree packs,
+    /// of which most hold a few kilobytes, to what the blob needs.
+    fn make_room(&mut self, kind: BlobType, plain_len: usize) {
+        let usual = if kind == BlobType::Data { TARGET_LEN } else { 0 };
+        let wanted = usual.max(plain_len + OVERHEAD) + SPARE_LEN;
+        if self.buffer.bytes.len() < wanted {
+            self.buffer.bytes.resize(wanted, 0);
+        }
+    }
+
+    /// Puts the blob's bytes where they are to be sealed: compressed if that gains enough.
+    fn place(
+        &mut self,
+        plain: &[u8],
+        plain_len: u32,
+        level: i32,
+        packer: &mut Packer,
+    ) -> Option<(usize, Option<u32>)> {
+        let room = self.buffer.bytes.get_mut(self.used + IV_LEN..)?;
+        let room_len = room.len().checked_sub(OVERHEAD - IV_LEN)?;
+        let worthwhile = plain.len() - plain.len() / LEAST_GAIN;
+        let packed_room = &mut room[..room_len.min(worthwhile)];
+        if let Some(len) = packer.pack(plain, packed_room, level) {
+            return Some((len, Some(plain_len)));
+        }
+        room.get_mut(..room_len)?.get_mut(..plain.len())?.copy_from_slice(plain);
+        Some((plain.len(), None))
+    }
+
+    /// Closes the pack: appends its header and names it.
+    pub(super) fn close(mut self, key: &Key) -> Result<FullPack> {
+        let mut header = Vec::new();
+        pack::encode_header(&self.buffer.entries, &mut header);
+        let sealed = key.seal(&header)?;
+        let len = u32::try_from(sealed.len())
+            .map_err(|_| RepositoryError::Internal("a pack header of more than 4 GiB"))?;
+        let bytes = &mut self.buffer.bytes;
+        let end = self.used + sealed.len() + LENGTH_FIELD;
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        bytes[self.used..end - LENGTH_FIELD].copy_from_slice(&sealed);
+        bytes[end - LENGTH_FIELD..end].copy_from_slice(&len.to_le_bytes());
+        self.hasher.update(&bytes[self.used..end]);
+        Ok(FullPack { id: self.hasher.finish(), buffer: self.buffer, used: end })
+    }
+}
+
+impl FullPack {
+    /// The file's bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffer.bytes[..self.used]
+    }
+
+    /// Its blobs.
+    pub(super) fn entries(&self) -> &[PackEntry] {
+        &self.buffer.entries
+    }
+
+    /// The buffer, to be used again.
+    pub(super) fn into_buffer(self) -> PackBuffer {
+        self.buffer
+    }
+}
+
+fn refused(id: Id, problem: &'static str) -> RepositoryError {
+    RepositoryError::Refused { what: format!("blob {id:?}"), problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_stored_as_it_is_and_text_is_compressed() {
+        let (key, mut packer) = (Key::random().unwrap(), Packer::new().unwrap());
+        let mut noise = vec![0; 50_000];
+        getrandom::fill(&mut noise).unwrap();
+        let text = vec![7; 50_000];
+        let mut pack = OpenPack::new(PackBuffer::default());
+        for plain in [&noise, &text] {
+            let blob = (BlobType::Data, Id::of(plain), &plain[..]);
+            assert!(pack.add(blob, 1, &mut packer, &key).unwrap().is_some());
+        }
+        let full = pack.close(&key).unwrap();
+        assert_eq!(full.id, Id::of(full.bytes()));
+        let [raw, packed] = full.entries() else { panic!("two blobs") };
+        assert_eq!((raw.length, raw.uncompressed), (50_032, None));
+        assert_eq!((packed.offset, packed.uncompressed), (50_032, Some(50_000)));
+        assert!(packed.length < 1000);
+    }
+
+    #[test]
+    fn a_blob_that_does_not_fit_waits_for_the_next_pack() {
+        let (key, mut packer) = (Key::random().unwrap(), Packer::new().unwrap());
+        let mut noise = vec![0; 10 << 20];
+        getrandom::fill(&mut noise).unwrap();
+        let mut pack = OpenPack::new(PackBuffer::default());
+        let blob = (BlobType::Data, Id::of(&noise), &noise[..]);
+        assert!(pack.add(blob, 1, &mut packer, &key).unwrap().is_some());
+        assert!(!pack.is_full());
+        assert_eq!(pack.add(blob, 1, &mut packer, &key).unwrap(), None);
+        let zeros = vec![0; 16 << 20];
+        let blob = (BlobType::Data, Id::of(&zeros), &zeros[..]);
+        assert!(pack.add(blob, 1, &mut packer, &key).unwrap().is_some());
+        assert!(pack.close(&key).unwrap().into_buffer().is_reusable());
+    }
+}

@@ -1,0 +1,232 @@
+//! Reading blobs: one by one, or as runs of neighbours in the order they lie in the packs.
+
+use std::sync::Arc;
+
+use zstd::bulk::Decompressor;
+
+use super::error::{RepositoryError, Result};
+use super::index::{BlobLocation, EntryNumber, Index};
+use super::pack::BlobType;
+use super::{Id, Repository, compression};
+use crate::store::FileKind;
+
+/// The largest blobs accepted, sealed or plain, in bytes: a directory that lists 7 million
+/// chunks, and eight times the largest data blob that any known program writes.
+const TREE_LIMIT: u32 = 512 << 20;
+const DATA_LIMIT: u32 = 128 << 20;
+
+/// Above this many bytes the pack's size is looked at before a buffer is made.
+const TRUSTED_LEN: u32 = 32 << 20;
+
+/// One thread's buffers for reading blobs; reused from blob to blob.
+pub struct BlobReader {
+    sealed: Vec<u8>,
+    plain: Vec<u8>,
+    zstd: Decompressor<'static>,
+}
+
+impl BlobReader {
+    /// Empty buffers; they grow to the largest blob read.
+    pub fn new() -> Result<Self> {
+        let zstd = compression::decompressor()?;
+        Ok(Self { sealed: Vec::new(), plain: Vec::new(), zstd })
+    }
+}
+
+/// Which blobs to read, in the order they lie in the packs; each once.
+pub struct ReadPlan {
+    index: Arc<Index>,
+    order: Vec<EntryNumber>,
+}
+
+/// Neighbouring blobs of one pack, to be fetched by a single read.
+#[derive(Debug)]
+pub struct Run {
+    /// The pack file.
+    pub pack: Id,
+    /// First byte in the pack.
+    pub offset: u64,
+    /// Bytes to read.
+    pub len: usize,
+    /// The blobs wanted, in ascending order of offset.
+    pub blobs: Vec<(Id, BlobLocation)>,
+}
+
+impl Run {
+    /// The sealed bytes of one of the run's blobs in the buffer the run was read into.
+    pub fn sealed<'b>(&self, buf: &'b mut [u8], location: &BlobLocation) -> Option<&'b mut [u8]> {
+        let start = usize::try_from(u64::from(location.offset).checked_sub(self.offset)?).ok()?;
+        buf.get_mut(start..start.checked_add(usize::try_from(location.length).ok()?)?)
+    }
+}
+
+impl ReadPlan {
+    /// Number of blobs.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether there is nothing to read.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// The blobs with their places.
+    pub fn blobs(&self) -> impl Iterator<Item = (Id, BlobLocation)> + '_ {
+        self.order.iter().filter_map(|&number| self.index.location(number))
+    }
+
+    /// Bytes of all plain texts.
+    pub fn plain_bytes(&self) -> u64 {
+        self.blobs().map(|(_, at)| u64::from(at.plain_len())).sum()
+    }
+
+    /// The blobs gathered to runs of at most `max_len` bytes (a larger blob is a run of its
+    /// own); gaps of up to `max_gap` bytes between wanted blobs are read along.
+    pub fn runs(&self, max_len: u64, max_gap: u64) -> impl Iterator<Item = Run> + '_ {
+        let mut blobs = self.blobs().peekable();
+        std::iter::from_fn(move || {
+            let (id, first) = blobs.next()?;
+            let offset = u64::from(first.offset);
+            let mut end = first.end();
+            let mut run = vec![(id, first)];
+            while let Some(next) = blobs.next_if(|(_, next)| {
+                next.pack == first.pack
+                    && next.end() - offset <= max_len
+                    && u64::from(next.offset) <= end.saturating_add(max_gap)
+            }) {
+                end = end.max(next.1.end());
+                run.push(next);
+            }
+            let len = usize::try_from(end - offset).ok()?;
+            Some(Run { pack: first.pack, offset, len, blobs: run })
+        })
+    }
+}
+
+/// Where an opened blob's plain text is.
+enum Opened {
+    /// In [`BlobReader::plain`].
+    Unpacked,
+    /// In the middle of the sealed bytes, decrypted in place.
+    InPlace,
+}
+
+impl Repository {
+    /// Where a blob lies; one copy if there are several.
+    pub fn blob(&self, id: &Id) -> Option<BlobLocation> {
+        let index = self.index();
+        let number = index.copies(id).next()?;
+        index.location(number).map(|(_, location)| location)
+    }
+
+    /// Reads a blob: decrypted, decompressed, and proven to have the sum that is its name. When
+    /// one copy is damaged and there are others, they are tried.
+    pub fn read_blob<'b>(&self, id: &Id, reader: &'b mut BlobReader) -> Result<&'b [u8]> {
+        let index = self.index();
+        let mut result = Err(RepositoryError::MissingBlob { blob: *id });
+        for (_, location) in index.copies(id).filter_map(|number| index.location(number)) {
+            let mut sealed = std::mem::take(&mut reader.sealed);
+            result = self
+                .read_sealed(id, &location, &mut sealed)
+                .and_then(|()| self.decode(id, &location, &mut sealed, reader));
+            reader.sealed = sealed;
+            if result.is_ok() {
+                break;
+            }
+        }
+        Ok(match result? {
+            Opened::Unpacked => &reader.plain,
+            Opened::InPlace => in_place(&reader.sealed),
+        })
+    }
+
+    /// The blobs wanted, put in the order they lie in the packs. An unknown blob is
+    /// [`RepositoryError::MissingBlob`].
+    pub fn plan_reads<'i>(&self, ids: impl IntoIterator<Item = &'i Id>) -> Result<ReadPlan> {
+        let index = self.index();
+        let number = |id: &Id| index.copies(id).next();
+        let order = ids
+            .into_iter()
+            .map(|id| number(id).ok_or(RepositoryError::MissingBlob { blob: *id }))
+            .collect::<Result<Vec<_>>>();
+        let mut order = order?;
+        order.sort_unstable_by_key(|&number| (index.disk_order(number), number));
+        order.dedup();
+        Ok(ReadPlan { index, order })
+    }
+
+    /// Reads a run's bytes into `buf`, which is resized to fit.
+    pub fn read_run(&self, run: &Run, buf: &mut Vec<u8>) -> Result<()> {
+        buf.resize(run.len, 0);
+        self.read_pack_range(&run.pack, run.offset, buf)
+    }
+
+    /// Fills `buf` from byte `offset` of a pack.
+    pub fn read_pack_range(&self, pack: &Id, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.store.read_range(FileKind::Pack, &pack.to_string(), offset, buf)?;
+        Ok(())
+    }
+
+    /// Opens a blob whose sealed bytes the caller has read: decrypts (in place), decompresses
+    /// and proves it as [`Self::read_blob`] does.
+    pub fn open_blob<'b>(
+        &self,
+        id: &Id,
+        location: &BlobLocation,
+        sealed: &'b mut [u8],
+        reader: &'b mut BlobReader,
+    ) -> Result<&'b [u8]> {
+        Ok(match self.decode(id, location, sealed, reader)? {
+            Opened::Unpacked => &reader.plain,
+            Opened::InPlace => in_place(sealed),
+        })
+    }
+
+    fn read_sealed(&self, id: &Id, at: &BlobLocation, sealed: &mut Vec<u8>) -> Result<()> {
+        let limit = if at.kind == BlobType::Tree { TREE_LIMIT } else { DATA_LIMIT };
+        let name = at.pack.to_string();
+        let too_long = at.length.max(at.plain_len()) > limit
+            || at.length > TRUSTED_LEN && self.store.size(FileKind::Pack, &name)? < at.end();
+        let len = usize::try_from(at.length).ok().filter(|_| !too_long);
+        let len = len.ok_or_else(|| damaged(id, at, "its length is impossible"))?;
+        sealed.resize(len, 0);
+        self.read_pack_range(&at.pack, u64::from(at.offset), sealed)
+    }
+
+    fn decode(
+        &self,
+        id: &Id,
+        at: &BlobLocation,
+        sealed: &mut [u8],
+        reader: &mut BlobReader,
+    ) -> Result<Opened> {
+        let body = self.key.open_in_place(sealed);
+        let body = body.ok_or_else(|| damaged(id, at, "its bytes were altered"))?;
+        let Some(len) = at.uncompressed else {
+            return match Id::of(body) == *id {
+                true => Ok(Opened::InPlace),
+                false => Err(damaged(id, at, "its contents do not have the sum that is its name")),
+            };
+        };
+        let limit = if at.kind == BlobType::Tree { TREE_LIMIT } else { DATA_LIMIT };
+        let len = usize::try_from(len).ok().filter(|_| len <= limit);
+        let len = len.ok_or_else(|| damaged(id, at, "its length is impossible"))?;
+        compression::unpack(&mut reader.zstd, body, len, &mut reader.plain)
+            .map_err(|_| damaged(id, at, "it does not decompress to the length the index gives"))?;
+        match Id::of(&reader.plain) == *id {
+            true => Ok(Opened::Unpacked),
+            false => Err(damaged(id, at, "its contents do not have the sum that is its name")),
+        }
+    }
+}
+
+/// The plain text inside sealed bytes that were opened in place.
+fn in_place(sealed: &[u8]) -> &[u8] {
+    let end = sealed.len().saturating_sub(super::crypto::OVERHEAD - super::crypto::IV_LEN);
+    sealed.get(super::crypto::IV_LEN..end).unwrap_or_default()
+}
+
+fn damaged(blob: &Id, location: &BlobLocation, problem: &'static str) -> RepositoryError {
+    RepositoryError::DamagedBlob { blob: *blob, pack: location.pack, problem }
+}

@@ -1,0 +1,278 @@
+//! Creating and opening a repository.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde::{Deserialize, Serialize};
+
+use super::crypto::Key;
+use super::error::{RepositoryError, Result};
+use super::identity::Identity;
+use super::index::{Index, IndexFile};
+use super::key_file::KeyFile;
+use super::{Id, PUBLIC_PASSPHRASE, json_file, polynomial, readme};
+use crate::store::{FileKind, Store};
+
+/// The format version written, and the newest one read.
+const VERSION: u64 = 2;
+
+/// restic looks at no more keys than this either.
+const KEYS_TRIED: usize = 20;
+
+/// The largest config or key file accepted, in bytes.
+const SMALL_FILE_LIMIT: u64 = 1 << 20;
+
+/// The `config` file.
+#[derive(Serialize, Deserialize)]
+struct Config {
+    version: u64,
+    id: Id,
+    chunker_polynomial: String,
+}
+
+/// An opened repository. Threads may share it.
+pub struct Repository {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) key: Arc<Key>,
+    pub(super) identity: Identity,
+    config: Config,
+    public: bool,
+    index: RwLock<Arc<Index>>,
+}
+
+/// What [`Repository::load_index`] found.
+#[derive(Debug, Default)]
+pub struct IndexSummary {
+    /// Index files read.
+    pub files: usize,
+    /// Blobs known, copies counted.
+    pub blobs: usize,
+    /// Index files that cannot be used, and why. Blobs only they know are missing.
+    pub damaged: Vec<(Id, RepositoryError)>,
+}
+
+impl Repository {
+    /// Creates a repository and opens it. The empty passphrase is refused, for older restic
+    /// cannot open such repositories; [`PUBLIC_PASSPHRASE`] is for images that are no secret.
+    pub fn init(store: Arc<dyn Store>, passphrase: &str) -> Result<Self> {
+        if passphrase.is_empty() {
+            return Err(RepositoryError::EmptyPassphrase);
+        }
+        make_room(&*store)?;
+        store.create_layout()?;
+        let (identity, key) = (Identity::of_this_process(), Key::random()?);
+        let key_json = json_file::to_json(&KeyFile::create(&key, passphrase, &identity)?)?;
+        let config = new_config()?;
+        let sealed_config = key.seal(&json_file::to_json(&config)?)?;
+        let public = passphrase == PUBLIC_PASSPHRASE;
+        store.write(FileKind::Key, &Id::of(&key_json).to_string(), &key_json)?;
+        store.write_note(readme::NAME, &readme::text(public))?;
+        // Last: only with its config a folder is a repository.
+        store.write(FileKind::Config, "config", &sealed_config)?;
+        Ok(Self::assemble(store, key, identity, config, public))
+    }
+
+    /// Opens a repository.
+    pub fn open(store: Arc<dyn Store>, passphrase: &str) -> Result<Self> {
+        if !store.exists(FileKind::Config, "config")? {
+            return Err(RepositoryError::NotARepository { location: store.location() });
+        }
+        let key = find_key(&*store, passphrase)?;
+        let config = read_config(&*store, &key)?;
+        if config.version > VERSION {
+            let (location, version) = (store.location(), config.version);
+            return Err(RepositoryError::TooNew { location, version });
+        }
+        let public = passphrase == PUBLIC_PASSPHRASE;
+        Ok(Self::assemble(store, key, Identity::of_this_process(), config, public))
+    }
+
+    fn assemble(
+        store: Arc<dyn Store>,
+        key: Key,
+        identity: Identity,
+        config: Config,
+        public: bool,
+    ) -> Self {
+        let index = RwLock::new(Arc::new(Index::default()));
+        Self { store, key: Arc::new(key), identity, config, public, index }
+    }
+
+    /// The repository's own id, which tells it from others.
+    pub fn id(&self) -> Id {
+        self.config.id
+    }
+
+    /// Whether it was opened with the passphrase that everybody knows.
+    pub fn is_public(&self) -> bool {
+        self.public
+    }
+
+    /// The place in words.
+    pub fn location(&self) -> String {
+        self.store.location()
+    }
+
+    /// The place itself.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Refuses repositories that can only be read.
+    pub(super) fn require_writable(&self) -> Result<()> {
+        if self.config.version < VERSION {
+            return Err(RepositoryError::TooOld { location: self.location() });
+        }
+        Ok(())
+    }
+
+    /// Reads all index files, replacing what is in memory. Damaged ones are left out and
+    /// reported, so that images which do not need them stay usable.
+    pub fn load_index(&self) -> Result<IndexSummary> {
+        let mut summary = IndexSummary::default();
+        let files = self.ids(FileKind::Index)?;
+        summary.files = files.len();
+        let load = |id: Id| {
+            json_file::load::<IndexFile>(&*self.store, &self.key, FileKind::Index, &id)
+                .map_err(|error| summary.damaged.push((id, error)))
+                .ok()
+        };
+        let index = Index::default().with(files.into_iter().filter_map(load));
+        summary.blobs = index.len();
+        self.set_index(index);
+        Ok(summary)
+    }
+
+    /// The index as it is now.
+    pub(super) fn index(&self) -> Arc<Index> {
+        Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the index in memory.
+    pub(super) fn set_index(&self, index: Index) {
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
+    }
+
+    /// Names of all files of a kind.
+    pub(super) fn ids(&self, kind: FileKind) -> Result<Vec<Id>> {
+        let files = self.store.list(kind)?;
+        Ok(files.iter().filter_map(|file| file.name.parse().ok()).collect())
+    }
+}
+
+/// Makes sure that nothing is in the way of a new repository. Key files alone are what an
+/// interrupted creation leaves behind; with another master key they would only confuse.
+fn make_room(store: &dyn Store) -> Result<()> {
+    if store.exists(FileKind::Config, "config")? {
+        return Err(RepositoryError::AlreadyARepository { location: store.location() });
+    }
+    for kind in [FileKind::Snapshot, FileKind::Index, FileKind::Pack] {
+        if !store.list(kind)?.is_empty() {
+            let problem = "it is missing, but other files of a repository are there";
+            return Err(RepositoryError::damaged(FileKind::Config, "config", problem));
+        }
+    }
+    for key in store.list(FileKind::Key)? {
+        store.remove(FileKind::Key, &key.name)?;
+    }
+    Ok(())
+}
+
+fn new_config() -> Result<Config> {
+    let mut id = [0; Id::LEN];
+    super::crypto::fill_random(&mut id)?;
+    let chunker_polynomial = format!("{:x}", polynomial::random()?);
+    Ok(Config { version: VERSION, id: Id::from_bytes(id), chunker_polynomial })
+}
+
+/// The master key that the passphrase gives access to.
+fn find_key(store: &dyn Store, passphrase: &str) -> Result<Key> {
+    let mut problem = None;
+    let keys = store.list(FileKind::Key)?;
+    for file in keys.iter().take(KEYS_TRIED) {
+        let json = store.read(FileKind::Key, &file.name, SMALL_FILE_LIMIT)?;
+        let opened = serde_json::from_slice::<KeyFile>(&json)
+            .map_err(|error| error.to_string())
+            .and_then(|key_file| key_file.open(passphrase));
+        match opened {
+            Ok(Some(key)) => return Ok(key),
+            Ok(None) => {}
+            Err(error) => {
+                problem = Some(RepositoryError::damaged(FileKind::Key, &file.name, error));
+            }
+        }
+    }
+    if keys.is_empty() {
+        return Err(RepositoryError::damaged(FileKind::Key, "(any)", "there is none"));
+    }
+    Err(problem.unwrap_or_else(|| RepositoryError::WrongPassphrase { location: store.location() }))
+}
+
+fn read_config(store: &dyn Store, key: &Key) -> Result<Config> {
+    let mut sealed = store.read(FileKind::Config, "config", SMALL_FILE_LIMIT)?;
+    json_file::parse(key, &mut sealed)
+        .map_err(|problem| RepositoryError::damaged(FileKind::Config, "config", problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::LocalStore;
+
+    fn folder() -> (tempfile::TempDir, Arc<LocalStore>) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(LocalStore::new(dir.path().join("images")));
+        (dir, store)
+    }
+
+    #[test]
+    fn each_way_of_not_opening_says_its_own_thing() {
+        let (_dir, store) = folder();
+        let open = |passphrase| Repository::open(store.clone(), passphrase);
+        assert!(matches!(open("a"), Err(RepositoryError::NotARepository { .. })));
+        assert!(matches!(
+            Repository::init(store.clone(), ""),
+            Err(RepositoryError::EmptyPassphrase)
+        ));
+        let id = Repository::init(store.clone(), "a").unwrap().id();
+        assert_eq!(open("a").unwrap().id(), id);
+        assert!(matches!(open("b"), Err(RepositoryError::WrongPassphrase { .. })));
+        let again = Repository::init(store.clone(), "a");
+        assert!(matches!(again, Err(RepositoryError::AlreadyARepository { .. })));
+    }
+
+    #[test]
+    fn later_formats_are_refused_and_the_old_one_only_read() {
+        let (_dir, store) = folder();
+        let mut repo = Repository::init(store.clone(), "a").unwrap();
+        for (version, too_new) in [(3, true), (1, false)] {
+            repo.config.version = version;
+            let sealed = repo.key.seal(&json_file::to_json(&repo.config).unwrap()).unwrap();
+            store.write(FileKind::Config, "config", &sealed).unwrap();
+            match Repository::open(store.clone(), "a") {
+                Err(RepositoryError::TooNew { version: 3, .. }) => assert!(too_new),
+                Ok(repo) => assert!(!too_new && repo.require_writable().is_err()),
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_interrupted_creation_is_repeated_cleanly() {
+        let (_dir, store) = folder();
+        Repository::init(store.clone(), "a").unwrap();
+        store.remove(FileKind::Config, "config").unwrap();
+        Repository::init(store.clone(), "b").unwrap();
+        assert_eq!(store.list(FileKind::Key).unwrap().len(), 1);
+        assert!(Repository::open(store.clone(), "b").is_ok());
+    }
+
+    #[test]
+    fn a_lost_config_is_not_papered_over() {
+        let (_dir, store) = folder();
+        let repo = Repository::init(store.clone(), "a").unwrap();
+        json_file::save(&*store, &repo.key, FileKind::Index, &IndexFile::default()).unwrap();
+        store.remove(FileKind::Config, "config").unwrap();
+        let refused = Repository::init(store.clone(), "a");
+        assert!(matches!(refused, Err(RepositoryError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,334 @@
+//! Storing blobs: what all threads of one capture share.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::crypto::Key;
+use super::error::{RepositoryError, Result};
+use super::index::{Index, IndexFile, IndexedPack};
+use super::open_pack::{FullPack, PackBuffer};
+use super::pack::BlobType;
+use super::{BlobWriter, Id, Repository, json_file};
+use crate::store::{FileKind, Store};
+
+/// An index file is written at the latest after this many blobs (restic
+/// `internal/repository/index`) …
+const INDEX_BLOBS: usize = 50_000;
+
+/// … or this much time, so that an interrupted capture finds again nearly all it has stored.
+const INDEX_INTERVAL: Duration = Duration::from_secs(120);
+
+/// Threads that write packs, so that one pack is synced while the next one is written.
+const WRITER_THREADS: usize = 2;
+
+/// Full packs that wait for a writer; with them the memory in use is bounded.
+const WAITING_PACKS: usize = 1;
+
+/// The claims are spread over this many locks.
+const SHARDS: usize = 64;
+
+/// What a [`Saver`] has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Blobs that were stored.
+    pub new_blobs: u64,
+    /// Blobs that were there already.
+    pub known_blobs: u64,
+    /// Plain bytes of the blobs that were stored.
+    pub new_bytes: u64,
+    /// Plain bytes of the blobs that were there already.
+    pub known_bytes: u64,
+    /// Bytes the stored blobs take in packs.
+    pub stored_bytes: u64,
+    /// Packs written.
+    pub packs: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    new_blobs: AtomicU64,
+    known_blobs: AtomicU64,
+    new_bytes: AtomicU64,
+    known_bytes: AtomicU64,
+    stored_bytes: AtomicU64,
+    packs: AtomicU64,
+}
+
+/// Packs that are stored but not yet in an index file, and all that are new.
+struct Pending {
+    packs: Vec<IndexedPack>,
+    blobs: usize,
+    since: Instant,
+    /// Index files written so far, to be taken into the repository's index at the end.
+    written: Vec<IndexFile>,
+}
+
+/// Full packs on their way to the writer threads.
+#[derive(Default)]
+struct Queue {
+    packs: VecDeque<FullPack>,
+    closed: bool,
+}
+
+/// The first error; the error itself is given out once, its text as often as asked.
+struct Failure {
+    error: Option<RepositoryError>,
+    text: String,
+}
+
+/// What threads share.
+pub(super) struct Shared {
+    pub(super) key: Arc<Key>,
+    store: Arc<dyn Store>,
+    index: Arc<Index>,
+    claims: [Mutex<HashSet<(BlobType, Id)>>; SHARDS],
+    pending: Mutex<Pending>,
+    queue: Mutex<Queue>,
+    queue_changed: Condvar,
+    spare: Mutex<Vec<PackBuffer>>,
+    failure: Mutex<Option<Failure>>,
+    failed: AtomicBool,
+    lost_blobs: AtomicBool,
+    counters: Counters,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The data behind these locks is valid at every step; a panic elsewhere does not spoil it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// Whether the blob is new; from now on everybody is told that it is not.
+    pub(super) fn claim(&self, kind: BlobType, id: &Id, plain_len: u64) -> bool {
+        let shard = &self.claims[usize::from(id.as_bytes()[0]) % SHARDS];
+        let new = !self.index.contains(kind, id) && locked(shard).insert((kind, *id));
+        let (blobs, bytes) = match new {
+            true => (&self.counters.new_blobs, &self.counters.new_bytes),
+            false => (&self.counters.known_blobs, &self.counters.known_bytes),
+        };
+        blobs.fetch_add(1, Ordering::Relaxed);
+        bytes.fetch_add(plain_len, Ordering::Relaxed);
+        new
+    }
+
+    /// Counts bytes put into a pack.
+    pub(super) fn count_stored(&self, bytes: u32) {
+        self.counters.stored_bytes.fetch_add(u64::from(bytes), Ordering::Relaxed);
+    }
+
+    /// A buffer for a new pack.
+    pub(super) fn buffer(&self) -> PackBuffer {
+        locked(&self.spare).pop().unwrap_or_default()
+    }
+
+    /// Blobs were claimed that will never be stored: nothing may refer to them.
+    pub(super) fn mark_lost(&self) {
+        self.lost_blobs.store(true, Ordering::Release);
+    }
+
+    /// The failure so far, if any.
+    pub(super) fn check(&self) -> Result<()> {
+        if !self.failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match &mut *locked(&self.failure) {
+            Some(failure) => Err(failure
+                .error
+                .take()
+                .unwrap_or_else(|| RepositoryError::Stopped(failure.text.clone()))),
+            None => Ok(()),
+        }
+    }
+
+    fn fail(&self, error: RepositoryError) {
+        let text = error.to_string();
+        locked(&self.failure).get_or_insert(Failure { error: Some(error), text });
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Hands a pack to the writers; waits while they are behind.
+    pub(super) fn enqueue(&self, pack: FullPack) -> Result<()> {
+        let mut queue = locked(&self.queue);
+        while queue.packs.len() >= WAITING_PACKS && !queue.closed {
+            queue = self.queue_changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        if queue.closed {
+            return Err(RepositoryError::Internal("a pack came after the end"));
+        }
+        queue.packs.push_back(pack);
+        self.queue_changed.notify_all();
+        Ok(())
+    }
+
+    fn dequeue(&self) -> Option<FullPack> {
+        let mut queue = locked(&self.queue);
+        while queue.packs.is_empty() && !queue.closed {
+            queue = self.queue_changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        let pack = queue.packs.pop_front();
+        self.queue_changed.notify_all();
+        pack
+    }
+
+    fn close_queue(&self) {
+        locked(&self.queue).closed = true;
+        self.queue_changed.notify_all();
+    }
+
+    /// A writer thread's life. After a failure packs are still taken, so that nobody waits for
+    /// ever, but no longer written.
+    fn write_packs(&self) {
+        while let Some(pack) = self.dequeue() {
+            if !self.failed.load(Ordering::Acquire)
+                && let Err(error) = self.write_pack(&pack)
+            {
+                self.fail(error);
+            }
+            let buffer = pack.into_buffer();
+            if buffer.is_reusable() {
+                locked(&self.spare).push(buffer);
+            }
+        }
+    }
+
+    fn write_pack(&self, pack: &FullPack) -> Result<()> {
+        self.store.write(FileKind::Pack, &pack.id.to_string(), pack.bytes())?;
+        self.counters.packs.fetch_add(1, Ordering::Relaxed);
+        let blobs: Vec<_> = pack.entries().iter().map(Into::into).collect();
+        let mut pending = locked(&self.pending);
+        pending.blobs += blobs.len();
+        pending.packs.push(IndexedPack { id: pack.id, blobs });
+        let due = pending.blobs >= INDEX_BLOBS || pending.since.elapsed() >= INDEX_INTERVAL;
+        drop(pending);
+        if due { self.write_index() } else { Ok(()) }
+    }
+
+    /// Writes an index file for the packs stored since the last one.
+    fn write_index(&self) -> Result<()> {
+        let mut pending = locked(&self.pending);
+        pending.since = Instant::now();
+        pending.blobs = 0;
+        let file = IndexFile { packs: std::mem::take(&mut pending.packs) };
+        drop(pending);
+        if file.packs.is_empty() {
+            return Ok(());
+        }
+        json_file::save(&*self.store, &self.key, FileKind::Index, &file)?;
+        locked(&self.pending).written.push(file);
+        Ok(())
+    }
+}
+
+/// Stores blobs for one capture: makes sure that each is stored once, writes packs in the
+/// background and index files as it goes. Threads work through their own [`BlobWriter`].
+///
+/// When it is dropped unfinished, packs and index files written so far stay and are found by the
+/// next one; nothing refers to them until then, and restic's prune would remove them.
+pub struct Saver<'r> {
+    repository: &'r Repository,
+    shared: Arc<Shared>,
+    writers: Vec<JoinHandle<()>>,
+}
+
+impl<'r> Saver<'r> {
+    /// Starts storing into a repository whose index is loaded and that is locked by the caller.
+    pub fn new(repository: &'r Repository) -> Result<Self> {
+        repository.require_writable()?;
+        let shared = Arc::new(Shared {
+            key: Arc::clone(&repository.key),
+            store: Arc::clone(&repository.store),
+            index: repository.index(),
+            claims: std::array::from_fn(|_| Mutex::default()),
+            pending: Mutex::new(Pending {
+                packs: Vec::new(),
+                blobs: 0,
+                since: Instant::now(),
+                written: Vec::new(),
+            }),
+            queue: Mutex::default(),
+            queue_changed: Condvar::new(),
+            spare: Mutex::default(),
+            failure: Mutex::default(),
+            failed: AtomicBool::new(false),
+            lost_blobs: AtomicBool::new(false),
+            counters: Counters::default(),
+        });
+        let mut saver = Self { repository, shared, writers: Vec::new() };
+        for _ in 0..WRITER_THREADS {
+            saver.start_writer()?;
+        }
+        Ok(saver)
+    }
+
+    fn start_writer(&mut self) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new().name("pack writer".to_owned());
+        let thread = thread
+            .spawn(move || shared.write_packs())
+            .map_err(|error| RepositoryError::Stopped(format!("starting a thread: {error}")))?;
+        self.writers.push(thread);
+        Ok(())
+    }
+
+    /// A writer for one thread.
+    pub fn worker(&self) -> Result<BlobWriter> {
+        BlobWriter::new(Arc::clone(&self.shared))
+    }
+
+    /// What has been done so far.
+    pub fn totals(&self) -> Totals {
+        let counters = &self.shared.counters;
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Totals {
+            new_blobs: get(&counters.new_blobs),
+            known_blobs: get(&counters.known_blobs),
+            new_bytes: get(&counters.new_bytes),
+            known_bytes: get(&counters.known_bytes),
+            stored_bytes: get(&counters.stored_bytes),
+            packs: get(&counters.packs),
+        }
+    }
+
+    /// Writes an index file for all packs stored so far.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.shared.check()?;
+        self.shared.write_index()
+    }
+
+    /// Ends storing, after all [`BlobWriter`]s have finished: waits for the packs, writes the
+    /// last index file and takes all that is new into the repository's index. Only after this
+    /// may a snapshot refer to what was stored.
+    pub fn finish(mut self) -> Result<Totals> {
+        self.stop_writers()?;
+        self.shared.check()?;
+        if self.shared.lost_blobs.load(Ordering::Acquire) {
+            return Err(RepositoryError::Internal("a thread ended without storing its blobs"));
+        }
+        self.shared.write_index()?;
+        let written = std::mem::take(&mut locked(&self.shared.pending).written);
+        let index = Index::clone(&self.shared.index).with(written);
+        self.repository.set_index(index);
+        Ok(self.totals())
+    }
+
+    fn stop_writers(&mut self) -> Result<()> {
+        self.shared.close_queue();
+        let ended = self.writers.drain(..).map(|thread| thread.join().is_ok());
+        match ended.fold(true, |all, one| all & one) {
+            true => Ok(()),
+            false => Err(RepositoryError::Internal("a thread that writes packs panicked")),
+        }
+    }
+}
+
+impl Drop for Saver<'_> {
+    fn drop(&mut self) {
+        // Unfinished: keep what is stored for the next run. Errors were or will be seen by
+        // whoever stopped us.
+        let _ = self.stop_writers();
+        let _ = self.shared.write_index();
+    }
+}

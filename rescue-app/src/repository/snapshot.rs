@@ -1,0 +1,173 @@
+//! Snapshots: one file per captured image (restic `doc/design.rst`, "Snapshots";
+//! `internal/data/snapshot.go`).
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::error::{RepositoryError, Result};
+use super::{Id, Repository, json_file};
+use crate::store::FileKind;
+
+/// A snapshot; fields in restic's order. Unknown fields are not kept, for a snapshot is never
+/// rewritten by us.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub time: OffsetDateTime,
+    /// The snapshot before it, of the same host and paths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Id>,
+    /// The tree blob of the top directory.
+    pub tree: Id,
+    /// What was saved, as absolute paths.
+    pub paths: Vec<String>,
+    /// The machine it comes from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hostname: String,
+    /// The user who made it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub username: String,
+    /// That user's id.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub uid: u32,
+    /// That user's group.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gid: u32,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The snapshot this one was rewritten from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Id>,
+    /// The program that made it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub program_version: String,
+    /// What making it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
+}
+
+/// What making a snapshot took; newer restic shows these numbers (`data/snapshot.go`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Start.
+    #[serde(with = "time::serde::rfc3339")]
+    pub backup_start: OffsetDateTime,
+    /// End.
+    #[serde(with = "time::serde::rfc3339")]
+    pub backup_end: OffsetDateTime,
+    /// Files that were not in the parent.
+    #[serde(default)]
+    pub files_new: u64,
+    /// Files that differ from the parent's.
+    #[serde(default)]
+    pub files_changed: u64,
+    /// Files that do not.
+    #[serde(default)]
+    pub files_unmodified: u64,
+    /// Directories that were not in the parent.
+    #[serde(default)]
+    pub dirs_new: u64,
+    /// Directories that differ from the parent's.
+    #[serde(default)]
+    pub dirs_changed: u64,
+    /// Directories that do not.
+    #[serde(default)]
+    pub dirs_unmodified: u64,
+    /// Data blobs stored.
+    #[serde(default)]
+    pub data_blobs: i64,
+    /// Tree blobs stored.
+    #[serde(default)]
+    pub tree_blobs: i64,
+    /// Plain bytes stored.
+    #[serde(default)]
+    pub data_added: u64,
+    /// Bytes these take in packs.
+    #[serde(default)]
+    pub data_added_packed: u64,
+    /// Files looked at.
+    #[serde(default)]
+    pub total_files_processed: u64,
+    /// Bytes looked at.
+    #[serde(default)]
+    pub total_bytes_processed: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_zero(id: &u32) -> bool {
+    *id == 0
+}
+
+/// A snapshot with its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotFile {
+    /// Its name.
+    pub id: Id,
+    /// What it says.
+    pub snapshot: Snapshot,
+}
+
+/// What [`Repository::snapshots`] found.
+#[derive(Debug, Default)]
+pub struct SnapshotList {
+    /// Oldest first.
+    pub snapshots: Vec<SnapshotFile>,
+    /// Snapshot files that cannot be used, and why.
+    pub damaged: Vec<(Id, RepositoryError)>,
+}
+
+impl Repository {
+    /// Stores a snapshot, after the [`super::Saver`] has finished; returns its name.
+    pub fn save_snapshot(&self, snapshot: &Snapshot) -> Result<Id> {
+        self.require_writable()?;
+        json_file::save(&*self.store, &self.key, FileKind::Snapshot, snapshot)
+    }
+
+    /// All snapshots.
+    pub fn snapshots(&self) -> Result<SnapshotList> {
+        let mut list = SnapshotList::default();
+        for id in self.ids(FileKind::Snapshot)? {
+            match self.load_snapshot(id) {
+                Ok(file) => list.snapshots.push(file),
+                Err(error) => list.damaged.push((id, error)),
+            }
+        }
+        list.snapshots.sort_by_key(|file| (file.snapshot.time, file.id));
+        Ok(list)
+    }
+
+    /// The snapshot whose name starts with `wanted`, or the newest one for `latest`.
+    pub fn snapshot(&self, wanted: &str) -> Result<SnapshotFile> {
+        if wanted == "latest" {
+            let newest = self.snapshots()?.snapshots.pop();
+            return newest.ok_or_else(|| no_such(wanted));
+        }
+        let ids = self.ids(FileKind::Snapshot)?;
+        let fits = |id: &&Id| !wanted.is_empty() && id.to_string().starts_with(wanted);
+        let found: Vec<&Id> = ids.iter().filter(fits).collect();
+        match found[..] {
+            [] => Err(no_such(wanted)),
+            [id] => self.load_snapshot(*id),
+            _ => {
+                let (wanted, count) = (wanted.to_owned(), found.len());
+                Err(RepositoryError::AmbiguousSnapshot { wanted, count })
+            }
+        }
+    }
+
+    /// Removes a snapshot; the space its blobs take is freed by pruning.
+    pub fn remove_snapshot(&self, id: &Id) -> Result<()> {
+        Ok(self.store.remove(FileKind::Snapshot, &id.to_string())?)
+    }
+
+    fn load_snapshot(&self, id: Id) -> Result<SnapshotFile> {
+        let snapshot = json_file::load(&*self.store, &self.key, FileKind::Snapshot, &id)?;
+        Ok(SnapshotFile { id, snapshot })
+    }
+}
+
+fn no_such(wanted: &str) -> RepositoryError {
+    RepositoryError::NoSuchSnapshot { wanted: wanted.to_owned() }
+}

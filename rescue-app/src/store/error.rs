@@ -1,0 +1,69 @@
+//! What can go wrong with the place a repository lives in.
+
+use std::io;
+
+use super::FileKind;
+
+/// An error of a [`super::Store`].
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The place is full.
+    #[error(
+        "{location} is full: free some space there, then run the same command again; \
+         what was stored so far is kept and used"
+    )]
+    Full {
+        /// The store.
+        location: String,
+    },
+    /// The file is not there.
+    #[error("{kind} {name} is missing from {location}")]
+    NotFound {
+        /// Its kind.
+        kind: FileKind,
+        /// Its name.
+        name: String,
+        /// The store.
+        location: String,
+    },
+    /// The file ends before the range that was asked for.
+    #[error("{kind} {name} is cut short: it ends before byte {end}")]
+    TooShort {
+        /// Its kind.
+        kind: FileKind,
+        /// Its name.
+        name: String,
+        /// End of the range asked for, in bytes from the start.
+        end: u64,
+    },
+    /// The file is larger than anything the format's writers make.
+    #[error("{kind} {name} has {size} bytes, which is more than the {limit} a sane one can have")]
+    TooLarge {
+        /// Its kind.
+        kind: FileKind,
+        /// Its name.
+        name: String,
+        /// Its size in bytes.
+        size: u64,
+        /// The largest size accepted, in bytes.
+        limit: u64,
+    },
+    /// Not a name for a file of that kind.
+    #[error("{name:?} cannot be the name of a {kind}")]
+    InvalidName {
+        /// The kind asked for.
+        kind: FileKind,
+        /// The refused name.
+        name: String,
+    },
+    /// The operating system reported an error.
+    #[error("{action} {path}: {source}")]
+    Io {
+        /// What was being done, such as `writing`.
+        action: &'static str,
+        /// Full path.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,331 @@
+//! A repository in a folder of a mounted filesystem.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use nix::errno::Errno;
+
+use super::{FileEntry, FileKind, Result, Store, StoreError, valid_name};
+
+/// What our unfinished files have in their names after the 64 digits. Neither restic nor
+/// [`LocalStore::list`] takes a name for a repository file that is not 64 hex digits alone.
+const UNFINISHED: &str = ".lifeboat-unfinished-";
+
+/// Counts the unfinished files of this process, for names that do not collide.
+static SEQUENCE: AtomicU64 = AtomicU64::new(0);
+
+/// A folder laid out as restic's local backend does: packs spread over `data/00` to `data/ff`.
+#[derive(Debug)]
+pub struct LocalStore {
+    root: PathBuf,
+}
+
+impl LocalStore {
+    /// The store in folder `root`; nothing is touched yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder a file of this name lies in.
+    fn folder_of(&self, kind: FileKind, name: &str) -> PathBuf {
+        match (kind, name.get(..2)) {
+            (FileKind::Config, _) => self.root.clone(),
+            (FileKind::Pack, Some(prefix)) => self.root.join(kind.folder()).join(prefix),
+            _ => self.root.join(kind.folder()),
+        }
+    }
+
+    fn path_of(&self, kind: FileKind, name: &str) -> Result<PathBuf> {
+        if !valid_name(kind, name) {
+            return Err(StoreError::InvalidName { kind, name: name.to_owned() });
+        }
+        Ok(self.folder_of(kind, name).join(name))
+    }
+
+    /// All folders that files of a kind lie in, existing or not.
+    fn folders(&self, kind: FileKind) -> Vec<PathBuf> {
+        let top = self.root.join(kind.folder());
+        match kind {
+            FileKind::Pack => (0..=u8::MAX).map(|n| top.join(format!("{n:02x}"))).collect(),
+            _ => vec![top],
+        }
+    }
+
+    /// Turns an I/O error into the store's own, telling a full disk and a lost file apart.
+    fn failed(&self, action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+        let (location, path) = (self.location(), path.display().to_string());
+        move |source| match source.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOSPC | Errno::EDQUOT) => StoreError::Full { location },
+            _ => StoreError::Io { action, path, source },
+        }
+    }
+
+    fn failed_on(
+        &self,
+        action: &'static str,
+        kind: FileKind,
+        name: &str,
+        path: &Path,
+    ) -> impl FnOnce(io::Error) -> StoreError {
+        let other = self.failed(action, path);
+        let (name, location) = (name.to_owned(), self.location());
+        move |error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::NotFound { kind, name, location },
+            _ => other(error),
+        }
+    }
+
+    /// Makes one folder; existing is fine.
+    fn make_folder(&self, path: &Path) -> Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(path).map_err(self.failed("creating folder", path))
+    }
+
+    /// Opens a new unfinished file, making its folder when it has gone missing.
+    fn create_unfinished(&self, path: &Path, folder: &Path) -> Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        match options.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make_folder(folder)?;
+                options.open(path)
+            }
+            opened => opened,
+        }
+        .map_err(self.failed("creating", path))
+    }
+
+    /// Writes `bytes` under a temporary name, syncs, renames, syncs the folder.
+    fn write_whole(&self, folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+        let number = SEQUENCE.fetch_add(1, Ordering::Relaxed);
+        let pid = std::process::id();
+        let unfinished = folder.join(format!("{name}{UNFINISHED}{pid}-{number}"));
+        let mut file = self.create_unfinished(&unfinished, folder)?;
+        let target = folder.join(name);
+        let done = file
+            .write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&unfinished, &target));
+        if let Err(error) = done {
+            // The first error is the one to report; a leftover is removed by a later run.
+            let _ = fs::remove_file(&unfinished);
+            return Err(self.failed("writing", &target)(error));
+        }
+        self.sync_folder(folder)
+    }
+
+    /// Makes new names in a folder survive a power cut. Some network filesystems cannot sync
+    /// folders and say so with EINVAL or ENOTSUP; there is nothing more to be done there.
+    fn sync_folder(&self, folder: &Path) -> Result<()> {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        match synced {
+            Err(error)
+                if !matches!(
+                    error.raw_os_error().map(Errno::from_raw),
+                    Some(Errno::EINVAL | Errno::ENOTSUP)
+                ) =>
+            {
+                Err(self.failed("syncing folder", folder)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the unfinished files of one folder last written before `limit`.
+    fn clean_folder(&self, folder: &Path, limit: SystemTime) -> Result<u64> {
+        let mut freed = 0;
+        for entry in self.entries(folder)? {
+            let name = entry.file_name();
+            if !name.to_string_lossy().contains(UNFINISHED) {
+                continue;
+            }
+            let path = entry.path();
+            let meta = entry.metadata().map_err(self.failed("looking at", &path))?;
+            if meta.modified().is_ok_and(|time| time < limit) {
+                fs::remove_file(&path).map_err(self.failed("removing", &path))?;
+                freed += meta.len();
+            }
+        }
+        Ok(freed)
+    }
+
+    /// What lies in a folder; a folder that does not exist is empty.
+    fn entries(&self, folder: &Path) -> Result<Vec<fs::DirEntry>> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(self.failed("listing", folder))?,
+        };
+        entries.collect::<io::Result<_>>().map_err(self.failed("listing", folder))
+    }
+
+    /// The repository files of one folder.
+    fn list_folder(&self, kind: FileKind, folder: &Path) -> Result<Vec<FileEntry>> {
+        let mut files = Vec::new();
+        for entry in self.entries(folder)? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !valid_name(kind, &name) || (kind == FileKind::Pack && !folder.ends_with(&name[..2]))
+            {
+                continue;
+            }
+            match entry.metadata() {
+                Ok(meta) if meta.is_file() => files.push(FileEntry { name, size: meta.len() }),
+                Ok(_) => {}
+                // Removed by someone else between listing and looking: not there.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.failed("looking at", &entry.path())(error)),
+            }
+        }
+        Ok(files)
+    }
+}
+
+impl Store for LocalStore {
+    fn create_layout(&self) -> Result<()> {
+        for kind in FileKind::FOLDERS {
+            for folder in self.folders(kind) {
+                self.make_folder(&folder)?;
+            }
+        }
+        self.sync_folder(&self.root.join(FileKind::Pack.folder()))?;
+        self.sync_folder(&self.root)
+    }
+
+    fn list(&self, kind: FileKind) -> Result<Vec<FileEntry>> {
+        let mut files = Vec::new();
+        for folder in self.folders(kind) {
+            files.append(&mut self.list_folder(kind, &folder)?);
+        }
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    fn size(&self, kind: FileKind, name: &str) -> Result<u64> {
+        let path = self.path_of(kind, name)?;
+        let meta = fs::metadata(&path).map_err(self.failed_on("looking at", kind, name, &path))?;
+        Ok(meta.len())
+    }
+
+    fn read_range(&self, kind: FileKind, name: &str, offset: u64, buf: &mut [u8]) -> Result<()> {
+        let path = self.path_of(kind, name)?;
+        let file = File::open(&path).map_err(self.failed_on("opening", kind, name, &path))?;
+        file.read_exact_at(buf, offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => StoreError::TooShort {
+                kind,
+                name: name.to_owned(),
+                end: offset.saturating_add(buf.len() as u64),
+            },
+            _ => self.failed("reading", &path)(error),
+        })
+    }
+
+    fn write(&self, kind: FileKind, name: &str, bytes: &[u8]) -> Result<()> {
+        self.path_of(kind, name)?;
+        self.write_whole(&self.folder_of(kind, name), name, bytes)
+    }
+
+    fn remove(&self, kind: FileKind, name: &str) -> Result<()> {
+        let path = self.path_of(kind, name)?;
+        fs::remove_file(&path).map_err(self.failed_on("removing", kind, name, &path))
+    }
+
+    fn remove_leftovers_older_than(&self, kind: FileKind, name: &str) -> Result<u64> {
+        let path = self.path_of(kind, name)?;
+        let limit = fs::metadata(&path)
+            .and_then(|meta| meta.modified())
+            .map_err(self.failed_on("looking at", kind, name, &path))?;
+        let mut freed = self.clean_folder(&self.root, limit)?;
+        for kind in FileKind::FOLDERS {
+            for folder in self.folders(kind) {
+                freed += self.clean_folder(&folder, limit)?;
+            }
+        }
+        Ok(freed)
+    }
+
+    fn write_note(&self, name: &str, text: &str) -> Result<()> {
+        if name.contains('/') || valid_name(FileKind::Config, name) {
+            return Err(StoreError::InvalidName { kind: FileKind::Config, name: name.to_owned() });
+        }
+        self.write_whole(&self.root, name, text.as_bytes())
+    }
+
+    fn free_space(&self) -> Option<u64> {
+        let stat = nix::sys::statvfs::statvfs(&self.root).ok()?;
+        stat.blocks_available().checked_mul(stat.fragment_size())
+    }
+
+    fn location(&self) -> String {
+        self.root.display().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff";
+
+    fn store() -> (tempfile::TempDir, LocalStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(dir.path().join("images"));
+        store.create_layout().unwrap();
+        (dir, store)
+    }
+
+    #[test]
+    fn files_come_back_and_strangers_are_not_listed() {
+        let (_dir, store) = store();
+        store.write(FileKind::Pack, NAME, b"hello").unwrap();
+        fs::write(store.root().join("data/00").join(format!("{NAME}-tmp-1")), b"x").unwrap();
+        fs::write(store.root().join("data/01").join(NAME), b"in the wrong folder").unwrap();
+        let listed = store.list(FileKind::Pack).unwrap();
+        assert_eq!(listed, [FileEntry { name: NAME.to_owned(), size: 5 }]);
+        let mut tail = [0; 3];
+        store.read_range(FileKind::Pack, NAME, 2, &mut tail).unwrap();
+        assert_eq!(&tail, b"llo");
+        let past = store.read_range(FileKind::Pack, NAME, 3, &mut tail);
+        assert!(matches!(past, Err(StoreError::TooShort { end: 6, .. })));
+        assert!(matches!(
+            store.read(FileKind::Pack, NAME, 4),
+            Err(StoreError::TooLarge { size: 5, limit: 4, .. })
+        ));
+        store.remove(FileKind::Pack, NAME).unwrap();
+        assert!(!store.exists(FileKind::Pack, NAME).unwrap());
+    }
+
+    #[test]
+    fn names_cannot_lead_out_of_the_store() {
+        let (_dir, store) = store();
+        for name in ["", "..", "../config", "/etc/passwd", &NAME[1..], &NAME.to_uppercase()] {
+            let refused = store.write(FileKind::Index, name, b"x");
+            assert!(matches!(refused, Err(StoreError::InvalidName { .. })), "{name}");
+        }
+        assert!(store.write_note("../note", "x").is_err());
+        assert!(store.write_note("config", "x").is_err());
+    }
+
+    #[test]
+    fn only_older_leftovers_are_removed() {
+        let (_dir, store) = store();
+        let folder = store.root().join("data/00");
+        let old = folder.join(format!("{NAME}{UNFINISHED}1-1"));
+        let new = folder.join(format!("{NAME}{UNFINISHED}1-2"));
+        fs::write(&old, b"1234").unwrap();
+        store.write(FileKind::Lock, NAME, b"lock").unwrap();
+        fs::write(&new, b"56").unwrap();
+        let long_ago = SystemTime::now() - std::time::Duration::from_secs(60);
+        File::options().write(true).open(&old).unwrap().set_modified(long_ago).unwrap();
+        assert_eq!(store.remove_leftovers_older_than(FileKind::Lock, NAME).unwrap(), 4);
+        assert!(!old.exists() && new.exists());
+    }
+}
