@@ -10,6 +10,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod checksum;
 mod description;
 mod format;
 mod head_cache;
@@ -17,6 +18,7 @@ mod kind;
 mod probe;
 mod recognition;
 mod text;
+mod used_map;
 
 mod apfs;
 mod bitlocker;

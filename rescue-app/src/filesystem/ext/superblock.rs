@@ -2,6 +2,7 @@
 
 use super::feature::{compat, incompat, ro_compat};
 use crate::bytes::{le16, le32, slice};
+use crate::filesystem::checksum::crc32c;
 use crate::filesystem::probe::{byte, piece};
 use crate::filesystem::{Filesystem, Kind, State, text};
 
@@ -9,6 +10,9 @@ use crate::filesystem::{Filesystem, Kind, State, text};
 pub(super) const AT: u64 = 1024;
 /// Its length.
 pub(super) const LEN: usize = 1024;
+
+/// Byte of `s_checksum`.
+const CHECKSUM: usize = 0x3fc;
 
 const MAGIC: u16 = 0xef53;
 
@@ -134,6 +138,12 @@ impl Superblock {
     /// Whether all of these `ro_compat` bits are set.
     pub(super) fn has_ro_compat(&self, bits: u32) -> bool {
         self.ro_compat & bits == bits
+    }
+
+    /// Whether the block that it was read from carries the right checksum, if it has any.
+    pub(super) fn is_intact(&self, block: &[u8]) -> bool {
+        !self.has_ro_compat(ro_compat::METADATA_CSUM)
+            || slice(block, 0, CHECKSUM).map(|bytes| crc32c(!0, bytes)) == le32(block, CHECKSUM)
     }
 
     /// The common description.

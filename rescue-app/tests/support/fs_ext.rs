@@ -1,0 +1,219 @@
+//! ext2, ext3 and ext4, judged by e2fsprogs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lifeboat::bytes::{Extents, ReadAt};
+use lifeboat::filesystem::{self, Coverage, Inspection, Kind, State};
+use tempfile::TempDir;
+
+use crate::fs_tools::{self as tools, Numbers, Volume};
+
+const MIB: u64 = 1 << 20;
+
+/// `mke2fs` options that change where things lie or what a bitmap means.
+const VARIANTS: &[(&str, u64, &str)] = &[
+    ("ext2-revision-0", 48, "-t ext2 -b 4096 -r 0"),
+    ("ext2-1k", 48, "-t ext2 -b 1024"),
+    ("ext2-dense-supers", 48, "-t ext2 -b 1024 -O ^sparse_super,^resize_inode"),
+    ("ext3", 64, "-t ext3 -b 4096 -J size=4"),
+    ("ext4", 96, "-t ext4 -b 4096"),
+    ("ext4-no-lazy", 64, "-t ext4 -b 4096 -E lazy_itable_init=0,lazy_journal_init=0"),
+    ("ext4-1k-meta-bg", 64, "-t ext4 -b 1024 -O meta_bg,^resize_inode"),
+    ("ext4-2k", 64, "-t ext4 -b 2048"),
+    ("ext4-64k", 192, "-t ext4 -b 65536"),
+    ("ext4-32-bit-uninit", 64, "-t ext4 -b 4096 -O ^64bit,^metadata_csum,uninit_bg"),
+    ("ext4-no-checksums", 64, "-t ext4 -b 4096 -O ^metadata_csum,^uninit_bg"),
+    ("ext4-sparse-super2", 96, "-t ext4 -b 1024 -O sparse_super2"),
+    ("ext4-no-flex", 64, "-t ext4 -b 1024 -O ^flex_bg"),
+    ("ext4-small-groups", 64, "-t ext4 -b 4096 -g 1024 -G 4"),
+    ("ext4-packed", 64, "-t ext4 -b 1024 -E packed_meta_blocks=1"),
+    ("ext4-bigalloc", 96, "-t ext4 -b 4096 -O bigalloc -C 16384"),
+    ("ext4-bigalloc-1k", 96, "-t ext4 -O bigalloc -b 1024 -C 16384"),
+    ("ext4-orphan-file", 64, "-t ext4 -b 4096 -O orphan_file"),
+    ("ext4-extras", 64, "-t ext4 -b 4096 -I 1024 -O inline_data,mmp,casefold,metadata_csum_seed"),
+    ("ext4-quota", 64, "-t ext4 -b 4096 -O quota,project"),
+    ("ext4-no-journal", 64, "-t ext4 -b 4096 -O ^has_journal,ea_inode,large_dir"),
+    ("ext4-fast-commit", 64, "-t ext4 -b 4096 -O fast_commit"),
+];
+
+fn format(image: &Path, options: &str, content: Option<&Path>) {
+    let mut args: Vec<&str> = vec!["-q", "-F", "-F", "-L", "lifeboat", "-U"];
+    args.extend(["1b4e28ba-2fa1-11d2-883f-b9a761bde3fb", "-E", "nodiscard"]);
+    // mke2fs takes the last -E only.
+    let extended = options.contains("-E ");
+    if extended {
+        args.truncate(args.len() - 2);
+    }
+    let joined = options.replace("-E ", "-E nodiscard,");
+    args.extend(joined.split_whitespace());
+    if let Some(content) = content {
+        args.extend(["-d", content.to_str().unwrap()]);
+    }
+    args.push(image.to_str().unwrap());
+    tools::run("mke2fs", &args);
+}
+
+/// Deletes half of the files, writes new ones and rewrites some, all without mounting.
+fn churn(image: &Path, scratch: &Path, files: &BTreeMap<PathBuf, String>) {
+    let mut numbers = Numbers::new(7);
+    let mut commands = String::new();
+    let plain = |hash: &&String| hash.as_str() != "folder";
+    for (index, (name, _)) in files.iter().filter(|(_, hash)| plain(hash)).enumerate() {
+        if index % 2 == 0 {
+            commands += &format!("rm \"/{}\"\n", name.display());
+        }
+        if index % 6 == 0 {
+            let fresh = scratch.join(format!("fresh-{index}"));
+            let len = numbers.file_size(150 << 10);
+            fs::write(&fresh, numbers.bytes(len)).unwrap();
+            commands += &format!("write {} \"/{}\"\n", fresh.display(), name.display());
+        }
+    }
+    let script = scratch.join("commands");
+    fs::write(&script, commands).unwrap();
+    tools::run("debugfs", &["-w", "-f", script.to_str().unwrap(), image.to_str().unwrap()]);
+}
+
+fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
+    let folder = TempDir::new().unwrap();
+    let command = format!("rdump / {}", folder.path().display());
+    tools::run("debugfs", &["-R", &command, image.to_str().unwrap()]);
+    tools::hashes(folder.path())
+}
+
+fn is_sound(image: &Path) -> bool {
+    tools::succeeds("e2fsck", &["-fn", image.to_str().unwrap()])
+}
+
+/// Free bytes as `dumpe2fs` lists them.
+fn free_by_dumpe2fs(image: &Path) -> Extents {
+    let listing = tools::run("dumpe2fs", &[image]);
+    let field = |name: &str| -> u64 {
+        let line = listing.lines().find(|line| line.starts_with(name)).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let size = field("Block size:");
+    let mut free = Extents::new();
+    for list in listing.lines().filter_map(|line| line.strip_prefix("  Free blocks: ")) {
+        for range in list.split(", ").filter(|range| !range.is_empty()) {
+            let (from, to) = range.split_once('-').unwrap_or((range, range));
+            let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
+            free.push(from * size, (to + 1) * size);
+        }
+    }
+    free
+}
+
+fn inspect(image: &Path) -> Inspection {
+    filesystem::inspect(&Volume::open(image))
+}
+
+/// The scribble test: nothing that the map leaves out may matter to checker or content.
+fn survives(image: &Path, used: &Extents, expected: &BTreeMap<PathBuf, String>) -> bool {
+    [0x00, 0x5a].into_iter().all(|byte| {
+        let copy = tools::scribbled_copy(image, used, byte);
+        let sound = is_sound(&copy) && contents(&copy) == *expected;
+        fs::remove_file(copy).unwrap();
+        sound
+    })
+}
+
+#[test]
+fn ext_maps_hold_everything_that_matters() {
+    let scratch = TempDir::new().unwrap();
+    let tree = scratch.path().join("tree");
+    tools::make_tree(&tree, 1, 14 * MIB);
+    let files = tools::hashes(&tree);
+    for (name, mib, options) in VARIANTS {
+        let image = scratch.path().join(name);
+        // A tail that the filesystem does not cover belongs to the partition all the same.
+        tools::old_medium(&image, mib * MIB + 37 * 512);
+        format(&image, options, Some(&tree));
+        churn(&image, scratch.path(), &files);
+        if name.contains("quota") {
+            // Neither mke2fs -d nor debugfs keeps quota files up to date.
+            assert!(!tools::succeeds("e2fsck", &["-fy", image.to_str().unwrap()]));
+        }
+        let expected = contents(&image);
+        assert!(expected.len() > 40, "{name}: {} files", expected.len());
+        assert!(is_sound(&image), "{name}: not sound to begin with");
+
+        let found = inspect(&image);
+        assert_eq!(found.coverage, Coverage::Used, "{name}: {:?}", found.warnings);
+        assert_eq!(found.warnings, Vec::<String>::new(), "{name}");
+        let free = free_by_dumpe2fs(&image);
+        let size = fs::metadata(&image).unwrap().len();
+        if !name.contains("bigalloc") {
+            assert_eq!(found.used.gaps_within(0, size), free, "{name}");
+        }
+        // Not a map of everything: most of what the tool calls free is left out.
+        assert!(size - found.used.total() >= free.total() / 10 * 9, "{name}");
+        assert!(survives(&image, &found.used, &expected), "{name}");
+
+        let filesystem = found.filesystem.unwrap();
+        let kind = match &name[..4] {
+            "ext2" => Kind::Ext2,
+            "ext3" => Kind::Ext3,
+            _ => Kind::Ext4,
+        };
+        assert_eq!((filesystem.kind, filesystem.state), (kind, State::Clean), "{name}");
+        fs::remove_file(&image).unwrap();
+    }
+}
+
+#[test]
+fn an_ext_map_that_drops_one_used_block_is_caught() {
+    let scratch = TempDir::new().unwrap();
+    let tree = scratch.path().join("tree");
+    tools::make_tree(&tree, 2, 6 * MIB);
+    let image = scratch.path().join("image");
+    tools::old_medium(&image, 48 * MIB);
+    format(&image, "-t ext4 -b 4096 -O ^has_journal", Some(&tree));
+    let expected = contents(&image);
+    let used = inspect(&image).used;
+    assert!(survives(&image, &used, &expected));
+    let command = "blocks \"/folder 1/sub1/file-0001.bin\"";
+    let blocks = tools::run("debugfs", &["-R", command, image.to_str().unwrap()]);
+    let block: u64 = blocks.split_whitespace().next().unwrap().parse().unwrap();
+    let without =
+        used.gaps_within(0, 48 * MIB).union(&Extents::of(block * 4096, block * 4096 + 4096));
+    assert!(!survives(&image, &without.gaps_within(0, 48 * MIB), &expected));
+}
+
+#[test]
+fn ext_maps_of_large_filesystems_agree_with_dumpe2fs() {
+    let scratch = TempDir::new().unwrap();
+    for (gib, options) in [
+        (48, "-t ext4"),
+        (48, "-t ext4 -O meta_bg,^resize_inode"),
+        (48, "-t ext4 -b 1024 -O ^resize_inode"),
+        (48, "-t ext2 -O sparse_super2"),
+        (2048, "-t ext4"),
+        (2048, "-t ext4 -O ^64bit,^metadata_csum,uninit_bg,^has_journal"),
+    ] {
+        let image = scratch.path().join("image");
+        tools::sparse_medium(&image, gib << 30);
+        format(&image, options, None);
+        let found = inspect(&image);
+        assert_eq!(found.coverage, Coverage::Used, "{options}: {:?}", found.warnings);
+        let free = free_by_dumpe2fs(&image);
+        assert_eq!(found.used.gaps_within(0, gib << 30), free, "{gib} GiB {options}");
+        fs::remove_file(&image).unwrap();
+    }
+}
+
+#[test]
+fn ext_identity_is_what_the_tools_say() {
+    let scratch = TempDir::new().unwrap();
+    let image = scratch.path().join("image");
+    tools::old_medium(&image, 32 * MIB);
+    format(&image, "-t ext4", None);
+    let volume = Volume::open(&image);
+    let found = filesystem::recognise(&volume).unwrap().unwrap();
+    assert_eq!(found.label.as_deref(), Some("lifeboat"));
+    assert_eq!(found.uuid.as_deref(), Some("1b4e28ba-2fa1-11d2-883f-b9a761bde3fb"));
+    assert_eq!(found.size, volume.size());
+    assert_eq!(found.used, Some(volume.size() - free_by_dumpe2fs(&image).total()));
+}

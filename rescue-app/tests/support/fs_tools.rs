@@ -1,0 +1,192 @@
+//! Images, independent tools and the scribble test for `filesystems.rs`.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use lifeboat::bytes::{Extents, ReadAt};
+use sha2::{Digest, Sha256};
+
+/// What an old medium holds where nothing was written: neither zeros nor a valid anything.
+pub const OLD: u8 = 0xa5;
+
+/// An image file as a volume.
+pub struct Volume {
+    file: File,
+    size: u64,
+}
+
+impl Volume {
+    pub fn open(path: &Path) -> Self {
+        let file = File::open(path).unwrap();
+        let size = file.metadata().unwrap().len();
+        Self { file, size }
+    }
+}
+
+impl ReadAt for Volume {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
+}
+
+/// A file of `size` bytes, all of them [`OLD`].
+pub fn old_medium(path: &Path, size: u64) {
+    let mut file = File::create(path).unwrap();
+    let piece = vec![OLD; 1 << 20];
+    let mut left = size;
+    while left > 0 {
+        let len = left.min(piece.len() as u64);
+        file.write_all(&piece[..usize::try_from(len).unwrap()]).unwrap();
+        left -= len;
+    }
+}
+
+/// A file of `size` bytes that takes no room.
+pub fn sparse_medium(path: &Path, size: u64) {
+    File::create(path).unwrap().set_len(size).unwrap();
+}
+
+fn try_run<S: AsRef<OsStr>>(program: &str, args: &[S], input: Option<&[u8]>) -> Output {
+    let mut command = Command::new(program);
+    command.args(args).env("LC_ALL", "C").env("TZ", "UTC");
+    command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let mut stdin = child.stdin.take().unwrap();
+    if let Some(input) = input {
+        stdin.write_all(input).unwrap();
+    }
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// Runs a tool that must succeed; its standard output.
+pub fn run<S: AsRef<OsStr>>(program: &str, args: &[S]) -> String {
+    run_with(program, args, b"")
+}
+
+/// The same with standard input.
+pub fn run_with<S: AsRef<OsStr>>(program: &str, args: &[S], input: &[u8]) -> String {
+    let output = try_run(program, args, Some(input));
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let args: Vec<_> = args.iter().map(AsRef::as_ref).collect();
+    assert!(output.status.success(), "{program} {args:?}: {}\n{out}\n{err}", output.status);
+    out.into_owned()
+}
+
+/// Whether a tool succeeds.
+pub fn succeeds<S: AsRef<OsStr>>(program: &str, args: &[S]) -> bool {
+    try_run(program, args, None).status.success()
+}
+
+/// The standard output of a tool, whatever its exit status.
+pub fn output_of<S: AsRef<OsStr>>(program: &str, args: &[S]) -> String {
+    String::from_utf8_lossy(&try_run(program, args, None).stdout).into_owned()
+}
+
+/// Overwrites everything outside `used` with `byte`: what a restore that left those bytes out
+/// could find there.
+pub fn scribble(path: &Path, used: &Extents, byte: u8) {
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    let size = file.metadata().unwrap().len();
+    let piece = vec![byte; 1 << 20];
+    for gap in used.gaps_within(0, size).iter() {
+        let mut at = gap.start;
+        while at < gap.end {
+            let len = usize::try_from((gap.end - at).min(piece.len() as u64)).unwrap();
+            file.write_all_at(&piece[..len], at).unwrap();
+            at += len as u64;
+        }
+    }
+}
+
+/// Copies an image and scribbles over what `used` leaves out.
+pub fn scribbled_copy(image: &Path, used: &Extents, byte: u8) -> PathBuf {
+    let copy = image.with_extension(format!("scribbled-{byte:02x}"));
+    fs::copy(image, &copy).unwrap();
+    scribble(&copy, used, byte);
+    copy
+}
+
+/// Every file below a folder with the hash of its content, every link with its target.
+pub fn hashes(root: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root).unwrap().to_path_buf();
+            let kind = fs::symlink_metadata(&path).unwrap().file_type();
+            if kind.is_dir() {
+                found.insert(name, "folder".into());
+                folders.push(path);
+            } else if kind.is_symlink() {
+                found.insert(name, format!("link {}", fs::read_link(&path).unwrap().display()));
+            } else {
+                found.insert(name, hex::encode(Sha256::digest(fs::read(&path).unwrap())));
+            }
+        }
+    }
+    found
+}
+
+/// Numbers that look random and are the same in every run.
+pub struct Numbers(u64);
+
+impl Numbers {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(len + 8);
+        while bytes.len() < len {
+            bytes.extend_from_slice(&self.next().to_le_bytes());
+        }
+        bytes.truncate(len);
+        bytes
+    }
+
+    /// Mostly small, sometimes large: up to `largest` bytes.
+    pub fn file_size(&mut self, largest: u64) -> usize {
+        let scale = [64, 4, 1][usize::try_from(self.below(3)).unwrap()];
+        usize::try_from(self.below(largest / scale + 1)).unwrap()
+    }
+}
+
+/// Writes a tree of files and folders of about `total` bytes.
+pub fn make_tree(root: &Path, seed: u64, total: u64) {
+    let mut numbers = Numbers::new(seed);
+    let mut written = 0;
+    let mut count = 0;
+    fs::create_dir_all(root).unwrap();
+    while written < total {
+        let folder = root.join(format!("folder {}", count % 7)).join(format!("sub{}", count % 3));
+        fs::create_dir_all(&folder).unwrap();
+        let bytes = numbers.file_size(400 << 10);
+        fs::write(folder.join(format!("file-{count:04}.bin")), numbers.bytes(bytes)).unwrap();
+        written += bytes as u64;
+        count += 1;
+    }
+}
