@@ -1,8 +1,94 @@
 //! The command line: arguments, plain output and exit codes.
 
+mod args;
+mod capture;
+mod disks;
+mod images;
+mod output;
+mod passphrase;
+mod restore;
+mod verify;
+
+use std::io::IsTerminal;
 use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::operation::{Cancel, OperationError};
+
+use args::{Cli, Command};
+
+/// How a run ended; `--help` lists the codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Done,
+    NeedsAttention,
+}
+
+/// Set by Ctrl-C and SIGTERM; every operation looks at it between chunks.
+static CANCEL: Cancel = Cancel::new();
 
 /// Runs the program; the returned code is the process's exit status.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::NeedsAttention) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("lifeboat: {error:#}");
+            exit_code(&error)
+        }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref::<OperationError>() {
+        Some(error) if error.is_cancelled() => ExitCode::from(130),
+        Some(error) if error.is_refusal() => ExitCode::from(4),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn run(command: Option<Command>) -> anyhow::Result<Ending> {
+    let Some(command) = command else { return menu() };
+    signals::cancel_on_interrupt();
+    match command {
+        Command::Disks(args) => disks::run(&args),
+        Command::Init(args) => images::init(&args),
+        Command::Capture(args) => capture::run(&args),
+        Command::Images(args) => images::list(&args),
+        Command::Show(args) => images::show(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Forget(args) => images::forget(&args),
+    }
+}
+
+fn menu() -> anyhow::Result<Ending> {
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        anyhow::bail!("the menu needs a terminal; `lifeboat --help` lists the commands");
+    }
+    anyhow::bail!("the menu is not in this build")
+}
+
+/// The signal corner: the handler does nothing but set a flag.
+mod signals {
+    #![allow(unsafe_code)]
+
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+    extern "C" fn request_cancel(_: nix::libc::c_int) {
+        super::CANCEL.request();
+    }
+
+    /// Ctrl-C and SIGTERM ask the running operation to stop at the next safe point. A second
+    /// Ctrl-C ends the program at once: the handler is gone by then.
+    pub(super) fn cancel_on_interrupt() {
+        let handler = SigHandler::Handler(request_cancel);
+        let action = SigAction::new(handler, SaFlags::SA_RESETHAND, SigSet::empty());
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            // SAFETY: the handler only stores to an atomic, which is async-signal-safe.
+            let _ = unsafe { sigaction(signal, &action) };
+        }
+    }
 }

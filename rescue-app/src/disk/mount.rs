@@ -130,6 +130,16 @@ struct ReadOnlyWay {
 }
 
 /// Options from the kernel's `Documentation/filesystems` and `Documentation/admin-guide`.
+/// Whether [`mount_read_only`] knows this kind of filesystem.
+pub fn can_mount_read_only(fs_kind: &str) -> bool {
+    read_only_way(fs_kind).is_some()
+}
+
+/// Whether [`mount_read_write`] knows this kind of filesystem.
+pub fn can_mount_read_write(fs_kind: &str) -> bool {
+    writable_kind(fs_kind).is_some()
+}
+
 fn read_only_way(kind: &str) -> Option<ReadOnlyWay> {
     let (kind, options) = match kind {
         // The ext4 driver reads all three, and only there `noload` is known.

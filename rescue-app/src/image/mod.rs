@@ -1,1 +1,35 @@
 //! What a captured disk is: its manifest, its chunks, and the plan that puts it back.
+
+pub mod chunks;
+pub mod content;
+pub mod layout;
+pub mod manifest;
+pub mod marker;
+pub mod reader;
+
+use crate::repository::Id;
+
+/// Why the content of an image is unusable.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// A blob of the image is in no index.
+    #[error(
+        "the image needs data that is missing from the repository (blob {0}); \
+         run `lifeboat verify` and capture the disk again"
+    )]
+    MissingBlob(Id),
+    /// The blobs do not add up to the disk.
+    #[error("the image's data are {stored} bytes, its disk has {expected}; run `lifeboat verify`")]
+    WrongSize {
+        /// Sum of the blobs.
+        stored: u64,
+        /// Size recorded for the file.
+        expected: u64,
+    },
+    /// The snapshot is not one of a disk.
+    #[error(
+        "snapshot {0} is not an image of a disk (no disk.img and manifest.json in its folder); \
+         it was made by another program: use that to restore it"
+    )]
+    NotADisk(String),
+}

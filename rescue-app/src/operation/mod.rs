@@ -1,8 +1,27 @@
 //! What Lifeboat does: blocking functions with typed events, shared by menu and command line.
 
+mod access;
+mod capture;
+mod error;
 mod event;
 pub mod format;
+mod guard;
+mod images;
+mod machine;
 mod meter;
+mod places;
+mod reporter;
+mod restore;
+mod survey;
+mod verify;
 
+pub use access::{Compression, RepoAccess, create_repository, is_repository};
+pub use capture::{CapturePlan, CaptureReport, CaptureRequest, capture, plan_capture};
+pub use error::OperationError;
 pub use event::{Cancel, Control, Event, Level, Notice, Phase, Progress};
+pub use images::{ImagePartition, ImageSummary, forget, list_images, show_image};
 pub use meter::Meter;
+pub use places::{OpenPlace, Place, find_places, open_place};
+pub use restore::{LayoutEntry, RestorePlan, RestoreReport, RestoreRequest, plan_restore, restore};
+pub use survey::{Survey, Volume, survey_disk, survey_machine};
+pub use verify::{VerifyReport, verify};

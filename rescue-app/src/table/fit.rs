@@ -146,8 +146,7 @@ impl Plan {
 fn stale_backup(copies: &Copies, table: &Table, patches: &[Patch]) -> Vec<Patch> {
     let Ok(old) = &copies.backup else { return Vec::new() };
     let written = patches.iter().map(|patch| (patch.offset, patch.bytes.len() as u64));
-    let mbr = Extents::of(0, u64::from(table.sector_size));
-    let keep = mbr.union(&table.partitioned()).union(&Extents::from(written.collect::<Vec<_>>()));
+    let keep = Extents::from(written.collect::<Vec<_>>()).union(&table.partitioned());
     let old = old.extents(table.sector_size);
     let cleared = old.iter().flat_map(|extent| {
         let free = keep.gaps_within(extent.start, extent.end);

@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use fit::{Patch, fit_to_disk};
 
+use std::fmt;
+
 use crate::bytes::{Extents, ReadAt};
 
 /// Kind of partition table.
@@ -30,6 +32,16 @@ pub enum Scheme {
     Mbr,
     /// No table, or none that can be trusted: the disk is one piece.
     None,
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gpt => "GPT",
+            Self::Mbr => "MBR",
+            Self::None => "none",
+        })
+    }
 }
 
 /// What a partition is in its table.

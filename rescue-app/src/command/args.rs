@@ -1,0 +1,254 @@
+//! The arguments of `lifeboat`; the doc comments here are its manual.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::operation::Compression;
+
+/// Captures, restores and verifies whole disks. Without a command it opens the menu.
+///
+/// Images live in a repository: a folder in restic's format, which stock restic lists, checks
+/// and restores too. A disk is read, never written, while it is captured; a disk that is to be
+/// overwritten has to be named by its serial number.
+#[derive(Debug, Parser)]
+#[command(name = "lifeboat", version, max_term_width = 100, help_expected = true)]
+#[command(after_long_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do; the menu when absent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const EXIT_CODES: &str = "\
+Exit status:
+  0    done, and proven: what was stored or written was read back and compared
+  1    failed; the message names the cause and the next step
+  2    the arguments are wrong; nothing was touched
+  3    done, but something needs attention, such as unreadable sectors on the source
+  4    refused before anything was written (mounted, boot medium, wrong disk, too small, …)
+  130  stopped by Ctrl-C or SIGTERM; running the same command again carries on
+
+Environment:
+  LIFEBOAT_REPO        repository used when --repo is not given
+  LIFEBOAT_PASSPHRASE  passphrase of the repository
+  NO_COLOR             the menu uses no colours";
+
+/// A command with its arguments.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Lists the disks of this machine: what they are, what is on them, what uses them.
+    Disks(DisksArgs),
+    /// Creates a repository for images in a folder.
+    Init(InitArgs),
+    /// Captures a disk, or chosen partitions of it, into a repository.
+    ///
+    /// Only blocks in use are stored, and of those only what the repository does not hold yet:
+    /// every further image of a disk costs what changed. An interrupted capture is continued by
+    /// running it again. What was stored is read back and checked before the image counts.
+    Capture(CaptureArgs),
+    /// Lists the images in a repository, newest first.
+    Images(ImagesArgs),
+    /// Shows what an image holds: its disk, partitions and warnings.
+    Show(ShowArgs),
+    /// Writes an image, or chosen partitions of it, to a disk.
+    ///
+    /// The plan is printed before anything is written. The target has to be named twice: as
+    /// DISK and, by its serial number, WWN or (for a file) path, in --erase. The first mebibyte
+    /// is written last, so that a half-restored disk never looks whole, and everything written
+    /// is read back from the disk and compared.
+    Restore(RestoreArgs),
+    /// Reads an image, or the whole repository, and checks every hash.
+    Verify(VerifyArgs),
+    /// Removes an image from the list; `restic prune` frees what no other image uses.
+    Forget(ForgetArgs),
+}
+
+/// Where images are and how they are opened.
+#[derive(Args, Clone, Debug)]
+pub struct RepoArgs {
+    /// Folder of the repository.
+    #[arg(long, value_name = "DIR", env = "LIFEBOAT_REPO")]
+    pub repo: PathBuf,
+    /// File whose first line is the passphrase.
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// Arguments of `disks`.
+#[derive(Args, Debug)]
+pub struct DisksArgs {
+    /// One JSON document instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `init`.
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    /// The repository to create.
+    #[command(flatten)]
+    pub repo: RepoArgs,
+    /// Create it without a passphrase of its own: anyone who has the folder can read the images.
+    #[arg(long)]
+    pub no_passphrase: bool,
+}
+
+/// Arguments of `capture`.
+#[derive(Args, Debug)]
+pub struct CaptureArgs {
+    /// The disk: a block device or an image file.
+    #[arg(value_name = "DISK")]
+    pub disk: PathBuf,
+    /// The repository to store it in.
+    #[command(flatten)]
+    pub repo: RepoArgs,
+    /// Partition numbers to store; all when absent. The table is always stored.
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub partitions: Option<Vec<u32>>,
+    /// How hard to compress.
+    #[arg(long, value_enum, default_value_t)]
+    pub level: Compression,
+    /// Store every byte, not only the blocks in use.
+    #[arg(long)]
+    pub whole: bool,
+    /// Logical sector size of an image file, in bytes.
+    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
+    pub sector_size: Option<u32>,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `images`.
+#[derive(Args, Debug)]
+pub struct ImagesArgs {
+    /// The repository.
+    #[command(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON document instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `show`.
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// The image: the start of its id, or `latest`.
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// The repository.
+    #[command(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON document instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `restore`.
+#[derive(Args, Debug)]
+pub struct RestoreArgs {
+    /// The image: the start of its id, or `latest`.
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// The disk to overwrite: a block device or an image file, which is created when missing.
+    #[arg(value_name = "DISK")]
+    pub disk: PathBuf,
+    /// The repository.
+    #[command(flatten)]
+    pub repo: RepoArgs,
+    /// Serial number or WWN of DISK, or the path of an image file: the consent to erase it.
+    #[arg(long, value_name = "SERIAL-OR-PATH", required_unless_present = "plan")]
+    pub erase: Option<String>,
+    /// Partition numbers to restore; the whole disk when absent.
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub partitions: Option<Vec<u32>>,
+    /// Read the target first and write only what differs.
+    #[arg(long)]
+    pub only_changed: bool,
+    /// Do not read the target back after writing.
+    #[arg(long)]
+    pub no_read_back: bool,
+    /// Print the plan and write nothing.
+    #[arg(long)]
+    pub plan: bool,
+    /// Size of a new image file, such as `64G`; the size of the captured disk when absent.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub size: Option<u64>,
+    /// Logical sector size of an image file, in bytes.
+    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
+    pub sector_size: Option<u32>,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// The image: the start of its id, or `latest`; the whole repository when absent.
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// The repository.
+    #[command(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `forget`.
+#[derive(Args, Debug)]
+pub struct ForgetArgs {
+    /// The image: the start of its id.
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// The repository.
+    #[command(flatten)]
+    pub repo: RepoArgs,
+}
+
+fn parse_sector_size(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(size @ (512 | 1024 | 2048 | 4096)) => Ok(size),
+        _ => Err("a sector has 512, 1024, 2048 or 4096 bytes".to_owned()),
+    }
+}
+
+/// A size in bytes, or with a binary unit: `512M`, `64G`, `2T`.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is not a size; give bytes or a number with K, M, G or T");
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let shift = match text.get(digits.len()..).unwrap_or_default() {
+        "" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        "T" | "TiB" => 40,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_take_binary_units() {
+        assert_eq!(parse_size("512"), Ok(512));
+        assert_eq!(parse_size("64G"), Ok(64 << 30));
+        assert_eq!(parse_size("2TiB"), Ok(2 << 40));
+        assert!(parse_size("G").is_err());
+        assert!(parse_size("1X").is_err());
+        assert!(parse_size("99999999999T").is_err());
+    }
+}

@@ -1,0 +1,48 @@
+//! `lifeboat capture`.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::operation::format::{duration, size};
+use crate::operation::{self, CaptureReport, CaptureRequest};
+
+use super::Ending;
+use super::args::CaptureArgs;
+use super::output::Printer;
+use super::passphrase;
+
+pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
+    let request = CaptureRequest {
+        disk: args.disk.clone(),
+        sector_size: args.sector_size,
+        repo: passphrase::access(&args.repo)?,
+        partitions: args.partitions.clone(),
+        compression: args.level,
+        whole: args.whole,
+    };
+    let printer = Printer::new(args.json);
+    let report = printer.watch(|control| operation::capture(&request, control))?;
+    printer.result(&report, &text(&report))?;
+    Ok(if report.unreadable > 0 { Ending::NeedsAttention } else { Ending::Done })
+}
+
+fn text(report: &CaptureReport) -> String {
+    let seconds = Duration::from_secs_f64(report.seconds.max(0.0));
+    let mut text = format!(
+        "image {} of {}\n  read {} in {}, left out {} that nothing uses\n  \
+         added {} to the repository, {} were there already\n  \
+         read back and checked {}",
+        report.image.short_id(),
+        report.image.disk_name,
+        size(report.read),
+        duration(seconds),
+        size(report.skipped),
+        size(report.added),
+        size(report.reused),
+        size(report.verified),
+    );
+    for warning in &report.warnings {
+        let _ = write!(text, "\n  warning: {warning}");
+    }
+    text
+}

@@ -1,0 +1,84 @@
+//! `lifeboat disks`.
+
+use std::path::Path;
+
+use crate::disk::Use;
+use crate::disk::pci::silent_controllers;
+use crate::operation::format::size;
+use crate::operation::{self, Survey, Volume};
+
+use super::Ending;
+use super::args::DisksArgs;
+use super::output::document;
+
+pub(super) fn run(args: &DisksArgs) -> anyhow::Result<Ending> {
+    let disks = operation::survey_machine()?;
+    if args.json {
+        document(&disks)?;
+        return Ok(Ending::Done);
+    }
+    if disks.is_empty() {
+        println!("no disks found");
+        for controller in silent_controllers(Path::new("/sys")) {
+            println!(
+                "storage controller not in use: {:04x}:{:04x} {}",
+                controller.vendor, controller.device, controller.class_name
+            );
+            controller.hint.into_iter().for_each(|hint| println!("  {hint}"));
+        }
+    }
+    disks.iter().for_each(print_disk);
+    Ok(Ending::Done)
+}
+
+fn print_disk(survey: &Survey) {
+    let disk = &survey.disk;
+    println!(
+        "{}  {}  {}  {}  {}-byte sectors{}{}",
+        disk.path.display(),
+        disk.identity(),
+        size(disk.size),
+        disk.transport,
+        disk.logical_sector,
+        if disk.removable { ", removable" } else { "" },
+        if disk.boot_medium { ", the boot medium" } else { "" },
+    );
+    println!("  table: {}", survey.table.scheme);
+    survey.volumes.iter().for_each(print_volume);
+    for found in &disk.uses {
+        println!("  in use: {}", describe_use(found));
+    }
+    for note in survey.note.iter().chain(&survey.table.notices) {
+        println!("  note: {note}");
+    }
+}
+
+fn print_volume(volume: &Volume) {
+    let number = volume.partition.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let mut text = format!("  {number:>3}  {:>10}  ", size(volume.size));
+    match &volume.filesystem {
+        None => text.push_str("unknown"),
+        Some(filesystem) => {
+            text.push_str(&filesystem.kind.to_string());
+            if let Some(label) = &filesystem.label {
+                text.push_str(&format!(" {label}"));
+            }
+            if let Some(used) = filesystem.used {
+                text.push_str(&format!(", {} used", size(used)));
+            }
+        }
+    }
+    println!("{text}");
+}
+
+fn describe_use(found: &Use) -> String {
+    match found {
+        Use::Mounted { device, mountpoint } => {
+            format!("{} mounted at {}", device.display(), mountpoint.display())
+        }
+        Use::Swap { device } => format!("{} is swap space", device.display()),
+        Use::Holder { device, holder } => {
+            format!("{} is part of {}", device.display(), holder.display())
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Progress and results on a terminal, in a log, or as JSON lines.
+
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::operation::format;
+use crate::operation::{Control, Event, Level, Meter, OperationError, Phase};
+
+use super::CANCEL;
+
+/// Version of the JSON events; a reader should refuse another first number.
+const SCHEMA: &str = "1.0";
+
+/// How often a line of progress is printed where lines cannot be overwritten.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Prints the events of one operation.
+pub(super) struct Printer {
+    mode: Mode,
+    started: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// One line, overwritten.
+    Bar,
+    /// A line every few seconds.
+    Plain,
+    /// One JSON object a line, on standard output.
+    Json,
+}
+
+#[derive(Default)]
+struct State {
+    meter: Meter,
+    phase: Option<Phase>,
+    last_line: Option<Instant>,
+    bar_width: usize,
+}
+
+impl Printer {
+    pub(super) fn new(json: bool) -> Self {
+        let mode = match (json, std::io::stderr().is_terminal()) {
+            (true, _) => Mode::Json,
+            (false, true) => Mode::Bar,
+            (false, false) => Mode::Plain,
+        };
+        Self { mode, started: Instant::now(), state: Mutex::default() }
+    }
+
+    /// Runs an operation, printing what it tells; its result is left to the caller.
+    pub(super) fn watch<T>(
+        &self,
+        operation: impl FnOnce(Control<'_>) -> Result<T, OperationError>,
+    ) -> Result<T, OperationError> {
+        let sink = |event: Event| self.on_event(&event);
+        let result = operation(Control { sink: &sink, cancel: &CANCEL });
+        self.clear_bar();
+        if let (Mode::Json, Err(error)) = (self.mode, &result) {
+            print_json(&json!({"event": "error", "message": error.to_string()}));
+        }
+        result
+    }
+
+    /// Prints the result: `text` for people, the whole of `value` for programs.
+    pub(super) fn result(&self, value: &impl Serialize, text: &str) -> anyhow::Result<()> {
+        if self.mode == Mode::Json {
+            print_json(&json!({"event": "result", "result": serde_json::to_value(value)?}));
+        } else {
+            println!("{text}");
+        }
+        Ok(())
+    }
+
+    fn on_event(&self, event: &Event) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.meter.on_event(event, self.started.elapsed());
+        if self.mode == Mode::Json {
+            if let Ok(value) = serde_json::to_value(event) {
+                print_json(&value);
+            }
+            return;
+        }
+        match event {
+            Event::Phase { phase } => {
+                state.phase = Some(*phase);
+                state.last_line = None;
+            }
+            Event::Notice(notice) => {
+                erase(&mut state);
+                let mark = if notice.level == Level::Warning { "warning: " } else { "" };
+                eprintln!("{mark}{}", notice.text);
+            }
+            Event::Progress(_) => self.draw(&mut state),
+        }
+    }
+
+    fn draw(&self, state: &mut State) {
+        let due = state.last_line.is_none_or(|last| last.elapsed() >= PLAIN_INTERVAL);
+        let complete = state.meter.progress().is_some_and(|p| p.done >= p.total);
+        if self.mode == Mode::Plain && !due && !complete {
+            return;
+        }
+        state.last_line = Some(Instant::now());
+        let line = line(state);
+        if self.mode == Mode::Bar {
+            erase(state);
+            state.bar_width = line.chars().count();
+            eprint!("{line}");
+            let _ = std::io::stderr().flush();
+        } else {
+            eprintln!("{line}");
+        }
+    }
+
+    fn clear_bar(&self) {
+        erase(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+fn erase(state: &mut State) {
+    if state.bar_width > 0 {
+        eprint!("\r{:width$}\r", "", width = state.bar_width);
+        state.bar_width = 0;
+    }
+}
+
+fn line(state: &State) -> String {
+    let meter = &state.meter;
+    let Some(progress) = meter.progress() else { return String::new() };
+    let mut line = format!(
+        "{:<12} {:>5.1} %  {}  {} (average {})",
+        progress.phase.title(),
+        meter.fraction() * 100.0,
+        format::size_of(progress.done, progress.total),
+        format::speed(meter.current_speed()),
+        format::speed(meter.average_speed()),
+    );
+    if let Some(left) = meter.time_left() {
+        line.push_str(&format!(", {} left", format::duration(left)));
+    }
+    if progress.skipped > 0 {
+        line.push_str(&format!(", {} skipped", format::size(progress.skipped)));
+    }
+    line
+}
+
+fn print_json(value: &Value) {
+    let mut value = value.clone();
+    if let Some(object) = value.as_object_mut() {
+        object.insert("schema".to_owned(), Value::from(SCHEMA));
+    }
+    println!("{value}");
+}
+
+/// Prints one JSON document.
+pub(super) fn document(value: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}

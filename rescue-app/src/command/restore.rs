@@ -1,0 +1,92 @@
+//! `lifeboat restore`.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::operation::format::{duration, size};
+use crate::operation::{self, LayoutEntry, RestorePlan, RestoreReport, RestoreRequest};
+
+use super::Ending;
+use super::args::RestoreArgs;
+use super::output::Printer;
+use super::passphrase;
+
+pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
+    let request = RestoreRequest {
+        image: args.image.clone(),
+        disk: args.disk.clone(),
+        sector_size: args.sector_size,
+        size: args.size,
+        repo: passphrase::access(&args.repo)?,
+        erase: args.erase.clone(),
+        partitions: args.partitions.clone(),
+        only_changed: args.only_changed,
+        read_back: !args.no_read_back,
+    };
+    let printer = Printer::new(args.json);
+    let plan = operation::plan_restore(&request)?;
+    if args.plan {
+        printer.result(&plan, &plan_text(&plan))?;
+        return Ok(Ending::Done);
+    }
+    if !args.json {
+        println!("{}", plan_text(&plan));
+    }
+    let report = printer.watch(|control| operation::restore(&request, control))?;
+    printer.result(&report, &report_text(&report))?;
+    Ok(Ending::Done)
+}
+
+fn plan_text(plan: &RestorePlan) -> String {
+    let mut text = format!(
+        "image {} of {}, {}\nonto {} ({}, {})",
+        plan.image.short_id(),
+        plan.image.disk_name,
+        plan.image.time,
+        plan.target.identity(),
+        plan.target.path.display(),
+        size(plan.target.size),
+    );
+    if plan.creates_file {
+        text.push_str(", a new file");
+    }
+    layout(&mut text, "before", &plan.before);
+    layout(&mut text, "after", &plan.after);
+    let _ = write!(text, "\nwrites {}", size(plan.writes));
+    for (mark, lines) in [("lost", &plan.lost), ("note", &plan.notices)] {
+        for line in lines {
+            let _ = write!(text, "\n{mark}: {line}");
+        }
+    }
+    text
+}
+
+fn layout(text: &mut String, title: &str, entries: &[LayoutEntry]) {
+    let _ = write!(text, "\n{title}:");
+    if entries.is_empty() {
+        text.push_str(" nothing");
+    }
+    for entry in entries {
+        let number = entry.number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        let kept = if entry.kept { "  (stays as it is)" } else { "" };
+        let _ = write!(text, "\n  {number:>3}  {:>10}  {}{kept}", size(entry.size), entry.text);
+    }
+}
+
+fn report_text(report: &RestoreReport) -> String {
+    let proof = if report.read_back > 0 {
+        format!("read back and compared {}", size(report.read_back))
+    } else {
+        "not read back".to_owned()
+    };
+    let mut text = format!(
+        "restored: wrote {}, {} were there already, {proof}, in {}",
+        size(report.written),
+        size(report.unchanged),
+        duration(Duration::from_secs_f64(report.seconds.max(0.0))),
+    );
+    for warning in &report.warnings {
+        let _ = write!(text, "\nnote: {warning}");
+    }
+    text
+}

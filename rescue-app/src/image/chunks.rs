@@ -1,0 +1,123 @@
+//! How a disk is cut into chunks: which byte ranges become one blob each, which are holes.
+
+use crate::bytes::Extents;
+
+/// 1 MiB, the unit of alignment and the smallest chunk size.
+pub const MIB: u64 = 1 << 20;
+
+/// Chunk size in bytes for a disk of `disk_size` bytes. Larger disks get larger chunks so that
+/// the list of chunks, which every image carries whole, stays in the tens of megabytes.
+pub fn chunk_size_for(disk_size: u64) -> u64 {
+    const GIB: u64 = 1 << 30;
+    match disk_size {
+        size if size <= 256 * GIB => MIB,
+        size if size <= 1024 * GIB => 2 * MIB,
+        _ => 4 * MIB,
+    }
+}
+
+/// A consecutive piece of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// One chunk with at least one used byte.
+    Chunk {
+        /// First byte on the disk.
+        start: u64,
+        /// Length in bytes, at most the chunk size.
+        len: u64,
+    },
+    /// A run of whole chunks in which nothing is used.
+    Hole {
+        /// First byte on the disk.
+        start: u64,
+        /// Length in bytes, at least 1.
+        len: u64,
+    },
+}
+
+/// The pieces of `start..start + size`, cut so that chunks restart at `start`: a region that
+/// moves as a whole keeps its chunks.
+pub fn pieces(
+    start: u64,
+    size: u64,
+    chunk_size: u64,
+    used: &Extents,
+) -> impl Iterator<Item = Piece> + '_ {
+    let end = start.saturating_add(size);
+    let mut at = start;
+    std::iter::from_fn(move || {
+        if at >= end {
+            return None;
+        }
+        let next_used = used.within(at, end).next().map_or(end, |extent| extent.start);
+        // Whole chunks only: a hole ends where the chunk with the next used byte begins.
+        let hole_end =
+            if next_used >= end { end } else { at + (next_used - at) / chunk_size * chunk_size };
+        let piece = if hole_end > at {
+            Piece::Hole { start: at, len: hole_end - at }
+        } else {
+            Piece::Chunk { start: at, len: chunk_size.min(end - at) }
+        };
+        at = match piece {
+            Piece::Hole { start, len } | Piece::Chunk { start, len } => start + len,
+        };
+        Some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn chunks_restart_at_the_region() {
+        let used = Extents::from(vec![(103, 1), (139, 2)]);
+        let cut: Vec<Piece> = pieces(100, 55, 10, &used).collect();
+        assert_eq!(
+            cut,
+            [
+                Piece::Chunk { start: 100, len: 10 },
+                Piece::Hole { start: 110, len: 20 },
+                Piece::Chunk { start: 130, len: 10 },
+                Piece::Chunk { start: 140, len: 10 },
+                Piece::Hole { start: 150, len: 5 },
+            ]
+        );
+    }
+
+    #[test]
+    fn chunk_size_grows_with_the_disk() {
+        assert_eq!(chunk_size_for(6 << 30), MIB);
+        assert_eq!(chunk_size_for(512 << 30), 2 * MIB);
+        assert_eq!(chunk_size_for(8 << 40), 4 * MIB);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_cover_everything_and_holes_hold_nothing(
+            start in 0u64..50, size in 0u64..200, chunk in 1u64..20,
+            pairs in prop::collection::vec((0u64..250, 1u64..9), 0..9),
+        ) {
+            let used = Extents::from(pairs);
+            let mut at = start;
+            for piece in pieces(start, size, chunk, &used) {
+                let (from, len) = match piece {
+                    Piece::Hole { start, len } => {
+                        prop_assert!(used.within(start, start + len).next().is_none());
+                        (start, len)
+                    }
+                    Piece::Chunk { start, len } => {
+                        prop_assert!(used.within(start, start + len).next().is_some());
+                        (start, len)
+                    }
+                };
+                prop_assert_eq!(from, at);
+                prop_assert!(len > 0);
+                at += len;
+            }
+            prop_assert_eq!(at, start + size);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! From stored chunks to the content list of `disk.img`, and back.
+
+use crate::repository::{Id, Repository};
+
+use super::ImageError;
+use super::chunks::MIB;
+
+/// Sizes of the zero blobs a run of zeros is made of, largest first. Few large ones keep the
+/// list short; what remains below the smallest becomes a blob of its own size.
+const ZERO_SIZES: [u64; 6] = [16 * MIB, 8 * MIB, 4 * MIB, 2 * MIB, MIB, SPARSE_MARK];
+
+/// `restic restore --sparse` leaves holes only in a file that refers to at least one blob of
+/// exactly this many zeros (its smallest chunk; restic, internal/restorer/filerestorer.go).
+const SPARSE_MARK: u64 = MIB / 2;
+
+/// One stretch of the disk as it was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Length in bytes.
+    pub len: u64,
+    /// The blob that holds it; `None` for zeros.
+    pub blob: Option<Id>,
+}
+
+/// One entry of the content list before zero blobs have ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A stored chunk.
+    Blob(Id),
+    /// A blob of this many zero bytes.
+    Zeros(u64),
+}
+
+/// The content list for `slots`: chunks as they are, runs of zeros joined and cut anew.
+pub fn entries(slots: &[Slot]) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(slots.len());
+    let mut marked = false;
+    let mut run = 0;
+    for slot in slots {
+        match slot.blob {
+            None => run += slot.len,
+            Some(id) => {
+                push_zeros(&mut entries, std::mem::take(&mut run), &mut marked);
+                entries.push(Entry::Blob(id));
+            }
+        }
+    }
+    push_zeros(&mut entries, run, &mut marked);
+    entries
+}
+
+fn push_zeros(entries: &mut Vec<Entry>, mut run: u64, marked: &mut bool) {
+    if !*marked && run >= SPARSE_MARK {
+        entries.push(Entry::Zeros(SPARSE_MARK));
+        run -= SPARSE_MARK;
+        *marked = true;
+    }
+    for size in ZERO_SIZES {
+        for _ in 0..run / size {
+            entries.push(Entry::Zeros(size));
+        }
+        run %= size;
+    }
+    if run > 0 {
+        entries.push(Entry::Zeros(run));
+    }
+}
+
+/// A blob and where it lies on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// First byte on the disk.
+    pub offset: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// The blob.
+    pub id: Id,
+}
+
+/// Where each blob of a content list lies, checked against the file's `size`.
+pub fn place(repo: &Repository, content: &[Id], size: u64) -> Result<Vec<Placed>, ImageError> {
+    let mut placed = Vec::with_capacity(content.len());
+    let mut offset = 0u64;
+    for id in content {
+        let location = repo.blob(id).ok_or(ImageError::MissingBlob(*id))?;
+        let len = u64::from(location.plain_len());
+        placed.push(Placed { offset, len, id: *id });
+        offset += len;
+    }
+    if offset != size {
+        return Err(ImageError::WrongSize { stored: offset, expected: size });
+    }
+    Ok(placed)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn total(entries: &[Entry], chunk: u64) -> u64 {
+        entries.iter().map(|e| if let Entry::Zeros(len) = e { *len } else { chunk }).sum()
+    }
+
+    #[test]
+    fn long_runs_use_few_blobs_and_one_sparse_mark() {
+        let id = Id::of(b"x");
+        let slots = [
+            Slot { len: 40 * MIB, blob: None },
+            Slot { len: MIB, blob: Some(id) },
+            Slot { len: MIB, blob: None },
+        ];
+        let entries = entries(&slots);
+        assert_eq!(entries[0], Entry::Zeros(SPARSE_MARK));
+        assert_eq!(entries.iter().filter(|e| **e == Entry::Zeros(SPARSE_MARK)).count(), 2);
+        assert_eq!(entries.last(), Some(&Entry::Zeros(MIB)));
+        assert_eq!(total(&entries, MIB), 42 * MIB);
+    }
+
+    proptest! {
+        #[test]
+        fn no_byte_is_gained_or_lost(runs in prop::collection::vec((1u64..100_000_000, any::<bool>()), 0..20)) {
+            let id = Id::of(b"x");
+            let slots: Vec<Slot> = runs.iter().map(|(len, zero)| {
+                Slot { len: if *zero { *len } else { 1000 }, blob: (!zero).then_some(id) }
+            }).collect();
+            let expected: u64 = slots.iter().map(|slot| slot.len).sum();
+            prop_assert_eq!(total(&entries(&slots), 1000), expected);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The note left at the start of a disk while it is being restored.
+//!
+//! It replaces the partition table, so that no firmware and no system takes a half-written disk
+//! for a whole one, and says what happened to whoever looks at it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::ReadAt;
+
+const MAGIC: &[u8] = b"LIFEBOAT RESTORE NOT FINISHED\n";
+/// The note's room in bytes, from the start of the disk.
+const SIZE: usize = 4096;
+
+/// Which restore did not finish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// Id of the image being restored.
+    pub image: String,
+    /// Name of the disk in that image.
+    pub disk: String,
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = self.image.get(..8).unwrap_or(&self.image);
+        write!(
+            f,
+            "a restore of image {short} ({}) was not finished; restore it again to complete it",
+            self.disk
+        )
+    }
+}
+
+impl Marker {
+    /// The first 4096 bytes of the disk; no boot signature, no partition table.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        if let Ok(json) = serde_json::to_vec(self) {
+            bytes.extend_from_slice(&json);
+        }
+        bytes.truncate(510);
+        bytes.resize(SIZE, 0);
+        bytes
+    }
+}
+
+/// The note at the start of `disk`, when there is one.
+pub fn read(disk: &dyn ReadAt) -> Option<Marker> {
+    let head = disk.read_vec(0, 512).ok()?;
+    let json = head.strip_prefix(MAGIC)?;
+    let end = json.iter().position(|byte| *byte == 0).unwrap_or(json.len());
+    let unknown = || Marker { image: "unknown".to_owned(), disk: "unknown disk".to_owned() };
+    Some(json.get(..end).and_then(|json| serde_json::from_slice(json).ok()).unwrap_or_else(unknown))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_note_is_found_and_never_looks_bootable() {
+        let marker = Marker { image: "ab".repeat(32), disk: "Samsung (S5)".to_owned() };
+        let mut disk = marker.to_bytes();
+        assert_eq!(read(&disk), Some(marker));
+        assert_eq!(&disk[510..512], [0, 0]);
+        disk[0] = 0;
+        assert_eq!(read(&disk), None);
+        let long = Marker { image: "ab".repeat(32), disk: "x".repeat(5000) };
+        assert_eq!(read(&long.to_bytes()).map(|m| m.image), Some("unknown".to_owned()));
+        assert_eq!(&long.to_bytes()[510..512], [0, 0]);
+    }
+}

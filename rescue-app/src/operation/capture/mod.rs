@@ -1,0 +1,256 @@
+//! Capturing a disk into a repository.
+
+mod pipeline;
+mod plan;
+mod read;
+
+use std::time::Instant;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::bytes::Extents;
+use crate::disk::{self, Source};
+use crate::image::chunks::chunk_size_for;
+use crate::image::content::{Entry, Slot, entries};
+use crate::image::manifest::{DiskIdentity, MAJOR, Manifest};
+use crate::repository::{
+    BlobType, BlobWriter, Id, Node, Repository, Saver, Snapshot, Summary, Totals, Tree,
+};
+
+use super::error::{Doing, OperationError};
+use super::event::{Control, Phase};
+use super::images::{DISK_FILE, ImageSummary, MANIFEST_FILE, TAG};
+use super::reporter::Reporter;
+use super::{guard, machine, verify};
+
+use pipeline::Stored;
+pub use plan::{CapturePlan, CaptureRequest, plan_capture};
+
+/// Size of the pieces the manifest is stored in, bytes.
+const MANIFEST_CHUNK: usize = 1 << 20;
+
+/// What a capture achieved.
+#[derive(Clone, Debug, Serialize)]
+pub struct CaptureReport {
+    /// The image.
+    pub image: ImageSummary,
+    /// Bytes read from the disk.
+    pub read: u64,
+    /// Bytes not read because nothing uses them.
+    pub skipped: u64,
+    /// Bytes added to the repository.
+    pub added: u64,
+    /// Bytes read that the repository had already.
+    pub reused: u64,
+    /// Stored bytes read back and checked.
+    pub verified: u64,
+    /// Bytes of the disk that could not be read.
+    pub unreadable: u64,
+    /// Wall-clock time in seconds.
+    pub seconds: f64,
+    /// Everything that lessens the result.
+    pub warnings: Vec<String>,
+}
+
+/// Captures a disk. Data and index are written as they come, so an interrupted capture is
+/// continued by running it again; the image exists only once all of it was read back.
+///
+/// # Errors
+/// Refuses a disk in use; otherwise any failure to read the disk's structure, to write the
+/// repository, or to read back what was written. Unreadable sectors are not an error: they are
+/// stored as zeros, recorded and warned of.
+pub fn capture(
+    request: &CaptureRequest,
+    control: Control<'_>,
+) -> Result<CaptureReport, OperationError> {
+    let started = Instant::now();
+    let disk = disk::open(&request.disk, request.sector_size)?;
+    let doing = format!("capturing {}", disk.identity());
+    guard::source_is_free(&disk, &request.repo.location)?;
+    let repo = request.repo.open().doing(|| doing.clone())?;
+    let _lock = repo.lock_shared()?;
+    let source = Source::open(&disk.path)?;
+    source.advise_sequential();
+    control.phase(Phase::Examining);
+    let plan = plan::examine(disk, &source, request).doing(|| doing.clone())?;
+    for warning in &plan.warnings {
+        control.warn(warning.clone());
+    }
+    repo.load_index()?;
+    let mut report = store(&repo, &source, plan, request, control).doing(|| doing)?;
+    report.seconds = started.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+fn store(
+    repo: &Repository,
+    source: &Source,
+    plan: CapturePlan,
+    request: &CaptureRequest,
+    control: Control<'_>,
+) -> Result<CaptureReport, OperationError> {
+    let started = OffsetDateTime::now_utc();
+    let saver = Saver::new(repo)?;
+    let chunk_size = chunk_size_for(plan.disk.size);
+    let reporter = Reporter::start(control, Phase::Capturing, plan.read, plan.skipped);
+    let input = pipeline::Input {
+        source,
+        sector_size: plan.disk.logical_sector,
+        regions: &plan.regions,
+        chunk_size,
+        saver: &saver,
+        zstd_level: request.compression.zstd_level(),
+        reporter: &reporter,
+    };
+    let stored = pipeline::run(&input)?;
+    reporter.finish();
+
+    control.phase(Phase::Finishing);
+    let mut warnings = plan.warnings.clone();
+    warnings.extend(unreadable_warning(&stored.unreadable));
+    let manifest = manifest(&plan, chunk_size, &stored.unreadable, warnings.clone());
+    let tree = save_tree(&saver, &manifest, &stored, input.zstd_level)?;
+    let totals = saver.finish()?;
+    let verified = verify::stored(repo, &stored.new, control)?;
+    let snapshot = snapshot(&manifest, tree, &totals, started);
+    let id = repo.save_snapshot(&snapshot)?;
+    Ok(CaptureReport {
+        image: ImageSummary::new(id, &snapshot, &manifest),
+        read: stored.read,
+        skipped: plan.skipped,
+        added: totals.stored_bytes,
+        reused: stored.reused,
+        verified,
+        unreadable: stored.unreadable.total(),
+        seconds: 0.0,
+        warnings,
+    })
+}
+
+fn unreadable_warning(unreadable: &Extents) -> Option<String> {
+    let first = unreadable.iter().next()?;
+    Some(format!(
+        "{} bytes of the disk could not be read and are stored as zeros, in {} places, the first \
+         at byte {}; the disk is failing: keep this image and replace the disk",
+        unreadable.total(),
+        unreadable.count(),
+        first.start
+    ))
+}
+
+fn manifest(
+    plan: &CapturePlan,
+    chunk_size: u64,
+    unreadable: &Extents,
+    warnings: Vec<String>,
+) -> Manifest {
+    Manifest {
+        version: MAJOR,
+        tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).to_owned(),
+        disk: identity(&plan.disk),
+        machine: machine::this_machine(),
+        chunk_size,
+        table: plan.table.clone(),
+        regions: plan.regions.clone(),
+        unreadable: unreadable.clone(),
+        warnings,
+        other: serde_json::Map::new(),
+    }
+}
+
+fn identity(disk: &disk::Disk) -> DiskIdentity {
+    let file_name = || disk.path.file_name().map(|name| name.to_string_lossy().into_owned());
+    DiskIdentity {
+        model: disk.model.clone().or_else(file_name),
+        serial: disk.serial.clone(),
+        wwn: disk.wwn.clone(),
+        size: disk.size,
+        logical_sector: disk.logical_sector,
+        physical_sector: disk.physical_sector,
+        transport: disk.transport.to_string(),
+    }
+}
+
+/// Stores `/<disk>/disk.img` and `/<disk>/manifest.json`; returns the root tree.
+fn save_tree(
+    saver: &Saver<'_>,
+    manifest: &Manifest,
+    stored: &Stored,
+    zstd_level: i32,
+) -> Result<Id, OperationError> {
+    let mut writer = saver.worker()?;
+    let disk_content = disk_content(&mut writer, &stored.slots)?;
+    let json = manifest.to_json()?;
+    let mut manifest_content = Vec::new();
+    for piece in json.chunks(MANIFEST_CHUNK) {
+        manifest_content.push(writer.save(BlobType::Data, None, piece, zstd_level)?.id);
+    }
+    // One time for all images: an unchanged disk is then an unchanged tree.
+    let time = OffsetDateTime::UNIX_EPOCH;
+    let files = vec![
+        Node::file(DISK_FILE, manifest.disk.size, disk_content, time),
+        Node::file(MANIFEST_FILE, json.len() as u64, manifest_content, time),
+    ];
+    let folder = writer.save_tree(&Tree::new(files)?)?;
+    let folder = Node::dir(&manifest.disk.folder(), folder, time);
+    let root = writer.save_tree(&Tree::new(vec![folder])?)?;
+    writer.finish()?;
+    Ok(root)
+}
+
+fn disk_content(writer: &mut BlobWriter, slots: &[Slot]) -> Result<Vec<Id>, OperationError> {
+    let mut zeros: std::collections::HashMap<u64, Id> = std::collections::HashMap::new();
+    let mut content = Vec::with_capacity(slots.len());
+    for entry in entries(slots) {
+        let id = match entry {
+            Entry::Blob(id) => id,
+            Entry::Zeros(len) => match zeros.get(&len) {
+                Some(id) => *id,
+                None => {
+                    let blank = vec![0; usize::try_from(len).unwrap_or_default()];
+                    let id = writer.save(BlobType::Data, None, &blank, 1)?.id;
+                    zeros.insert(len, id);
+                    id
+                }
+            },
+        };
+        content.push(id);
+    }
+    Ok(content)
+}
+
+/// The host name is the same on every machine: images of one disk belong together wherever it
+/// was plugged in, and its folder tells disks apart.
+fn snapshot(manifest: &Manifest, tree: Id, totals: &Totals, started: OffsetDateTime) -> Snapshot {
+    let time = OffsetDateTime::now_utc();
+    Snapshot {
+        time,
+        parent: None,
+        tree,
+        paths: vec![format!("/{}", manifest.disk.folder())],
+        hostname: "lifeboat".to_owned(),
+        username: String::new(),
+        uid: 0,
+        gid: 0,
+        tags: vec![TAG.to_owned()],
+        original: None,
+        program_version: manifest.tool.clone(),
+        summary: Some(Summary {
+            backup_start: started,
+            backup_end: time,
+            files_new: 2,
+            files_changed: 0,
+            files_unmodified: 0,
+            dirs_new: 1,
+            dirs_changed: 0,
+            dirs_unmodified: 0,
+            data_blobs: i64::try_from(totals.new_blobs).unwrap_or(i64::MAX),
+            tree_blobs: 2,
+            data_added: totals.new_bytes,
+            data_added_packed: totals.stored_bytes,
+            total_files_processed: 2,
+            total_bytes_processed: manifest.disk.size,
+        }),
+    }
+}

@@ -1,0 +1,133 @@
+//! What a capture will read, before it stores anything.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::bytes::ReadAt;
+use crate::disk::{self, Disk, Source};
+use crate::image::chunks::{Piece, chunk_size_for, pieces};
+use crate::image::layout::{self, Inspected, Selection};
+use crate::image::manifest::Region;
+use crate::operation::access::{Compression, RepoAccess};
+use crate::operation::error::OperationError;
+use crate::operation::event::{Control, Phase};
+use crate::operation::guard;
+use crate::table::{self, Scheme, Table};
+
+/// A capture as it was asked for.
+#[derive(Clone, Debug)]
+pub struct CaptureRequest {
+    /// Block device or image file.
+    pub disk: PathBuf,
+    /// Logical sector size of an image file, bytes.
+    pub sector_size: Option<u32>,
+    /// Where the image goes.
+    pub repo: RepoAccess,
+    /// Partition numbers; `None` for all.
+    pub partitions: Option<Vec<u32>>,
+    /// How hard to compress.
+    pub compression: Compression,
+    /// Every byte instead of the blocks in use.
+    pub whole: bool,
+}
+
+/// What a capture will do.
+#[derive(Clone, Debug, Serialize)]
+pub struct CapturePlan {
+    /// The disk.
+    pub disk: Disk,
+    /// Its table.
+    pub table: Table,
+    /// Its regions with the bytes to store of each.
+    pub regions: Vec<Region>,
+    /// Bytes to read.
+    pub read: u64,
+    /// Bytes nothing uses, or that were not chosen.
+    pub skipped: u64,
+    /// Bytes the image takes at most, with nothing known of how well it compresses.
+    pub estimate: u64,
+    /// Free bytes where the repository is.
+    pub free: Option<u64>,
+    /// Reasons to think again.
+    pub warnings: Vec<String>,
+}
+
+/// Overhead of the format: encryption, headers, index and tree entries per stored chunk.
+const PER_CHUNK: u64 = 32 + 41 + 170 + 67;
+
+/// Examines the disk and says what a capture would do. Refuses a disk that is in use.
+pub fn plan_capture(
+    request: &CaptureRequest,
+    control: Control<'_>,
+) -> Result<CapturePlan, OperationError> {
+    control.phase(Phase::Examining);
+    let disk = disk::open(&request.disk, request.sector_size)?;
+    guard::source_is_free(&disk, &request.repo.location)?;
+    let source = Source::open(&disk.path)?;
+    examine(disk, &source, request)
+}
+
+/// [`plan_capture`] on an open source.
+pub(super) fn examine(
+    disk: Disk,
+    source: &Source,
+    request: &CaptureRequest,
+) -> Result<CapturePlan, OperationError> {
+    let table = table::read(source, disk.logical_sector)?;
+    check_partitions(&table, request.partitions.as_deref())?;
+    let mut warnings = table.notices.clone();
+    let selection = Selection { partitions: request.partitions.clone(), whole: request.whole };
+    let regions = inspect_regions(source, &table, &selection, &mut warnings);
+    let chunk_size = chunk_size_for(disk.size);
+    let read = regions.iter().map(|region| region.used.total()).sum();
+    let chunks = regions.iter().flat_map(|region| {
+        pieces(region.start, region.size, chunk_size, &region.used)
+            .filter(|piece| matches!(piece, Piece::Chunk { .. }))
+    });
+    let estimate = read + PER_CHUNK * chunks.count() as u64;
+    let free = free_space(&request.repo.location);
+    if let Some(free) = free.filter(|free| *free < estimate) {
+        warnings.push(format!(
+            "the repository has {free} bytes free and the image may need up to {estimate}; \
+             compression and known data usually need far less, but it may run out"
+        ));
+    }
+    let skipped = disk.size.saturating_sub(read);
+    Ok(CapturePlan { disk, table, regions, read, skipped, estimate, free, warnings })
+}
+
+fn check_partitions(table: &Table, chosen: Option<&[u32]>) -> Result<(), OperationError> {
+    let known: Vec<u32> = table.partitions.iter().map(|partition| partition.number).collect();
+    match chosen.into_iter().flatten().find(|number| !known.contains(number)) {
+        None => Ok(()),
+        Some(number) => Err(OperationError::refused(
+            format!("the disk has no partition {number}, only {known:?}"),
+            "look at it with `lifeboat disks`",
+        )),
+    }
+}
+
+fn inspect_regions(
+    source: &Source,
+    table: &Table,
+    selection: &Selection,
+    warnings: &mut Vec<String>,
+) -> Vec<Region> {
+    let metadata = (table.scheme != Scheme::None).then(|| table::metadata_extents(source, table));
+    let spans = layout::spans(source.size(), table);
+    let inspected = spans.into_iter().map(|span| {
+        let Inspected { region, warnings: own } =
+            layout::inspect(source, span, metadata.as_ref(), selection);
+        let name = span.partition.map_or_else(|| "disk".to_owned(), |n| format!("partition {n}"));
+        warnings.extend(own.into_iter().map(|warning| format!("{name}: {warning}")));
+        region
+    });
+    inspected.collect()
+}
+
+fn free_space(location: &std::path::Path) -> Option<u64> {
+    let existing = location.ancestors().find(|folder| folder.exists())?;
+    let stat = nix::sys::statvfs::statvfs(existing).ok()?;
+    Some(stat.blocks_available() * stat.fragment_size())
+}

@@ -1,0 +1,127 @@
+//! Why an operation did not succeed.
+
+use std::io;
+
+use crate::disk::DiskError;
+use crate::image::ImageError;
+use crate::image::manifest::ManifestError;
+use crate::repository::{Id, RepositoryError};
+use crate::table::TableError;
+
+/// The one error of this layer; its text reads as a chain from what was attempted to the cause.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// A disk could not be opened, read or written.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A partition table could not be read or fitted.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The repository refused or failed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The image's manifest is unusable.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The image's content is unusable.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The operating system refused something.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was attempted, "writing at 12.3 GiB".
+        what: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// What was attempted around the cause.
+    #[error("{doing}: {cause}")]
+    During {
+        /// "capturing Samsung SSD 870 (S5Y1NJ0R)".
+        doing: String,
+        /// What went wrong.
+        cause: Box<OperationError>,
+    },
+    /// A rule that protects data said no, before anything was written.
+    #[error("{why}; {next}")]
+    Refused {
+        /// The rule.
+        why: String,
+        /// What the person can do.
+        next: String,
+    },
+    /// The target returned other bytes than were written.
+    #[error(
+        "reading back found {bytes} bytes that differ from the image, the first at byte {first}; \
+         the target does not keep what is written to it: do not use it"
+    )]
+    ReadBack {
+        /// Offset of the first difference.
+        first: u64,
+        /// Size of the chunks that differ.
+        bytes: u64,
+    },
+    /// The repository returned other bytes than were stored.
+    #[error(
+        "reading back what was stored found pack {pack} different from what was written; the \
+         place of the repository does not keep what is written to it: store images elsewhere"
+    )]
+    StoredWrong {
+        /// The pack file.
+        pack: Id,
+    },
+    /// The person asked to stop.
+    #[error("stopped on request; running the same command again carries on")]
+    Cancelled,
+}
+
+impl OperationError {
+    /// Wraps an I/O error with what was attempted.
+    pub fn io(what: impl Into<String>, source: io::Error) -> Self {
+        Self::Io { what: what.into(), source }
+    }
+
+    /// A refusal with its reason and the way on.
+    pub fn refused(why: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::Refused { why: why.into(), next: next.into() }
+    }
+
+    /// The innermost error.
+    fn root(&self) -> &Self {
+        match self {
+            Self::During { cause, .. } => cause.root(),
+            other => other,
+        }
+    }
+
+    /// Whether the person asked for the stop.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.root(), Self::Cancelled)
+    }
+
+    /// Whether nothing was written because a rule said no.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.root(), Self::Refused { .. })
+    }
+
+    /// Whether the repository has a passphrase of its own that is missing or wrong.
+    pub fn needs_passphrase(&self) -> bool {
+        matches!(self.root(), Self::Repository(RepositoryError::WrongPassphrase { .. }))
+    }
+}
+
+/// Adds what was attempted to an error.
+pub trait Doing<T> {
+    /// `doing` reads "capturing X", "restoring image Y to Z".
+    fn doing(self, doing: impl FnOnce() -> String) -> Result<T, OperationError>;
+}
+
+impl<T, E: Into<OperationError>> Doing<T> for Result<T, E> {
+    fn doing(self, doing: impl FnOnce() -> String) -> Result<T, OperationError> {
+        self.map_err(|cause| match cause.into() {
+            OperationError::Cancelled => OperationError::Cancelled,
+            refused @ OperationError::Refused { .. } => refused,
+            cause => OperationError::During { doing: doing(), cause: Box::new(cause) },
+        })
+    }
+}

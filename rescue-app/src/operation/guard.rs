@@ -1,0 +1,112 @@
+//! The rules that keep data safe, checked before anything is read or written.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::disk::{Disk, DiskKind, Use};
+
+use super::error::OperationError;
+
+/// A source must not change under the reader, nor hold the repository it is stored in.
+pub(super) fn source_is_free(disk: &Disk, repo: &Path) -> Result<(), OperationError> {
+    if holds(disk, repo) {
+        return Err(OperationError::refused(
+            format!(
+                "the repository {} is on {}, the disk to capture",
+                repo.display(),
+                disk.identity()
+            ),
+            "choose a repository on another disk",
+        ));
+    }
+    not_in_use(disk)
+}
+
+/// A target must be free, not the boot medium, not the store of its own image, and must be named
+/// by something that stays the same over a restart.
+pub(super) fn target_is_expendable(
+    disk: &Disk,
+    repo: &Path,
+    erase: Option<&str>,
+) -> Result<(), OperationError> {
+    if disk.boot_medium {
+        return Err(OperationError::refused(
+            format!("{} is the medium Lifeboat was started from", disk.identity()),
+            "choose another disk",
+        ));
+    }
+    if holds(disk, repo) {
+        return Err(OperationError::refused(
+            format!("{} holds the repository {}", disk.identity(), repo.display()),
+            "choose another disk",
+        ));
+    }
+    not_in_use(disk)?;
+    match erase {
+        Some(name) if !names(disk, name) => Err(wrong_name(disk, name)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether `name` is the disk's for good. The path of a file that does not exist yet counts too.
+fn names(disk: &Disk, name: &str) -> bool {
+    let same_file = || std::path::absolute(name).is_ok_and(|path| path == disk.path);
+    disk.matches_identity(name) || disk.kind == DiskKind::ImageFile && same_file()
+}
+
+fn wrong_name(disk: &Disk, name: &str) -> OperationError {
+    let expected = match disk.kind {
+        DiskKind::ImageFile => format!("--erase {}", disk.path.display()),
+        DiskKind::Device => disk
+            .serial
+            .as_ref()
+            .or(disk.wwn.as_ref())
+            .map_or_else(|| "a disk with a serial number".to_owned(), |id| format!("--erase {id}")),
+    };
+    OperationError::refused(
+        format!("--erase {name} does not name {} ({})", disk.identity(), disk.path.display()),
+        format!("if this is the disk to erase, say {expected}"),
+    )
+}
+
+fn not_in_use(disk: &Disk) -> Result<(), OperationError> {
+    let Some(found) = disk.uses.first() else { return Ok(()) };
+    let (what, next) = match found {
+        Use::Mounted { device, mountpoint } => (
+            format!("{} is mounted at {}", device.display(), mountpoint.display()),
+            format!("unmount it: umount {}", mountpoint.display()),
+        ),
+        Use::Swap { device } => (
+            format!("{} is used as swap space", device.display()),
+            format!("switch it off: swapoff {}", device.display()),
+        ),
+        Use::Holder { device, holder } => (
+            format!("{} is in use by {}", device.display(), holder.display()),
+            "close what uses it (LVM, LUKS, RAID or a loop device)".to_owned(),
+        ),
+    };
+    Err(OperationError::refused(format!("{} cannot be used: {what}", disk.identity()), next))
+}
+
+/// Whether `path`, or the nearest folder above it that exists, lies on `disk`.
+fn holds(disk: &Disk, path: &Path) -> bool {
+    let Some(existing) = path.ancestors().find_map(|folder| fs::canonicalize(folder).ok()) else {
+        return false;
+    };
+    mounts_of(disk).any(|mountpoint| same_filesystem(&mountpoint, &existing))
+}
+
+fn mounts_of(disk: &Disk) -> impl Iterator<Item = PathBuf> + '_ {
+    disk.uses.iter().filter_map(|found| match found {
+        Use::Mounted { mountpoint, .. } => Some(mountpoint.clone()),
+        _ => None,
+    })
+}
+
+fn same_filesystem(a: &Path, b: &Path) -> bool {
+    match (fs::metadata(a), fs::metadata(b)) {
+        (Ok(a), Ok(b)) => a.dev() == b.dev(),
+        _ => false,
+    }
+}

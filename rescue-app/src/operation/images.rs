@@ -1,0 +1,222 @@
+//! The images in a repository.
+
+use serde::Serialize;
+use time::format_description::well_known::Rfc3339;
+
+use crate::filesystem::{Kind, State};
+use crate::image::ImageError;
+use crate::image::content::{Placed, place};
+use crate::image::manifest::{Manifest, Region, Stored};
+use crate::repository::{BlobReader, Id, Node, Repository, Snapshot, SnapshotFile};
+
+use super::access::RepoAccess;
+use super::error::OperationError;
+
+/// Name of the raw disk in an image's folder.
+pub(super) const DISK_FILE: &str = "disk.img";
+/// Name of the manifest beside it.
+pub(super) const MANIFEST_FILE: &str = "manifest.json";
+/// Tag that every snapshot of a disk carries.
+pub(super) const TAG: &str = "lifeboat";
+
+/// A manifest larger than this is refused: the map of a badly fragmented 20 TiB disk has a tenth.
+const MANIFEST_MAX: u64 = 1 << 30;
+
+/// An image as it is listed.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImageSummary {
+    /// Snapshot id, 64 hexadecimal digits.
+    pub id: String,
+    /// When it was made, RFC 3339.
+    pub time: String,
+    /// The captured disk, as shown to a person.
+    pub disk_name: String,
+    /// Its model.
+    pub model: Option<String>,
+    /// Its serial number.
+    pub serial: Option<String>,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Bytes of it that the image holds.
+    pub used: u64,
+    /// Its partitions.
+    pub partitions: Vec<ImagePartition>,
+    /// What the capture warned of.
+    pub warnings: Vec<String>,
+}
+
+/// A partition in an image.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImagePartition {
+    /// Partition number; `None` on a disk without a table.
+    pub number: Option<u32>,
+    /// First byte on the disk.
+    pub start: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// Filesystem.
+    pub kind: Option<Kind>,
+    /// Its label.
+    pub label: Option<String>,
+    /// Its UUID.
+    pub uuid: Option<String>,
+    /// Bytes in use, by its own count.
+    pub used: Option<u64>,
+    /// Whether it was in order.
+    pub state: State,
+    /// How much of it the image holds.
+    pub stored: Stored,
+}
+
+impl ImageSummary {
+    /// Sums up a snapshot and its manifest.
+    pub(super) fn new(id: Id, snapshot: &Snapshot, manifest: &Manifest) -> Self {
+        Self {
+            id: id.to_string(),
+            time: rfc3339(snapshot),
+            disk_name: manifest.disk.name(),
+            model: manifest.disk.model.clone(),
+            serial: manifest.disk.serial.clone(),
+            size: manifest.disk.size,
+            used: manifest.regions.iter().map(|region| region.used.total()).sum(),
+            partitions: manifest.regions.iter().filter_map(partition).collect(),
+            warnings: manifest.warnings.clone(),
+        }
+    }
+
+    /// The first eight digits of the id, as restic shows them.
+    pub fn short_id(&self) -> &str {
+        self.id.get(..8).unwrap_or(&self.id)
+    }
+}
+
+fn partition(region: &Region) -> Option<ImagePartition> {
+    let filesystem = region.filesystem.as_ref();
+    (region.partition.is_some() || filesystem.is_some()).then(|| ImagePartition {
+        number: region.partition,
+        start: region.start,
+        size: region.size,
+        kind: filesystem.map(|filesystem| filesystem.kind),
+        label: filesystem.and_then(|filesystem| filesystem.label.clone()),
+        uuid: filesystem.and_then(|filesystem| filesystem.uuid.clone()),
+        used: filesystem.and_then(|filesystem| filesystem.used),
+        state: region.state(),
+        stored: region.stored,
+    })
+}
+
+fn rfc3339(snapshot: &Snapshot) -> String {
+    snapshot.time.format(&Rfc3339).unwrap_or_else(|_| snapshot.time.to_string())
+}
+
+/// An image found in an open repository.
+pub(super) struct OpenImage<'r> {
+    pub(super) repo: &'r Repository,
+    pub(super) id: Id,
+    pub(super) snapshot: Snapshot,
+    pub(super) manifest: Manifest,
+    disk: Node,
+    manifest_node: Node,
+}
+
+impl<'r> OpenImage<'r> {
+    /// The image whose id starts with `reference`, or the newest for `latest`. The repository's
+    /// index must be loaded.
+    pub(super) fn find(repo: &'r Repository, reference: &str) -> Result<Self, OperationError> {
+        Self::open(repo, repo.snapshot(reference)?)
+    }
+
+    /// Reads the manifest of a snapshot.
+    pub(super) fn open(repo: &'r Repository, file: SnapshotFile) -> Result<Self, OperationError> {
+        let SnapshotFile { id, snapshot } = file;
+        let not_a_disk = || ImageError::NotADisk(id.short());
+        let root = repo.read_tree(&snapshot.tree)?;
+        let folder = root.nodes().iter().find_map(|node| node.subtree).ok_or_else(not_a_disk)?;
+        let files = repo.read_tree(&folder)?;
+        let file = |name: &str| files.find(name).cloned();
+        let disk = file(DISK_FILE).ok_or_else(not_a_disk)?;
+        let manifest_node = file(MANIFEST_FILE).ok_or_else(not_a_disk)?;
+        let manifest = Manifest::parse(&read_file(repo, &manifest_node)?)?;
+        if disk.size != manifest.disk.size {
+            let (stored, expected) = (disk.size, manifest.disk.size);
+            return Err(ImageError::WrongSize { stored, expected }.into());
+        }
+        Ok(Self { repo, id, snapshot, manifest, disk, manifest_node })
+    }
+
+    /// All images of disks, oldest first; snapshots made by other programs are left out.
+    pub(super) fn all(repo: &'r Repository) -> Result<Vec<Self>, OperationError> {
+        let mut images = Vec::new();
+        for file in repo.snapshots()?.snapshots {
+            match Self::open(repo, file) {
+                Ok(image) => images.push(image),
+                Err(OperationError::Image(ImageError::NotADisk(_))) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(images)
+    }
+
+    /// Where each chunk lies on the disk.
+    pub(super) fn placed(&self) -> Result<Vec<Placed>, OperationError> {
+        Ok(place(self.repo, content(&self.disk), self.disk.size)?)
+    }
+
+    /// Every blob the image needs, its trees excepted.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = Id> + '_ {
+        content(&self.disk).iter().chain(content(&self.manifest_node)).copied()
+    }
+
+    /// The first eight digits of the id.
+    pub(super) fn short_id(&self) -> String {
+        self.id.short()
+    }
+
+    /// The image as it is listed.
+    pub(super) fn summary(&self) -> ImageSummary {
+        ImageSummary::new(self.id, &self.snapshot, &self.manifest)
+    }
+}
+
+fn content(file: &Node) -> &[Id] {
+    file.content.as_deref().unwrap_or_default()
+}
+
+fn read_file(repo: &Repository, node: &Node) -> Result<Vec<u8>, OperationError> {
+    let placed = place(repo, content(node), node.size)?;
+    if node.size > MANIFEST_MAX {
+        return Err(ImageError::WrongSize { stored: node.size, expected: MANIFEST_MAX }.into());
+    }
+    let mut reader = BlobReader::new()?;
+    let mut bytes = Vec::new();
+    for blob in placed {
+        bytes.extend_from_slice(repo.read_blob(&blob.id, &mut reader)?);
+    }
+    Ok(bytes)
+}
+
+/// The images of disks in a repository, newest first.
+pub fn list_images(access: &RepoAccess) -> Result<Vec<ImageSummary>, OperationError> {
+    let repo = access.open()?;
+    repo.load_index()?;
+    Ok(OpenImage::all(&repo)?.iter().rev().map(OpenImage::summary).collect())
+}
+
+/// One image.
+pub fn show_image(access: &RepoAccess, reference: &str) -> Result<ImageSummary, OperationError> {
+    let repo = access.open()?;
+    repo.load_index()?;
+    Ok(OpenImage::find(&repo, reference)?.summary())
+}
+
+/// Removes an image from the list. Its data stay until `restic prune` frees what no other image
+/// uses.
+pub fn forget(access: &RepoAccess, reference: &str) -> Result<ImageSummary, OperationError> {
+    let repo = access.open()?;
+    let _lock = repo.lock_exclusive()?;
+    repo.load_index()?;
+    let image = OpenImage::find(&repo, reference)?;
+    let summary = image.summary();
+    repo.remove_snapshot(&image.id)?;
+    Ok(summary)
+}

@@ -1,0 +1,84 @@
+//! Progress of one phase, counted by several threads and reported a few times a second.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::error::OperationError;
+use super::event::{Control, Phase, Progress};
+
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Counts a phase and reports it through a [`Control`].
+pub(super) struct Reporter<'a> {
+    control: Control<'a>,
+    phase: Phase,
+    total: u64,
+    done: AtomicU64,
+    skipped: AtomicU64,
+    written: AtomicU64,
+    last: Mutex<Instant>,
+}
+
+impl<'a> Reporter<'a> {
+    /// Announces `phase` with `total` bytes to do.
+    pub(super) fn start(control: Control<'a>, phase: Phase, total: u64, skipped: u64) -> Self {
+        control.phase(phase);
+        let reporter = Self {
+            control,
+            phase,
+            total,
+            done: AtomicU64::new(0),
+            skipped: AtomicU64::new(skipped),
+            written: AtomicU64::new(0),
+            last: Mutex::new(Instant::now()),
+        };
+        reporter.report();
+        reporter
+    }
+
+    /// Adds to the counts, bytes each; an error when the person asked to stop.
+    pub(super) fn advance(
+        &self,
+        done: u64,
+        written: u64,
+        skipped: u64,
+    ) -> Result<(), OperationError> {
+        self.done.fetch_add(done, Ordering::Relaxed);
+        self.written.fetch_add(written, Ordering::Relaxed);
+        self.skipped.fetch_add(skipped, Ordering::Relaxed);
+        // A thread that finds the clock taken leaves the report to the one that holds it.
+        if let Ok(mut last) = self.last.try_lock()
+            && last.elapsed() >= INTERVAL
+        {
+            *last = Instant::now();
+            self.report();
+        }
+        self.check_cancel()
+    }
+
+    /// An error when the person asked to stop.
+    pub(super) fn check_cancel(&self) -> Result<(), OperationError> {
+        if self.control.cancel.is_requested() { Err(OperationError::Cancelled) } else { Ok(()) }
+    }
+
+    /// Reports the last state of the phase and returns it.
+    pub(super) fn finish(&self) -> Progress {
+        self.report();
+        self.snapshot()
+    }
+
+    fn report(&self) {
+        self.control.progress(self.snapshot());
+    }
+
+    fn snapshot(&self) -> Progress {
+        Progress {
+            phase: self.phase,
+            done: self.done.load(Ordering::Relaxed),
+            total: self.total,
+            skipped: self.skipped.load(Ordering::Relaxed),
+            written: self.written.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Writing an image to a disk.
+
+mod pipeline;
+mod plan;
+mod reserved;
+mod tasks;
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::bytes::{Extent, Extents, ReadAt};
+use crate::disk::{self, Target, create_image_file};
+use crate::image::chunks::MIB;
+use crate::image::marker::Marker;
+use crate::image::reader::DiskImage;
+use crate::table;
+
+use super::error::{Doing, OperationError};
+use super::event::{Control, Phase};
+use super::images::OpenImage;
+use super::reporter::Reporter;
+
+use pipeline::{Work, reading, writing};
+pub use plan::{LayoutEntry, RestorePlan, RestoreRequest, plan_restore};
+use reserved::Reserved;
+
+/// What a restore achieved.
+#[derive(Clone, Debug, Serialize)]
+pub struct RestoreReport {
+    /// Bytes written.
+    pub written: u64,
+    /// Bytes that were on the target already.
+    pub unchanged: u64,
+    /// Bytes read back and found right.
+    pub read_back: u64,
+    /// Wall-clock time in seconds.
+    pub seconds: f64,
+    /// Everything that lessens the result.
+    pub warnings: Vec<String>,
+}
+
+/// Writes an image to a disk, as [`plan_restore`] said.
+///
+/// # Errors
+/// Refuses before the first write what the rules forbid; afterwards any failure to read the
+/// image, to write the target, or a difference found by reading back. After a failure the target
+/// does not look like a usable disk; restoring again completes it.
+pub fn restore(
+    request: &RestoreRequest,
+    control: Control<'_>,
+) -> Result<RestoreReport, OperationError> {
+    let started = Instant::now();
+    if request.erase.is_none() {
+        return Err(OperationError::refused(
+            "nothing is overwritten without the name of the disk",
+            "say --erase with the serial number of the target",
+        ));
+    }
+    control.phase(Phase::Examining);
+    let repo = request.repo.open()?;
+    let _lock = repo.lock_shared()?;
+    repo.load_index()?;
+    let image = OpenImage::find(&repo, &request.image)?;
+    let plan = plan::plan(request, &image)?;
+    let doing = || format!("restoring image {} to {}", image.short_id(), plan.target.identity());
+    let mut report = execute(request, &image, &plan, control).doing(doing)?;
+    report.seconds = started.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+fn execute(
+    request: &RestoreRequest,
+    image: &OpenImage<'_>,
+    plan: &RestorePlan,
+    control: Control<'_>,
+) -> Result<RestoreReport, OperationError> {
+    let placed = image.placed()?;
+    let tasks = tasks::tasks(image.repo, &placed, &plan.transfers)?;
+    let reserved = reserve(image, plan)?;
+    let target = open_target(plan)?;
+    wipe(&target, image, plan, &reserved)?;
+    if !request.only_changed {
+        discard_unused(&target, plan);
+    }
+
+    let reporter = Reporter::start(control, Phase::Restoring, plan.writes, 0);
+    let work = Work {
+        repo: image.repo,
+        target: &target,
+        tasks: &tasks,
+        reserved: &reserved,
+        reporter: &reporter,
+        only_changed: request.only_changed,
+    };
+    pipeline::write(&work)?;
+    flush(&target)?;
+    let progress = reporter.finish();
+
+    if request.read_back {
+        let reporter = Reporter::start(control, Phase::ReadingBack, plan.writes, 0);
+        drop_caches(&target)?;
+        let found = pipeline::read_back(&Work { reporter: &reporter, ..work })?;
+        reporter.finish();
+        if let Some(first) = found.first {
+            return Err(OperationError::ReadBack { first, bytes: found.bytes });
+        }
+    }
+    control.phase(Phase::Finishing);
+    let last = finish(&target, &reserved, request.read_back)?;
+    let mut warnings = plan.notices.clone();
+    if plan.writes_table
+        && let Err(error) = target.re_read_table()
+    {
+        warnings.push(format!(
+            "the system still sees the old partitions: {error}; restart to use the disk"
+        ));
+    }
+    Ok(RestoreReport {
+        written: progress.written + last,
+        unchanged: progress.skipped,
+        read_back: if request.read_back { plan.writes } else { 0 },
+        seconds: 0.0,
+        warnings,
+    })
+}
+
+/// Which ranges are written last, and with which bytes besides the image's.
+fn reserve(image: &OpenImage<'_>, plan: &RestorePlan) -> Result<Reserved, OperationError> {
+    if !plan.writes_table {
+        let heads: Vec<Extent> = plan
+            .transfers
+            .iter()
+            .map(|transfer| Extent { start: transfer.to, end: transfer.to + transfer.len })
+            .collect();
+        return Ok(Reserved::new(&heads, Vec::new()));
+    }
+    let placed = image.placed()?;
+    let disk = DiskImage::new(image.repo, &placed)?;
+    let patches = table::fit_to_disk(&disk, &image.manifest.table, plan.target.size)?;
+    let heads: Vec<Extent> = plan.kept.gaps_within(0, MIB.min(plan.target.size)).iter().collect();
+    Ok(Reserved::new(&heads, patches))
+}
+
+fn open_target(plan: &RestorePlan) -> Result<Target, OperationError> {
+    if plan.creates_file {
+        create_image_file(&plan.target.path, plan.target.size)?;
+        let disk = disk::open(&plan.target.path, Some(plan.target.logical_sector))?;
+        return Ok(Target::open(&disk)?);
+    }
+    Ok(Target::open(&plan.target)?)
+}
+
+/// Makes the target look like what it is until the end: not a usable disk. A stale backup table
+/// at its end would bring the old partitions back, so the last mebibyte goes too.
+fn wipe(
+    target: &Target,
+    image: &OpenImage<'_>,
+    plan: &RestorePlan,
+    reserved: &Reserved,
+) -> Result<(), OperationError> {
+    for guard in reserved.guards().iter() {
+        let len = usize::try_from(guard.len()).unwrap_or_default();
+        let mut blank = vec![0; len];
+        if plan.writes_table && guard.start == 0 {
+            let marker = Marker { image: image.id.to_string(), disk: image.manifest.disk.name() };
+            for (to, from) in blank.iter_mut().zip(marker.to_bytes()) {
+                *to = from;
+            }
+        }
+        target.write_at(guard.start, &blank).map_err(|error| writing(guard.start, error))?;
+    }
+    let size = target.size();
+    if plan.writes_table && size > 2 * MIB {
+        for tail in plan.kept.gaps_within(size - MIB, size).iter() {
+            let blank = vec![0; usize::try_from(tail.len()).unwrap_or_default()];
+            target.write_at(tail.start, &blank).map_err(|error| writing(tail.start, error))?;
+        }
+    }
+    flush(target)
+}
+
+/// Tells the device what will hold nothing. Only a hint: nothing relies on it.
+fn discard_unused(target: &Target, plan: &RestorePlan) {
+    let mut keep = Extents::new();
+    let mut cover = Extents::new();
+    for transfer in &plan.transfers {
+        cover.push(transfer.to, transfer.to + transfer.len);
+        for extent in transfer.used.iter() {
+            let start = extent.start - transfer.from + transfer.to;
+            keep.push(start, start + extent.len());
+        }
+    }
+    for range in cover.iter() {
+        for gap in keep.gaps_within(range.start, range.end).iter().filter(|gap| gap.len() >= MIB) {
+            target.discard(gap.start, gap.len());
+        }
+    }
+}
+
+/// Writes the reserved ranges, the start of the disk last of all, and reads them back.
+fn finish(target: &Target, reserved: &Reserved, read_back: bool) -> Result<u64, OperationError> {
+    let finals = reserved.final_bytes();
+    for (at, bytes) in &finals {
+        target.write_at(*at, bytes).map_err(|error| writing(*at, error))?;
+        flush(target)?;
+    }
+    if read_back {
+        drop_caches(target)?;
+        for (at, bytes) in &finals {
+            let now = target.read_vec(*at, bytes.len()).map_err(|error| reading(*at, error))?;
+            if now != *bytes {
+                return Err(OperationError::ReadBack { first: *at, bytes: bytes.len() as u64 });
+            }
+        }
+    }
+    Ok(finals.iter().map(|(_, bytes)| bytes.len() as u64).sum())
+}
+
+fn flush(target: &Target) -> Result<(), OperationError> {
+    target.flush().map_err(|error| OperationError::io("flushing the target", error))
+}
+
+fn drop_caches(target: &Target) -> Result<(), OperationError> {
+    target.drop_caches().map_err(|error| OperationError::io("emptying the target's cache", error))
+}

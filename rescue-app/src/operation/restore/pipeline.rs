@@ -1,0 +1,204 @@
+//! Putting chunks on the target and reading them back, by several threads.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+
+use crate::bytes::{Extents, ReadAt};
+use crate::disk::Target;
+use crate::operation::error::OperationError;
+use crate::operation::reporter::Reporter;
+use crate::repository::{BlobReader, Id, Repository};
+
+use super::reserved::Reserved;
+use super::tasks::{Place, Task};
+
+/// Unit of comparison with `--only-changed`, bytes: what a filesystem changes at least.
+const BLOCK: usize = 4096;
+
+/// What the threads share.
+pub(super) struct Work<'a> {
+    pub(super) repo: &'a Repository,
+    pub(super) target: &'a Target,
+    pub(super) tasks: &'a [Task],
+    pub(super) reserved: &'a Reserved,
+    pub(super) reporter: &'a Reporter<'a>,
+    pub(super) only_changed: bool,
+}
+
+/// Bytes that a read-back found different.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Differences {
+    pub(super) bytes: u64,
+    pub(super) first: Option<u64>,
+}
+
+/// Writes every task, except to reserved ranges, whose bytes are kept for later.
+pub(super) fn write(work: &Work<'_>) -> Result<(), OperationError> {
+    for_each_task(work.tasks, |task, scratch: &mut Scratch| {
+        if work.only_changed && is_on_target(work, task, scratch)? {
+            return work.reporter.advance(task.bytes(), 0, task.bytes());
+        }
+        let plain = work.repo.read_blob(&task.id, &mut scratch.reader)?;
+        for place in &task.places {
+            let written = put(work, place, plain, &mut scratch.current)?;
+            let bytes = place.used.total();
+            work.reporter.advance(bytes, written, bytes.saturating_sub(written))?;
+        }
+        Ok(())
+    })
+}
+
+/// Compares every task with what the target now holds.
+pub(super) fn read_back(work: &Work<'_>) -> Result<Differences, OperationError> {
+    let bytes = AtomicU64::new(0);
+    let first = AtomicU64::new(u64::MAX);
+    for_each_task(work.tasks, |task, scratch: &mut Scratch| {
+        for place in &task.places {
+            if !holds(work, place, task, &mut scratch.current)? {
+                bytes.fetch_add(place.used.total(), Ordering::Relaxed);
+                let at = place.runs().next().map_or(0, |(at, _)| at);
+                first.fetch_min(at, Ordering::Relaxed);
+            }
+            work.reporter.advance(place.used.total(), 0, 0)?;
+        }
+        Ok(())
+    })?;
+    let first = first.into_inner();
+    Ok(Differences { bytes: bytes.into_inner(), first: (first != u64::MAX).then_some(first) })
+}
+
+/// Buffers of one thread.
+struct Scratch {
+    reader: BlobReader,
+    current: Vec<u8>,
+}
+
+fn for_each_task(
+    tasks: &[Task],
+    each: impl Fn(&Task, &mut Scratch) -> Result<(), OperationError> + Sync,
+) -> Result<(), OperationError> {
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let run = || {
+        let mut scratch = Scratch { reader: BlobReader::new()?, current: Vec::new() };
+        while !stop.load(Ordering::Acquire) {
+            let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            if let Err(error) = each(task, &mut scratch) {
+                stop.store(true, Ordering::Release);
+                return Err(error);
+            }
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers = thread::available_parallelism().map_or(2, usize::from);
+        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(run)).collect();
+        let results = handles.into_iter().map(|handle| {
+            handle.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
+        });
+        results.collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
+/// Whether every place of a task already holds it. Reserved bytes were wiped, so a chunk that
+/// reaches into them is always fetched.
+fn is_on_target(
+    work: &Work<'_>,
+    task: &Task,
+    scratch: &mut Scratch,
+) -> Result<bool, OperationError> {
+    for place in &task.places {
+        let reserved = place.runs().any(|(at, range)| {
+            work.reserved.ranges().within(at, at + range.len() as u64).next().is_some()
+        });
+        if reserved || !holds(work, place, task, &mut scratch.current)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether the target holds the chunk at this place, its unused bytes taken as zero.
+fn holds(
+    work: &Work<'_>,
+    place: &Place,
+    task: &Task,
+    current: &mut Vec<u8>,
+) -> Result<bool, OperationError> {
+    current.clear();
+    current.resize(task.len, 0);
+    for (at, range) in place.runs() {
+        let part = current.get_mut(range).ok_or_else(bad_range)?;
+        work.target.read_at(at, part).map_err(|error| reading(at, error))?;
+        work.reserved.substitute(at, part);
+    }
+    Ok(Id::of(current) == task.id)
+}
+
+/// Writes the used bytes of a chunk to one place; returns the number of bytes written.
+fn put(
+    work: &Work<'_>,
+    place: &Place,
+    plain: &[u8],
+    current: &mut Vec<u8>,
+) -> Result<u64, OperationError> {
+    let mut written = 0;
+    for (at, range) in place.runs() {
+        let bytes = plain.get(range).ok_or_else(bad_range)?;
+        work.reserved.keep(at, bytes);
+        let free = work.reserved.ranges().gaps_within(at, at + bytes.len() as u64);
+        for part in free.iter() {
+            let from = usize::try_from(part.start - at).unwrap_or(usize::MAX);
+            let to = usize::try_from(part.end - at).unwrap_or(usize::MAX);
+            let bytes = bytes.get(from..to).ok_or_else(bad_range)?;
+            written += if work.only_changed {
+                write_changed(work.target, part.start, bytes, current)?
+            } else {
+                write_all(work.target, part.start, bytes)?
+            };
+        }
+    }
+    Ok(written)
+}
+
+fn write_all(target: &Target, at: u64, bytes: &[u8]) -> Result<u64, OperationError> {
+    target.write_at(at, bytes).map_err(|error| writing(at, error))?;
+    Ok(bytes.len() as u64)
+}
+
+/// Writes the blocks that differ from what the target holds.
+fn write_changed(
+    target: &Target,
+    at: u64,
+    bytes: &[u8],
+    current: &mut Vec<u8>,
+) -> Result<u64, OperationError> {
+    current.clear();
+    current.resize(bytes.len(), 0);
+    target.read_at(at, current).map_err(|error| reading(at, error))?;
+    let mut changed = Extents::new();
+    for (index, (new, old)) in bytes.chunks(BLOCK).zip(current.chunks(BLOCK)).enumerate() {
+        if new != old {
+            let start = (index * BLOCK) as u64;
+            changed.push(start, start + new.len() as u64);
+        }
+    }
+    for run in changed.iter() {
+        let range = usize::try_from(run.start).unwrap_or(usize::MAX)
+            ..usize::try_from(run.end).unwrap_or(usize::MAX);
+        write_all(target, at + run.start, bytes.get(range).ok_or_else(bad_range)?)?;
+    }
+    Ok(changed.total())
+}
+
+fn bad_range() -> OperationError {
+    OperationError::io("a used block outside its chunk", std::io::ErrorKind::InvalidData.into())
+}
+
+pub(super) fn writing(at: u64, error: std::io::Error) -> OperationError {
+    OperationError::io(format!("writing the target at byte {at}"), error)
+}
+
+pub(super) fn reading(at: u64, error: std::io::Error) -> OperationError {
+    OperationError::io(format!("reading the target at byte {at}"), error)
+}

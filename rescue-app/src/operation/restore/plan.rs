@@ -1,0 +1,402 @@
+//! What a restore will write, decided and checked before it writes anything.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::bytes::Extents;
+use crate::disk::{Disk, DiskKind, Transport};
+use crate::image::manifest::{Manifest, Region, Stored};
+use crate::operation::access::RepoAccess;
+use crate::operation::error::OperationError;
+use crate::operation::format::size as human;
+use crate::operation::guard;
+use crate::operation::images::{ImageSummary, OpenImage};
+use crate::operation::survey::{Survey, no_table, survey_disk};
+use crate::table::Scheme;
+
+/// A restore as it was asked for.
+#[derive(Clone, Debug)]
+pub struct RestoreRequest {
+    /// Start of the image's id, or `latest`.
+    pub image: String,
+    /// Block device or image file to overwrite; a missing file is created.
+    pub disk: PathBuf,
+    /// Logical sector size of an image file, bytes.
+    pub sector_size: Option<u32>,
+    /// Size of a new image file, bytes; that of the captured disk when `None`.
+    pub size: Option<u64>,
+    /// Where the image is.
+    pub repo: RepoAccess,
+    /// Serial number, WWN or path: the consent to erase the target.
+    pub erase: Option<String>,
+    /// Partition numbers; `None` for the whole disk.
+    pub partitions: Option<Vec<u32>>,
+    /// Write only what differs.
+    pub only_changed: bool,
+    /// Read the target back after writing.
+    pub read_back: bool,
+}
+
+/// What a restore will do.
+#[derive(Clone, Debug, Serialize)]
+pub struct RestorePlan {
+    /// The image.
+    pub image: ImageSummary,
+    /// The disk to overwrite.
+    pub target: Disk,
+    /// Whether the target is a file that does not exist yet.
+    pub creates_file: bool,
+    /// The target as it is.
+    pub before: Vec<LayoutEntry>,
+    /// The target as it will be.
+    pub after: Vec<LayoutEntry>,
+    /// Bytes in use that will be written, or compared with `--only-changed`.
+    pub writes: u64,
+    /// What the target loses.
+    pub lost: Vec<String>,
+    /// What a person should know.
+    pub notices: Vec<String>,
+    /// The same restore as a command.
+    pub command: String,
+    /// Which bytes of the image go where.
+    #[serde(skip)]
+    pub(super) transfers: Vec<Transfer>,
+    /// Whether the partition table is written too.
+    #[serde(skip)]
+    pub(super) writes_table: bool,
+    /// Partitions the image leaves out: their place on the target is never touched.
+    #[serde(skip)]
+    pub(super) kept: Extents,
+}
+
+/// One line of a before or after picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LayoutEntry {
+    /// Partition number; `None` for a disk without a table.
+    pub number: Option<u32>,
+    /// First byte on the disk.
+    pub start: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// "ext4 root, 2.5 GiB used".
+    pub text: String,
+    /// Whether the restore leaves it as it is.
+    pub kept: bool,
+}
+
+/// Bytes of the image and where they go on the target.
+#[derive(Clone, Debug)]
+pub(super) struct Transfer {
+    /// First byte in the image.
+    pub(super) from: u64,
+    /// First byte on the target.
+    pub(super) to: u64,
+    /// Length in bytes.
+    pub(super) len: u64,
+    /// Used bytes, as offsets in the image.
+    pub(super) used: Extents,
+}
+
+/// Says what a restore would do, after checking every rule that could forbid it.
+pub fn plan_restore(request: &RestoreRequest) -> Result<RestorePlan, OperationError> {
+    let repo = request.repo.open()?;
+    repo.load_index()?;
+    plan(request, &OpenImage::find(&repo, &request.image)?)
+}
+
+pub(super) fn plan(
+    request: &RestoreRequest,
+    image: &OpenImage<'_>,
+) -> Result<RestorePlan, OperationError> {
+    let manifest = &image.manifest;
+    let (survey, creates_file) = target(request, manifest)?;
+    guard::target_is_expendable(&survey.disk, &request.repo.location, request.erase.as_deref())?;
+    check_sectors(&survey.disk, manifest)?;
+    let (transfers, writes_table) = match &request.partitions {
+        None => (whole_disk(&survey.disk, manifest)?, true),
+        Some(chosen) => partitions(&survey, manifest, chosen)?,
+    };
+    let before = layout_of(&survey);
+    let after = after(&before, manifest, &transfers, writes_table);
+    Ok(RestorePlan {
+        image: image.summary(),
+        creates_file,
+        lost: lost(&survey, &before, &transfers, writes_table),
+        notices: notices(request, &survey, manifest),
+        writes: transfers.iter().map(|transfer| transfer.used.total()).sum(),
+        command: command(request, &survey.disk, &image.summary()),
+        target: survey.disk,
+        before,
+        after,
+        kept: kept(manifest, &transfers),
+        transfers,
+        writes_table,
+    })
+}
+
+/// The target as it is; for a file that does not exist yet, as it will be created.
+fn target(request: &RestoreRequest, manifest: &Manifest) -> Result<(Survey, bool), OperationError> {
+    let path = &request.disk;
+    let creates_file = !path.exists() && !path.starts_with("/dev");
+    if !creates_file {
+        let is_file = path.is_file();
+        let sector_size =
+            request.sector_size.or_else(|| is_file.then_some(manifest.disk.logical_sector));
+        return Ok((survey_disk(path, sector_size)?, false));
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if !parent.unwrap_or(Path::new(".")).is_dir() {
+        return Err(OperationError::refused(
+            format!("the folder of {} does not exist", path.display()),
+            "create it, or name another file",
+        ));
+    }
+    let sector = request.sector_size.unwrap_or(manifest.disk.logical_sector);
+    let disk = Disk {
+        path: std::path::absolute(path)
+            .map_err(|error| OperationError::io(format!("naming {}", path.display()), error))?,
+        kind: DiskKind::ImageFile,
+        model: None,
+        serial: None,
+        wwn: None,
+        size: request.size.unwrap_or(manifest.disk.size),
+        logical_sector: sector,
+        physical_sector: sector,
+        transport: Transport::File,
+        removable: false,
+        read_only: false,
+        boot_medium: false,
+        uses: Vec::new(),
+    };
+    Ok((Survey { disk, table: no_table(sector), volumes: Vec::new(), note: None }, true))
+}
+
+fn check_sectors(target: &Disk, manifest: &Manifest) -> Result<(), OperationError> {
+    let (has, needs) = (target.logical_sector, manifest.disk.logical_sector);
+    if has == needs {
+        return Ok(());
+    }
+    Err(OperationError::refused(
+        format!(
+            "the image is of a disk with {needs}-byte sectors and {} has {has}-byte sectors: its \
+             partition table and most filesystems would not be understood there",
+            target.identity()
+        ),
+        format!("choose a disk with {needs}-byte sectors"),
+    ))
+}
+
+fn whole_disk(target: &Disk, manifest: &Manifest) -> Result<Vec<Transfer>, OperationError> {
+    if target.size < manifest.disk.size {
+        return Err(OperationError::refused(
+            format!(
+                "{} has {} ({} bytes), the image needs {} ({} bytes)",
+                target.identity(),
+                human(target.size),
+                target.size,
+                human(manifest.disk.size),
+                manifest.disk.size
+            ),
+            "choose a disk at least as large as the captured one",
+        ));
+    }
+    Ok(manifest.regions.iter().filter(|region| is_stored(region)).map(in_place).collect())
+}
+
+/// Regions that no transfer covers. With the table written, everything else is replaced.
+fn kept(manifest: &Manifest, transfers: &[Transfer]) -> Extents {
+    let mut kept = Extents::new();
+    for region in &manifest.regions {
+        if !transfers.iter().any(|transfer| transfer.from == region.start) {
+            kept.push(region.start, region.end());
+        }
+    }
+    kept
+}
+
+fn is_stored(region: &Region) -> bool {
+    region.stored != Stored::Nothing
+}
+
+fn in_place(region: &Region) -> Transfer {
+    let Region { start, size, ref used, .. } = *region;
+    Transfer { from: start, to: start, len: size, used: used.clone() }
+}
+
+/// Chosen partitions go into the partitions of the same numbers. On a disk that holds nothing
+/// the table is written with them.
+fn partitions(
+    survey: &Survey,
+    manifest: &Manifest,
+    chosen: &[u32],
+) -> Result<(Vec<Transfer>, bool), OperationError> {
+    let blank = survey.table.scheme == Scheme::None && survey.volumes.is_empty();
+    let regions = chosen.iter().map(|number| stored_partition(manifest, *number));
+    let regions = regions.collect::<Result<Vec<_>, _>>()?;
+    if blank {
+        whole_disk(&survey.disk, manifest)?;
+        let outside = manifest.regions.iter().filter(|region| region.partition.is_none());
+        let transfers = outside.chain(regions).map(in_place).collect();
+        return Ok((transfers, true));
+    }
+    let transfers = regions.into_iter().map(|region| into_partition(survey, region));
+    Ok((transfers.collect::<Result<Vec<_>, _>>()?, false))
+}
+
+fn stored_partition(manifest: &Manifest, number: u32) -> Result<&Region, OperationError> {
+    let refused =
+        |why: String| OperationError::refused(why, "see what it holds with `lifeboat show`");
+    let region = manifest
+        .partition(number)
+        .ok_or_else(|| refused(format!("the image has no partition {number}")))?;
+    if is_stored(region) {
+        Ok(region)
+    } else {
+        Err(refused(format!("partition {number} was left out when the image was made")))
+    }
+}
+
+fn into_partition(survey: &Survey, region: &Region) -> Result<Transfer, OperationError> {
+    let number = region.partition.unwrap_or_default();
+    let found = survey.table.partitions.iter().find(|partition| partition.number == number);
+    let target = found.filter(|partition| partition.size >= region.size).ok_or_else(|| {
+        OperationError::refused(
+            format!(
+                "{} has no partition {number} of at least {}",
+                survey.disk.identity(),
+                human(region.size)
+            ),
+            "create it there, or restore the whole disk",
+        )
+    })?;
+    Ok(Transfer { to: target.start, ..in_place(region) })
+}
+
+fn layout_of(survey: &Survey) -> Vec<LayoutEntry> {
+    let entries = survey.volumes.iter().map(|volume| LayoutEntry {
+        number: volume.partition,
+        start: volume.start,
+        size: volume.size,
+        text: describe(volume.filesystem.as_ref()),
+        kept: true,
+    });
+    entries.collect()
+}
+
+fn describe(filesystem: Option<&crate::filesystem::Filesystem>) -> String {
+    let Some(filesystem) = filesystem else { return "no known filesystem".to_owned() };
+    let mut text = filesystem.kind.to_string();
+    if let Some(label) = &filesystem.label {
+        text.push(' ');
+        text.push_str(label);
+    }
+    if let Some(used) = filesystem.used {
+        text.push_str(&format!(", {} used", human(used)));
+    }
+    text
+}
+
+fn after(
+    before: &[LayoutEntry],
+    manifest: &Manifest,
+    transfers: &[Transfer],
+    writes_table: bool,
+) -> Vec<LayoutEntry> {
+    let from_image = manifest
+        .regions
+        .iter()
+        .filter(|region| region.partition.is_some() || region.filesystem.is_some());
+    let entry = |region: &Region, start: u64| LayoutEntry {
+        number: region.partition,
+        start,
+        size: region.size,
+        text: describe(region.filesystem.as_ref()),
+        kept: !transfers.iter().any(|transfer| transfer.from == region.start),
+    };
+    if writes_table {
+        return from_image.map(|region| entry(region, region.start)).collect();
+    }
+    let replaced = |old: &LayoutEntry| {
+        let transfer = transfers.iter().find(|transfer| transfer.to == old.start)?;
+        let region = manifest.regions.iter().find(|region| region.start == transfer.from)?;
+        Some(LayoutEntry { size: old.size, ..entry(region, old.start) })
+    };
+    before.iter().map(|old| replaced(old).unwrap_or_else(|| old.clone())).collect()
+}
+
+fn lost(
+    survey: &Survey,
+    before: &[LayoutEntry],
+    transfers: &[Transfer],
+    writes_table: bool,
+) -> Vec<String> {
+    let hit = |entry: &&LayoutEntry| {
+        writes_table || transfers.iter().any(|transfer| transfer.to == entry.start)
+    };
+    let mut lost: Vec<String> = before
+        .iter()
+        .filter(hit)
+        .map(|entry| {
+            let name =
+                entry.number.map_or_else(|| "the disk".to_owned(), |n| format!("partition {n}"));
+            format!("{name}: {} ({})", entry.text, human(entry.size))
+        })
+        .collect();
+    if writes_table && survey.table.scheme != Scheme::None {
+        lost.push(format!("the partition table ({})", survey.table.scheme));
+    }
+    lost
+}
+
+fn notices(request: &RestoreRequest, survey: &Survey, manifest: &Manifest) -> Vec<String> {
+    let mut notices = survey.note.iter().cloned().collect::<Vec<_>>();
+    notices.extend(manifest.warnings.iter().map(|warning| format!("image: {warning}")));
+    if !manifest.unreadable.is_empty() {
+        notices.push("some sectors of the captured disk were unreadable; they are zero".to_owned());
+    }
+    if request.partitions.is_none() {
+        let missing = manifest.regions.iter().filter(|region| !is_stored(region));
+        notices.extend(missing.filter_map(|region| region.partition).map(|number| {
+            format!("partition {number} is not in the image: its place keeps what is there now")
+        }));
+        let extra = survey.disk.size.saturating_sub(manifest.disk.size);
+        if extra > 0 {
+            notices.push(format!(
+                "the target is larger: {} stay free at its end, partitions keep their sizes",
+                human(extra)
+            ));
+        }
+    }
+    if !request.read_back {
+        notices.push(
+            "what is written will not be read back: errors of the target stay hidden".to_owned(),
+        );
+    }
+    notices
+}
+
+fn command(request: &RestoreRequest, target: &Disk, image: &ImageSummary) -> String {
+    let erase = match target.kind {
+        DiskKind::ImageFile => target.path.display().to_string(),
+        DiskKind::Device => {
+            target.serial.clone().or_else(|| target.wwn.clone()).unwrap_or_default()
+        }
+    };
+    let mut command = format!(
+        "lifeboat restore {} {} --repo {} --erase '{erase}'",
+        image.short_id(),
+        request.disk.display(),
+        request.repo.location.display()
+    );
+    if let Some(partitions) = &request.partitions {
+        let list: Vec<String> = partitions.iter().map(u32::to_string).collect();
+        command.push_str(&format!(" --partitions {}", list.join(",")));
+    }
+    for (set, flag) in
+        [(request.only_changed, " --only-changed"), (!request.read_back, " --no-read-back")]
+    {
+        command.push_str(if set { flag } else { "" });
+    }
+    command
+}

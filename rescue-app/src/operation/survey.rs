@@ -1,0 +1,86 @@
+//! What is on this machine: disks, their tables, and what their partitions hold.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::bytes::{ReadAt, Window};
+use crate::disk::{self, Disk, Source};
+use crate::filesystem::{self, Filesystem};
+use crate::image::{layout, marker};
+use crate::table::{self, Scheme, Table};
+
+use super::error::OperationError;
+
+/// A disk and what superblocks and table say about it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Survey {
+    /// The disk.
+    pub disk: Disk,
+    /// Its partition table.
+    pub table: Table,
+    /// Its partitions; on a disk without a table the whole disk, when it holds something.
+    pub volumes: Vec<Volume>,
+    /// What a person should know before choosing this disk, such as a restore that stopped.
+    pub note: Option<String>,
+}
+
+/// A partition, or a whole disk without a table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Volume {
+    /// Partition number; `None` for the whole disk.
+    pub partition: Option<u32>,
+    /// First byte on the disk.
+    pub start: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// What it holds.
+    pub filesystem: Option<Filesystem>,
+}
+
+/// Every disk of this machine. A disk that cannot be read is listed with a note.
+pub fn survey_machine() -> Result<Vec<Survey>, OperationError> {
+    Ok(disk::list()?.into_iter().map(survey_or_note).collect())
+}
+
+fn survey_or_note(disk: Disk) -> Survey {
+    survey(disk.clone()).unwrap_or_else(|error| Survey {
+        table: no_table(disk.logical_sector),
+        disk,
+        volumes: Vec::new(),
+        note: Some(error.to_string()),
+    })
+}
+
+/// The disk or image file at `path`.
+pub fn survey_disk(path: &Path, sector_size: Option<u32>) -> Result<Survey, OperationError> {
+    survey(disk::open(path, sector_size)?)
+}
+
+fn survey(disk: Disk) -> Result<Survey, OperationError> {
+    let source = Source::open(&disk.path)?;
+    let (table, note) = match marker::read(&source) {
+        Some(marker) => (no_table(disk.logical_sector), Some(marker.to_string())),
+        None => (table::read(&source, disk.logical_sector)?, None),
+    };
+    let volumes = volumes(&source, &table);
+    Ok(Survey { disk, table, volumes, note })
+}
+
+/// A table that says there is none.
+pub(super) fn no_table(sector_size: u32) -> Table {
+    let partitions = Vec::new();
+    Table { scheme: Scheme::None, sector_size, disk_id: None, partitions, notices: Vec::new() }
+}
+
+fn volumes(source: &Source, table: &Table) -> Vec<Volume> {
+    let spans = layout::spans(source.size(), table);
+    let wanted =
+        spans.into_iter().filter(|span| span.partition.is_some() || table.scheme == Scheme::None);
+    let volumes = wanted.map(|span| {
+        let window = Window::new(source, span.start, span.size);
+        let filesystem = filesystem::recognise(&window).ok().flatten();
+        Volume { partition: span.partition, start: span.start, size: span.size, filesystem }
+    });
+    volumes.filter(|v| v.partition.is_some() || v.filesystem.is_some()).collect()
+}
