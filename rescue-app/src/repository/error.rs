@@ -8,6 +8,9 @@ use crate::store::{FileKind, StoreError};
 /// What the repository's functions return.
 pub type Result<T, E = RepositoryError> = std::result::Result<T, E>;
 
+/// What is wrong with bytes that another sum than their name's comes from.
+pub(super) const WRONG_SUM: &str = "its contents do not have the sum that is its name";
+
 /// An error of the repository layer.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
@@ -135,6 +138,9 @@ pub enum RepositoryError {
     /// Storing failed earlier in another thread.
     #[error("storing stopped: {0}")]
     Stopped(String),
+    /// The caller broke off.
+    #[error("cancelled")]
+    Cancelled,
     /// The kernel's random source failed.
     #[error("the system's random source failed: {0}")]
     Random(String),

@@ -158,11 +158,6 @@ impl Index {
         self.numbers.contains_key(pack)
     }
 
-    /// All packs.
-    pub(super) fn packs(&self) -> &[Id] {
-        &self.packs
-    }
-
     /// The entries of all copies of a blob.
     pub(super) fn copies(&self, id: &Id) -> impl Iterator<Item = EntryNumber> + '_ {
         let first = self.entries.partition_point(|entry| entry.id < *id);
@@ -183,6 +178,14 @@ impl Index {
             uncompressed: Some(entry.uncompressed).filter(|&len| len != 0),
         };
         Some((entry.id, location))
+    }
+
+    /// All entries in the order of packs and of offsets inside them.
+    pub(super) fn in_disk_order(&self) -> Vec<EntryNumber> {
+        let mut order: Vec<_> =
+            (0..self.entries.len()).filter_map(|at| EntryNumber::try_from(at).ok()).collect();
+        order.sort_unstable_by_key(|&number| self.disk_order(number));
+        order
     }
 
     /// Sort key that puts entries in the order of packs and of offsets inside them.
@@ -221,7 +224,7 @@ mod tests {
             .with([file(vec![pack(2, &[(5, Tree)])]), file(vec![pack(3, &[(6, Data), (7, Data)])])])
             .with([file(vec![pack(1, &[(9, Data)])])]);
         assert_eq!(index.len(), 6);
-        assert_eq!(index.packs().len(), 3);
+        assert!(index.contains_pack(&Id::of(&[3, 3])) && !index.contains_pack(&Id::of(&[4, 4])));
         assert!(index.contains(Data, &Id::of(&[5])) && index.contains(Tree, &Id::of(&[5])));
         assert!(!index.contains(Tree, &Id::of(&[6])) && !index.contains(Data, &Id::of(&[9])));
         let found: Vec<_> =

@@ -7,18 +7,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::crypto::Key;
-use super::error::{RepositoryError, Result};
+use super::error::{RepositoryError, Result, WRONG_SUM};
 use super::{Id, compression};
 use crate::store::{FileKind, Store};
 
 /// First byte of a plain text that continues with a zstd frame.
 const COMPRESSED: u8 = 2;
 
-/// The largest such file accepted, in bytes. restic's index files have about 10 MB at most.
-const FILE_LIMIT: u64 = 256 << 20;
+/// The largest such file accepted, in bytes; restic's index files have a few MB.
+const FILE_LIMIT: u64 = 64 << 20;
 
-/// The largest JSON text accepted, in bytes.
-const TEXT_LIMIT: u64 = 512 << 20;
+/// The largest JSON text accepted, in bytes; that of a full index file has about 9 MB.
+const TEXT_LIMIT: u64 = 128 << 20;
 
 /// The sealed form of a value, and its name.
 pub(super) fn seal(key: &Key, value: &impl Serialize) -> Result<(Id, Vec<u8>)> {
@@ -52,7 +52,7 @@ pub(super) fn load<T: DeserializeOwned>(
     let mut sealed = store.read(kind, &name, FILE_LIMIT)?;
     let damaged = |problem: String| RepositoryError::Damaged { kind, name: name.clone(), problem };
     if Id::of(&sealed) != *id {
-        return Err(damaged("its contents do not have the sum that is its name".to_owned()));
+        return Err(damaged(WRONG_SUM.to_owned()));
     }
     parse(key, &mut sealed).map_err(damaged)
 }

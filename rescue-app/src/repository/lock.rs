@@ -87,6 +87,7 @@ fn is_running(pid: u32) -> bool {
 #[must_use = "the repository is locked only as long as this lives"]
 pub struct Lock {
     held: Arc<Held>,
+    alone: bool,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -150,12 +151,13 @@ impl Repository {
                 exclusive,
                 name: Mutex::new(name),
             }),
+            alone: false,
             stop: None,
             thread: None,
         };
         std::thread::sleep(SETTLE);
-        let alone = self.refuse_conflicts(exclusive, Some(name))?;
-        if alone {
+        lock.alone = self.refuse_conflicts(exclusive, Some(name))?;
+        if lock.alone {
             // Nobody else is writing, so what was unfinished before our lock is nobody's.
             self.store.remove_leftovers_older_than(FileKind::Lock, &name.to_string())?;
         }
@@ -176,6 +178,10 @@ impl Repository {
                 Ok(lock) => lock,
                 // Given back between listing and reading.
                 Err(RepositoryError::Store(StoreError::NotFound { .. })) => continue,
+                Err(RepositoryError::Damaged { kind, name, problem }) => {
+                    let problem = format!("{problem}; if nobody uses the repository, delete it");
+                    return Err(RepositoryError::Damaged { kind, name, problem });
+                }
                 Err(error) => return Err(error),
             };
             if lock.is_stale(&self.identity) {
@@ -199,6 +205,11 @@ impl Repository {
 }
 
 impl Lock {
+    /// Whether nobody else held a lock when this one was taken.
+    pub fn is_alone(&self) -> bool {
+        self.alone
+    }
+
     fn start_refreshing(&mut self) -> Result<()> {
         let (stop, stopped) = mpsc::channel();
         let held = Arc::clone(&self.held);

@@ -21,6 +21,8 @@
 //! | restic backup (shared) | yes | yes | yes | no |
 //! | forget, check, prune (exclusive) | no | no | no | no |
 
+mod adopt;
+mod check;
 mod compression;
 mod crypto;
 mod error;
@@ -39,8 +41,11 @@ mod repo;
 mod saver;
 mod snapshot;
 mod tree;
+mod verify;
 mod writer;
 
+pub use adopt::Adopted;
+pub use check::{CheckEvent, CheckReport, CheckSink, Finding};
 pub use error::{RepositoryError, Result};
 pub use id::{Id, IdHasher, NotAnId};
 pub use identity::Identity;
@@ -52,6 +57,7 @@ pub use repo::{IndexSummary, Repository};
 pub use saver::{Saver, Totals};
 pub use snapshot::{Snapshot, SnapshotFile, SnapshotList, Summary};
 pub use tree::{Node, NodeType, Tree};
+pub use verify::{Progress, Verified};
 pub use writer::{BlobWriter, Saved};
 
 /// The passphrase of repositories whose images are no secret. It is written in `README.txt`

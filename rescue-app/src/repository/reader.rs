@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use zstd::bulk::Decompressor;
 
-use super::error::{RepositoryError, Result};
+use super::error::{RepositoryError, Result, WRONG_SUM};
 use super::index::{BlobLocation, EntryNumber, Index};
 use super::pack::BlobType;
 use super::{Id, Repository, compression};
@@ -183,6 +183,24 @@ impl Repository {
         })
     }
 
+    /// Reads and proves one copy of a blob; `sealed` is shown its bytes before they are opened.
+    pub(super) fn prove_blob(
+        &self,
+        id: &Id,
+        location: &BlobLocation,
+        reader: &mut BlobReader,
+        sealed: impl FnOnce(&[u8]),
+    ) -> Result<()> {
+        let mut buf = std::mem::take(&mut reader.sealed);
+        let read = self.read_sealed(id, location, &mut buf);
+        let result = read.and_then(|()| {
+            sealed(&buf);
+            self.decode(id, location, &mut buf, reader).map(|_| ())
+        });
+        reader.sealed = buf;
+        result
+    }
+
     fn read_sealed(&self, id: &Id, at: &BlobLocation, sealed: &mut Vec<u8>) -> Result<()> {
         let limit = if at.kind == BlobType::Tree { TREE_LIMIT } else { DATA_LIMIT };
         let name = at.pack.to_string();
@@ -206,7 +224,7 @@ impl Repository {
         let Some(len) = at.uncompressed else {
             return match Id::of(body) == *id {
                 true => Ok(Opened::InPlace),
-                false => Err(damaged(id, at, "its contents do not have the sum that is its name")),
+                false => Err(damaged(id, at, WRONG_SUM)),
             };
         };
         let limit = if at.kind == BlobType::Tree { TREE_LIMIT } else { DATA_LIMIT };
@@ -216,7 +234,7 @@ impl Repository {
             .map_err(|_| damaged(id, at, "it does not decompress to the length the index gives"))?;
         match Id::of(&reader.plain) == *id {
             true => Ok(Opened::Unpacked),
-            false => Err(damaged(id, at, "its contents do not have the sum that is its name")),
+            false => Err(damaged(id, at, WRONG_SUM)),
         }
     }
 }

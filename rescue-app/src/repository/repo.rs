@@ -19,7 +19,7 @@ const VERSION: u64 = 2;
 const KEYS_TRIED: usize = 20;
 
 /// The largest config or key file accepted, in bytes.
-const SMALL_FILE_LIMIT: u64 = 1 << 20;
+pub(super) const SMALL_FILE_LIMIT: u64 = 1 << 20;
 
 /// The `config` file.
 #[derive(Serialize, Deserialize)]

@@ -8,17 +8,20 @@ use tempfile::TempDir;
 
 /// A repository's folder and restic's way to it.
 pub struct Restic {
-    /// Removed with everything in it at the end.
+    /// The repository.
+    pub folder: PathBuf,
+    /// Where everything lies; removed at the end.
     pub dir: TempDir,
 }
 
 impl Restic {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        let dir = tempfile::tempdir().unwrap();
+        Self { folder: dir.path().join("images"), dir }
     }
 
     pub fn repo(&self) -> PathBuf {
-        self.dir.path().join("images")
+        self.folder.clone()
     }
 
     /// A path beside the repository.
@@ -49,14 +52,6 @@ impl Restic {
         let (out, err) = (text(&output.stdout), text(&output.stderr));
         assert!(output.status.success(), "restic {args:?}:\n{out}\n{err}");
         out
-    }
-
-    /// Runs restic, which must fail, and returns what it complains about.
-    pub fn fails(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(!output.status.success(), "restic {args:?} should have failed:\n{out}\n{err}");
-        format!("{out}\n{err}")
     }
 
     /// `check --read-data` without any complaint, not even a harmless one.

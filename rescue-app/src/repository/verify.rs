@@ -1,0 +1,99 @@
+//! Proving that blobs can be read: decrypted, decompressed, with the right sum.
+
+use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
+
+use super::error::{RepositoryError, Result};
+use super::reader::Run;
+use super::{BlobReader, Id, ReadPlan, Repository};
+
+/// Bytes fetched at a time, and unwanted bytes between wanted ones that are read along.
+const RUN_LEN: u64 = 4 << 20;
+const RUN_GAP: u64 = 128 << 10;
+
+/// Told the plain bytes of each blob that was looked at; breaking off cancels.
+pub type Progress<'p> = &'p (dyn Fn(u64) -> ControlFlow<()> + Sync);
+
+/// What [`Repository::verify_blobs`] found.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// Blobs that were looked at, each counted once.
+    pub blobs: u64,
+    /// Plain bytes in them.
+    pub bytes: u64,
+    /// Blobs of which no good copy exists, and what is wrong with the last one tried.
+    pub damaged: Vec<(Id, RepositoryError)>,
+}
+
+impl Repository {
+    /// Reads and proves all these blobs with the given number of threads.
+    pub fn verify_blobs<'i>(
+        &self,
+        ids: impl IntoIterator<Item = &'i Id>,
+        threads: usize,
+        progress: Progress<'_>,
+    ) -> Result<Verified> {
+        let mut found = Verified::default();
+        let (known, unknown): (Vec<&Id>, Vec<&Id>) =
+            ids.into_iter().partition(|id| self.blob(id).is_some());
+        let missing = |blob: &Id| (*blob, RepositoryError::MissingBlob { blob: *blob });
+        found.damaged.extend(unknown.into_iter().map(missing));
+        found.damaged.sort_unstable_by_key(|(id, _)| *id);
+        found.damaged.dedup_by_key(|(id, _)| *id);
+        let plan = self.plan_reads(known)?;
+        self.verify_plan(&plan, threads, progress, &mut found)?;
+        Ok(found)
+    }
+
+    fn verify_plan(
+        &self,
+        plan: &ReadPlan,
+        threads: usize,
+        progress: Progress<'_>,
+        found: &mut Verified,
+    ) -> Result<()> {
+        let runs = Mutex::new(plan.runs(RUN_LEN, RUN_GAP));
+        let next = || runs.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let results: Vec<Result<Verified>> = std::thread::scope(|scope| {
+            let work = || scope.spawn(|| self.verify_runs(&next, progress));
+            let threads: Vec<_> = (0..threads.max(1)).map(|_| work()).collect();
+            let panicked = || Err(RepositoryError::Internal("a thread that verifies panicked"));
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
+        });
+        for result in results {
+            let mut part = result?;
+            found.blobs += part.blobs;
+            found.bytes += part.bytes;
+            found.damaged.append(&mut part.damaged);
+        }
+        Ok(())
+    }
+
+    fn verify_runs(
+        &self,
+        next: &dyn Fn() -> Option<Run>,
+        progress: Progress<'_>,
+    ) -> Result<Verified> {
+        let mut found = Verified::default();
+        let (mut reader, mut buf) = (BlobReader::new()?, Vec::new());
+        while let Some(run) = next() {
+            // What cannot be read in one go is tried blob by blob.
+            let whole = self.read_run(&run, &mut buf).is_ok();
+            for (id, location) in &run.blobs {
+                let sealed = run.sealed(&mut buf, location).filter(|_| whole);
+                let good = sealed
+                    .is_some_and(|bytes| self.open_blob(id, location, bytes, &mut reader).is_ok());
+                if !good && let Err(error) = self.read_blob(id, &mut reader) {
+                    found.damaged.push((*id, error));
+                }
+                let bytes = u64::from(location.plain_len());
+                found.blobs += 1;
+                found.bytes += bytes;
+                if progress(bytes).is_break() {
+                    return Err(RepositoryError::Cancelled);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
