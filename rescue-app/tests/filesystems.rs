@@ -2,11 +2,13 @@
 //! full of old bytes, filled and churned; then every byte that the map calls unused is overwritten
 //! and the filesystem's own checker and every file's hash have to stay the same.
 //!
-//! Needs root (loop mounts) and: e2fsprogs, ntfs-3g, dosfstools, mtools.
+//! Needs root, loop devices, FUSE and: e2fsprogs, ntfs-3g, dosfstools, mtools.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "support/fs_ext.rs"]
 mod fs_ext;
+#[path = "support/fs_ntfs.rs"]
+mod fs_ntfs;
 #[path = "support/fs_tools.rs"]
 mod fs_tools;

@@ -89,11 +89,6 @@ pub fn succeeds<S: AsRef<OsStr>>(program: &str, args: &[S]) -> bool {
     try_run(program, args, None).status.success()
 }
 
-/// The standard output of a tool, whatever its exit status.
-pub fn output_of<S: AsRef<OsStr>>(program: &str, args: &[S]) -> String {
-    String::from_utf8_lossy(&try_run(program, args, None).stdout).into_owned()
-}
-
 /// Overwrites everything outside `used` with `byte`: what a restore that left those bytes out
 /// could find there.
 pub fn scribble(path: &Path, used: &Extents, byte: u8) {
@@ -116,6 +111,50 @@ pub fn scribbled_copy(image: &Path, used: &Extents, byte: u8) -> PathBuf {
     fs::copy(image, &copy).unwrap();
     scribble(&copy, used, byte);
     copy
+}
+
+/// How a filesystem is judged: its own checker, and every file's hash.
+pub struct Judge {
+    pub is_sound: fn(&Path) -> bool,
+    pub contents: fn(&Path) -> BTreeMap<PathBuf, String>,
+}
+
+impl Judge {
+    /// The scribble test: nothing that the map leaves out may matter to checker or content.
+    pub fn accepts(&self, image: &Path, used: &Extents) -> bool {
+        assert!((self.is_sound)(image), "{}: not sound to begin with", image.display());
+        let expected = (self.contents)(image);
+        assert!(!expected.is_empty(), "{}: empty", image.display());
+        [0x00, 0x5a].into_iter().all(|byte| {
+            let copy = scribbled_copy(image, used, byte);
+            let same = (self.is_sound)(&copy) && (self.contents)(&copy) == expected;
+            fs::remove_file(copy).unwrap();
+            same
+        })
+    }
+}
+
+/// A map without some of its bytes.
+pub fn without(used: &Extents, hole: &Extents, size: u64) -> Extents {
+    used.gaps_within(0, size).union(hole).gaps_within(0, size)
+}
+
+/// Deletes half of the files, rewrites some with other sizes, and adds new ones.
+pub fn churn(root: &Path, seed: u64, largest: u64) {
+    let mut numbers = Numbers::new(seed);
+    let names: Vec<PathBuf> = hashes(root).into_keys().map(|name| root.join(name)).collect();
+    for (index, path) in names.iter().filter(|path| path.is_file()).enumerate() {
+        let len = numbers.file_size(largest);
+        match index % 4 {
+            0 | 2 => fs::remove_file(path).unwrap(),
+            1 => fs::write(path, numbers.bytes(len)).unwrap(),
+            _ => {}
+        }
+        if index % 5 == 0 {
+            let fresh = path.with_extension(format!("new{index}"));
+            fs::write(fresh, numbers.bytes(len / 2)).unwrap();
+        }
+    }
 }
 
 /// Every file below a folder with the hash of its content, every link with its target.

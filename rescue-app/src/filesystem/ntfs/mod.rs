@@ -4,14 +4,33 @@
 //! Technologies File System (NTFS)".
 
 mod boot_sector;
+mod hibernation;
+mod log_file;
+mod master;
+mod record;
+mod stream;
 
 use std::io;
 
 use self::boot_sector::BootSector;
-use super::format::Format;
+use self::master::Master;
+use self::record::{Record, kind};
+use super::format::{Doubt, Format, Map};
 use super::probe::read;
-use super::{Filesystem, Kind, State};
-use crate::bytes::ReadAt;
+use super::used_map::UsedMap;
+use super::{Coverage, Filesystem, Kind, State, text};
+use crate::bytes::{ReadAt, le16};
+
+/// File record of `$Volume`.
+const VOLUME: u64 = 3;
+/// File record of `$Bitmap`.
+const BITMAP: u64 = 6;
+/// `VOLUME_IS_DIRTY`.
+const DIRTY: u16 = 1;
+/// `$MFTMirr` repeats at least these records.
+const MIRRORED: u64 = 4;
+/// Bytes of `$Bitmap` read at once.
+const PIECE: usize = 1 << 20;
 
 /// The reader.
 pub(super) struct Ntfs;
@@ -19,7 +38,8 @@ pub(super) struct Ntfs;
 impl Format for Ntfs {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {
         let Some(sector) = read(volume, 0, 512)? else { return Ok(None) };
-        Ok(BootSector::parse(&sector).map(|boot| Filesystem {
+        let Some(boot) = BootSector::parse(&sector) else { return Ok(None) };
+        let mut found = Filesystem {
             kind: Kind::Ntfs,
             label: None,
             uuid: Some(format!("{:016X}", boot.serial)),
@@ -27,6 +47,105 @@ impl Format for Ntfs {
             block_size: boot.cluster_size,
             used: None,
             state: State::Unknown,
-        }))
+        };
+        // A damaged $MFT does not make it any less an NTFS.
+        if let Ok(record) = Master::open(volume, boot).and_then(|master| master.record(VOLUME)) {
+            let name = record.find(kind::VOLUME_NAME, &[]).and_then(|name| name.value());
+            found.label = name.and_then(text::label_utf16);
+            found.state = volume_state(&record);
+        }
+        Ok(Some(found))
     }
+
+    fn map(&self, volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
+        let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
+        let boot = BootSector::parse(&sector).filter(|boot| boot.size <= volume.size());
+        let boot = boot.ok_or_else(|| Doubt::because("it is larger than the volume"))?;
+        let master = Master::open(volume, boot)?;
+        refine_state(&master, found)?;
+        check_mirror(volume, &master)?;
+        let (used, clusters) = used(volume, &master)?;
+        let in_use = clusters.saturating_mul(master.boot.cluster_size.into());
+        found.used = Some(in_use);
+        match &found.state {
+            State::Clean => {
+                let used = used.finish();
+                let minimum_size = Some(minimum(in_use, master.boot.size));
+                let warnings = Vec::new();
+                Ok(Map { coverage: Coverage::Used, used, minimum_size, warnings })
+            }
+            State::Hibernated(_) => Err(Doubt::because(
+                "a hibernated Windows trusts this volume to stay as it is, free space included",
+            )),
+            _ => Err(Doubt::because("$Bitmap of a volume that was not closed may be out of date")),
+        }
+    }
+}
+
+/// The dirty flag of `$Volume`.
+fn volume_state(record: &Record) -> State {
+    let information = record.find(kind::VOLUME_INFORMATION, &[]);
+    match information.and_then(|found| found.value()).and_then(|value| le16(value, 10)) {
+        None => State::Unknown,
+        Some(flags) if flags & DIRTY != 0 => State::Dirty("the volume is marked dirty".into()),
+        Some(_) => State::Clean,
+    }
+}
+
+/// Adds what only a deeper look shows: hibernation and an open log. With Fast Startup the dirty
+/// flag is not set.
+fn refine_state(master: &Master<'_>, found: &mut Filesystem) -> Result<(), Doubt> {
+    if hibernation::is_hibernated(master)? {
+        let words = "hiberfil.sys holds a hibernated Windows or one shut down by Fast Startup";
+        found.state = State::Hibernated(words.into());
+    } else if found.state == State::Clean && log_file::is_open(master)? {
+        found.state = State::Dirty("its log holds changes that were not written back".into());
+    }
+    Ok(())
+}
+
+/// `$MFTMirr` repeats the first records, `$Volume` among them.
+fn check_mirror(volume: &dyn ReadAt, master: &Master<'_>) -> Result<(), Doubt> {
+    let boot = &master.boot;
+    let start = boot.mft_mirror.saturating_mul(boot.cluster_size.into());
+    for number in 0..MIRRORED {
+        let at = start.saturating_add(number.saturating_mul(boot.record_size.into()));
+        let copy = volume.read_vec(at, boot.record_size as usize);
+        let copy = Record::new(copy.map_err(Doubt::reading("$MFTMirr"))?);
+        let record = master.record(number)?;
+        if !copy.is_some_and(|copy| copy.same_content(&record)) {
+            let words = format!("file record {number} differs from its copy in $MFTMirr");
+            return Err(Doubt::because(words));
+        }
+    }
+    Ok(())
+}
+
+/// The map from `$Bitmap`, and the number of clusters in use.
+fn used(volume: &dyn ReadAt, master: &Master<'_>) -> Result<(UsedMap, u64), Doubt> {
+    let bitmap = master.stream(BITMAP, kind::DATA, &[])?;
+    let (clusters, unit) = (master.boot.clusters(), u64::from(master.boot.cluster_size));
+    if bitmap.size < clusters.div_ceil(8) {
+        return Err(Doubt::because("$Bitmap is shorter than the volume"));
+    }
+    let mut map = UsedMap::new();
+    let mut in_use = 0u64;
+    let mut first = 0u64;
+    let mut piece = vec![0; PIECE];
+    while first < clusters {
+        let bits = clusters.saturating_sub(first).min((PIECE as u64).saturating_mul(8));
+        let len = usize::try_from(bits.div_ceil(8)).unwrap_or(PIECE);
+        let bytes = piece.get_mut(..len).unwrap_or_default();
+        master.read(&bitmap, first / 8, bytes).map_err(Doubt::reading("$Bitmap"))?;
+        in_use = in_use.saturating_add(map.add_bits(bytes, bits, first, unit));
+        first = first.saturating_add(bits);
+    }
+    // Behind the last cluster: the backup boot sector, and whatever the partition holds besides.
+    map.add(clusters.saturating_mul(unit), volume.size());
+    Ok((map, in_use))
+}
+
+/// `ntfsresize` needs some room to move things: a thirty-second more, and at least 16 MiB.
+fn minimum(used: u64, size: u64) -> u64 {
+    used.saturating_add((used / 32).max(16 << 20)).min(size)
 }

@@ -1,0 +1,169 @@
+//! Values that lie in clusters: mapping pairs and reads through them.
+//!
+//! Source: libfsntfs, "Data runs".
+
+use std::io;
+
+use super::record::Attribute;
+use crate::bytes::{ReadAt, slice};
+
+/// More runs than this in one of the few streams read here is not believed.
+const MOST_RUNS: usize = 1 << 20;
+
+/// A run of clusters: where it starts in the stream, where on the volume, and how long it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    vcn: u64,
+    /// `None` in a hole.
+    lcn: Option<u64>,
+    len: u64,
+}
+
+/// A non-resident value.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stream {
+    runs: Vec<Run>,
+    /// Bytes.
+    pub(super) size: u64,
+    initialised: u64,
+    cluster_size: u64,
+    clusters: u64,
+}
+
+impl Stream {
+    /// A stream without runs on a volume of that many clusters.
+    pub(super) fn new(cluster_size: u32, clusters: u64) -> Self {
+        Self { cluster_size: cluster_size.into(), clusters, ..Self::default() }
+    }
+
+    /// Appends the runs of one piece of the attribute. Pieces come in ascending order and leave no
+    /// gap; `None` when this one does not, or points outside the volume.
+    pub(super) fn extend(&mut self, attribute: Attribute<'_>) -> Option<()> {
+        let mut vcn = attribute.first_vcn()?;
+        if vcn != self.end_vcn() || attribute.is_transformed() {
+            return None;
+        }
+        if vcn == 0 {
+            self.size = attribute.data_size()?;
+            self.initialised = attribute.initialised_size()?.min(self.size);
+        }
+        let mut lcn = 0i64;
+        let mut pairs = attribute.mapping_pairs()?;
+        while let Some((step, len, rest)) = next_pair(pairs)? {
+            pairs = rest;
+            let start = match step {
+                None => None,
+                Some(step) => {
+                    lcn = lcn.checked_add(step)?;
+                    Some(u64::try_from(lcn).ok()?)
+                }
+            };
+            let end = start.unwrap_or(0).checked_add(len)?;
+            if len == 0 || end > self.clusters || self.runs.len() >= MOST_RUNS {
+                return None;
+            }
+            self.runs.push(Run { vcn, lcn: start, len });
+            vcn = vcn.checked_add(len)?;
+        }
+        Some(())
+    }
+
+    /// One past the last virtual cluster described so far.
+    pub(super) fn end_vcn(&self) -> u64 {
+        self.runs.last().map_or(0, |run| run.vcn.saturating_add(run.len))
+    }
+
+    /// Whether the runs cover the whole value.
+    pub(super) fn is_complete(&self) -> bool {
+        let bytes = self.end_vcn().checked_mul(self.cluster_size);
+        bytes.is_some_and(|bytes| bytes >= self.size)
+    }
+
+    /// Fills `buf` from byte `at` of the value.
+    pub(super) fn read(&self, volume: &dyn ReadAt, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        let end = at.checked_add(buf.len() as u64);
+        if end.is_none_or(|end| end > self.size) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut at = at;
+        let mut rest = buf;
+        while !rest.is_empty() {
+            let (place, most) = self.place(at).ok_or(io::ErrorKind::InvalidData)?;
+            let len = usize::try_from(most).unwrap_or(usize::MAX).min(rest.len());
+            let (piece, after) = rest.split_at_mut_checked(len).unwrap_or_default();
+            match place {
+                Some(offset) => volume.read_at(offset, piece)?,
+                None => piece.fill(0),
+            }
+            at = at.saturating_add(len as u64);
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// Where byte `at` lies on the volume (`None` where it reads as zero), and how many bytes
+    /// follow it there.
+    fn place(&self, at: u64) -> Option<(Option<u64>, u64)> {
+        if at >= self.initialised {
+            return Some((None, self.size.checked_sub(at)?));
+        }
+        let vcn = at.checked_div(self.cluster_size)?;
+        let index = self.runs.partition_point(|run| run.vcn <= vcn).checked_sub(1)?;
+        let run = self.runs.get(index)?;
+        let inside = at.checked_sub(run.vcn.checked_mul(self.cluster_size)?)?;
+        let left = run.len.checked_mul(self.cluster_size)?.checked_sub(inside)?;
+        let most = left.min(self.initialised.checked_sub(at)?);
+        let offset = match run.lcn {
+            None => None,
+            Some(lcn) => Some(lcn.checked_mul(self.cluster_size)?.checked_add(inside)?),
+        };
+        (most != 0).then_some((offset, most))
+    }
+}
+
+/// A step of the cluster number (`None` for a hole), a length, and what follows.
+type Pair<'a> = (Option<i64>, u64, &'a [u8]);
+
+/// The next mapping pair: `Some(None)` at the end, `None` when it makes no sense.
+fn next_pair(pairs: &[u8]) -> Option<Option<Pair<'_>>> {
+    let (&head, rest) = pairs.split_first()?;
+    if head == 0 {
+        return Some(None);
+    }
+    let (len_bytes, step_bytes) = (usize::from(head & 0xf), usize::from(head >> 4));
+    let len = u64::try_from(signed(slice(rest, 0, len_bytes)?)?).ok()?;
+    let step = match step_bytes {
+        0 => None,
+        _ => Some(signed(slice(rest, len_bytes, step_bytes)?)?),
+    };
+    let rest = rest.get(len_bytes.checked_add(step_bytes)?..)?;
+    Some(Some((step, len, rest)))
+}
+
+/// A little-endian two's complement number of 1 to 8 bytes.
+fn signed(bytes: &[u8]) -> Option<i64> {
+    let last = bytes.last()?;
+    let mut wide = if last & 0x80 == 0 { [0; 8] } else { [0xff; 8] };
+    wide.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(i64::from_le_bytes(wide))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapping_pairs_are_signed_and_variable() {
+        assert_eq!(
+            next_pair(&[0x21, 0x18, 0x34, 0x56, 0]),
+            Some(Some((Some(0x5634), 0x18, &[0][..])))
+        );
+        assert_eq!(next_pair(&[0x11, 0x05, 0xff]), Some(Some((Some(-1), 5, &[][..]))));
+        assert_eq!(next_pair(&[0x01, 0x05]), Some(Some((None, 5, &[][..]))));
+        assert_eq!(next_pair(&[0]), Some(None));
+        assert_eq!(next_pair(&[0x21, 0x18]), None);
+        assert_eq!(next_pair(&[0x11, 0x80, 1]), None, "a negative length");
+        assert_eq!(next_pair(&[0x9f, 1, 1]), None);
+        assert_eq!(next_pair(&[]), None);
+    }
+}

@@ -1,0 +1,225 @@
+//! NTFS, judged by ntfs-3g and its tools.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lifeboat::bytes::{Extents, ReadAt};
+use lifeboat::filesystem::{self, Coverage, Kind, State};
+use tempfile::TempDir;
+
+use crate::fs_tools::{self as tools, Judge, Numbers, Volume};
+
+const MIB: u64 = 1 << 20;
+
+/// A mounted image; unmounted, and its driver waited for, when dropped.
+struct Mount {
+    folder: TempDir,
+    driver: Child,
+}
+
+impl Mount {
+    fn new(image: &Path, options: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let before = fs::metadata(folder.path()).unwrap();
+        let mut driver = Command::new("ntfs-3g")
+            .args(["-o", &format!("no_detach,streams_interface=windows,{options}")])
+            .args([image, folder.path()])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        loop {
+            let now = fs::metadata(folder.path()).unwrap();
+            if std::os::unix::fs::MetadataExt::dev(&now)
+                != std::os::unix::fs::MetadataExt::dev(&before)
+            {
+                return Self { folder, driver };
+            }
+            assert!(driver.try_wait().unwrap().is_none(), "ntfs-3g gave up");
+            assert!(start.elapsed() < Duration::from_secs(30), "ntfs-3g does not mount");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        tools::run("umount", &[self.folder.path()]);
+        assert!(self.driver.wait().unwrap().success());
+    }
+}
+
+fn format(image: &Path, options: &str) {
+    let mut args: Vec<&str> = vec!["-q", "-F", "-f", "-L", "Windows data", "-p", "0", "-H", "255"];
+    args.extend(["-S", "63"]);
+    if !options.contains("-s ") {
+        args.extend(["-s", "512"]);
+    }
+    args.extend(options.split_whitespace());
+    args.push(image.to_str().unwrap());
+    tools::run("mkntfs", &args);
+}
+
+fn is_sound(image: &Path) -> bool {
+    let image = image.to_str().unwrap();
+    tools::succeeds("ntfsfix", &["-n", image])
+        && tools::succeeds("ntfsresize", &["--info", "--force", "--no-progress-bar", image])
+}
+
+fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
+    let mount = Mount::new(image, "ro");
+    tools::hashes(mount.path())
+}
+
+const JUDGE: Judge = Judge { is_sound, contents };
+
+fn free_by_ntfsinfo(image: &Path) -> u64 {
+    let listing = tools::run("ntfsinfo", &["-m", image.to_str().unwrap()]);
+    let field = |name: &str| -> u64 {
+        let line = listing.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+        line.split(": ").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap()
+    };
+    field("Free Clusters") * field("Cluster Size")
+}
+
+/// Plain files, sparse and compressed ones, streams, a folder large enough for an index tree.
+fn fill(root: &Path, seed: u64, total: u64) {
+    tools::make_tree(root, seed, total);
+    let many = root.join("many");
+    fs::create_dir(&many).unwrap();
+    for index in 0..300 {
+        fs::write(many.join(format!("a rather long name of file {index}")), [7; 20]).unwrap();
+    }
+    let sparse = fs::File::create(root.join("sparse")).unwrap();
+    sparse.set_len(8 * MIB).unwrap();
+    sparse.write_all_at(&Numbers::new(seed).bytes(70_000), 5 * MIB).unwrap();
+    fs::write(root.join("sparse:stream"), Numbers::new(seed + 1).bytes(90_000)).unwrap();
+}
+
+#[test]
+fn ntfs_maps_hold_everything_that_matters() {
+    let scratch = TempDir::new().unwrap();
+    for (name, mib, options) in [
+        ("4k", 64, "-Q"),
+        ("512", 48, "-Q -c 512"),
+        ("64k", 96, "-Q -c 65536"),
+        ("2m", 512, "-Q -c 2097152"),
+        ("4k-sectors", 64, "-Q -s 4096"),
+        ("slow", 32, ""),
+    ] {
+        let image = scratch.path().join(name);
+        tools::old_medium(&image, mib * MIB + 5 * 4096);
+        format(&image, options);
+        {
+            let mount = Mount::new(&image, "compression");
+            fill(mount.path(), 3, if name == "2m" { 2 * MIB } else { 12 * MIB });
+        }
+        {
+            let mount = Mount::new(&image, "compression");
+            tools::churn(mount.path(), 4, 100 << 10);
+        }
+        let found = filesystem::inspect(&Volume::open(&image));
+        assert_eq!(found.coverage, Coverage::Used, "{name}: {:?}", found.warnings);
+        assert_eq!(found.warnings, Vec::<String>::new(), "{name}");
+        let size = fs::metadata(&image).unwrap().len();
+        assert_eq!(size - found.used.total(), free_by_ntfsinfo(&image), "{name}");
+        assert!(JUDGE.accepts(&image, &found.used), "{name}");
+
+        let filesystem = found.filesystem.unwrap();
+        assert_eq!((filesystem.kind, filesystem.state), (Kind::Ntfs, State::Clean), "{name}");
+        assert_eq!(filesystem.label.as_deref(), Some("Windows data"));
+        fs::remove_file(&image).unwrap();
+    }
+}
+
+#[test]
+fn an_ntfs_map_without_the_backup_boot_sector_is_caught() {
+    let scratch = TempDir::new().unwrap();
+    let image = scratch.path().join("image");
+    tools::old_medium(&image, 32 * MIB);
+    format(&image, "-Q");
+    let mount = Mount::new(&image, "rw");
+    tools::make_tree(mount.path(), 5, 2 * MIB);
+    drop(mount);
+    let used = filesystem::inspect(&Volume::open(&image)).used;
+    assert!(JUDGE.accepts(&image, &used));
+    let tail = Extents::of(32 * MIB - 512, 32 * MIB);
+    assert!(!JUDGE.accepts(&image, &tools::without(&used, &tail, 32 * MIB)));
+}
+
+/// Small files in every second hole of a full volume: `$MFT` grows in pieces too many for its
+/// first record, so that an attribute list has to be followed.
+#[test]
+fn a_fragmented_master_file_table_is_followed() {
+    let scratch = TempDir::new().unwrap();
+    let image = scratch.path().join("image");
+    tools::old_medium(&image, 24 * MIB);
+    format(&image, "-Q -c 512 -z 1");
+    let mount = Mount::new(&image, "rw");
+    let mut count = 0;
+    while fs::write(mount.path().join(format!("f{count}")), vec![9; 2048]).is_ok() {
+        count += 1;
+    }
+    for index in (0..count).step_by(2) {
+        fs::remove_file(mount.path().join(format!("f{index}"))).unwrap();
+    }
+    let mut grown = 0;
+    while grown < 9000 && fs::write(mount.path().join(format!("g{grown}")), b"small").is_ok() {
+        grown += 1;
+    }
+    drop(mount);
+    let record = tools::run("ntfsinfo", &["-i", "0", "-v", image.to_str().unwrap()]);
+    assert!(record.contains("$ATTRIBUTE_LIST"), "{record}");
+    let found = filesystem::inspect(&Volume::open(&image));
+    assert_eq!(found.coverage, Coverage::Used, "{:?}", found.warnings);
+    assert!(JUDGE.accepts(&image, &found.used));
+}
+
+#[test]
+fn dirty_and_hibernated_volumes_are_told_and_kept_whole() {
+    let scratch = TempDir::new().unwrap();
+    let image = scratch.path().join("image");
+    tools::old_medium(&image, 32 * MIB);
+    format(&image, "-Q");
+    let mount = Mount::new(&image, "rw");
+    for index in 0..200 {
+        fs::write(mount.path().join(format!("in the root directory {index}")), [1; 9]).unwrap();
+    }
+    fs::write(mount.path().join("HIBERFIL.SYS"), [0; 8192]).unwrap();
+    drop(mount);
+    let state = || {
+        let found = filesystem::inspect(&Volume::open(&image));
+        (found.filesystem.unwrap().state, found.coverage, found.used.total(), found.warnings)
+    };
+    assert_eq!((state().0, state().1), (State::Clean, Coverage::Used));
+
+    let mount = Mount::new(&image, "rw");
+    let file = OpenOptions::new().write(true).open(mount.path().join("HIBERFIL.SYS")).unwrap();
+    file.write_all_at(b"hibr", 0).unwrap();
+    drop((file, mount));
+    let (found, coverage, total, warnings) = state();
+    assert!(matches!(found, State::Hibernated(_)), "{found:?}");
+    assert_eq!((coverage, total), (Coverage::Whole, 32 * MIB));
+    assert!(warnings.iter().any(|words| words.contains("Fast Startup")), "{warnings:?}");
+
+    let mount = Mount::new(&image, "rw");
+    fs::remove_file(mount.path().join("HIBERFIL.SYS")).unwrap();
+    drop(mount);
+    assert_eq!(state().0, State::Clean);
+    tools::run("ntfsfix", &[&image]);
+    let (found, coverage, total, _) = state();
+    assert!(matches!(found, State::Dirty(_)), "{found:?}");
+    assert_eq!((coverage, total), (Coverage::Whole, 32 * MIB));
+    let volume = Volume::open(&image);
+    let recognised = filesystem::recognise(&volume).unwrap().unwrap();
+    assert!(matches!(recognised.state, State::Dirty(_)));
+    assert_eq!(recognised.size, volume.size());
+}
