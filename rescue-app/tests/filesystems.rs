@@ -8,6 +8,8 @@
 
 #[path = "support/fs_ext.rs"]
 mod fs_ext;
+#[path = "support/fs_fat.rs"]
+mod fs_fat;
 #[path = "support/fs_ntfs.rs"]
 mod fs_ntfs;
 #[path = "support/fs_tools.rs"]

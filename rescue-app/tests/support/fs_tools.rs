@@ -89,6 +89,11 @@ pub fn succeeds<S: AsRef<OsStr>>(program: &str, args: &[S]) -> bool {
     try_run(program, args, None).status.success()
 }
 
+/// The standard output of a tool, whatever its exit status.
+pub fn output_of<S: AsRef<OsStr>>(program: &str, args: &[S]) -> String {
+    String::from_utf8_lossy(&try_run(program, args, None).stdout).into_owned()
+}
+
 /// Overwrites everything outside `used` with `byte`: what a restore that left those bytes out
 /// could find there.
 pub fn scribble(path: &Path, used: &Extents, byte: u8) {

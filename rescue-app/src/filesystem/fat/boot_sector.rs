@@ -14,24 +14,31 @@ pub(super) struct BootSector {
     /// Bytes of a cluster.
     pub(super) cluster_size: u32,
     /// Sectors before the first FAT.
-    pub(super) reserved_sectors: u32,
+    reserved_sectors: u32,
     /// Copies of the FAT.
     pub(super) fats: u32,
     /// Sectors of one FAT.
     pub(super) fat_sectors: u32,
     /// First sector of cluster 2.
-    pub(super) data_sector: u64,
+    data_sector: u64,
     /// Clusters of the data area.
     pub(super) clusters: u32,
     /// Sectors of the volume.
-    pub(super) total_sectors: u64,
-    /// FAT32: which FAT counts, when they are not mirrored.
-    pub(super) ext_flags: u16,
-    /// FAT32: sector of FSInfo.
-    pub(super) fs_info: Option<u64>,
+    total_sectors: u64,
+    /// The mark that Linux and Windows leave in the boot sector while it is in use.
+    pub(super) marked_dirty: bool,
+    ext_flags: u16,
+    root_cluster: u32,
+    root_bytes: u32,
     serial: Option<u32>,
     label: Option<String>,
 }
+
+/// `BS_Reserved1`, bit 0 (Linux: `FAT_STATE_DIRTY`).
+const DIRTY: u8 = 1;
+
+/// `BPB_ExtFlags`: only one FAT is kept up to date, the one in the lowest four bits.
+const NOT_MIRRORED: u16 = 0x80;
 
 impl BootSector {
     /// Reads the first 512 bytes; `None` when they cannot start a FAT volume. Master boot records
@@ -77,7 +84,9 @@ impl BootSector {
             clusters,
             total_sectors: total.into(),
             ext_flags: if wide { le16(sector, 40)? } else { 0 },
-            fs_info: le16(sector, 48).filter(|_| wide).map(u64::from),
+            root_cluster: if wide { le32(sector, 44)? } else { 0 },
+            root_bytes,
+            marked_dirty: byte(extended, 1)? & DIRTY != 0,
             serial: le32(extended, 3).filter(|_| labelled || signature == 0x28),
             label: slice(extended, 7, 11).filter(|_| labelled).and_then(label),
         };
@@ -87,6 +96,47 @@ impl BootSector {
     /// Bytes of the volume.
     pub(super) fn size(&self) -> u64 {
         self.total_sectors.saturating_mul(self.sector_size.into())
+    }
+
+    fn sectors(&self, count: u64) -> u64 {
+        count.saturating_mul(self.sector_size.into())
+    }
+
+    /// Byte at which a copy of the FAT starts.
+    pub(super) fn fat(&self, copy: u32) -> u64 {
+        let before = u64::from(self.fat_sectors).saturating_mul(copy.into());
+        self.sectors(before.saturating_add(self.reserved_sectors.into()))
+    }
+
+    /// Whether all copies of the FAT are kept up to date.
+    pub(super) fn is_mirrored(&self) -> bool {
+        self.ext_flags & NOT_MIRRORED == 0
+    }
+
+    /// The copy of the FAT that counts.
+    pub(super) fn active_fat(&self) -> u32 {
+        if self.is_mirrored() { 0 } else { u32::from(self.ext_flags & 0xf) }
+    }
+
+    /// Byte at which the data area starts.
+    pub(super) fn data(&self) -> u64 {
+        self.sectors(self.data_sector)
+    }
+
+    /// Byte at which a cluster starts; counted from 0, which the FAT calls 2.
+    pub(super) fn cluster(&self, index: u32) -> u64 {
+        let inside = u64::from(index).saturating_mul(self.cluster_size.into());
+        self.data().saturating_add(inside)
+    }
+
+    /// Byte at which the root directory starts.
+    pub(super) fn root(&self) -> u64 {
+        match self.kind {
+            Kind::Fat32 => self.cluster(self.root_cluster.saturating_sub(2)),
+            _ => self
+                .data()
+                .saturating_sub(self.sectors(self.root_bytes.div_ceil(self.sector_size).into())),
+        }
     }
 
     /// The common description.

@@ -3,14 +3,28 @@
 //! Source: Microsoft, "FAT32 File System Specification" (fatgen103), version 1.03.
 
 mod boot_sector;
+mod table;
 
 use std::io;
 
 use self::boot_sector::BootSector;
-use super::Filesystem;
-use super::format::Format;
-use super::probe::read;
-use crate::bytes::ReadAt;
+use self::table::Table;
+use super::format::{Doubt, Format, Map};
+use super::probe::{byte, read};
+use super::used_map::UsedMap;
+use super::{Coverage, Filesystem, State, text};
+use crate::bytes::{ReadAt, slice};
+
+/// Bytes of the root directory in which the volume label is looked for.
+const ROOT: usize = 16 << 10;
+/// Bytes of a directory entry.
+const ENTRY: usize = 32;
+/// Directory entry attribute: volume label.
+const VOLUME_ID: u8 = 0x08;
+/// The attribute bits that tell a label from a file, a folder and a piece of a long name.
+const KIND_MASK: u8 = 0x1f;
+/// First byte of a deleted entry.
+const DELETED: u8 = 0xe5;
 
 /// The reader.
 pub(super) struct Fat;
@@ -19,6 +33,59 @@ impl Format for Fat {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {
         let Some(sector) = read(volume, 0, 512)? else { return Ok(None) };
         let boot = BootSector::parse(&sector).filter(|boot| boot.size() <= volume.size());
-        Ok(boot.map(|boot| boot.describe()))
+        let Some(boot) = boot else { return Ok(None) };
+        let mut found = boot.describe();
+        if let Some(root) = read(volume, boot.root(), ROOT)? {
+            found.label = label(&root).or(found.label);
+        }
+        let start = read(volume, boot.fat(boot.active_fat()), 8)?;
+        found.state = start.map_or(State::Unknown, |start| state(&boot, &start));
+        Ok(Some(found))
     }
+
+    fn map(&self, volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
+        let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
+        let boot = BootSector::parse(&sector)
+            .ok_or_else(|| Doubt::because("the boot sector has changed meanwhile"))?;
+        let table = Table::new(&boot)?;
+        if boot.is_mirrored() {
+            table.compare_copies(volume)?;
+        }
+        let mut used = UsedMap::new();
+        used.add(0, boot.data());
+        let clusters = table.used(volume, &mut used)?;
+        used.add(boot.cluster(boot.clusters), volume.size());
+        found.used = Some(u64::from(clusters).saturating_mul(boot.cluster_size.into()));
+        let mut warnings = Vec::new();
+        if matches!(found.state, State::Dirty(_)) {
+            // The table is written in place and stays authoritative: what may be wrong is what a
+            // checker would mend, such as lost chains, and those count as used.
+            warnings.push("a check of the filesystem is advisable".into());
+        }
+        Ok(Map { coverage: Coverage::Used, used: used.finish(), minimum_size: None, warnings })
+    }
+}
+
+/// Two marks of a volume that is, or was left, in use: Windows' in the second table entry, Linux'
+/// and Windows' in the boot sector.
+fn state(boot: &BootSector, table: &[u8]) -> State {
+    if boot.marked_dirty {
+        State::Dirty("its boot sector is marked dirty".into())
+    } else if table::marked_dirty(boot.kind, table) {
+        State::Dirty("its allocation table is marked dirty".into())
+    } else if table::marked_faulty(boot.kind, table) {
+        State::Dirty("read or write errors were recorded in it".into())
+    } else {
+        State::Clean
+    }
+}
+
+/// The volume label among the first entries of the root directory.
+fn label(root: &[u8]) -> Option<String> {
+    let entry = root
+        .chunks_exact(ENTRY)
+        .take_while(|entry| byte(entry, 0) != Some(0))
+        .filter(|entry| byte(entry, 0) != Some(DELETED))
+        .find(|entry| byte(entry, 11).is_some_and(|kind| kind & KIND_MASK == VOLUME_ID))?;
+    text::label(slice(entry, 0, 11)?)
 }

@@ -1,0 +1,170 @@
+//! The file allocation table itself.
+
+use super::boot_sector::BootSector;
+use crate::bytes::{ReadAt, le16, le32, slice};
+use crate::filesystem::Kind;
+use crate::filesystem::format::Doubt;
+use crate::filesystem::used_map::UsedMap;
+
+/// Bytes read at once; a multiple of every entry's length, also of a pair of 12-bit entries.
+const PIECE: usize = 3 << 18;
+/// Entries before that of cluster 2, the first one.
+const RESERVED: u32 = 2;
+
+/// How one kind of FAT writes its entries.
+struct Width {
+    bits: u32,
+    /// Bits of an entry that are its value.
+    mask: u32,
+    /// The mark of a bad cluster; marks of a chain's end follow, reserved values precede.
+    bad: u32,
+    /// Most clusters this kind can number.
+    most: u32,
+}
+
+const FAT12: Width = Width { bits: 12, mask: 0xfff, bad: 0xff7, most: 0xff4 };
+const FAT16: Width = Width { bits: 16, mask: 0xffff, bad: 0xfff7, most: 0xfff4 };
+const FAT32: Width = Width { bits: 32, mask: 0x0fff_ffff, bad: 0x0fff_fff7, most: 0x0fff_fff4 };
+
+/// The tables of a volume.
+pub(super) struct Table<'a> {
+    boot: &'a BootSector,
+    width: Width,
+    /// Bytes of one copy that hold entries.
+    len: u64,
+}
+
+impl<'a> Table<'a> {
+    /// Checks that one table holds an entry for every cluster.
+    pub(super) fn new(boot: &'a BootSector) -> Result<Self, Doubt> {
+        let width = match boot.kind {
+            Kind::Fat12 => FAT12,
+            Kind::Fat16 => FAT16,
+            _ => FAT32,
+        };
+        let entries = u64::from(boot.clusters).saturating_add(RESERVED.into());
+        let len = entries.saturating_mul(width.bits.into()).div_ceil(8);
+        let room = u64::from(boot.fat_sectors).saturating_mul(boot.sector_size.into());
+        if len > room || boot.clusters > width.most || boot.active_fat() >= boot.fats {
+            return Err(Doubt::because("its allocation table does not fit its size"));
+        }
+        Ok(Self { boot, width, len })
+    }
+
+    /// Fails unless all copies say the same.
+    pub(super) fn compare_copies(&self, volume: &dyn ReadAt) -> Result<(), Doubt> {
+        for copy in 1..self.boot.fats {
+            self.pieces(|at, len| {
+                if read(volume, self.boot.fat(0), at, len)?
+                    == read(volume, self.boot.fat(copy), at, len)?
+                {
+                    Ok(())
+                } else {
+                    Err(Doubt::because("the copies of its allocation table differ"))
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Adds every cluster in use; returns their number. Bad clusters count as unused: they cannot
+    /// be read, and nothing reads them.
+    pub(super) fn used(&self, volume: &dyn ReadAt, map: &mut UsedMap) -> Result<u32, Doubt> {
+        let mut number = 0u32;
+        let mut used = 0u32;
+        let end = self.boot.clusters.saturating_add(RESERVED);
+        self.pieces(|at, len| {
+            let bytes = read(volume, self.boot.fat(self.boot.active_fat()), at, len)?;
+            for value in entries(&self.width, &bytes) {
+                if number >= RESERVED && number < end && self.is_used(number, value)? {
+                    let cluster = number.saturating_sub(RESERVED);
+                    map.add(
+                        self.boot.cluster(cluster),
+                        self.boot.cluster(cluster.saturating_add(1)),
+                    );
+                    used = used.saturating_add(1);
+                }
+                number = number.saturating_add(1);
+            }
+            Ok(())
+        })?;
+        Ok(used)
+    }
+
+    fn is_used(&self, number: u32, value: u32) -> Result<bool, Doubt> {
+        let end = self.boot.clusters.saturating_add(RESERVED);
+        if value == 0 || value == self.width.bad {
+            Ok(false)
+        } else if (RESERVED..end).contains(&value) || value > self.width.bad {
+            Ok(true)
+        } else {
+            let words = format!("cluster {number} is followed by {value}, which does not exist");
+            Err(Doubt::because(words))
+        }
+    }
+
+    fn pieces(&self, mut each: impl FnMut(u64, usize) -> Result<(), Doubt>) -> Result<(), Doubt> {
+        let mut at = 0u64;
+        while at < self.len {
+            let left = self.len.saturating_sub(at);
+            let len = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+            each(at, len)?;
+            at = at.saturating_add(len as u64);
+        }
+        Ok(())
+    }
+}
+
+fn read(volume: &dyn ReadAt, table: u64, at: u64, len: usize) -> Result<Vec<u8>, Doubt> {
+    volume.read_vec(table.saturating_add(at), len).map_err(Doubt::reading("the allocation table"))
+}
+
+/// The entries in a piece that starts at an entry's first byte (with 12 bits: at a pair's).
+fn entries(width: &Width, bytes: &[u8]) -> impl Iterator<Item = u32> {
+    let (bits, mask) = (width.bits as usize, width.mask);
+    let count = bytes.len().saturating_mul(8).checked_div(bits).unwrap_or(0);
+    (0..count).map_while(move |index| {
+        let bit = index.checked_mul(bits)?;
+        let value = match bits {
+            32 => le32(bytes, bit / 8)?,
+            // Two entries of 12 bits share three bytes.
+            _ => u32::from(le16(bytes, bit / 8)?) >> (bit % 8),
+        };
+        Some(value & mask)
+    })
+}
+
+/// Bits of the second entry that Windows sets on a clean volume: one for "closed", the next lower
+/// one for "no read or write errors". FAT12 has none.
+fn clean_bits(kind: Kind, table: &[u8]) -> Option<(bool, bool)> {
+    let (value, bit) = match kind {
+        Kind::Fat16 => (u32::from(le16(slice(table, 2, 2)?, 0)?), 0x8000),
+        Kind::Fat32 => (le32(table, 4)?, 0x0800_0000),
+        _ => return None,
+    };
+    Some((value & bit != 0, value & (bit >> 1) != 0))
+}
+
+/// Whether the table's start says that the volume was not closed.
+pub(super) fn marked_dirty(kind: Kind, table: &[u8]) -> bool {
+    clean_bits(kind, table).is_some_and(|(closed, _)| !closed)
+}
+
+/// Whether the table's start says that reading or writing failed.
+pub(super) fn marked_faulty(kind: Kind, table: &[u8]) -> bool {
+    clean_bits(kind, table).is_some_and(|(_, faultless)| !faultless)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_all_widths() {
+        let values = |width, bytes: &[u8]| entries(&width, bytes).collect::<Vec<_>>();
+        assert_eq!(values(FAT12, &[0x23, 0x61, 0x45]), [0x123, 0x456]);
+        assert_eq!(values(FAT12, &[0x23, 0x61, 0x45, 0xff, 0x0f]), [0x123, 0x456, 0xfff]);
+        assert_eq!(values(FAT16, &[0x34, 0x12, 0xff, 0xff]), [0x1234, 0xffff]);
+        assert_eq!(values(FAT32, &[0x78, 0x56, 0x34, 0xf2]), [0x0234_5678]);
+    }
+}
