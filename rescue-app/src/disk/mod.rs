@@ -16,6 +16,7 @@ pub mod pci;
 mod source;
 mod sysfs;
 mod target;
+pub mod uevent;
 mod uses;
 
 use std::fmt;
