@@ -62,6 +62,9 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Removes an image from the list; `restic prune` frees what no other image uses.
     Forget(ForgetArgs),
+    /// Start-up of the boot medium; its init calls this.
+    #[command(hide = true)]
+    Boot,
 }
 
 /// Where images are and how they are opened.

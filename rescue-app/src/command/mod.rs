@@ -61,6 +61,7 @@ fn run(command: Option<Command>) -> anyhow::Result<Ending> {
         Command::Restore(args) => restore::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Forget(args) => images::forget(&args),
+        Command::Boot => Ok(crate::boot::run().map(|()| Ending::Done)?),
     }
 }
 
