@@ -91,6 +91,9 @@ impl Copy {
             return Err(damage(format!("it says it belongs at sector {}", header.current_lba)));
         }
         let array = array_len(&header)?;
+        if header.part_start < 2 || header.part_start == lba {
+            return Err(damage(format!("its entries cannot be at sector {}", header.part_start)));
+        }
         let offset = header.part_start.saturating_mul(sector);
         let entries = disk.read_vec(offset, array).map_err(unreadable)?;
         let partitions = decode_entries(&header, &entries)?;
