@@ -1,7 +1,8 @@
 //! ext2, ext3 and ext4, judged by e2fsprogs.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::{Extents, ReadAt};
@@ -205,4 +206,133 @@ fn ext_identity_is_what_the_tools_say() {
     assert_eq!(found.uuid.as_deref(), Some("1b4e28ba-2fa1-11d2-883f-b9a761bde3fb"));
     assert_eq!(found.size, volume.size());
     assert_eq!(found.used, Some(volume.size() - free_by_dumpe2fs(&image).total()));
+}
+
+/// An image mounted by the kernel.
+struct Mount(TempDir);
+
+impl Mount {
+    fn new(image: &Path, options: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let options = format!("loop,{options}");
+        let args = ["-t", "ext4", "-o", &options, image.to_str().unwrap()];
+        tools::run("mount", &[&args[..], &[folder.path().to_str().unwrap()]].concat());
+        Self(folder)
+    }
+
+    /// Writes a file and waits until it is safe, which puts its metadata into the journal.
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let mut file = File::create(self.0.path().join(name)).unwrap();
+        file.write_all(bytes).unwrap();
+        file.sync_all().unwrap();
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        tools::run("umount", &[self.0.path()]);
+    }
+}
+
+/// What the kernel finds after replaying the journal, and whether all is in order then.
+fn replayed(image: &Path) -> (BTreeMap<PathBuf, String>, bool) {
+    let mount = Mount::new(image, "rw");
+    let found = tools::hashes(mount.0.path());
+    drop(mount);
+    (found, is_sound(image))
+}
+
+/// Power is cut while the filesystem is in use: the newest bitmaps are in the journal alone.
+fn cut_power_while_in_use(image: &Path, options: &str) -> PathBuf {
+    let mount = Mount::new(image, &format!("commit=600,{options}"));
+    let mut numbers = Numbers::new(21);
+    for round in 0..6 {
+        let folder = mount.0.path().join(format!("round {round}"));
+        fs::create_dir(&folder).unwrap();
+        for index in 0..150 {
+            fs::write(folder.join(format!("a rather long name {index}")), [index; 100]).unwrap();
+        }
+        // What looks like a journal block has to be escaped where data is journalled.
+        let mut bytes = numbers.bytes(300_000);
+        bytes[..4].copy_from_slice(&[0xc0, 0x3b, 0x39, 0x98]);
+        mount.write(&format!("kept {round}"), &bytes);
+        if round >= 2 {
+            // Freed directory blocks are revoked; what is written next may lie in them.
+            fs::remove_dir_all(mount.0.path().join(format!("round {}", round - 2))).unwrap();
+            mount.write(&format!("after {round}"), &numbers.bytes(700_000));
+        }
+    }
+    fs::write(mount.0.path().join("never synced"), numbers.bytes(50_000)).unwrap();
+    let copy = image.with_extension("cut");
+    fs::copy(image, &copy).unwrap();
+    copy
+}
+
+#[test]
+fn ext_with_a_waiting_journal_loses_nothing() {
+    let scratch = TempDir::new().unwrap();
+    for (name, options, mount) in [
+        ("ext4", "-t ext4 -b 4096", "rw"),
+        ("ext4-1k-32-bit", "-t ext4 -b 1024 -O ^64bit", "rw"),
+        ("ext4-no-checksums", "-t ext4 -b 4096 -O ^metadata_csum", "rw"),
+        ("ext4-data", "-t ext4 -b 4096 -J size=32", "data=journal"),
+        ("ext4-data-2k", "-t ext4 -b 2048 -O ^metadata_csum -J size=32", "data=journal"),
+        ("ext3", "-t ext3 -b 1024", "rw"),
+    ] {
+        let image = scratch.path().join(name);
+        tools::old_medium(&image, 96 * MIB);
+        format(&image, options, None);
+        let cut = cut_power_while_in_use(&image, mount);
+        let found = inspect(&cut);
+        assert_eq!(found.coverage, Coverage::Used, "{name}: {:?}", found.warnings);
+        let state = found.filesystem.unwrap().state;
+        assert!(matches!(state, State::Dirty(_)), "{name}: {state:?}");
+        assert!(!found.warnings.is_empty());
+
+        let stale = free_by_dumpe2fs(&cut).intersection(&found.used);
+        assert!(stale.total() > MIB, "{name}: the journal was not needed");
+        let plain = scratch.path().join("plain");
+        fs::copy(&cut, &plain).unwrap();
+        let expected = replayed(&plain);
+        assert!(expected.1 && expected.0.contains_key(Path::new("kept 5")), "{name}");
+        for byte in [0x00, 0x5a] {
+            let copy = tools::scribbled_copy(&cut, &found.used, byte);
+            assert!(replayed(&copy) == expected, "{name}, {byte:#x}");
+            fs::remove_file(copy).unwrap();
+        }
+        fs::remove_file(cut).unwrap();
+        fs::remove_file(image).unwrap();
+    }
+}
+
+#[test]
+fn ext_that_cannot_be_mapped_is_kept_whole() {
+    let scratch = TempDir::new().unwrap();
+    let image = scratch.path().join("image");
+    let cases: &[(&str, &str, &[&str], &str)] = &[
+        ("an unknown feature", "-t ext4", &["feature FEATURE_I30"], "unknown incompatible"),
+        ("errors", "-t ext4", &["ssv state 3"], "check"),
+        ("not unmounted", "-t ext2", &["ssv state 0"], "check"),
+        ("group count", "-t ext2", &["set_bg 0 free_blocks_count 5"], "block group 0"),
+        ("sum", "-t ext2", &["ssv free_blocks_count 5"], "superblock says 5"),
+        ("bitmap", "-t ext2", &["setb 4000 1"], "block group"),
+        (
+            "external journal",
+            "-t ext4",
+            &["feature needs_recovery", "ssv journal_inum 0"],
+            "another device",
+        ),
+    ];
+    for (name, options, commands, words) in cases {
+        tools::old_medium(&image, 24 * MIB);
+        format(&image, options, None);
+        assert_eq!(inspect(&image).coverage, Coverage::Used);
+        for command in *commands {
+            tools::run("debugfs", &["-w", "-R", command, image.to_str().unwrap()]);
+        }
+        let found = inspect(&image);
+        assert_eq!(found.coverage, Coverage::Whole, "{name}");
+        assert_eq!(found.used, Extents::of(0, 24 * MIB), "{name}");
+        assert!(found.warnings[0].contains(words), "{name}: {:?}", found.warnings);
+    }
 }

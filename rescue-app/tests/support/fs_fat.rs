@@ -35,7 +35,7 @@ fn churn(image: &Path, tree: &Path, scratch: &Path) {
     }
     let again = scratch.join("again");
     tools::make_tree(&again, 11, fs::metadata(image).unwrap().len() / 16);
-    copy_in(image, &[again.clone()], "::/");
+    copy_in(image, std::slice::from_ref(&again), "::/");
     copy_in(image, &[tree.join("folder 4")], "::/again");
     fs::remove_dir_all(again).unwrap();
 }

@@ -4,18 +4,23 @@
 
 mod feature;
 mod group;
+mod inode;
+mod journal;
 mod layout;
 mod map;
+mod overlay;
 mod superblock;
 
 use std::io;
 
+use self::feature::{compat, incompat};
 use self::layout::Layout;
 use self::map::Strictness;
+use self::overlay::Overlay;
 use self::superblock::Superblock;
 use super::format::{Doubt, Format, Map};
 use super::probe::read;
-use super::{Coverage, Filesystem, State};
+use super::{Coverage, Filesystem};
 use crate::bytes::{Extents, ReadAt};
 
 /// The reader.
@@ -28,14 +33,39 @@ impl Format for Ext {
     }
 
     fn map(&self, volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
-        if let State::Dirty(why) = &found.state {
-            return Err(Doubt::because(why.clone()));
-        }
         let superblock = superblock(volume)?;
+        if !superblock.is_in_order() {
+            let words = "only a check can tell whether its bitmaps are right";
+            return Err(Doubt::because(words));
+        }
         let layout = Layout::new(&superblock, volume.size())?;
-        let used = map::used(volume, &layout, Strictness::Closed)?;
-        Ok(finished(&superblock, used))
+        if !superblock.has_incompat(incompat::NEEDS_RECOVERY) {
+            let used = map::used(volume, &layout, Strictness::Closed)?;
+            return Ok(finished(&superblock, used, Vec::new()));
+        }
+        let (replayed, after) = replayed(volume, &layout)?;
+        let before = map::used(volume, &layout, Strictness::Unreplayed)?;
+        found.used = replayed.describe().used;
+        let warning = "its used blocks are those of before and after replaying the journal";
+        Ok(finished(&superblock, before.union(&after), vec![warning.into()]))
     }
+}
+
+/// The superblock and the map as they will be once the journal has been replayed.
+fn replayed(volume: &dyn ReadAt, layout: &Layout<'_>) -> Result<(Superblock, Extents), Doubt> {
+    let old = layout.superblock;
+    if !old.has_compat(compat::HAS_JOURNAL) || old.journal_inode == 0 {
+        return Err(Doubt::because("its journal lies on another device"));
+    }
+    let blocks = inode::file_blocks(volume, layout, old.journal_inode)?;
+    let newer = journal::replay(volume, &blocks, old.block_size, old.blocks_count)?;
+    let overlay = Overlay::new(volume, old.block_size, newer);
+    let new = superblock(&overlay)?;
+    if (new.blocks_count, new.block_size) != (old.blocks_count, old.block_size) {
+        return Err(Doubt::because("its journal holds a resize"));
+    }
+    let used = map::used(&overlay, &Layout::new(&new, volume.size())?, Strictness::Replayed)?;
+    Ok((new, used))
 }
 
 /// The superblock, its checksum verified.
@@ -48,12 +78,12 @@ fn superblock(volume: &dyn ReadAt) -> Result<Superblock, Doubt> {
         .ok_or_else(|| Doubt::because("the superblock's checksum is wrong"))
 }
 
-fn finished(superblock: &Superblock, used: Extents) -> Map {
+fn finished(superblock: &Superblock, used: Extents, warnings: Vec<String>) -> Map {
     Map {
         coverage: Coverage::Used,
         used,
         minimum_size: superblock.describe().used.map(|used| minimum(superblock, used)),
-        warnings: Vec::new(),
+        warnings,
     }
 }
 

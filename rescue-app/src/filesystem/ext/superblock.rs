@@ -146,6 +146,12 @@ impl Superblock {
             || slice(block, 0, CHECKSUM).map(|bytes| crc32c(!0, bytes)) == le32(block, CHECKSUM)
     }
 
+    /// Whether the bitmaps can be right at all, be it after replaying the journal: no errors were
+    /// recorded, and a filesystem without a journal was unmounted.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.state & STATE_ERRORS == 0 && self.state & STATE_VALID != 0
+    }
+
     /// The common description.
     pub(super) fn describe(&self) -> Filesystem {
         let used = self.blocks_count.checked_sub(self.free_blocks);
