@@ -208,6 +208,30 @@ fn usb_stick_is_the_boot_medium_by_its_volume_id() {
 }
 
 #[test]
+fn names_as_under_dev_disk_by_id_lead_to_one_disk_only() {
+    let machine = Machine::new();
+    let reader = "pci0000:00/0000:00:14.0/usb1/1-2";
+    machine.file(&format!("sys/devices/{reader}/idVendor"), "058f\n");
+    machine.file(&format!("sys/devices/{reader}/serial"), "058F63666471\n");
+    // Two slots of one card reader, told apart by nothing that udev's name would say.
+    for (name, lun) in [("sdb", 0), ("sdc", 1)] {
+        let bus = format!("{reader}/1-2:1.0/host6/target6:0:0/6:0:0:{lun}");
+        machine.disk(&bus, name, &format!("8:{}", 16 + lun), 1000);
+        machine.file(&format!("sys/devices/{bus}/vendor"), "Generic-\n");
+        machine.file(&format!("sys/devices/{bus}/model"), "SD/MMC\n");
+    }
+    sata(&machine);
+    let open = |name: &str| machine.system().open(&Path::new("/dev/disk/by-id").join(name), None);
+    let found = open("ata-Samsung_SSD_870_EVO_1TB_S5Y1NJ0R123456").unwrap();
+    assert_eq!(found.path, machine.path("dev/sda"));
+    let both = open("usb-Generic-_SD_MMC_058F63666471-0:0").unwrap_err();
+    assert!(matches!(both, DiskError::Ambiguous { .. }), "{both}");
+    let message = both.to_string();
+    assert!(message.contains("sdb") && message.contains("sdc"), "{message}");
+    assert!(matches!(open("ata-Other"), Err(DiskError::NotFound { .. })));
+}
+
+#[test]
 fn usb_enclosure_with_an_ata_disk_is_usb() {
     let machine = Machine::new();
     let usb = "pci0000:00/0000:00:14.0/usb2/2-1";
@@ -282,6 +306,9 @@ fn only_disks_are_listed_and_in_natural_order() {
     ] {
         machine.disk(&format!("virtual/{name}.dev"), name, number, 1000);
     }
+    // One path of a multipath NVMe disk.
+    let hidden = machine.disk("virtual/nvme-subsystem", "nvme2c2n1", "259:3", 1000);
+    machine.file(&format!("{hidden}/hidden"), "1\n");
     // A card reader without a card, an optical drive without a disc.
     machine.disk("pci0000:00/x", "sdc", "8:32", 0);
     machine.disk("pci0000:00/y", "sr0", "11:0", 2_097_151);
@@ -498,7 +525,7 @@ fn device_that_is_read_only_by_itself_is_refused() {
     let device = Loop::new(&["-r"]);
     let before = fs::read(device.file()).unwrap();
     let refused = Target::open(&device.disk());
-    assert!(refused.is_err(), "{refused:?}");
+    assert!(matches!(refused, Err(DiskError::Refused { .. })), "{refused:?}");
     assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
     assert!(fs::read(device.file()).unwrap() == before);
 }
@@ -519,6 +546,16 @@ fn mounted_disk_is_refused_and_named() {
     guard.unmount().unwrap();
     assert!(!dir.join("lost+found").exists());
     Target::open(&device.disk()).unwrap();
+}
+
+#[test]
+fn filesystems_without_a_journal_are_mounted_too() {
+    let device = Loop::new(&[]);
+    run("mkfs.ext2", &["-q", device.name()]);
+    let dir = device.dir.path().join("m");
+    mount::mount_read_only(&device.device, "ext2", &dir).unwrap().unmount().unwrap();
+    assert!(mount::can_mount_read_only("ext2") && !mount::can_mount_read_only("crypto_luks"));
+    assert!(mount::can_mount_read_write("ext2") && !mount::can_mount_read_write("iso9660"));
 }
 
 /// A filesystem with a journal to replay is mounted without one bit being changed.
@@ -574,6 +611,8 @@ fn image_files() {
     let path = dir.path().join("disk.img");
     create_image_file(&path, 3 * MIB).unwrap();
     assert!(matches!(create_image_file(&path, MIB), Err(DiskError::Exists { .. })));
+    let impossible = dir.path().join("impossible.img");
+    assert!(create_image_file(&impossible, u64::MAX).is_err() && !impossible.exists());
     let disk = disk::open(&path, None).unwrap();
     let real = path.canonicalize().unwrap();
     assert_eq!((disk.kind, disk.transport), (DiskKind::ImageFile, Transport::File));

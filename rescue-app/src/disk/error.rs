@@ -85,6 +85,14 @@ pub enum DiskError {
         /// "read-only" or "for writing".
         how: &'static str,
     },
+    /// Disks belong to root.
+    #[error("{what} {path}: not permitted; run this as root, or as the owner of the file")]
+    NotPermitted {
+        /// What was being done.
+        what: &'static str,
+        /// The file or device.
+        path: PathBuf,
+    },
     /// An operation of the kernel failed.
     #[error("{what} {path}: {source}")]
     Io {
@@ -104,6 +112,12 @@ impl DiskError {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(E) -> Self {
         let path = path.into();
-        move |source| Self::Io { what, path, source: source.into() }
+        move |source| {
+            let source = source.into();
+            match source.kind() {
+                io::ErrorKind::PermissionDenied => Self::NotPermitted { what, path },
+                _ => Self::Io { what, path, source },
+            }
+        }
     }
 }

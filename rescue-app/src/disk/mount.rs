@@ -121,15 +121,15 @@ impl Drop for Mounted {
     }
 }
 
-/// How a filesystem is mounted so that not even its journal is replayed.
-struct ReadOnlyWay {
+/// How a filesystem is mounted.
+struct Way {
     /// The kernel's name of the filesystem.
     kind: &'static str,
-    /// Mount options beside `ro`.
+    /// Mount options of this filesystem.
     options: &'static str,
 }
 
-/// Options from the kernel's `Documentation/filesystems` and `Documentation/admin-guide`.
+/// How to mount so that not even a journal is replayed. Options from the kernel's `Documentation/filesystems` and `Documentation/admin-guide`.
 /// Whether [`mount_read_only`] knows this kind of filesystem.
 pub fn can_mount_read_only(fs_kind: &str) -> bool {
     read_only_way(fs_kind).is_some()
@@ -137,10 +137,10 @@ pub fn can_mount_read_only(fs_kind: &str) -> bool {
 
 /// Whether [`mount_read_write`] knows this kind of filesystem.
 pub fn can_mount_read_write(fs_kind: &str) -> bool {
-    writable_kind(fs_kind).is_some()
+    read_write_way(fs_kind).is_some()
 }
 
-fn read_only_way(kind: &str) -> Option<ReadOnlyWay> {
+fn read_only_way(kind: &str) -> Option<Way> {
     let (kind, options) = match kind {
         // The ext4 driver reads all three, and only there `noload` is known.
         "ext2" | "ext3" | "ext4" => ("ext4", "noload"),
@@ -156,21 +156,22 @@ fn read_only_way(kind: &str) -> Option<ReadOnlyWay> {
         "udf" => ("udf", ""),
         _ => return None,
     };
-    Some(ReadOnlyWay { kind, options })
+    Some(Way { kind, options })
 }
 
-/// The kernel's name of a filesystem that images are written to.
-fn writable_kind(kind: &str) -> Option<&'static str> {
-    Some(match kind {
-        "ext2" | "ext3" | "ext4" => "ext4",
-        "xfs" => "xfs",
-        "btrfs" => "btrfs",
-        "f2fs" => "f2fs",
-        "ntfs" | "ntfs3" => "ntfs3",
-        "fat" | "fat12" | "fat16" | "fat32" | "vfat" => "vfat",
-        "exfat" => "exfat",
+/// How to mount for writing what images can be stored on.
+fn read_write_way(kind: &str) -> Option<Way> {
+    let (kind, options) = match kind {
+        "ext2" | "ext3" | "ext4" => ("ext4", ""),
+        "xfs" => ("xfs", ""),
+        "btrfs" => ("btrfs", ""),
+        "f2fs" => ("f2fs", ""),
+        "ntfs" | "ntfs3" => ("ntfs3", ""),
+        "fat" | "fat12" | "fat16" | "fat32" | "vfat" => ("vfat", "utf8"),
+        "exfat" => ("exfat", ""),
         _ => return None,
-    })
+    };
+    Some(Way { kind, options })
 }
 
 /// Mounts `device` at `dir` (created if need be) so that nothing on the device changes: no
@@ -181,7 +182,7 @@ fn writable_kind(kind: &str) -> Option<&'static str> {
 pub fn mount_read_only(device: &Path, fs_kind: &str, dir: &Path) -> Result<Mounted, DiskError> {
     let way = read_only_way(fs_kind).ok_or_else(|| cannot(device, fs_kind, "read-only"))?;
     let flags = safe_flags() | MsFlags::MS_RDONLY;
-    attach(device, way.kind, dir, flags, way.options)?;
+    attach(device, &way, dir, flags)?;
     Ok(Mounted { dir: Some(dir.to_owned()), _protection: None })
 }
 
@@ -196,9 +197,9 @@ pub fn mount_read_write(
     fs_kind: &str,
     dir: &Path,
 ) -> Result<Mounted, DiskError> {
-    let kind = writable_kind(fs_kind).ok_or_else(|| cannot(device, fs_kind, "for writing"))?;
+    let way = read_write_way(fs_kind).ok_or_else(|| cannot(device, fs_kind, "for writing"))?;
     let protection = WriteLift::new(disk)?;
-    attach(device, kind, dir, safe_flags(), "")?;
+    attach(device, &way, dir, safe_flags())?;
     Ok(Mounted { dir: Some(dir.to_owned()), _protection: protection })
 }
 
@@ -206,16 +207,11 @@ fn safe_flags() -> MsFlags {
     MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOATIME
 }
 
-fn attach(
-    device: &Path,
-    kind: &str,
-    dir: &Path,
-    flags: MsFlags,
-    options: &str,
-) -> Result<(), DiskError> {
+fn attach(device: &Path, way: &Way, dir: &Path, flags: MsFlags) -> Result<(), DiskError> {
     fs::create_dir_all(dir).map_err(DiskError::io("creating", dir))?;
-    let options = Some(options).filter(|options| !options.is_empty());
-    mount(Some(device), dir, Some(kind), flags, options).map_err(DiskError::io("mounting", device))
+    let options = Some(way.options).filter(|options| !options.is_empty());
+    mount(Some(device), dir, Some(way.kind), flags, options)
+        .map_err(DiskError::io("mounting", device))
 }
 
 fn cannot(device: &Path, kind: &str, how: &'static str) -> DiskError {

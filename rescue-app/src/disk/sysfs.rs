@@ -140,6 +140,10 @@ impl Sysfs {
     /// `None` when the device has no size, or went away.
     fn disk(&self, name: &str, used: &uses::InUse, medium: Option<&str>) -> Option<Disk> {
         let dir = self.sys.join("block").join(name).canonicalize().ok()?;
+        // A path of a multipath NVMe disk is hidden: it has no node, the disk itself is listed.
+        if number(&dir, "hidden") == Some(1) {
+            return None;
+        }
         let size = number(&dir, "size")?.checked_mul(SYSFS_SECTOR).filter(|size| *size > 0)?;
         let node = self.node(name);
         let who = attributes::identify(name, &dir);

@@ -182,7 +182,11 @@ pub fn create_image_file(path: &Path, size: u64) -> Result<(), DiskError> {
         io::ErrorKind::AlreadyExists => DiskError::Exists { path: path.to_owned() },
         _ => DiskError::io("creating", path)(source),
     })?;
-    file.set_len(size).map_err(DiskError::io("setting the size of", path))
+    file.set_len(size).map_err(|source| {
+        // An empty file left behind would be in the way of the next try.
+        let _ = std::fs::remove_file(path);
+        DiskError::io("setting the size of", path)(source)
+    })
 }
 
 /// Lifts the kernel's write protection of a device; dropping it protects the device again.

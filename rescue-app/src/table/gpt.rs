@@ -187,6 +187,7 @@ pub(super) fn read(disk: &dyn ReadAt, sector_size: u32, hybrid: bool) -> Table {
     let copies = Copies::read(disk, sector_size);
     let mut notices = state_of(&copies, disk, sector_size);
     let Some(best) = copies.best() else {
+        notices.extend(other_sector_size(disk, sector_size));
         notices.push("no copy of the GPT is usable; the disk is treated as one piece".into());
         return Table::none(sector_size, notices);
     };
@@ -206,6 +207,18 @@ pub(super) fn read(disk: &dyn ReadAt, sector_size: u32, hybrid: bool) -> Table {
     }
     let disk_id = Some(best.header.disk_guid.to_string());
     Table { scheme: Scheme::Gpt, sector_size, disk_id, partitions, notices }
+}
+
+/// USB enclosures that translate the sector size make tables that are of no use without them, and
+/// an image file does not say what its sectors are.
+fn other_sector_size(disk: &dyn ReadAt, sector_size: u32) -> Option<String> {
+    let other = [512, 4096]
+        .into_iter()
+        .find(|other| *other != sector_size && Copy::read(disk, *other, 1).is_ok())?;
+    Some(format!(
+        "a GPT made with sectors of {other} bytes is on this disk of {sector_size}-byte sectors; \
+         for an image file, name its sector size: --sector-size {other}"
+    ))
 }
 
 fn partition(
