@@ -20,17 +20,39 @@ const KEPT_LEN: usize = 2 * TARGET_LEN;
 /// decompressing would cost every reader more than it saves.
 const LEAST_GAIN: usize = 32;
 
+/// Packs start at a multiple of this in memory, so that a store can write them directly.
+const ALIGNMENT: usize = 4096;
+
 /// The buffer of a pack; kept initialised at its full length, so that reuse costs nothing.
 #[derive(Default)]
 pub(super) struct PackBuffer {
-    bytes: Vec<u8>,
+    memory: Vec<u8>,
+    /// Where in `memory` the pack starts.
+    start: usize,
     entries: Vec<PackEntry>,
 }
 
 impl PackBuffer {
     /// Whether it is worth keeping for another pack.
     pub(super) fn is_reusable(&self) -> bool {
-        (TARGET_LEN..=KEPT_LEN).contains(&self.bytes.len())
+        (TARGET_LEN..=KEPT_LEN).contains(&self.memory.len())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.memory[self.start..]
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..]
+    }
+
+    /// Replaces the memory, whose contents are lost, if it has less than `len` bytes of room.
+    fn make_room(&mut self, len: usize) {
+        if self.bytes().len() < len {
+            self.memory = vec![0; len + ALIGNMENT];
+            let start = self.memory.as_ptr().align_offset(ALIGNMENT);
+            self.start = if start < ALIGNMENT { start } else { 0 };
+        }
     }
 }
 
@@ -88,7 +110,7 @@ impl OpenPack {
         else {
             return Err(refused(id, "it does not fit into a pack"));
         };
-        let message = &mut self.buffer.bytes[self.used..end];
+        let message = &mut self.buffer.bytes_mut()[self.used..end];
         key.seal_in_place(message)?;
         self.hasher.update(message);
         self.buffer.entries.push(PackEntry { id, kind, offset, length, uncompressed });
@@ -100,10 +122,7 @@ impl OpenPack {
     /// of which most hold a few kilobytes, to what the blob needs.
     fn make_room(&mut self, kind: BlobType, plain_len: usize) {
         let usual = if kind == BlobType::Data { TARGET_LEN } else { 0 };
-        let wanted = usual.max(plain_len + OVERHEAD) + SPARE_LEN;
-        if self.buffer.bytes.len() < wanted {
-            self.buffer.bytes.resize(wanted, 0);
-        }
+        self.buffer.make_room(usual.max(plain_len + OVERHEAD) + SPARE_LEN);
     }
 
     /// Puts the blob's bytes where they are to be sealed: compressed if that gains enough.
@@ -114,7 +133,7 @@ impl OpenPack {
         level: i32,
         packer: &mut Packer,
     ) -> Option<(usize, Option<u32>)> {
-        let room = self.buffer.bytes.get_mut(self.used + IV_LEN..)?;
+        let room = self.buffer.bytes_mut().get_mut(self.used + IV_LEN..)?;
         let room_len = room.len().checked_sub(OVERHEAD - IV_LEN)?;
         let worthwhile = plain.len() - plain.len() / LEAST_GAIN;
         let packed_room = &mut room[..room_len.min(worthwhile)];
@@ -132,11 +151,12 @@ impl OpenPack {
         let sealed = key.seal(&header)?;
         let len = u32::try_from(sealed.len())
             .map_err(|_| RepositoryError::Internal("a pack header of more than 4 GiB"))?;
-        let bytes = &mut self.buffer.bytes;
         let end = self.used + sealed.len() + LENGTH_FIELD;
-        if bytes.len() < end {
-            bytes.resize(end, 0);
+        let memory_end = self.buffer.start + end;
+        if self.buffer.memory.len() < memory_end {
+            self.buffer.memory.resize(memory_end, 0);
         }
+        let bytes = self.buffer.bytes_mut();
         bytes[self.used..end - LENGTH_FIELD].copy_from_slice(&sealed);
         bytes[end - LENGTH_FIELD..end].copy_from_slice(&len.to_le_bytes());
         self.hasher.update(&bytes[self.used..end]);
@@ -147,7 +167,7 @@ impl OpenPack {
 impl FullPack {
     /// The file's bytes.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.buffer.bytes[..self.used]
+        &self.buffer.bytes()[..self.used]
     }
 
     /// Its blobs.
