@@ -41,8 +41,8 @@ fn text(report: &CaptureReport) -> String {
         size(report.reused),
         size(report.verified),
     );
-    for warning in &report.warnings {
-        let _ = write!(text, "\n  warning: {warning}");
+    if !report.warnings.is_empty() {
+        let _ = write!(text, "\n  with {} warning(s), see above", report.warnings.len());
     }
     text
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::operation::format;
+use crate::operation::log::Log;
 use crate::operation::{Control, Event, Level, Meter, OperationError, Phase};
 
 use super::CANCEL;
@@ -22,6 +23,7 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct Printer {
     mode: Mode,
     started: Instant,
+    log: Log,
     state: Mutex<State>,
 }
 
@@ -50,7 +52,9 @@ impl Printer {
             (false, true) => Mode::Bar,
             (false, false) => Mode::Plain,
         };
-        Self { mode, started: Instant::now(), state: Mutex::default() }
+        let words: Vec<String> = std::env::args().collect();
+        let log = Log::start(&words.join(" "));
+        Self { mode, started: Instant::now(), log, state: Mutex::default() }
     }
 
     /// Runs an operation, printing what it tells; its result is left to the caller.
@@ -61,8 +65,14 @@ impl Printer {
         let sink = |event: Event| self.on_event(&event);
         let result = operation(Control { sink: &sink, cancel: &CANCEL });
         self.clear_bar();
-        if let (Mode::Json, Err(error)) = (self.mode, &result) {
-            print_json(&json!({"event": "error", "message": error.to_string()}));
+        match (&result, self.mode) {
+            (Ok(_), _) => self.log.line("done"),
+            (Err(error), mode) => {
+                self.log.line(&format!("failed: {error}"));
+                if mode == Mode::Json {
+                    print_json(&json!({"event": "error", "message": error.to_string()}));
+                }
+            }
         }
         result
     }
@@ -78,6 +88,7 @@ impl Printer {
     }
 
     fn on_event(&self, event: &Event) {
+        self.log.event(event);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.meter.on_event(event, self.started.elapsed());
         if self.mode == Mode::Json {

@@ -79,14 +79,10 @@ fn report_text(report: &RestoreReport) -> String {
     } else {
         "not read back".to_owned()
     };
-    let mut text = format!(
+    format!(
         "restored: wrote {}, {} were there already, {proof}, in {}",
         size(report.written),
         size(report.unchanged),
         duration(Duration::from_secs_f64(report.seconds.max(0.0))),
-    );
-    for warning in &report.warnings {
-        let _ = write!(text, "\nnote: {warning}");
-    }
-    text
+    )
 }

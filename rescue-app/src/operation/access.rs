@@ -1,12 +1,13 @@
 //! Opening the repository an operation works on.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::repository::{PUBLIC_PASSPHRASE, Repository};
-use crate::store::LocalStore;
+use crate::repository::{Lock, PUBLIC_PASSPHRASE, Repository, RepositoryError};
+use crate::store::{LocalStore, StoreError};
 
 use super::error::OperationError;
 
@@ -39,6 +40,20 @@ impl RepoAccess {
     /// Opens the repository without its index.
     pub(super) fn open(&self) -> Result<Repository, OperationError> {
         Ok(Repository::open(self.store(), self.passphrase())?)
+    }
+}
+
+/// A shared lock, or none where a lock cannot be written: on a medium mounted read-only nobody
+/// else can remove anything either.
+pub(super) fn lock_to_read(repo: &Repository) -> Result<Option<Lock>, OperationError> {
+    match repo.lock_shared() {
+        Ok(lock) => Ok(Some(lock)),
+        Err(RepositoryError::Store(StoreError::Io { source, .. }))
+            if source.kind() == ErrorKind::ReadOnlyFilesystem =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

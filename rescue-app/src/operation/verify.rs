@@ -1,9 +1,6 @@
 //! Proving that what is stored is what was captured.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::thread;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -11,10 +8,11 @@ use serde::Serialize;
 use crate::repository::{BlobReader, Id, IdHasher, Repository, RepositoryError, Run};
 use crate::store::FileKind;
 
-use super::access::RepoAccess;
+use super::access::{RepoAccess, lock_to_read};
 use super::error::OperationError;
 use super::event::{Control, Phase};
 use super::images::OpenImage;
+use super::parallel;
 use super::reporter::Reporter;
 
 /// What a verification read.
@@ -45,7 +43,7 @@ pub fn verify(
 ) -> Result<VerifyReport, OperationError> {
     let started = Instant::now();
     let repo = access.open()?;
-    let _lock = repo.lock_shared()?;
+    let _lock = lock_to_read(&repo)?;
     repo.load_index()?;
     let images = match image {
         Some(reference) => vec![OpenImage::find(&repo, reference)?],
@@ -58,38 +56,28 @@ pub fn verify(
     }
     let plan = repo.plan_reads(&blobs)?;
     let reporter = Reporter::start(control, Phase::Verifying, plan.plain_bytes(), 0);
-    let runs = Mutex::new(plan.runs(READ_SIZE as u64, READ_ALONG));
-    let next = || runs.lock().unwrap_or_else(PoisonError::into_inner).next();
-    thread::scope(|scope| {
-        let workers = thread::available_parallelism().map_or(2, usize::from);
-        let handles: Vec<_> =
-            (0..workers).map(|_| scope.spawn(|| check_runs(&repo, &next, &reporter))).collect();
-        let results = handles.into_iter().map(|handle| {
-            handle.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
-        });
-        results.collect::<Vec<_>>().into_iter().collect::<Result<(), OperationError>>()
+    let scratch = || Ok((BlobReader::new()?, Vec::new()));
+    parallel::for_each(plan.runs(READ_SIZE as u64, READ_ALONG), scratch, |run, scratch| {
+        check_run(&repo, &run, scratch, &reporter)
     })?;
     let bytes = reporter.finish().done;
     let seconds = started.elapsed().as_secs_f64();
     Ok(VerifyReport { images: images.len(), blobs: plan.len() as u64, bytes, seconds })
 }
 
-fn check_runs(
+fn check_run(
     repo: &Repository,
-    next: &(impl Fn() -> Option<Run> + Sync),
+    run: &Run,
+    (reader, buffer): &mut (BlobReader, Vec<u8>),
     reporter: &Reporter<'_>,
 ) -> Result<(), OperationError> {
-    let mut reader = BlobReader::new()?;
-    let mut buffer = Vec::new();
-    while let Some(run) = next() {
-        repo.read_run(&run, &mut buffer)?;
-        for (id, location) in &run.blobs {
-            let plain = match run.sealed(&mut buffer, location) {
-                Some(sealed) => repo.open_blob(id, location, sealed, &mut reader)?,
-                None => repo.read_blob(id, &mut reader)?,
-            };
-            reporter.advance(plain.len() as u64, 0, 0)?;
-        }
+    repo.read_run(run, buffer)?;
+    for (id, location) in &run.blobs {
+        let plain = match run.sealed(buffer, location) {
+            Some(sealed) => repo.open_blob(id, location, sealed, reader)?,
+            None => repo.read_blob(id, reader)?,
+        };
+        reporter.advance(plain.len() as u64, 0, 0)?;
     }
     Ok(())
 }
@@ -106,22 +94,11 @@ pub(super) fn stored(
     let sizes = packs.iter().map(|pack| pack_size(repo, pack));
     let total = sizes.sum::<Result<u64, OperationError>>()?;
     let reporter = Reporter::start(control, Phase::Verifying, total, 0);
-    let packs = Mutex::new(packs.into_iter());
-    let work = || -> Result<(), OperationError> {
-        let mut buffer = vec![0; READ_SIZE];
-        loop {
-            let Some(pack) = packs.lock().unwrap_or_else(PoisonError::into_inner).next() else {
-                return Ok(());
-            };
-            check_pack(repo, &pack, &mut buffer, &reporter)?;
-        }
-    };
-    thread::scope(|scope| {
-        let other = scope.spawn(work);
-        let own = work();
-        let other = other.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload));
-        own.and(other)
-    })?;
+    parallel::for_each(
+        packs.iter(),
+        || Ok(vec![0; READ_SIZE]),
+        |pack, buffer| check_pack(repo, pack, buffer, &reporter),
+    )?;
     Ok(reporter.finish().done)
 }
 

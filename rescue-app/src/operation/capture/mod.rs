@@ -108,7 +108,10 @@ fn store(
 
     control.phase(Phase::Finishing);
     let mut warnings = plan.warnings.clone();
-    warnings.extend(unreadable_warning(&stored.unreadable));
+    if let Some(warning) = unreadable_warning(&stored.unreadable) {
+        control.warn(warning.clone());
+        warnings.push(warning);
+    }
     let manifest = manifest(&plan, chunk_size, &stored.unreadable, warnings.clone());
     let tree = save_tree(&saver, &manifest, &stored, input.zstd_level)?;
     let totals = saver.finish()?;

@@ -13,6 +13,7 @@ use crate::image::chunks::{Piece, pieces};
 use crate::image::content::Slot;
 use crate::image::manifest::Region;
 use crate::operation::error::OperationError;
+use crate::operation::parallel::{join, workers};
 use crate::operation::reporter::Reporter;
 use crate::repository::{BlobType, Id, Saver};
 
@@ -60,7 +61,7 @@ struct Worked {
 
 /// Stores the used chunks of all regions.
 pub(super) fn run(input: &Input<'_>) -> Result<Stored, OperationError> {
-    let workers = thread::available_parallelism().map_or(2, usize::from);
+    let workers = workers();
     let depth = workers + 2;
     let (full_in, full_out) = bounded::<Job>(depth);
     let (empty_in, empty_out) = bounded::<Vec<u8>>(depth + workers);
@@ -102,12 +103,6 @@ fn stop_on_error<T>(
         stop.store(true, Ordering::Release);
     }
     result
-}
-
-fn join<T>(
-    handle: thread::ScopedJoinHandle<'_, Result<T, OperationError>>,
-) -> Result<T, OperationError> {
-    handle.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
 }
 
 fn read(

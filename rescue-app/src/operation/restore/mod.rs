@@ -16,6 +16,7 @@ use crate::image::marker::Marker;
 use crate::image::reader::DiskImage;
 use crate::table;
 
+use super::access::lock_to_read;
 use super::error::{Doing, OperationError};
 use super::event::{Control, Phase};
 use super::images::OpenImage;
@@ -59,7 +60,7 @@ pub fn restore(
     }
     control.phase(Phase::Examining);
     let repo = request.repo.open()?;
-    let _lock = repo.lock_shared()?;
+    let _lock = lock_to_read(&repo)?;
     repo.load_index()?;
     let image = OpenImage::find(&repo, &request.image)?;
     let plan = plan::plan(request, &image)?;
@@ -76,7 +77,7 @@ fn execute(
     control: Control<'_>,
 ) -> Result<RestoreReport, OperationError> {
     let placed = image.placed()?;
-    let tasks = tasks::tasks(image.repo, &placed, &plan.transfers)?;
+    let tasks = tasks::tasks(&placed, &plan.transfers);
     let reserved = reserve(image, plan)?;
     let target = open_target(plan)?;
     wipe(&target, image, plan, &reserved)?;
@@ -112,9 +113,11 @@ fn execute(
     if plan.writes_table
         && let Err(error) = target.re_read_table()
     {
-        warnings.push(format!(
-            "the system still sees the old partitions: {error}; restart to use the disk"
-        ));
+        let warning = format!(
+            "the system still sees the old partitions: {error}; restart before using the disk"
+        );
+        control.warn(warning.clone());
+        warnings.push(warning);
     }
     Ok(RestoreReport {
         written: progress.written + last,

@@ -1,11 +1,13 @@
 //! Putting chunks on the target and reading them back, by several threads.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::thread;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::bytes::{Extents, ReadAt};
 use crate::disk::Target;
 use crate::operation::error::OperationError;
+use crate::operation::parallel;
 use crate::operation::reporter::Reporter;
 use crate::repository::{BlobReader, Id, Repository};
 
@@ -32,27 +34,55 @@ pub(super) struct Differences {
     pub(super) first: Option<u64>,
 }
 
-/// Writes every task, except to reserved ranges, whose bytes are kept for later.
+/// Size of the reads of packs, and the unwanted bytes between two chunks that are read along
+/// rather than skipped.
+const RUN_SIZE: u64 = 8 << 20;
+const READ_ALONG: u64 = 256 << 10;
+
+/// Writes every task, except to reserved ranges, whose bytes are kept for later. Chunks are
+/// fetched in the order in which they lie in the repository.
 pub(super) fn write(work: &Work<'_>) -> Result<(), OperationError> {
-    for_each_task(work.tasks, |task, scratch: &mut Scratch| {
-        if work.only_changed && is_on_target(work, task, scratch)? {
-            return work.reporter.advance(task.bytes(), 0, task.bytes());
-        }
-        let plain = work.repo.read_blob(&task.id, &mut scratch.reader)?;
-        for place in &task.places {
-            let written = put(work, place, plain, &mut scratch.current)?;
-            let bytes = place.used.total();
-            work.reporter.advance(bytes, written, bytes.saturating_sub(written))?;
+    let wanted: HashMap<Id, &Task> = if work.only_changed {
+        changed(work)?
+    } else {
+        work.tasks.iter().map(|task| (task.id, task)).collect()
+    };
+    let plan = work.repo.plan_reads(wanted.keys())?;
+    parallel::for_each(plan.runs(RUN_SIZE, READ_ALONG), Scratch::new, |run, scratch| {
+        work.repo.read_run(&run, &mut scratch.sealed)?;
+        for (id, location) in &run.blobs {
+            let plain = match run.sealed(&mut scratch.sealed, location) {
+                Some(sealed) => work.repo.open_blob(id, location, sealed, &mut scratch.reader)?,
+                None => work.repo.read_blob(id, &mut scratch.reader)?,
+            };
+            for place in wanted.get(id).into_iter().flat_map(|task| &task.places) {
+                let written = put(work, place, plain, &mut scratch.current)?;
+                let bytes = place.used.total();
+                work.reporter.advance(bytes, written, bytes.saturating_sub(written))?;
+            }
         }
         Ok(())
     })
+}
+
+/// The tasks that the target does not hold yet.
+fn changed<'t>(work: &Work<'t>) -> Result<HashMap<Id, &'t Task>, OperationError> {
+    let wanted = Mutex::new(HashMap::new());
+    parallel::for_each(work.tasks.iter(), Scratch::new, |task, scratch| {
+        if is_on_target(work, task, &mut scratch.current)? {
+            return work.reporter.advance(task.bytes(), 0, task.bytes());
+        }
+        wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(task.id, task);
+        Ok(())
+    })?;
+    Ok(wanted.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Compares every task with what the target now holds.
 pub(super) fn read_back(work: &Work<'_>) -> Result<Differences, OperationError> {
     let bytes = AtomicU64::new(0);
     let first = AtomicU64::new(u64::MAX);
-    for_each_task(work.tasks, |task, scratch: &mut Scratch| {
+    parallel::for_each(work.tasks.iter(), Scratch::new, |task, scratch| {
         for place in &task.places {
             if !holds(work, place, task, &mut scratch.current)? {
                 bytes.fetch_add(place.used.total(), Ordering::Relaxed);
@@ -70,34 +100,14 @@ pub(super) fn read_back(work: &Work<'_>) -> Result<Differences, OperationError> 
 /// Buffers of one thread.
 struct Scratch {
     reader: BlobReader,
+    sealed: Vec<u8>,
     current: Vec<u8>,
 }
 
-fn for_each_task(
-    tasks: &[Task],
-    each: impl Fn(&Task, &mut Scratch) -> Result<(), OperationError> + Sync,
-) -> Result<(), OperationError> {
-    let next = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
-    let run = || {
-        let mut scratch = Scratch { reader: BlobReader::new()?, current: Vec::new() };
-        while !stop.load(Ordering::Acquire) {
-            let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            if let Err(error) = each(task, &mut scratch) {
-                stop.store(true, Ordering::Release);
-                return Err(error);
-            }
-        }
-        Ok(())
-    };
-    thread::scope(|scope| {
-        let workers = thread::available_parallelism().map_or(2, usize::from);
-        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(run)).collect();
-        let results = handles.into_iter().map(|handle| {
-            handle.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
-        });
-        results.collect::<Vec<_>>().into_iter().collect()
-    })
+impl Scratch {
+    fn new() -> Result<Self, OperationError> {
+        Ok(Self { reader: BlobReader::new()?, sealed: Vec::new(), current: Vec::new() })
+    }
 }
 
 /// Whether every place of a task already holds it. Reserved bytes were wiped, so a chunk that
@@ -105,13 +115,13 @@ fn for_each_task(
 fn is_on_target(
     work: &Work<'_>,
     task: &Task,
-    scratch: &mut Scratch,
+    current: &mut Vec<u8>,
 ) -> Result<bool, OperationError> {
     for place in &task.places {
         let reserved = place.runs().any(|(at, range)| {
             work.reserved.ranges().within(at, at + range.len() as u64).next().is_some()
         });
-        if reserved || !holds(work, place, task, &mut scratch.current)? {
+        if reserved || !holds(work, place, task, current)? {
             return Ok(false);
         }
     }

@@ -1,12 +1,10 @@
-//! The list of chunks to put on the target, in the order that reads the repository best.
+//! The list of chunks to put on the target.
 
 use std::collections::HashMap;
 
 use crate::bytes::Extents;
-use crate::image::ImageError;
 use crate::image::content::Placed;
-use crate::operation::error::OperationError;
-use crate::repository::{Id, Repository};
+use crate::repository::Id;
 
 use super::plan::Transfer;
 
@@ -48,12 +46,8 @@ impl Task {
     }
 }
 
-/// The tasks of all transfers, ordered by where the repository keeps the chunks.
-pub(super) fn tasks(
-    repo: &Repository,
-    placed: &[Placed],
-    transfers: &[Transfer],
-) -> Result<Vec<Task>, OperationError> {
+/// The tasks of all transfers, in the order of the target.
+pub(super) fn tasks(placed: &[Placed], transfers: &[Transfer]) -> Vec<Task> {
     let mut by_id: HashMap<Id, Task> = HashMap::new();
     for transfer in transfers {
         let end = transfer.from + transfer.len;
@@ -76,11 +70,7 @@ pub(super) fn tasks(
             task.places.push(Place { at, used });
         }
     }
-    let mut located = Vec::with_capacity(by_id.len());
-    for task in by_id.into_values() {
-        let location = repo.blob(&task.id).ok_or(ImageError::MissingBlob(task.id))?;
-        located.push(((location.pack, location.offset), task));
-    }
-    located.sort_by_key(|(location, _)| *location);
-    Ok(located.into_iter().map(|(_, task)| task).collect())
+    let mut tasks: Vec<Task> = by_id.into_values().collect();
+    tasks.sort_by_key(|task| task.places.first().map(|place| place.at));
+    tasks
 }

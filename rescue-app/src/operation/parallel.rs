@@ -1,0 +1,66 @@
+//! The same work on many items by all processors.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use super::error::OperationError;
+
+/// Number of threads that do heavy work.
+pub(super) fn workers() -> usize {
+    thread::available_parallelism().map_or(2, usize::from)
+}
+
+/// Calls `each` for every item, on as many threads as there are processors; each thread has a
+/// scratch of its own, whose buffers are reused from item to item. The first error ends it.
+pub(super) fn for_each<T: Send, S>(
+    items: impl Iterator<Item = T> + Send,
+    scratch: impl Fn() -> Result<S, OperationError> + Sync,
+    each: impl Fn(T, &mut S) -> Result<(), OperationError> + Sync,
+) -> Result<(), OperationError> {
+    let items = Mutex::new(items);
+    let stop = AtomicBool::new(false);
+    let work = || {
+        let mut scratch = scratch()?;
+        while !stop.load(Ordering::Acquire) {
+            let item = items.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(item) = item else { break };
+            each(item, &mut scratch).inspect_err(|_| stop.store(true, Ordering::Release))?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers()).map(|_| scope.spawn(work)).collect();
+        let results: Vec<_> = threads.into_iter().map(join).collect();
+        results.into_iter().collect()
+    })
+}
+
+/// The result of a thread; a panic in it goes on here.
+pub(super) fn join<T>(
+    thread: thread::ScopedJoinHandle<'_, Result<T, OperationError>>,
+) -> Result<T, OperationError> {
+    thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[test]
+    fn every_item_is_met_once_and_an_error_ends_it() {
+        let sum = AtomicU64::new(0);
+        let add = |item: u64, (): &mut ()| {
+            sum.fetch_add(item, Ordering::Relaxed);
+            Ok(())
+        };
+        for_each(1..=100, || Ok(()), add).unwrap();
+        assert_eq!(sum.load(Ordering::Relaxed), 5050);
+        let fail = |item: u64, (): &mut ()| {
+            if item == 50 { Err(OperationError::Cancelled) } else { Ok(()) }
+        };
+        assert!(for_each(1.., || Ok(()), fail).unwrap_err().is_cancelled());
+    }
+}
