@@ -1,0 +1,365 @@
+//! The program as a whole, on image files, judged by the tools of others.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "support/cli.rs"]
+mod support;
+
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use support::{
+    Bench, DISK_SIZE, EXT4, MIB, NTFS, cut, judge_gpt_disk, make_gpt_disk, noise, put, same, tool,
+};
+
+#[test]
+fn a_restored_disk_is_whole_and_restic_restores_the_same_bytes() {
+    let bench = Bench::new();
+    let disk = make_gpt_disk(&bench, "disk");
+    let before = fs::read(&disk).unwrap();
+    let report = bench.capture("disk");
+    assert!(report["skipped"].as_u64().unwrap() > DISK_SIZE / 3, "{report}");
+    assert!(fs::read(&disk).unwrap() == before, "the source was changed");
+
+    bench.restore("out", &[]);
+    judge_gpt_disk(&bench, &bench.path("out"));
+
+    let checked = bench.restic(&["check", "--read-data"]);
+    assert!(checked.contains("no errors were found"), "{checked}");
+    bench.restic(&["restore", "latest", "--target", &bench.arg("by-restic")]);
+    assert!(same(&bench.path("by-restic/disk/disk.img"), &bench.path("out")));
+}
+
+#[test]
+fn a_second_capture_adds_what_changed() {
+    let bench = Bench::new();
+    let disk = make_gpt_disk(&bench, "disk");
+    let first = bench.capture("disk")["added"].as_u64().unwrap();
+    let again = bench.capture("disk")["added"].as_u64().unwrap();
+    assert!(again < first / 100, "{again} of {first}");
+
+    let part = bench.path("change");
+    cut(&disk, EXT4.start, EXT4.size, &part);
+    fs::write(bench.path("new"), noise(1, 500_000)).unwrap();
+    let write = format!("write {} new", bench.arg("new"));
+    tool("debugfs", &["-w", "-R", &write, part.to_str().unwrap()]);
+    put(&disk, EXT4.start, &part);
+    let changed = bench.capture("disk")["added"].as_u64().unwrap();
+    assert!(changed > 500_000 && changed < 500_000 + 8 * MIB, "{changed}");
+    assert_eq!(bench.run(&["images"]).ended(0).stdout.lines().count(), 3);
+}
+
+#[test]
+fn a_larger_disk_gets_the_same_partitions_and_a_backup_table_at_its_end() {
+    let bench = Bench::new();
+    let disk = make_gpt_disk(&bench, "disk");
+    bench.capture("disk");
+    bench.restore("out", &["--size", "200M"]);
+    let out = bench.path("out");
+    assert_eq!(fs::metadata(&out).unwrap().len(), 200 * MIB);
+    judge_gpt_disk(&bench, &out);
+    for number in ["-i1", "-i3", "-i4", "-i7"] {
+        let entry = |disk: &str| tool("sgdisk", &[number, disk]);
+        assert_eq!(entry(disk.to_str().unwrap()), entry(out.to_str().unwrap()));
+    }
+}
+
+#[test]
+fn one_partition_leaves_the_others_alone() {
+    let bench = Bench::new();
+    make_gpt_disk(&bench, "disk");
+    bench.capture("disk");
+    fs::copy(bench.path("disk"), bench.path("out")).unwrap();
+    fs::write(bench.path("junk"), noise(3, 30 << 20)).unwrap();
+    put(&bench.path("out"), EXT4.start, &bench.path("junk"));
+    bench.restore("out", &["--partitions", "3"]);
+    judge_gpt_disk(&bench, &bench.path("out"));
+    for (start, size) in
+        [(0, EXT4.start), (EXT4.start + EXT4.size, DISK_SIZE - EXT4.start - EXT4.size)]
+    {
+        cut(&bench.path("disk"), start, size, &bench.path("a"));
+        cut(&bench.path("out"), start, size, &bench.path("b"));
+        assert!(same(&bench.path("a"), &bench.path("b")), "changed outside the partition");
+    }
+}
+
+#[test]
+fn an_image_of_chosen_partitions_keeps_what_is_in_the_place_of_the_others() {
+    let bench = Bench::new();
+    make_gpt_disk(&bench, "disk");
+    let disk = bench.arg("disk");
+    bench.run(&["capture", &disk, "--partitions", "1,3"]).ended(0);
+    let shown = bench.run(&["show", "latest"]).ended(0).stdout;
+    assert!(shown.contains("not in the image"), "{shown}");
+    fs::write(bench.path("out"), noise(5, usize::try_from(DISK_SIZE).unwrap())).unwrap();
+    cut(&bench.path("out"), NTFS.start, NTFS.size, &bench.path("a"));
+    bench.restore("out", &[]);
+    cut(&bench.path("out"), NTFS.start, NTFS.size, &bench.path("b"));
+    assert!(same(&bench.path("a"), &bench.path("b")));
+    let no_such = bench.run(&["capture", &disk, "--partitions", "2"]).ended(4);
+    assert!(no_such.stderr.contains("no partition 2"), "{}", no_such.stderr);
+}
+
+#[test]
+fn only_changed_writes_little_and_makes_it_equal() {
+    let bench = Bench::new();
+    make_gpt_disk(&bench, "disk");
+    bench.capture("disk");
+    bench.restore("out", &[]);
+    fs::copy(bench.path("out"), bench.path("whole")).unwrap();
+    fs::write(bench.path("junk"), noise(4, 64 << 10)).unwrap();
+    put(&bench.path("out"), EXT4.start, &bench.path("junk"));
+    let report = bench.restore("out", &["--only-changed"]);
+    assert!(same(&bench.path("out"), &bench.path("whole")));
+    let written = report["written"].as_u64().unwrap();
+    assert!(written >= 64 << 10 && written < 4 * MIB, "{written}");
+}
+
+#[test]
+fn logical_partitions_and_4096_byte_sectors() {
+    let bench = Bench::new();
+    let disk = bench.path("mbr");
+    fs::File::create(&disk).unwrap().set_len(72 * MIB).unwrap();
+    let script = "label: dos\n,20M,83,*\n,40M,05\n,1M,83\n,1M,83\n,10M,83\n,12M,83\n";
+    fs::write(bench.path("script"), script).unwrap();
+    let sfdisk = format!("sfdisk -q {} < {}", disk.display(), bench.arg("script"));
+    tool("sh", &["-c", &sfdisk]);
+    fs::write(bench.path("junk"), noise(8, 9 << 20)).unwrap();
+    put(&disk, 24 * MIB, &bench.path("junk"));
+    bench.capture("mbr");
+    bench.restore("mbr-out", &["--size", "80M"]);
+    let dump = |disk: &str| tool("sfdisk", &["-d", disk]).replace(disk, "");
+    assert_eq!(dump(&bench.arg("mbr")), dump(&bench.arg("mbr-out")));
+
+    let report =
+        bench.run(&["capture", &bench.arg("mbr"), "--sector-size", "4096", "--json"]).ended(0);
+    assert_eq!(report.result()["image"]["size"], 72 * MIB);
+    let path = bench.arg("small");
+    fs::File::create(bench.path("small")).unwrap().set_len(72 * MIB).unwrap();
+    let other = ["restore", "latest", &path, "--erase", &path, "--sector-size", "512"];
+    let refused = bench.run(&other).ended(4);
+    assert!(refused.stderr.contains("4096-byte sectors"), "{}", refused.stderr);
+}
+
+#[test]
+fn refusals_come_before_the_first_write() {
+    let bench = Bench::new();
+    make_gpt_disk(&bench, "disk");
+    bench.capture("disk");
+    let (disk, out) = (bench.arg("disk"), bench.arg("out"));
+    fs::write(bench.path("out"), noise(6, 1 << 20)).unwrap();
+    let before = fs::read(bench.path("out")).unwrap();
+    let refused = |args: &[&str], why: &str| {
+        let run = bench.run(args).ended(4);
+        assert!(run.stderr.contains(why), "{}", run.stderr);
+        assert!(fs::read(bench.path("out")).unwrap() == before);
+    };
+    refused(&["restore", "latest", &out, "--erase", &out], "at least as large");
+    refused(&["restore", "latest", &out, "--erase", &disk], "does not name");
+    refused(&["restore", "latest", &out, "--erase", "/dev/sda"], "does not name");
+    bench.run(&["restore", "latest", &out]).ended(2);
+    assert!(fs::read(bench.path("out")).unwrap() == before);
+    bench.run(&["restore", "latest", &out, "--erase", &out, "--size", "much"]).ended(2);
+    let plan = bench.run(&["restore", "latest", &bench.arg("new"), "--plan"]).ended(0);
+    assert!(plan.stdout.contains("ext4 root"), "{}", plan.stdout);
+    assert!(!bench.path("new").exists());
+}
+
+/// A loop device, detached in the end.
+struct Loop(String);
+
+impl Loop {
+    fn of(file: &str) -> Self {
+        Self(tool("losetup", &["--find", "--show", file]).trim().to_owned())
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).output();
+        let _ = Command::new("losetup").args(["-d", &self.0]).output();
+    }
+}
+
+#[test]
+fn a_mounted_disk_and_the_disk_of_the_repository_are_refused() {
+    let bench = Bench::new();
+    let file = bench.arg("disk");
+    fs::File::create(bench.path("disk")).unwrap().set_len(64 * MIB).unwrap();
+    tool("mke2fs", &["-q", "-F", "-t", "ext4", &file]);
+    let device = Loop::of(&file);
+    fs::create_dir(bench.path("mnt")).unwrap();
+    bench.run(&["capture", &device.0]).ended(0);
+    tool("mount", &[&device.0, &bench.arg("mnt")]);
+    let run = bench.run(&["capture", &device.0]).ended(4);
+    assert!(run.stderr.contains("is mounted at"), "{}", run.stderr);
+    let run = bench.run(&["restore", "latest", &device.0, "--erase", "x"]).ended(4);
+    assert!(run.stderr.contains("is mounted at"), "{}", run.stderr);
+    let inside = bench.arg("mnt/repo");
+    bench.run(&["init", "--no-passphrase", "--repo", &inside]).ended(0);
+    let run = bench.run(&["capture", &device.0, "--repo", &inside]).ended(4);
+    assert!(run.stderr.contains("the repository"), "{}", run.stderr);
+}
+
+#[test]
+fn a_killed_capture_is_continued_by_running_it_again() {
+    let bench = Bench::new();
+    fs::write(bench.path("disk"), noise(11, 400 << 20)).unwrap();
+    let disk = bench.arg("disk");
+    let mut child = bench
+        .command(&["capture", &disk, "--json"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let packs = || -> u64 {
+        let data = fs::read_dir(bench.path("repo/data")).unwrap();
+        let files = data.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
+        files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+    };
+    while packs() < 100 * MIB {
+        assert!(child.try_wait().unwrap().is_none(), "it was too fast to be killed");
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(bench.run(&["images"]).ended(0).stdout.contains("no images"));
+    bench.capture("disk");
+    let checked = bench.restic(&["check", "--read-data"]);
+    assert!(checked.contains("no errors were found"), "{checked}");
+    bench.restore("out", &[]);
+    assert!(same(&bench.path("disk"), &bench.path("out")));
+}
+
+#[test]
+fn an_interrupted_restore_leaves_no_usable_disk_and_says_so() {
+    let bench = Bench::new();
+    make_gpt_disk(&bench, "disk");
+    bench.capture("disk");
+    fs::copy(bench.path("disk"), bench.path("out")).unwrap();
+    let out = bench.arg("out");
+    let args = ["restore", "latest", &out, "--erase", &out, "--json"];
+    let mut child = bench
+        .command(&args)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufReader::new(child.stdout.take().unwrap());
+    let restoring = std::io::BufRead::lines(lines).map(Result::unwrap);
+    assert!(restoring.into_iter().any(|line| line.contains("restoring")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let table = Command::new("sfdisk").args(["-d", &out]).output().unwrap();
+    assert!(!table.status.success(), "a half-restored disk has a partition table");
+    let plan = bench.run(&["restore", "latest", &out, "--erase", &out, "--plan"]).ended(0);
+    assert!(plan.stdout.contains("was not finished"), "{}", plan.stdout);
+    bench.restore("out", &["--only-changed"]);
+    judge_gpt_disk(&bench, &bench.path("out"));
+}
+
+#[test]
+fn a_full_destination_is_an_error_that_costs_nothing() {
+    let bench = Bench::empty();
+    let room = bench.arg("room");
+    fs::create_dir(&room).unwrap();
+    tool("mount", &["-t", "tmpfs", "-o", "size=60m", "tmpfs", &room]);
+    let _unmount = Unmount(room.clone());
+    let repo = format!("{room}/repo");
+    bench.run(&["init", "--no-passphrase", "--repo", &repo]).ended(0);
+    for (name, size) in [("small", 10 << 20), ("large", 120 << 20)] {
+        fs::write(bench.path(name), noise(size, usize::try_from(size).unwrap())).unwrap();
+    }
+    let capture = |name: &str| bench.run(&["capture", &bench.arg(name), "--repo", &repo]);
+    capture("small").ended(0);
+    let full = capture("large").ended(1);
+    assert!(full.stderr.contains("is full"), "{}", full.stderr);
+    bench.run(&["verify", "--repo", &repo]).ended(0);
+    tool("mount", &["-o", "remount,size=300m", &room]);
+    capture("large").ended(0);
+    let out = bench.arg("out");
+    bench.run(&["restore", "latest", &out, "--erase", &out, "--repo", &repo]).ended(0);
+    assert!(same(&bench.path("large"), &bench.path("out")));
+}
+
+/// Unmounts in the end.
+struct Unmount(String);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l", &self.0]).output();
+    }
+}
+
+#[test]
+fn passphrases_come_from_a_file_or_the_environment() {
+    let bench = Bench::empty();
+    fs::write(bench.path("word"), "correct horse\n").unwrap();
+    let word = bench.arg("word");
+    bench.run(&["init", "--passphrase-file", &word]).ended(0);
+    let missing = bench.run(&["images"]).ended(1);
+    assert!(missing.stderr.contains("--passphrase-file"), "{}", missing.stderr);
+    bench.run(&["images", "--passphrase-file", &word]).ended(0);
+    let with = |word: &str| {
+        bench.command(&["images"]).env("LIFEBOAT_PASSPHRASE", word).output().unwrap().status
+    };
+    assert!(with("correct horse").success());
+    assert_eq!(with("wrong").code(), Some(1));
+    let again = bench.run(&["init", "--passphrase-file", &word]).ended(1);
+    assert!(again.stderr.contains("already"), "{}", again.stderr);
+}
+
+#[test]
+fn damage_is_found_by_verify_and_stops_a_restore() {
+    let bench = Bench::new();
+    make_gpt_disk(&bench, "disk");
+    bench.capture("disk");
+    bench.run(&["verify"]).ended(0);
+    let data = fs::read_dir(bench.path("repo/data")).unwrap();
+    let packs = data.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
+    let largest =
+        packs.map(|file| file.unwrap().path()).max_by_key(|p| fs::metadata(p).unwrap().len());
+    let pack = largest.unwrap();
+    let mut bytes = fs::read(&pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&pack, bytes).unwrap();
+    let found = bench.run(&["verify"]).ended(1);
+    assert!(found.stderr.contains("lifeboat:"), "{}", found.stderr);
+    let out = bench.arg("out");
+    bench.run(&["restore", "latest", &out, "--erase", &out]).ended(1);
+    cut(&bench.path("out"), 0, 512, &bench.path("head"));
+    assert!(fs::read(bench.path("head")).unwrap()[510..] == [0, 0], "looks bootable");
+}
+
+#[test]
+fn json_events_carry_their_schema() {
+    let bench = Bench::new();
+    fs::write(bench.path("disk"), noise(2, 5 << 20)).unwrap();
+    let run = bench.run(&["capture", &bench.arg("disk"), "--json"]).ended(0);
+    for line in run.stdout.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(event["schema"], "1.0", "{line}");
+    }
+    assert!(run.stdout.contains("\"event\":\"progress\""));
+    let disks = bench.run(&["disks", "--json"]).ended(0).stdout;
+    assert!(serde_json::from_str::<serde_json::Value>(&disks).unwrap().is_array());
+}
+
+#[test]
+fn forgotten_images_are_gone_and_the_others_stay() {
+    let bench = Bench::new();
+    for (name, seed) in [("one", 1), ("two", 2)] {
+        fs::write(bench.path(name), noise(seed, 3 << 20)).unwrap();
+    }
+    let first = bench.capture("one")["image"]["id"].as_str().unwrap().to_owned();
+    bench.capture("two");
+    bench.run(&["forget", &first[..8]]).ended(0);
+    bench.run(&["show", &first]).ended(1);
+    bench.restic(&["prune"]);
+    bench.run(&["verify"]).ended(0);
+    bench.restore("out", &[]);
+    assert!(same(&bench.path("two"), &bench.path("out")));
+}
