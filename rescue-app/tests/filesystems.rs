@@ -2,7 +2,9 @@
 //! full of old bytes, filled and churned; then every byte that the map calls unused is overwritten
 //! and the filesystem's own checker and every file's hash have to stay the same.
 //!
-//! Needs root, loop devices, FUSE and: e2fsprogs, ntfs-3g, dosfstools, mtools.
+//! Needs root, loop devices, FUSE and: e2fsprogs, ntfs-3g, dosfstools, mtools; for
+//! recognition also exfatprogs, xfsprogs, btrfs-progs, f2fs-tools, cryptsetup-bin, lvm2, xorriso,
+//! squashfs-tools and util-linux.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -10,7 +12,11 @@
 mod fs_ext;
 #[path = "support/fs_fat.rs"]
 mod fs_fat;
+#[path = "support/fs_hostile.rs"]
+mod fs_hostile;
 #[path = "support/fs_ntfs.rs"]
 mod fs_ntfs;
+#[path = "support/fs_recognition.rs"]
+mod fs_recognition;
 #[path = "support/fs_tools.rs"]
 mod fs_tools;

@@ -115,3 +115,114 @@ fn state_warning(filesystem: &Filesystem) -> Option<String> {
         State::Hibernated(why) => Some(format!("{kind} belongs to a hibernated system: {why}")),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::filesystem::Kind;
+
+    /// Signatures and their places.
+    const MAGIC: &[(usize, &[u8])] = &[
+        (0, b""),
+        (0, b"XFSB\0\0\x10\0"),
+        (0, b"LUKS\xba\xbe\0\x02"),
+        (0, b"hsqs"),
+        (0, b"\0\0\0ReFS\0"),
+        (0, b"\xfc\x4e\x2b\xa9\x01\0\0\0"),
+        (3, b"NTFS    \0\x02\x08"),
+        (3, b"EXFAT   "),
+        (3, b"-FVE-FS-"),
+        (32, b"NXSB"),
+        (512, b"LABELONE"),
+        (536, b"LVM2 001"),
+        (1024, b"H+\0\x04"),
+        (1024, b"\x10\x20\xf5\xf2"),
+        (1080, b"\x53\xef"),
+        (4086, b"SWAPSPACE2"),
+        (32769, b"CD001"),
+        (65600, b"_BHRfS_M"),
+        (131_072, b"\x0c\xb1\xba\0\0\0\0\0"),
+    ];
+
+    fn holds_together(volume: &[u8]) -> Result<Inspection, TestCaseError> {
+        let found = inspect(&volume);
+        prop_assert!(found.used.end() <= volume.size());
+        if found.coverage == Coverage::Whole {
+            prop_assert_eq!(found.used.total(), volume.size());
+            prop_assert!(!found.warnings.is_empty());
+        }
+        Ok(found)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn no_bytes_after_a_signature_do_harm(
+            seed in any::<[u8; 32]>(),
+            len in prop_oneof![0usize..5000, Just(270_000)],
+            fill in prop_oneof![Just(None), any::<u8>().prop_map(Some)],
+            pick in prop::collection::vec(0..MAGIC.len(), 1..3),
+        ) {
+            // A cheap stream of random bytes; or one byte throughout.
+            let mut state = u64::from_le_bytes(seed[..8].try_into().unwrap()) | 1;
+            let mut volume: Vec<u8> = std::iter::repeat_with(|| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                fill.unwrap_or(state.to_le_bytes()[3])
+            })
+            .take(len)
+            .collect();
+            for index in pick {
+                let (at, magic) = MAGIC[index];
+                if let Some(place) = volume.get_mut(at..at + magic.len()) {
+                    place.copy_from_slice(magic);
+                }
+            }
+            holds_together(&volume)?;
+        }
+    }
+
+    #[test]
+    fn nothing_is_recognised_in_nothing() {
+        for size in [0usize, 1, 511, 512, 4096, 1 << 20] {
+            let volume = vec![0u8; size];
+            assert_eq!(recognise(&volume).unwrap(), None);
+            let found = holds_together(&volume).unwrap();
+            assert_eq!(found.coverage, Coverage::Whole);
+        }
+    }
+
+    /// Fails where a bad sector is.
+    struct Faulty(Vec<u8>, u64);
+
+    impl ReadAt for Faulty {
+        fn size(&self) -> u64 {
+            self.0.size()
+        }
+
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+            if (offset..offset + buf.len() as u64).contains(&self.1) {
+                return Err(io::Error::other("bad sector"));
+            }
+            self.0.read_at(offset, buf)
+        }
+    }
+
+    #[test]
+    fn a_bad_sector_is_an_error_to_recognise_and_a_warning_to_inspect() {
+        let mut disk = vec![0u8; 1 << 20];
+        disk[4086..4096].copy_from_slice(b"SWAPSPACE2");
+        let elsewhere = Faulty(disk.clone(), 900_000);
+        assert_eq!(recognise(&elsewhere).unwrap().unwrap().kind, Kind::Swap);
+        let volume = Faulty(disk, 600);
+        assert!(recognise(&volume).is_err());
+        let found = inspect(&volume);
+        assert_eq!((found.coverage, found.used.total()), (Coverage::Whole, 1 << 20));
+        assert!(found.warnings[0].contains("bad sector"), "{:?}", found.warnings);
+    }
+}

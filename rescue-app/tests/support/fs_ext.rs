@@ -180,6 +180,7 @@ fn ext_maps_of_large_filesystems_agree_with_dumpe2fs() {
         (48, "-t ext4 -O meta_bg,^resize_inode"),
         (48, "-t ext4 -b 1024 -O ^resize_inode"),
         (48, "-t ext2 -O sparse_super2"),
+        (48, "-t ext4 -O bigalloc -C 65536"),
         (2048, "-t ext4"),
         (2048, "-t ext4 -O ^64bit,^metadata_csum,uninit_bg,^has_journal"),
     ] {
@@ -188,8 +189,17 @@ fn ext_maps_of_large_filesystems_agree_with_dumpe2fs() {
         format(&image, options, None);
         let found = inspect(&image);
         assert_eq!(found.coverage, Coverage::Used, "{options}: {:?}", found.warnings);
-        let free = free_by_dumpe2fs(&image);
-        assert_eq!(found.used.gaps_within(0, gib << 30), free, "{gib} GiB {options}");
+        let (free, ours) = (free_by_dumpe2fs(&image), found.used.gaps_within(0, gib << 30));
+        if options.contains("bigalloc") {
+            // dumpe2fs prints the first block of the last free cluster as a range's end, and calls
+            // clusters used as a whole that hold one block of a backup superblock: each of its
+            // ranges may lack up to two clusters; nothing else may differ.
+            assert_eq!(free.intersection(&ours), free, "{gib} GiB {options}");
+            let ranges = u64::try_from(free.count()).unwrap();
+            assert!(ours.total() - free.total() < 2 * ranges * 65536, "{gib} GiB {options}");
+        } else {
+            assert_eq!(ours, free, "{gib} GiB {options}");
+        }
         fs::remove_file(&image).unwrap();
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct BootSector {
     total_sectors: u64,
     /// The mark that Linux and Windows leave in the boot sector while it is in use.
     pub(super) marked_dirty: bool,
+    /// FAT32: sector of the boot sector's copy.
+    pub(super) backup_sector: Option<u16>,
     ext_flags: u16,
     root_cluster: u32,
     root_bytes: u32,
@@ -84,6 +86,7 @@ impl BootSector {
             clusters,
             total_sectors: total.into(),
             ext_flags: if wide { le16(sector, 40)? } else { 0 },
+            backup_sector: le16(sector, 50).filter(|at| wide && !matches!(at, 0 | 0xffff)),
             root_cluster: if wide { le32(sector, 44)? } else { 0 },
             root_bytes,
             marked_dirty: byte(extended, 1)? & DIRTY != 0,
@@ -100,6 +103,15 @@ impl BootSector {
 
     fn sectors(&self, count: u64) -> u64 {
         count.saturating_mul(self.sector_size.into())
+    }
+
+    /// Whether another boot sector describes the same places.
+    pub(super) fn same_geometry(&self, other: &Self) -> bool {
+        let places = |boot: &Self| {
+            let areas = (boot.reserved_sectors, boot.fats, boot.fat_sectors, boot.data_sector);
+            (boot.kind, boot.sector_size, boot.cluster_size, areas, boot.total_sectors)
+        };
+        places(self) == places(other)
     }
 
     /// Byte at which a copy of the FAT starts.

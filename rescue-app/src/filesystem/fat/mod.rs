@@ -47,6 +47,7 @@ impl Format for Fat {
         let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
         let boot = BootSector::parse(&sector)
             .ok_or_else(|| Doubt::because("the boot sector has changed meanwhile"))?;
+        compare_backup(volume, &boot)?;
         let table = Table::new(&boot)?;
         if boot.is_mirrored() {
             table.compare_copies(volume)?;
@@ -63,6 +64,19 @@ impl Format for Fat {
             warnings.push("a check of the filesystem is advisable".into());
         }
         Ok(Map { coverage: Coverage::Used, used: used.finish(), minimum_size: None, warnings })
+    }
+}
+
+/// The boot sector carries no checksum, but FAT32 has a copy of it.
+fn compare_backup(volume: &dyn ReadAt, boot: &BootSector) -> Result<(), Doubt> {
+    let Some(sector) = boot.backup_sector else { return Ok(()) };
+    let at = u64::from(sector).saturating_mul(boot.sector_size.into());
+    let copy = volume.read_vec(at, 512).map_err(Doubt::reading("the copy of the boot sector"))?;
+    match BootSector::parse(&copy) {
+        Some(copy) if !copy.same_geometry(boot) => {
+            Err(Doubt::because("its boot sector and the copy of it describe different layouts"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -17,7 +17,8 @@ pub(super) struct Master<'a> {
     volume: &'a dyn ReadAt,
     /// The geometry.
     pub(super) boot: BootSector,
-    table: Stream,
+    /// `$MFT` itself.
+    pub(super) table: Stream,
 }
 
 /// One entry of an attribute list that concerns the stream looked for.

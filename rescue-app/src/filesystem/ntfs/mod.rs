@@ -19,7 +19,7 @@ use super::format::{Doubt, Format, Map};
 use super::probe::read;
 use super::used_map::UsedMap;
 use super::{Coverage, Filesystem, Kind, State, text};
-use crate::bytes::{ReadAt, le16};
+use crate::bytes::{Extents, ReadAt, le16};
 
 /// File record of `$Volume`.
 const VOLUME: u64 = 3;
@@ -64,14 +64,13 @@ impl Format for Ntfs {
         let master = Master::open(volume, boot)?;
         refine_state(&master, found)?;
         check_mirror(volume, &master)?;
+        let warnings = check_backup(volume, &master.boot)?;
         let (used, clusters) = used(volume, &master)?;
         let in_use = clusters.saturating_mul(master.boot.cluster_size.into());
         found.used = Some(in_use);
         match &found.state {
             State::Clean => {
-                let used = used.finish();
                 let minimum_size = Some(minimum(in_use, master.boot.size));
-                let warnings = Vec::new();
                 Ok(Map { coverage: Coverage::Used, used, minimum_size, warnings })
             }
             State::Hibernated(_) => Err(Doubt::because(
@@ -122,7 +121,7 @@ fn check_mirror(volume: &dyn ReadAt, master: &Master<'_>) -> Result<(), Doubt> {
 }
 
 /// The map from `$Bitmap`, and the number of clusters in use.
-fn used(volume: &dyn ReadAt, master: &Master<'_>) -> Result<(UsedMap, u64), Doubt> {
+fn used(volume: &dyn ReadAt, master: &Master<'_>) -> Result<(Extents, u64), Doubt> {
     let bitmap = master.stream(BITMAP, kind::DATA, &[])?;
     let (clusters, unit) = (master.boot.clusters(), u64::from(master.boot.cluster_size));
     if bitmap.size < clusters.div_ceil(8) {
@@ -142,7 +141,24 @@ fn used(volume: &dyn ReadAt, master: &Master<'_>) -> Result<(UsedMap, u64), Doub
     }
     // Behind the last cluster: the backup boot sector, and whatever the partition holds besides.
     map.add(clusters.saturating_mul(unit), volume.size());
-    Ok((map, in_use))
+    let used = map.finish();
+    let unmarked = |(start, end)| !used.gaps_within(start, end).is_empty();
+    if master.table.places().chain(bitmap.places()).any(unmarked) {
+        return Err(Doubt::because("$Bitmap calls clusters of $MFT or of itself free"));
+    }
+    Ok((used, in_use))
+}
+
+/// The boot sector carries no checksum, but its copy ends the volume. A restore by another tool
+/// may have left the copy out, which is worth a remark only.
+fn check_backup(volume: &dyn ReadAt, boot: &BootSector) -> Result<Vec<String>, Doubt> {
+    let at = boot.size.saturating_sub(boot.sector_size.into());
+    let copy = volume.read_vec(at, 512).map_err(Doubt::reading("the backup boot sector"))?;
+    match BootSector::parse(&copy) {
+        Some(copy) if copy == *boot => Ok(Vec::new()),
+        Some(_) => Err(Doubt::because("the boot sector and its backup describe different layouts")),
+        None => Ok(vec!["NTFS has no backup boot sector at its end".into()]),
+    }
 }
 
 /// `ntfsresize` needs some room to move things: a thirty-second more, and at least 16 MiB.

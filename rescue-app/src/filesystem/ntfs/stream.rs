@@ -79,6 +79,14 @@ impl Stream {
         bytes.is_some_and(|bytes| bytes >= self.size)
     }
 
+    /// Byte ranges of the volume that hold the value.
+    pub(super) fn places(&self) -> impl Iterator<Item = (u64, u64)> {
+        let bytes = |clusters: u64| clusters.saturating_mul(self.cluster_size);
+        self.runs.iter().filter_map(move |run| {
+            run.lcn.map(|lcn| (bytes(lcn), bytes(lcn.saturating_add(run.len))))
+        })
+    }
+
     /// Fills `buf` from byte `at` of the value.
     pub(super) fn read(&self, volume: &dyn ReadAt, at: u64, buf: &mut [u8]) -> io::Result<()> {
         let end = at.checked_add(buf.len() as u64);
