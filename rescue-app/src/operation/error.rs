@@ -70,6 +70,16 @@ pub enum OperationError {
         /// The pack file.
         pack: Id,
     },
+    /// Stored data is damaged or missing.
+    #[error(
+        "{} problem(s) found:\n  {}\nimages that do not need the damaged data are still good: verify \
+         them one by one, and capture the others again",
+        findings.len(), findings.join("\n  ")
+    )]
+    Damaged {
+        /// Everything that is wrong.
+        findings: Vec<String>,
+    },
     /// The person asked to stop.
     #[error("stopped on request; running the same command again carries on")]
     Cancelled,
@@ -96,7 +106,7 @@ impl OperationError {
 
     /// Whether the person asked for the stop.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.root(), Self::Cancelled)
+        matches!(self.root(), Self::Cancelled | Self::Repository(RepositoryError::Cancelled))
     }
 
     /// Whether nothing was written because a rule said no.

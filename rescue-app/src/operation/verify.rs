@@ -1,41 +1,43 @@
 //! Proving that what is stored is what was captured.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::ControlFlow;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::repository::{BlobReader, Id, IdHasher, Repository, RepositoryError, Run};
+use crate::repository::{CheckEvent, Id, IdHasher, Repository, RepositoryError};
 use crate::store::FileKind;
 
 use super::access::{RepoAccess, lock_to_read};
 use super::error::OperationError;
 use super::event::{Control, Phase};
 use super::images::OpenImage;
-use super::parallel;
+use super::parallel::{self, workers};
 use super::reporter::Reporter;
+
+/// Size of the reads of packs, bytes.
+const READ_SIZE: usize = 4 << 20;
 
 /// What a verification read.
 #[derive(Clone, Debug, Serialize)]
 pub struct VerifyReport {
     /// Images covered.
-    pub images: usize,
-    /// Blobs read, decrypted and compared with their hash.
+    pub images: u64,
+    /// Blobs covered.
     pub blobs: u64,
-    /// Plain bytes in them.
+    /// Bytes read and proven: of one image its plain data, of a repository its packs.
     pub bytes: u64,
     /// Wall-clock time in seconds.
     pub seconds: f64,
 }
 
-/// Size of the reads of packs, bytes.
-const READ_SIZE: usize = 4 << 20;
-
-/// Unwanted bytes between two blobs that are read along rather than skipped.
-const READ_ALONG: u64 = 256 << 10;
-
-/// Reads everything an image needs, or all images of the repository do, decrypts it and compares
-/// it with its hash; and checks that each image's data add up to its disk.
+/// Reads everything an image needs, or the whole repository, decrypts it and compares it with its
+/// hash; and checks that the data of each image add up to its disk.
+///
+/// # Errors
+/// [`OperationError::Damaged`] with everything that was found, after all of it was read.
 pub fn verify(
     access: &RepoAccess,
     image: Option<&str>,
@@ -45,41 +47,78 @@ pub fn verify(
     let repo = access.open()?;
     let _lock = lock_to_read(&repo)?;
     repo.load_index()?;
-    let images = match image {
-        Some(reference) => vec![OpenImage::find(&repo, reference)?],
-        None => OpenImage::all(&repo)?,
+    let report = match image {
+        Some(reference) => verify_image(&repo, reference, control)?,
+        None => verify_repository(&repo, control)?,
     };
-    let mut blobs = HashSet::new();
-    for image in &images {
-        image.placed()?;
-        blobs.extend(image.blobs());
-    }
-    let plan = repo.plan_reads(&blobs)?;
-    let reporter = Reporter::start(control, Phase::Verifying, plan.plain_bytes(), 0);
-    let scratch = || Ok((BlobReader::new()?, Vec::new()));
-    parallel::for_each(plan.runs(READ_SIZE as u64, READ_ALONG), scratch, |run, scratch| {
-        check_run(&repo, &run, scratch, &reporter)
-    })?;
-    let bytes = reporter.finish().done;
-    let seconds = started.elapsed().as_secs_f64();
-    Ok(VerifyReport { images: images.len(), blobs: plan.len() as u64, bytes, seconds })
+    Ok(VerifyReport { seconds: started.elapsed().as_secs_f64(), ..report })
 }
 
-fn check_run(
+fn verify_image(
     repo: &Repository,
-    run: &Run,
-    (reader, buffer): &mut (BlobReader, Vec<u8>),
-    reporter: &Reporter<'_>,
-) -> Result<(), OperationError> {
-    repo.read_run(run, buffer)?;
-    for (id, location) in &run.blobs {
-        let plain = match run.sealed(buffer, location) {
-            Some(sealed) => repo.open_blob(id, location, sealed, reader)?,
-            None => repo.read_blob(id, reader)?,
+    reference: &str,
+    control: Control<'_>,
+) -> Result<VerifyReport, OperationError> {
+    let image = OpenImage::find(repo, reference)?;
+    let placed = image.placed()?;
+    let blobs: HashSet<Id> = image.blobs().collect();
+    let total = repo.plan_reads(&blobs)?.plain_bytes();
+    let reporter = Reporter::start(control, Phase::Verifying, total, 0);
+    let found =
+        repo.verify_blobs(&blobs, workers(), &|bytes| match reporter.advance(bytes, 0, 0) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        })?;
+    reporter.finish();
+    let place = |id: &Id| placed.iter().find(|blob| blob.id == *id).map(|blob| blob.offset);
+    let findings = found.damaged.iter().map(|(id, error)| match place(id) {
+        Some(offset) => format!("the data at byte {offset} of the disk: {error}"),
+        None => error.to_string(),
+    });
+    damaged(findings.collect())?;
+    Ok(VerifyReport { images: 1, blobs: found.blobs, bytes: found.bytes, seconds: 0.0 })
+}
+
+fn verify_repository(
+    repo: &Repository,
+    control: Control<'_>,
+) -> Result<VerifyReport, OperationError> {
+    let reporter = OnceLock::new();
+    let report = repo.check(true, workers(), &|event| {
+        let step = match event {
+            CheckEvent::Begin { bytes, .. } => {
+                reporter.get_or_init(|| Reporter::start(control, Phase::Verifying, bytes, 0));
+                0
+            }
+            CheckEvent::Pack { bytes } => bytes,
+            CheckEvent::Found(finding) if finding.is_damage => {
+                control.warn(finding.text.clone());
+                0
+            }
+            CheckEvent::Found(finding) => {
+                control.info(finding.text.clone());
+                0
+            }
         };
-        reporter.advance(plain.len() as u64, 0, 0)?;
+        match reporter.get().map_or(Ok(()), |reporter| reporter.advance(step, 0, 0)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    })?;
+    if let Some(reporter) = reporter.get() {
+        reporter.finish();
     }
-    Ok(())
+    let damage = report.findings.iter().filter(|finding| finding.is_damage);
+    damaged(damage.map(|finding| finding.text.clone()).collect())?;
+    for image in OpenImage::all(repo)? {
+        image.placed()?;
+    }
+    let (images, blobs, bytes) = (report.snapshots, report.blobs, report.bytes_read);
+    Ok(VerifyReport { images, blobs, bytes, seconds: 0.0 })
+}
+
+fn damaged(findings: Vec<String>) -> Result<(), OperationError> {
+    if findings.is_empty() { Ok(()) } else { Err(OperationError::Damaged { findings }) }
 }
 
 /// Reads back every pack that holds one of `blobs` and compares it with its name, which is its

@@ -20,6 +20,7 @@ use crate::repository::{
 
 use super::error::{Doing, OperationError};
 use super::event::{Control, Phase};
+use super::format::size;
 use super::images::{DISK_FILE, ImageSummary, MANIFEST_FILE, TAG};
 use super::reporter::Reporter;
 use super::{guard, machine, verify};
@@ -69,7 +70,7 @@ pub fn capture(
     let doing = format!("capturing {}", disk.identity());
     guard::source_is_free(&disk, &request.repo.location)?;
     let repo = request.repo.open().doing(|| doing.clone())?;
-    let _lock = repo.lock_shared()?;
+    let lock = repo.lock_shared()?;
     let source = Source::open(&disk.path)?;
     source.advise_sequential();
     control.phase(Phase::Examining);
@@ -78,6 +79,10 @@ pub fn capture(
         control.warn(warning.clone());
     }
     repo.load_index()?;
+    let found = repo.adopt_packs(&lock)?;
+    if found.packs > 0 {
+        control.info(format!("{} of an interrupted capture are used again", size(found.bytes)));
+    }
     let mut report = store(&repo, &source, plan, request, control).doing(|| doing)?;
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
