@@ -243,6 +243,10 @@ fn usb_enclosure_with_an_ata_disk_is_usb() {
     let disk = machine.only();
     assert_eq!(disk.transport, Transport::Usb);
     assert_eq!(disk.identity(), "ASMT 2115 (00000000000000000000)");
+    machine.file(&format!("sys/devices/{bus}/model"), "ASMT 2115\n");
+    let disk = machine.only();
+    assert_eq!(disk.identity(), "ASMT 2115 (00000000000000000000)");
+    assert!(disk.matches_identity("usb-ASMT_ASMT_2115_00000000000000000000-0:0"));
 }
 
 #[test]
@@ -262,8 +266,8 @@ fn virtio_disks() {
     assert_eq!(blk.identity(), "virtio disk (disk-one)");
     assert!(blk.matches_identity("disk-one") && blk.matches_identity("virtio-disk-one"));
     // Nothing to know it by again: shown by its node, matched by nothing.
-    assert_eq!(scsi.identity(), format!("QEMU QEMU HARDDISK at {}", scsi.path.display()));
-    assert!(!scsi.matches_identity("sda") && !scsi.matches_identity("QEMU QEMU HARDDISK"));
+    assert_eq!(scsi.identity(), format!("QEMU HARDDISK at {}", scsi.path.display()));
+    assert!(!scsi.matches_identity("sda") && !scsi.matches_identity("QEMU HARDDISK"));
 }
 
 #[test]
@@ -309,7 +313,7 @@ fn only_disks_are_listed_and_in_natural_order() {
     // One path of a multipath NVMe disk.
     let hidden = machine.disk("virtual/nvme-subsystem", "nvme2c2n1", "259:3", 1000);
     machine.file(&format!("{hidden}/hidden"), "1\n");
-    // A card reader without a card, an optical drive without a disc.
+    // A card reader without a card, an optical drive.
     machine.disk("pci0000:00/x", "sdc", "8:32", 0);
     machine.disk("pci0000:00/y", "sr0", "11:0", 2_097_151);
     machine.file("sys/devices/pci0000:00/y/type", "5\n");

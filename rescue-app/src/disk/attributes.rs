@@ -80,13 +80,15 @@ fn transport(name: &str, dir: &Path) -> Transport {
     buses.iter().find(|(bus, _)| on(bus)).map_or(Transport::Other, |(_, transport)| *transport)
 }
 
-/// Vendor and model of the SCSI inquiry; the vendor `ATA` is the translation layer's, not the
-/// disk's.
+/// Vendor and model of the SCSI inquiry. The vendor `ATA` is the translation layer's, not the
+/// disk's; a vendor that the model repeats is said once.
 fn scsi_model(device: &Path) -> Option<String> {
     // A virtio device has a number as "vendor" and no model.
     let model = text(device, "model")?;
     match text(device, "vendor") {
-        Some(vendor) if vendor != "ATA" => Some(format!("{vendor} {model}")),
+        Some(vendor) if vendor != "ATA" && !model.starts_with(&vendor) => {
+            Some(format!("{vendor} {model}"))
+        }
         _ => Some(model),
     }
 }

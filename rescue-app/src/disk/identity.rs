@@ -58,10 +58,7 @@ impl Disk {
                 names.push(format!("{prefix}-{}_{serial}", udev_name(model)));
             }
             if self.transport == Transport::Usb {
-                // udev appends target and LUN; nearly every stick is the first of both.
-                let with_lun: Vec<String> =
-                    names.iter().map(|name| format!("{name}-0:0")).collect();
-                names.extend(with_lun);
+                names = self.model.iter().flat_map(|model| usb_names(model, &serial)).collect();
             }
             if matches!(self.transport, Transport::Virtio | Transport::Scsi | Transport::Sas) {
                 names.push(format!("{prefix}-{serial}"));
@@ -80,6 +77,15 @@ impl Disk {
         let wanted = bare_wwn(name);
         !wanted.is_empty() && self.wwn.as_deref().is_some_and(|wwn| bare_wwn(wwn) == wanted)
     }
+}
+
+/// udev writes vendor, model and serial number of a USB disk, then target and LUN, which are 0 for
+/// nearly every stick. Our model leaves out a vendor that the model begins with.
+fn usb_names(model: &str, serial: &str) -> Vec<String> {
+    let repeated = model.split_whitespace().next().map(|vendor| format!("{vendor} {model}"));
+    let models = std::iter::once(model.to_owned()).chain(repeated);
+    let names = models.map(|model| format!("usb-{}_{serial}", udev_name(&model)));
+    names.flat_map(|name| [format!("{name}-0:0"), name]).collect()
 }
 
 /// A WWN without the marks that tools put in front of it, in lower case.

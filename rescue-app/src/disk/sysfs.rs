@@ -44,14 +44,14 @@ impl Sysfs {
         let entries = fs::read_dir(&block).map_err(DiskError::io("reading", &block))?;
         let mut names: Vec<String> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| is_disk_name(name))
+            .filter(|name| is_disk_name(name) && !is_optical(&block.join(name)))
             .collect();
         // Shorter first, so that sdaa comes after sdz and nvme10n1 after nvme9n1.
         names.sort_by_key(|name| (stem(name), name.len(), name.clone()));
         let used = uses::InUse::read(self)?;
         let medium = boot_medium::marker(&self.proc);
         let disk = |name: &String| self.disk(name, &used, medium.as_deref());
-        Ok(names.iter().filter_map(disk).filter(|disk| self.is_present(disk)).collect())
+        Ok(names.iter().filter_map(disk).collect())
     }
 
     /// As [`super::open`].
@@ -173,14 +173,6 @@ impl Sysfs {
     pub(super) fn node(&self, name: &str) -> PathBuf {
         self.dev.join(name.replace('!', "/"))
     }
-
-    /// An optical drive has a size even without a medium; opening it tells.
-    fn is_present(&self, disk: &Disk) -> bool {
-        let name = disk.path.file_name().unwrap_or_default();
-        let kind = text(&self.sys.join("block").join(name), "device/type");
-        let optical = kind.as_deref() == Some("5");
-        !optical || fs::File::open(&disk.path).is_ok()
-    }
 }
 
 /// The device has one sector size; another one asked for is a mistake to be told.
@@ -193,6 +185,12 @@ fn checked_sector(disk: Disk, asked: Option<u32>) -> Result<Disk, DiskError> {
         }),
         _ => Ok(disk),
     }
+}
+
+/// SCSI peripheral device type 5 (SPC-4, table 138). Whether a disc is in the drive only opening it
+/// would tell, which pulls an open tray in.
+fn is_optical(dir: &Path) -> bool {
+    text(dir, "device/type").as_deref() == Some("5")
 }
 
 fn is_disk_name(name: &str) -> bool {
