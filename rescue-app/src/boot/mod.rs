@@ -25,7 +25,11 @@ pub const READY_FILE: &str = "/run/lifeboat/ready";
 const MEDIUM_PARAMETER: &str = "lifeboat.medium=";
 
 /// Devices have settled when nothing was announced and nothing loaded for this long.
-const QUIET: Duration = Duration::from_millis(400);
+const QUIET: Duration = Duration::from_millis(700);
+
+/// The same when there is a USB disk: the kernel gives it a second to itself before it looks at
+/// it (`delay_use` of usb-storage).
+const QUIET_WITH_USB_DISK: Duration = Duration::from_millis(1800);
 
 /// The longest wait for that; what comes later is found all the same.
 const SETTLE_LIMIT: Duration = Duration::from_secs(15);
@@ -60,7 +64,8 @@ pub fn run() -> Result<(), BootError> {
     refuse_elsewhere()?;
     let listener = UeventListener::open().map_err(BootError::Listen)?;
     let loader = Loader::start().map_err(BootError::Loader)?;
-    let mut devices = Devices { disks: Protector::new(Path::new("/sys/block")), loader };
+    let mut devices =
+        Devices { disks: Protector::new(Path::new("/sys/block")), loader, usb_disk: false };
     devices.look_at_all();
     devices.settle(&listener)?;
     fs::write(READY_FILE, "").map_err(BootError::Ready)?;
@@ -81,6 +86,8 @@ fn refuse_elsewhere() -> Result<(), BootError> {
 struct Devices {
     disks: Protector,
     loader: Loader,
+    /// Whether a USB mass-storage interface was met.
+    usb_disk: bool,
 }
 
 impl Devices {
@@ -88,14 +95,23 @@ impl Devices {
     fn look_at_all(&mut self) {
         self.disks.protect_all();
         for alias in modules::aliases(Path::new("/sys/devices")) {
-            self.loader.load(alias);
+            self.load(alias);
         }
+    }
+
+    fn load(&mut self, alias: String) {
+        self.usb_disk |= modules::is_usb_mass_storage(&alias);
+        self.loader.load(alias);
+    }
+
+    fn quiet(&self) -> Duration {
+        if self.usb_disk { QUIET_WITH_USB_DISK } else { QUIET }
     }
 
     fn settle(&mut self, listener: &UeventListener) -> Result<(), BootError> {
         let limit = Instant::now() + SETTLE_LIMIT;
         while Instant::now() < limit {
-            match listener.wait(Some(QUIET)).map_err(BootError::Listen)? {
+            match listener.wait(Some(self.quiet())).map_err(BootError::Listen)? {
                 Some(heard) => self.react(heard),
                 None if self.loader.is_idle() => break,
                 None => {}
@@ -117,7 +133,7 @@ impl Devices {
             self.disks.protect(name);
         }
         if let Some(alias) = event.property("MODALIAS") {
-            self.loader.load(alias.to_owned());
+            self.load(alias.to_owned());
         }
     }
 }

@@ -103,9 +103,23 @@ pub(super) fn aliases(devices: &Path) -> BTreeSet<String> {
     found
 }
 
+/// Whether an alias is that of a USB interface of the mass-storage class (08 after `ic`).
+pub(super) fn is_usb_mass_storage(alias: &str) -> bool {
+    alias.starts_with("usb:") && alias.contains("ic08isc")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn usb_disks_are_told_by_their_interface_class() {
+        let stick = "usb:v46F4p0001d0000dc00dsc00dp00ic08isc06ip50in00";
+        let keyboard = "usb:v0627p0001d0000dc00dsc00dp00ic03isc01ip01in00";
+        assert!(is_usb_mass_storage(stick));
+        assert!(!is_usb_mass_storage(keyboard));
+        assert!(!is_usb_mass_storage("pci:v00001B36d0000000Dbc0Csc03i30"));
+    }
 
     #[test]
     fn aliases_are_found_at_every_depth_and_links_are_not_followed() {

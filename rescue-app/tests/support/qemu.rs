@@ -146,7 +146,7 @@ impl Machine {
             .args(["-m", &self.memory.to_string(), "-smp", &self.processors.to_string()])
             .args(["-chardev", "socket,id=serial,path=serial", "-serial", "chardev:serial"])
             .args(["-chardev", "socket,id=control,path=control", "-mon", "control,mode=control"])
-            .args(["-device", "qemu-xhci,id=xhci", "-device", "pcie-root-port,id=slot"])
+            .args(["-device", "qemu-xhci,id=xhci", "-device", "pcie-root-port,id=hotport"])
             .args(self.arguments);
         command
     }

@@ -74,7 +74,7 @@ impl Monitor {
         self.add_image(image, serial);
         self.execute(
             "device_add",
-            &json!({ "driver": "virtio-blk-pci", "bus": "slot", "id": format!("{serial}-device"),
+            &json!({ "driver": "virtio-blk-pci", "bus": "hotport", "id": format!("{serial}-device"),
                      "drive": serial, "serial": serial }),
         );
     }
