@@ -150,7 +150,8 @@ fn assert_agrees_with_sfdisk(table: &Table, disk: &Path) {
     assert_eq!(listed.len(), table.partitions.len());
     for (theirs, ours) in listed.iter().zip(&table.partitions) {
         let node = theirs["node"].as_str().unwrap();
-        assert!(node.ends_with(&format!("{}", ours.number)), "{node} is our {}", ours.number);
+        let number = node.strip_prefix(disk.to_str().unwrap()).unwrap().trim_start_matches('p');
+        assert_eq!(number, ours.number.to_string());
         assert_eq!(theirs["start"].as_u64().unwrap() * sector, ours.start, "{node}");
         assert_eq!(theirs["size"].as_u64().unwrap() * sector, ours.size, "{node}");
         if table.scheme == Scheme::Gpt {
@@ -407,6 +408,93 @@ fn mbr_with_logical_partitions() {
     assert_eq!(metadata.intersection(&table.partitioned()).total(), 0);
     assert_eq!(table.partitioned().total(), (8192 + 4096 + 5000 + 8192 + 2000) * 512);
     assert_eq!(fit_to_disk(&open(&disk), &table, 200 * MIB).unwrap(), []);
+}
+
+/// Numbers that look random and are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    /// A random order of `0..count`.
+    fn order(&mut self, count: u64) -> Vec<u64> {
+        let mut order: Vec<u64> = (0..count).collect();
+        for at in (1..order.len()).rev() {
+            let other = self.below(at as u64 + 1);
+            order.swap(at, usize::try_from(other).unwrap());
+        }
+        order
+    }
+}
+
+/// Logical partitions in any order on the disk, primary ones in any slot.
+#[test]
+fn random_mbr_layouts_agree_with_sfdisk() {
+    let images = Images::new();
+    for seed in 0..20 {
+        let mut dice = Dice(seed);
+        let disk = images.blank("random.img", 64 * MIB);
+        let slots = dice.order(4);
+        let used = 1 + dice.below(3);
+        let mut script = format!("label: dos\nlabel-id: {:#010x}\n", 1 + dice.below(1 << 30));
+        for (place, slot) in (0..used).zip(&slots) {
+            let (start, kind) = (2048 + place * 8192 + dice.below(2048), 0x83 - dice.below(2));
+            script += &format!(
+                "{}: start={start},size={},type={kind:x}\n",
+                slot + 1,
+                1 + dice.below(6000)
+            );
+        }
+        if dice.below(4) > 0 {
+            script += &format!("{}: start=40960,size=90000,type=f\n", slots[3] + 1);
+            let count = dice.below(12);
+            for (number, place) in (5..).zip(dice.order(count)) {
+                let (start, size) =
+                    (43_008 + place * 6144 + dice.below(2000), 1 + dice.below(2000));
+                script += &format!("{number}: start={start},size={size},type=83\n");
+            }
+        }
+        run("sfdisk", &[disk.to_str().unwrap()], &script);
+        let table = table_of(&disk, 512);
+        assert_eq!((table.scheme, table.notices.len()), (Scheme::Mbr, 0), "{script}{table:?}");
+        let mut sorted = table.clone();
+        sorted.partitions.sort_by_key(|partition| partition.number);
+        assert_eq!(sorted, table);
+        assert_agrees_with_sfdisk(&table, &disk);
+    }
+}
+
+#[test]
+fn random_gpt_layouts_agree_with_sfdisk_and_sgdisk() {
+    let images = Images::new();
+    for seed in 0..8 {
+        let mut dice = Dice(seed);
+        let disk = images.blank("random.img", 64 * MIB);
+        let mut script = String::from("label: gpt\nfirst-lba: 34\n");
+        let mut slots = dice.order(128);
+        slots.truncate(usize::try_from(1 + dice.below(20)).unwrap());
+        for (place, slot) in (0u64..).zip(&slots) {
+            let start = 2048 + place * 4096 + dice.below(2000);
+            script += &format!(
+                "{}: start={start},size={},name=p{place}\n",
+                slot + 1,
+                1 + dice.below(2000)
+            );
+        }
+        run("sfdisk", &[disk.to_str().unwrap()], &script);
+        let table = table_of(&disk, 512);
+        assert_eq!(table.notices, Vec::<String>::new());
+        assert_agrees_with_sfdisk(&table, &disk);
+        let size = 64 * MIB + (1 + dice.below(10_000)) * 512;
+        let patches = fit_to_disk(&open(&disk), &table, size).unwrap();
+        let restored = images.restored(&disk, size, &patches);
+        assert_sound(&restored);
+        assert_agrees_with_sfdisk(&table, &restored);
+    }
 }
 
 /// A record whose partition was deleted has no number; `partx` counts as the kernel does.
