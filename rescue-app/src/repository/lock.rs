@@ -129,12 +129,21 @@ impl Drop for Lock {
 }
 
 impl Repository {
-    /// Locks for reading and adding: excludes only those who remove or check.
+    /// Locks for reading and adding: excludes only those who remove, prune or check.
     pub fn lock_shared(&self) -> Result<Lock> {
         self.lock(false)
     }
 
-    /// Locks for removing and checking: excludes everybody.
+    /// Locks for reading alone: like [`Self::lock_shared`], but a repository on a read-only
+    /// medium, where nothing can be removed either, is read without a lock.
+    pub fn lock_for_reading(&self) -> Result<Option<Lock>> {
+        match self.lock_shared() {
+            Err(RepositoryError::Store(StoreError::ReadOnly { .. })) => Ok(None),
+            lock => lock.map(Some),
+        }
+    }
+
+    /// Locks for removing and pruning: excludes everybody.
     pub fn lock_exclusive(&self) -> Result<Lock> {
         self.lock(true)
     }
@@ -198,7 +207,8 @@ impl Repository {
 
     fn remove_stale(&self, id: &Id) -> Result<()> {
         match self.store.remove(FileKind::Lock, &id.to_string()) {
-            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+            // Already removed by someone else, or nobody can remove it: it holds no one up.
+            Ok(()) | Err(StoreError::NotFound { .. } | StoreError::ReadOnly { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -158,6 +158,12 @@ impl Repository {
 
     /// Reads a run's bytes into `buf`, which is resized to fit.
     pub fn read_run(&self, run: &Run, buf: &mut Vec<u8>) -> Result<()> {
+        let (len, end) = (run.len as u64, run.offset.saturating_add(run.len as u64));
+        let name = run.pack.to_string();
+        if len > u64::from(TRUSTED_LEN) && self.store.size(FileKind::Pack, &name)? < end {
+            let problem = "it ends before blobs that the index says are in it";
+            return Err(RepositoryError::damaged(FileKind::Pack, run.pack, problem));
+        }
         buf.resize(run.len, 0);
         self.read_pack_range(&run.pack, run.offset, buf)
     }
@@ -247,4 +253,112 @@ fn in_place(sealed: &[u8]) -> &[u8] {
 
 fn damaged(blob: &Id, location: &BlobLocation, problem: &'static str) -> RepositoryError {
     RepositoryError::DamagedBlob { blob: *blob, pack: location.pack, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::index::IndexFile;
+    use crate::repository::{Saver, json_file};
+    use crate::store::{LocalStore, Store};
+
+    /// A repository with one stored blob whose index file says this of it instead: offset,
+    /// length, uncompressed length.
+    fn with_forged_index(forged: [u32; 3]) -> (tempfile::TempDir, Repository, Id) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(LocalStore::new(dir.path().join("images")));
+        let repo = Repository::init(store.clone(), "a").unwrap();
+        let saver = Saver::new(&repo).unwrap();
+        let mut worker = saver.worker().unwrap();
+        let id = worker.save(BlobType::Data, None, &[1; 5000], 1).unwrap().id;
+        worker.finish().unwrap();
+        saver.finish().unwrap();
+        let file = &store.list(FileKind::Index).unwrap()[0].name;
+        let index = file.parse().unwrap();
+        let json: serde_json::Value =
+            json_file::load(&*store, &repo.key, FileKind::Index, &index).unwrap();
+        store.remove(FileKind::Index, file).unwrap();
+        let mut json = json;
+        let blob = &mut json["packs"][0]["blobs"][0];
+        for (field, value) in ["offset", "length", "uncompressed_length"].iter().zip(forged) {
+            blob[*field] = value.into();
+        }
+        let forged: IndexFile = serde_json::from_value(json).unwrap();
+        json_file::save(&*store, &repo.key, FileKind::Index, &forged).unwrap();
+        repo.load_index().unwrap();
+        (dir, repo, id)
+    }
+
+    #[test]
+    fn impossible_places_are_refused_without_allocating() {
+        let lengths = [
+            [0, u32::MAX, 5000],
+            [0, DATA_LIMIT, 5000],
+            [u32::MAX, 100, 5000],
+            [0, 31, 5000],
+            [0, 0, 0],
+        ];
+        for forged in lengths {
+            let (_dir, repo, id) = with_forged_index(forged);
+            let mut reader = BlobReader::new().unwrap();
+            assert!(repo.read_blob(&id, &mut reader).is_err(), "{forged:?}");
+            assert!(reader.sealed.capacity() < 1 << 20 && reader.plain.capacity() < 1 << 20);
+            let runs: Vec<Run> = repo.plan_reads([&id]).unwrap().runs(1 << 20, 0).collect();
+            let mut buf = Vec::new();
+            assert!(runs.iter().all(|run| repo.read_run(run, &mut buf).is_err() || run.len < 200));
+            assert!(buf.capacity() < 1 << 20, "{forged:?}");
+        }
+    }
+
+    #[test]
+    fn a_blob_with_another_length_than_the_index_gives_is_damaged() {
+        let (_dir, repo, id) = with_forged_index([0, 1, 1]);
+        let real = repo.store.list(FileKind::Pack).unwrap()[0].size;
+        let header = 41 + 32 + 4;
+        let length = u32::try_from(real - header).unwrap();
+        for (uncompressed, good) in [(5000, true), (4999, false), (5001, false), (u32::MAX, false)]
+        {
+            let (_dir, repo, same) = with_forged_index([0, length, uncompressed]);
+            assert_eq!(same, id);
+            let mut reader = BlobReader::new().unwrap();
+            assert_eq!(repo.read_blob(&id, &mut reader).is_ok(), good, "{uncompressed}");
+            assert!(reader.plain.capacity() < 1 << 20);
+        }
+    }
+
+    #[test]
+    fn neighbours_are_read_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(LocalStore::new(dir.path().join("images")));
+        let repo = Repository::init(store, "a").unwrap();
+        let saver = Saver::new(&repo).unwrap();
+        let mut worker = saver.worker().unwrap();
+        let plains: Vec<Vec<u8>> = (0..100u8).map(|n| vec![n; 3000]).collect();
+        let ids: Vec<Id> = plains
+            .iter()
+            .map(|plain| worker.save(BlobType::Data, None, plain, 1).unwrap().id)
+            .collect();
+        worker.finish().unwrap();
+        saver.finish().unwrap();
+        let wanted: Vec<&Id> = ids.iter().rev().chain(&ids).collect();
+        let plan = repo.plan_reads(wanted.iter().copied()).unwrap();
+        assert_eq!((plan.len(), plan.plain_bytes()), (100, 300_000));
+        let runs: Vec<Run> = plan.runs(1000, 0).collect();
+        assert!(runs.len() > 1 && runs.iter().all(|run| run.len <= 1000));
+        let (mut buf, mut reader) = (Vec::new(), BlobReader::new().unwrap());
+        let mut seen = 0;
+        for run in &runs {
+            repo.read_run(run, &mut buf).unwrap();
+            for (id, location) in &run.blobs {
+                let sealed = run.sealed(&mut buf, location).unwrap();
+                let plain = repo.open_blob(id, location, sealed, &mut reader).unwrap();
+                let number = ids.iter().position(|other| other == id).unwrap();
+                assert_eq!(plain, plains[number]);
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 100);
+        assert_eq!(repo.plan_reads([&ids[0], &ids[9]]).unwrap().runs(1 << 20, 0).count(), 2);
+        assert_eq!(repo.plan_reads([&ids[0], &ids[9]]).unwrap().runs(1 << 20, 4096).count(), 1);
+    }
 }

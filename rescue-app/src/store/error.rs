@@ -16,6 +16,12 @@ pub enum StoreError {
         /// The store.
         location: String,
     },
+    /// The place cannot be written to.
+    #[error("{location} is read-only or belongs to someone else: nothing can be stored there")]
+    ReadOnly {
+        /// The store.
+        location: String,
+    },
     /// The file is not there.
     #[error("{kind} {name} is missing from {location}")]
     NotFound {

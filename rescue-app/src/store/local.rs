@@ -68,15 +68,23 @@ impl LocalStore {
         }
     }
 
-    /// Turns an I/O error into the store's own, telling a full disk and a lost file apart.
-    fn failed(&self, action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-        let (location, path) = (self.location(), path.display().to_string());
+    /// Turns an I/O error of something that changes the store into the store's own.
+    fn failed_to(&self, action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+        let (other, location) = (self.failed(action, path), self.location());
         move |source| match source.raw_os_error().map(Errno::from_raw) {
             Some(Errno::ENOSPC | Errno::EDQUOT) => StoreError::Full { location },
-            _ => StoreError::Io { action, path, source },
+            Some(Errno::EROFS | Errno::EACCES | Errno::EPERM) => StoreError::ReadOnly { location },
+            _ => other(source),
         }
     }
 
+    /// Turns an I/O error into the store's own.
+    fn failed(&self, action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+        let path = path.display().to_string();
+        move |source| StoreError::Io { action, path, source }
+    }
+
+    /// Turns an I/O error about a repository file that may be missing into the store's own.
     fn failed_on(
         &self,
         action: &'static str,
@@ -96,7 +104,7 @@ impl LocalStore {
     fn make_folder(&self, path: &Path) -> Result<()> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
-        builder.create(path).map_err(self.failed("creating folder", path))
+        builder.create(path).map_err(self.failed_to("creating folder", path))
     }
 
     /// Opens a new unfinished file, making its folder when it has gone missing.
@@ -110,7 +118,7 @@ impl LocalStore {
             }
             opened => opened,
         }
-        .map_err(self.failed("creating", path))
+        .map_err(self.failed_to("creating", path))
     }
 
     /// Writes `bytes` under a temporary name, syncs, renames, syncs the folder.
@@ -126,7 +134,7 @@ impl LocalStore {
         if let Err(error) = done {
             // The first error is the one to report; a leftover is removed by a later run.
             let _ = fs::remove_file(&unfinished);
-            return Err(self.failed("writing", &target)(error));
+            return Err(self.failed_to("writing", &target)(error));
         }
         self.sync_folder(folder)
     }
@@ -159,7 +167,7 @@ impl LocalStore {
             let path = entry.path();
             let meta = entry.metadata().map_err(self.failed("looking at", &path))?;
             if meta.modified().is_ok_and(|time| time < limit) {
-                fs::remove_file(&path).map_err(self.failed("removing", &path))?;
+                fs::remove_file(&path).map_err(self.failed_to("removing", &path))?;
                 freed += meta.len();
             }
         }
@@ -271,7 +279,10 @@ impl Store for LocalStore {
 
     fn remove(&self, kind: FileKind, name: &str) -> Result<()> {
         let path = self.path_of(kind, name)?;
-        fs::remove_file(&path).map_err(self.failed_on("removing", kind, name, &path))
+        fs::remove_file(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => self.failed_on("removing", kind, name, &path)(error),
+            _ => self.failed_to("removing", &path)(error),
+        })
     }
 
     fn remove_leftovers_older_than(&self, kind: FileKind, name: &str) -> Result<u64> {
@@ -363,6 +374,15 @@ mod tests {
         }
         assert!(store.write_note("../note", "x").is_err());
         assert!(store.write_note("config", "x").is_err());
+    }
+
+    #[test]
+    fn a_place_that_takes_no_files_says_so() {
+        // Not even root creates files there.
+        let store = LocalStore::new("/sys/kernel");
+        let refused = store.write(FileKind::Lock, NAME, b"lock");
+        assert!(matches!(refused, Err(StoreError::ReadOnly { .. })), "{refused:?}");
+        assert!(!store.exists(FileKind::Config, "config").unwrap());
     }
 
     #[test]

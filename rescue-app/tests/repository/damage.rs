@@ -1,20 +1,14 @@
 //! What happens to a repository is noticed, and hurts no image but those it hits.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[path = "support/repo_fixture.rs"]
-mod repo_fixture;
-#[path = "support/repo_restic.rs"]
-mod repo_restic;
 
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::fixture::{CHUNK, disk, init, open, read_all, save, store};
+use crate::stock_restic::{Restic, files_below};
 use lifeboat::repository::{
     BlobReader, CheckEvent, CheckReport, Id, PUBLIC_PASSPHRASE, Repository, RepositoryError,
 };
-use repo_fixture::{CHUNK, disk, init, open, read_all, save, store};
-use repo_restic::{Restic, files_below};
 
 fn check(repo: &Repository) -> CheckReport {
     repo.check(true, 2, &|_| ControlFlow::Continue(())).unwrap()

@@ -11,7 +11,7 @@ use lifeboat::repository::{
 use lifeboat::store::LocalStore;
 use time::OffsetDateTime;
 
-use crate::repo_restic::Restic;
+use crate::stock_restic::Restic;
 
 pub const CHUNK: usize = 64 << 10;
 

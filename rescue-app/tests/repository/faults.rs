@@ -1,0 +1,170 @@
+//! Places that fill up or cannot be written to, and trees that make no sense.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::fixture::{CHUNK, disk, init, open, read_all, save, save_counted, snapshot};
+use crate::stock_restic::Restic;
+use lifeboat::repository::{
+    BlobType, Id, Node, PUBLIC_PASSPHRASE, Repository, RepositoryError, Saver, Tree,
+};
+use lifeboat::store::{FileEntry, FileKind, LocalStore, Result, Store, StoreError};
+use time::OffsetDateTime;
+
+/// A folder with a limited number of bytes left, which may be read-only.
+struct Faulty {
+    inner: LocalStore,
+    left: AtomicU64,
+    read_only: AtomicBool,
+}
+
+impl Faulty {
+    fn new(restic: &Restic) -> Arc<Self> {
+        let inner = LocalStore::new(restic.repo());
+        Arc::new(Self { inner, left: u64::MAX.into(), read_only: false.into() })
+    }
+
+    fn refuse_if_read_only(&self) -> Result<()> {
+        match self.read_only.load(Ordering::Relaxed) {
+            true => Err(StoreError::ReadOnly { location: self.location() }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Store for Faulty {
+    fn create_layout(&self) -> Result<()> {
+        self.inner.create_layout()
+    }
+
+    fn list(&self, kind: FileKind) -> Result<Vec<FileEntry>> {
+        self.inner.list(kind)
+    }
+
+    fn size(&self, kind: FileKind, name: &str) -> Result<u64> {
+        self.inner.size(kind, name)
+    }
+
+    fn read_range(&self, kind: FileKind, name: &str, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.inner.read_range(kind, name, offset, buf)
+    }
+
+    fn write(&self, kind: FileKind, name: &str, bytes: &[u8]) -> Result<()> {
+        self.refuse_if_read_only()?;
+        let len = bytes.len() as u64;
+        let take = |left: u64| left.checked_sub(len);
+        self.left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .map_err(|_| StoreError::Full { location: self.location() })?;
+        self.inner.write(kind, name, bytes)
+    }
+
+    fn remove(&self, kind: FileKind, name: &str) -> Result<()> {
+        self.refuse_if_read_only()?;
+        self.inner.remove(kind, name)
+    }
+
+    fn remove_leftovers_older_than(&self, kind: FileKind, name: &str) -> Result<u64> {
+        self.inner.remove_leftovers_older_than(kind, name)
+    }
+
+    fn write_note(&self, name: &str, text: &str) -> Result<()> {
+        self.inner.write_note(name, text)
+    }
+
+    fn free_space(&self) -> Option<u64> {
+        Some(self.left.load(Ordering::Relaxed))
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
+
+#[test]
+fn a_full_place_stops_cleanly_and_is_continued_after_space_is_freed() {
+    let restic = Restic::new();
+    let store = Faulty::new(&restic);
+    let repo = Repository::init(store.clone(), PUBLIC_PASSPHRASE).unwrap();
+    let before = disk(1, 1_000_000);
+    save(&repo, &before);
+
+    store.left.store(70 << 20, Ordering::Relaxed);
+    let image = disk(2, 300_000_000);
+    let saver = Saver::new(&repo).unwrap();
+    let mut worker = saver.worker().unwrap();
+    let stopped = image
+        .chunks(CHUNK)
+        .find_map(|chunk| worker.save(BlobType::Data, None, chunk, 1).err())
+        .expect("storing must stop");
+    assert!(matches!(stopped, RepositoryError::Store(StoreError::Full { .. })), "{stopped}");
+    assert!(worker.finish().is_err());
+    let totals = saver.totals();
+    assert!(saver.finish().is_err(), "nothing may refer to what is not stored");
+
+    store.left.store(u64::MAX, Ordering::Relaxed);
+    restic.ok(&["check", "--read-data"]);
+    let repo = open(&restic);
+    let lock = repo.lock_shared().unwrap();
+    repo.adopt_packs(&lock).unwrap();
+    let (_, continued) = save_counted(&repo, &image);
+    drop(lock);
+    assert!(totals.packs >= 3 && continued.known_bytes > 40_000_000, "{totals:?} {continued:?}");
+    restic.check();
+    let list = repo.snapshots().unwrap().snapshots;
+    for (file, bytes) in list.iter().zip([before, image]) {
+        assert!(read_all(&repo, &file.snapshot.tree)["/machine/disk.img"] == bytes);
+    }
+}
+
+#[test]
+fn a_read_only_place_is_read_without_a_lock() {
+    let restic = Restic::new();
+    let store = Faulty::new(&restic);
+    let repo = Repository::init(store.clone(), PUBLIC_PASSPHRASE).unwrap();
+    let image = disk(3, 500_000);
+    save(&repo, &image);
+    assert!(repo.lock_for_reading().unwrap().is_some());
+    store.read_only.store(true, Ordering::Relaxed);
+    assert!(repo.lock_for_reading().unwrap().is_none());
+    let refused = repo.lock_shared().err();
+    assert!(matches!(refused, Some(RepositoryError::Store(StoreError::ReadOnly { .. }))));
+    let newest = repo.snapshot("latest").unwrap();
+    assert!(read_all(&repo, &newest.snapshot.tree)["/machine/disk.img"] == image);
+}
+
+/// What the check finds in a snapshot of this directory.
+fn findings_for(nodes: Vec<Node>) -> Vec<String> {
+    let restic = Restic::new();
+    let repo = init(&restic);
+    let saver = Saver::new(&repo).unwrap();
+    let mut worker = saver.worker().unwrap();
+    worker.save(BlobType::Data, None, b"abc", 1).unwrap();
+    let tree = worker.save_tree(&Tree::new(nodes).unwrap()).unwrap();
+    worker.finish().unwrap();
+    saver.finish().unwrap();
+    let id = repo.save_snapshot(&snapshot(tree)).unwrap();
+    let report = repo.check(true, 1, &|_| ControlFlow::Continue(())).unwrap();
+    let broken = !report.findings.is_empty();
+    assert_eq!(report.incomplete, if broken { vec![id] } else { vec![] });
+    report.findings.into_iter().map(|finding| finding.text).collect()
+}
+
+#[test]
+fn directories_that_make_no_sense_are_reported() {
+    let time = OffsetDateTime::UNIX_EPOCH;
+    let abc = Id::of(b"abc");
+    assert!(findings_for(vec![Node::file("f", 6, vec![abc, abc], time)]).is_empty());
+    let wrong_size = findings_for(vec![Node::file("f", 7, vec![abc, abc], time)]);
+    assert!(wrong_size[0].contains("6 bytes together, but its size is 7"), "{wrong_size:?}");
+    let missing = findings_for(vec![Node::file("f", 6, vec![abc, Id::of(b"x")], time)]);
+    assert!(missing[0].contains("1 of its 2 blobs"), "{missing:?}");
+    let lost = findings_for(vec![Node::dir("d", Id::of(b"no such tree"), time)]);
+    assert!(lost[0].contains("in no index"), "{lost:?}");
+    let mut empty = Node::dir("d", abc, time);
+    empty.subtree = None;
+    assert!(findings_for(vec![empty])[0].contains("without contents"));
+    let not_json = findings_for(vec![Node::dir("d", abc, time)]);
+    assert!(not_json[0].contains("is damaged"), "{not_json:?}");
+}
