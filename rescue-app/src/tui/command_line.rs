@@ -1,0 +1,121 @@
+//! The command lines that do what the menu is about to do.
+
+use std::path::{Path, PathBuf};
+
+use super::model::{CaptureOrder, Location, Repository, RestoreOrder};
+
+/// Where a partition is mounted in the commands shown.
+const MOUNT_POINT: &str = "/mnt";
+
+/// The commands of a capture.
+pub(super) fn capture(order: &CaptureOrder) -> Vec<String> {
+    let mut command = format!("lifeboat capture {}", path(&order.disk.path));
+    command.push_str(&partitions(order.partitions.as_deref()));
+    command.push_str(&format!(" --level {}", order.compression.word()));
+    with_repository(command, &order.repository)
+}
+
+/// The commands of a restore.
+pub(super) fn restore(order: &RestoreOrder) -> Vec<String> {
+    let disk = path(&order.disk.path);
+    let erase = match order.disk.serial.as_deref() {
+        Some(serial) if !serial.trim().is_empty() => quoted(serial),
+        _ => disk.clone(),
+    };
+    let mut command = format!("lifeboat restore {} {disk} --erase {erase}", order.image.short_id());
+    command.push_str(&partitions(order.partitions.as_deref()));
+    if order.only_changed {
+        command.push_str(" --only-changed");
+    }
+    if !order.read_back {
+        command.push_str(" --no-read-back");
+    }
+    with_repository(command, &order.repository)
+}
+
+fn with_repository(command: String, repository: &Repository) -> Vec<String> {
+    match &repository.location {
+        Location::Folder(folder) => vec![format!("{command} --repo {}", path(folder))],
+        Location::Partition { device, folder } => {
+            let folder: PathBuf = Path::new(MOUNT_POINT).join(folder);
+            vec![
+                format!("mount {} {MOUNT_POINT}", path(device)),
+                format!("{command} --repo {}", path(&folder)),
+            ]
+        }
+    }
+}
+
+fn partitions(chosen: Option<&[u32]>) -> String {
+    let Some(numbers) = chosen else { return String::new() };
+    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    format!(" --partitions {}", numbers.join(","))
+}
+
+fn path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+/// `text` as one word of a POSIX shell (IEEE 1003.1, section 2.2.2).
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{Compression, Disk, Image};
+    use super::*;
+
+    fn repository(location: Location) -> Repository {
+        Repository { location, title: String::new(), passphrase: None, disk: None }
+    }
+
+    #[test]
+    fn a_capture_mounts_the_place_first() {
+        let order = CaptureOrder {
+            disk: Disk { path: "/dev/sda".into(), ..Disk::default() },
+            partitions: Some(vec![1, 3]),
+            repository: repository(Location::Partition {
+                device: "/dev/sdb1".into(),
+                folder: "my images".into(),
+            }),
+            compression: Compression::Small,
+        };
+        assert_eq!(
+            capture(&order),
+            [
+                "mount /dev/sdb1 /mnt",
+                "lifeboat capture /dev/sda --partitions 1,3 --level small --repo '/mnt/my images'"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_restore_names_the_target_by_its_serial_number() {
+        let mut order = RestoreOrder {
+            image: Image { id: "0123456789abcdef".into(), ..Image::default() },
+            repository: repository(Location::Folder("/srv/lifeboat".into())),
+            disk: Disk { path: "/dev/sda".into(), serial: Some("S5Y 1".into()), ..Disk::default() },
+            partitions: None,
+            only_changed: true,
+            read_back: false,
+        };
+        assert_eq!(
+            restore(&order),
+            ["lifeboat restore 01234567 /dev/sda --erase 'S5Y 1' --only-changed --no-read-back \
+              --repo /srv/lifeboat"]
+        );
+        order.disk.serial = None;
+        assert!(restore(&order).concat().contains("--erase /dev/sda"));
+    }
+
+    #[test]
+    fn quotes_survive_the_shell() {
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,114 @@
+//! The menu's only way to the machine: requests that run in the background, replies that come back.
+
+use super::model::{
+    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Log, Outcome, Place,
+    Repository, RestoreOrder, RestorePlan,
+};
+use crate::operation::Control;
+
+/// Everything the menu can learn from and do to the machine. All calls may block; none is made on
+/// the thread that draws.
+pub trait Machine: Send + Sync {
+    /// What the header shows.
+    fn facts(&self) -> Facts;
+    /// All disks; `None` when nothing changed since the list with the signature `known`.
+    fn disks(&self, known: Option<u64>) -> Result<Option<DiskList>, Failure>;
+    /// Partitions where images live or could live.
+    fn places(&self, control: Control<'_>) -> Result<Vec<Place>, Failure>;
+    /// Opens a repository and lists its images, newest first.
+    fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure>;
+    /// Creates a repository.
+    fn create(&self, repository: &Repository) -> Result<(), Failure>;
+    /// Finds out what a capture would do.
+    fn plan_capture(
+        &self,
+        order: &CaptureOrder,
+        control: Control<'_>,
+    ) -> Result<CapturePlan, Failure>;
+    /// Finds out what a restore would do.
+    fn plan_restore(&self, order: &RestoreOrder) -> Result<RestorePlan, Failure>;
+    /// Captures, restores or verifies.
+    fn run(&self, job: &Job, control: Control<'_>) -> Result<Outcome, Failure>;
+    /// Removes one image from the list of a repository.
+    fn forget(&self, repository: &Repository, image: &Image) -> Result<(), Failure>;
+    /// The run's log.
+    fn log(&self) -> Result<Log, Failure>;
+}
+
+/// Something a page asks of the [`Machine`].
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// [`Machine::disks`].
+    Disks {
+        /// Signature of the list already known.
+        known: Option<u64>,
+    },
+    /// [`Machine::places`].
+    Places,
+    /// [`Machine::images`].
+    Images(Repository),
+    /// [`Machine::create`].
+    Create(Repository),
+    /// [`Machine::plan_capture`].
+    PlanCapture(CaptureOrder),
+    /// [`Machine::plan_restore`].
+    PlanRestore(RestoreOrder),
+    /// [`Machine::run`].
+    Run(Job),
+    /// [`Machine::forget`].
+    Forget(Repository, Image),
+    /// [`Machine::log`].
+    Log,
+}
+
+/// The answer to a [`Request`] of the same name.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// To [`Request::Disks`].
+    Disks(Result<Option<DiskList>, Failure>),
+    /// To [`Request::Places`].
+    Places(Result<Vec<Place>, Failure>),
+    /// To [`Request::Images`].
+    Images(Result<Vec<Image>, Failure>),
+    /// To [`Request::Create`] and [`Request::Forget`].
+    Done(Result<(), Failure>),
+    /// To [`Request::PlanCapture`].
+    CapturePlan(Result<CapturePlan, Failure>),
+    /// To [`Request::PlanRestore`].
+    RestorePlan(Result<RestorePlan, Failure>),
+    /// To [`Request::Run`].
+    Finished(Result<Outcome, Failure>),
+    /// To [`Request::Log`].
+    Log(Result<Log, Failure>),
+}
+
+impl Request {
+    /// Does what is asked; blocks until it is done.
+    pub fn run(&self, machine: &dyn Machine, control: Control<'_>) -> Reply {
+        match self {
+            Self::Disks { known } => Reply::Disks(machine.disks(*known)),
+            Self::Places => Reply::Places(machine.places(control)),
+            Self::Images(repository) => Reply::Images(machine.images(repository)),
+            Self::Create(repository) => Reply::Done(machine.create(repository)),
+            Self::PlanCapture(order) => Reply::CapturePlan(machine.plan_capture(order, control)),
+            Self::PlanRestore(order) => Reply::RestorePlan(machine.plan_restore(order)),
+            Self::Run(job) => Reply::Finished(machine.run(job, control)),
+            Self::Forget(repository, image) => Reply::Done(machine.forget(repository, image)),
+            Self::Log => Reply::Log(machine.log()),
+        }
+    }
+
+    /// The reply when the request could not be carried out at all.
+    pub fn failed(&self, failure: Failure) -> Reply {
+        match self {
+            Self::Disks { .. } => Reply::Disks(Err(failure)),
+            Self::Places => Reply::Places(Err(failure)),
+            Self::Images(_) => Reply::Images(Err(failure)),
+            Self::Create(_) | Self::Forget(..) => Reply::Done(Err(failure)),
+            Self::PlanCapture(_) => Reply::CapturePlan(Err(failure)),
+            Self::PlanRestore(_) => Reply::RestorePlan(Err(failure)),
+            Self::Run(_) => Reply::Finished(Err(failure)),
+            Self::Log => Reply::Log(Err(failure)),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The summary before a capture.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::progress::ProgressPage;
+use super::{failure_lines, waiting};
+use crate::operation::format;
+use crate::tui::command_line;
+use crate::tui::key::Key;
+use crate::tui::look::Look;
+use crate::tui::machine::{Reply, Request};
+use crate::tui::model::{CaptureOrder, CapturePlan, Failure, Job};
+use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::widgets::{Document, Lines};
+
+/// What will be read and stored, and the command that does the same.
+pub(super) struct CapturePlanPage {
+    order: CaptureOrder,
+    plan: Option<Result<CapturePlan, Failure>>,
+    document: Document,
+}
+
+impl CapturePlanPage {
+    /// Plans `order` once the page is in view.
+    pub(super) fn new(order: CaptureOrder) -> Self {
+        Self { order, plan: None, document: Document::default() }
+    }
+
+    fn is_ready(&self) -> bool {
+        matches!(self.plan, Some(Ok(_)))
+    }
+
+    fn lines(&self, columns: u16, look: Look, now: Duration) -> Vec<Line<'static>> {
+        let mut lines = Lines::new(columns);
+        lines.fact("Disk", &self.order.disk.line());
+        lines.fact("Partitions", &partitions(self.order.partitions.as_deref()));
+        lines.fact("Repository", &self.order.repository.title);
+        let secret = if self.order.repository.passphrase.is_some() {
+            "yes, with your passphrase"
+        } else {
+            "no: whoever has the disk can read the image"
+        };
+        lines.fact("Secret", secret);
+        lines.fact("Compression", self.order.compression.word());
+        match &self.plan {
+            None => {
+                let mut lines = lines.finish();
+                lines.extend(waiting("Reading tables and filesystems", now));
+                return lines;
+            }
+            Some(Err(failure)) => failure_lines(lines.gap(), failure, look),
+            Some(Ok(plan)) => self.plan_lines(plan, &mut lines, look),
+        }
+        lines.finish()
+    }
+
+    fn plan_lines(&self, plan: &CapturePlan, lines: &mut Lines, look: Look) {
+        lines.gap();
+        lines.fact("To be read", &format::size(plan.read));
+        lines.fact("Left out", &format!("{} that no file uses", format::size(plan.skipped)));
+        let free = plan
+            .free
+            .map_or_else(String::new, |free| format!(" ({} free there)", format::size(free)));
+        lines.fact("To be stored", &format!("at most {}{free}", format::size(plan.estimate)));
+        if plan.free.is_some_and(|free| free < plan.estimate) {
+            lines.gap().item(
+                "!",
+                "The free space may not be enough. If it fills up, what was stored stays and the \
+                 next try carries on from it.",
+                look.warning(),
+            );
+        }
+        if !plan.warnings.is_empty() {
+            lines.gap();
+        }
+        for warning in &plan.warnings {
+            lines.item("!", warning, look.warning());
+        }
+        lines
+            .gap()
+            .text("The disk itself is only read. The same from the command line:", Style::new());
+        for line in command_line::capture(&self.order) {
+            lines.item(" ", &line, look.heading());
+        }
+    }
+}
+
+/// Partition numbers in words.
+pub(super) fn partitions(chosen: Option<&[u32]>) -> String {
+    match chosen {
+        None => "all, the whole disk".into(),
+        Some(numbers) => numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+impl Page for CapturePlanPage {
+    fn title(&self) -> String {
+        "Capture: summary".into()
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        let mut hints = Vec::new();
+        if self.is_ready() {
+            hints.push(("Enter", "Start the capture"));
+        }
+        hints.extend([("↑↓", "Scroll"), ("Esc", "Back")]);
+        hints
+    }
+
+    fn help(&self) -> &'static [&'static str] {
+        &[
+            "What will be done, before it is done. Press Enter to start.",
+            "The image is checked after it was stored. You can stop at any time: images stored \
+             earlier stay whole, and capturing the same disk again carries on from where it stopped.",
+        ]
+    }
+
+    fn on_open(&mut self) -> Action {
+        self.plan = None;
+        Action::Ask(Request::PlanCapture(self.order.clone()))
+    }
+
+    fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
+        if let Reply::CapturePlan(plan) = reply {
+            self.plan = Some(plan);
+        }
+        Action::None
+    }
+
+    fn on_key(&mut self, key: Key, context: &Context) -> Action {
+        let count = self.lines(context.body.width, Look::PLAIN, context.now).len();
+        if self.document.on_key(key, count, context.body.height) {
+            return Action::None;
+        }
+        if key == Key::Enter && self.is_ready() {
+            return open(ProgressPage::new(Job::Capture(self.order.clone())));
+        }
+        Action::None
+    }
+
+    fn is_busy(&self) -> bool {
+        self.plan.is_none()
+    }
+
+    fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
+        self.document.render(&self.lines(area.width, look, now), area, buffer, look);
+    }
+}

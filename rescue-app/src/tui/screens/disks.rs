@@ -1,0 +1,297 @@
+//! The list of disks: the source of a capture, or the target of a restore.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::partitions::Partitions;
+use super::places::Places;
+use super::restore_options::RestoreOptions;
+use super::{Goal, failure_lines, waiting};
+use crate::operation::format;
+use crate::tui::key::Key;
+use crate::tui::look::Look;
+use crate::tui::machine::{Reply, Request};
+use crate::tui::model::{Disk, DiskList, Failure, Image, Repository, RestoreOrder};
+use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::widgets::{Cursor, Document, Lines, Row, rows, text, volume_bar, volume_line};
+
+/// How often the kernel is asked whether a disk came or went.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the disk is wanted for.
+#[derive(Clone, Debug)]
+pub(super) enum Purpose {
+    /// It is read.
+    Source,
+    /// It is overwritten with this image.
+    Target { repository: Repository, image: Image },
+}
+
+/// The list of disks.
+pub(super) struct Disks {
+    purpose: Purpose,
+    list: Option<DiskList>,
+    failure: Option<Failure>,
+    cursor: Cursor,
+    /// A look is under way.
+    asked: bool,
+    last: Duration,
+    document: Document,
+}
+
+impl Disks {
+    /// A list for this purpose; the first look starts when it opens.
+    pub(super) fn new(purpose: Purpose) -> Self {
+        Self {
+            purpose,
+            list: None,
+            failure: None,
+            cursor: Cursor::default(),
+            asked: false,
+            last: Duration::ZERO,
+            document: Document::default(),
+        }
+    }
+
+    fn disks(&self) -> &[Disk] {
+        self.list.as_ref().map_or(&[], |list| &list.disks)
+    }
+
+    fn current(&self) -> Option<&Disk> {
+        self.disks().get(self.cursor.index)
+    }
+
+    /// Why `disk` cannot be chosen.
+    fn refusal(&self, disk: &Disk) -> Option<String> {
+        let Purpose::Target { repository, image } = &self.purpose else { return None };
+        if repository.disk.as_ref() == Some(&disk.path) {
+            return Some("the images are on it".into());
+        }
+        if disk.target_refusal.is_some() {
+            return disk.target_refusal.clone();
+        }
+        (disk.size < image.size)
+            .then(|| format!("smaller than the captured disk ({})", format::size(image.size)))
+    }
+
+    fn choose(&self) -> Action {
+        let Some(disk) = self.current() else { return Action::None };
+        if self.refusal(disk).is_some() {
+            return Action::None;
+        }
+        match &self.purpose {
+            Purpose::Source if disk.volumes.iter().any(|volume| volume.number.is_some()) => {
+                open(Partitions::new(disk.clone()))
+            }
+            Purpose::Source => {
+                open(Places::new(Goal::Capture { disk: disk.clone(), partitions: None }))
+            }
+            Purpose::Target { repository, image } => open(RestoreOptions::new(RestoreOrder {
+                image: image.clone(),
+                repository: repository.clone(),
+                disk: disk.clone(),
+                partitions: None,
+                only_changed: false,
+                read_back: true,
+            })),
+        }
+    }
+
+    fn ask(&mut self, known: Option<u64>) -> Action {
+        self.asked = true;
+        Action::Ask(Request::Disks { known })
+    }
+
+    /// Takes a new list; the cursor stays on its disk.
+    fn take(&mut self, list: DiskList) {
+        let path = self.current().map(|disk| disk.path.clone());
+        let found = list.disks.iter().position(|disk| Some(&disk.path) == path.as_ref());
+        let last = list.disks.len().saturating_sub(1);
+        self.cursor.index = found.unwrap_or(self.cursor.index).min(last);
+        self.list = Some(list);
+        self.failure = None;
+    }
+
+    /// What is shown in place of the list: waiting, a failure, or why there is no disk.
+    fn message(&self, columns: u16, look: Look, now: Duration) -> Option<Vec<Line<'static>>> {
+        let mut lines = Lines::new(columns);
+        if let Some(failure) = &self.failure {
+            failure_lines(&mut lines, failure, look);
+            return Some(lines.finish());
+        }
+        let Some(list) = &self.list else { return Some(waiting("Looking at the disks", now)) };
+        if !list.disks.is_empty() {
+            return None;
+        }
+        lines.text("No disk found.", look.warning());
+        lines.text("A disk that is plugged in now appears here by itself.", Style::new());
+        if list.controllers.is_empty() {
+            lines.gap().text("No storage controller without a driver was seen.", Style::new());
+        } else {
+            lines.gap().text("Storage controllers without a driver:", look.heading());
+            for controller in &list.controllers {
+                lines.item(" ", controller, Style::new());
+            }
+        }
+        for hint in &list.hints {
+            lines.gap().text(hint, Style::new());
+        }
+        Some(lines.finish())
+    }
+
+    fn row(&self, disk: &Disk, columns: usize, look: Look) -> Row {
+        let name = columns.saturating_sub(2 + 10 + 9 + 7 + 3);
+        let first = format!(
+            "{} {} {} {}",
+            text::left(&disk.title(), name),
+            text::right(&format::size(disk.size), 9),
+            text::left(&disk.transport, 7),
+            text::left(&disk.name, 10),
+        );
+        let row = Row::new(Line::styled(first, look.heading()));
+        match (self.refusal(disk), &disk.note) {
+            (Some(refusal), _) => {
+                row.with(Line::styled(format!("  Not possible: {refusal}"), look.warning()))
+            }
+            (None, Some(note)) => row.with(Line::styled(format!("  {note}"), look.warning())),
+            (None, None) => row.with(Line::raw(format!("  {}", summary(disk)))),
+        }
+    }
+}
+
+/// Table and partitions in a few words.
+fn summary(disk: &Disk) -> String {
+    let partitions = disk.volumes.iter().filter(|volume| volume.number.is_some()).count();
+    match partitions {
+        0 => disk.table.clone(),
+        1 => format!("{}, 1 partition", disk.table),
+        count => format!("{}, {count} partitions", disk.table),
+    }
+}
+
+impl Page for Disks {
+    fn title(&self) -> String {
+        match &self.purpose {
+            Purpose::Source => "Capture: choose the disk to store".into(),
+            Purpose::Target { .. } => "Restore: choose the disk to overwrite".into(),
+        }
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        let mut hints = vec![("↑↓", "Move")];
+        if self.current().is_some_and(|disk| self.refusal(disk).is_none()) {
+            hints.push(("Enter", "Choose"));
+        }
+        hints.extend([("R", "Look again"), ("Esc", "Back")]);
+        hints
+    }
+
+    fn help(&self) -> &'static [&'static str] {
+        match self.purpose {
+            Purpose::Source => &[
+                "Choose the disk to be stored. It is opened for reading only.",
+                "The bar shows the disk to scale: full is in use, light is free, half dark is not \
+                 known, dots are outside of partitions.",
+                "Compare model and serial number with the label of the disk: names such as sda \
+                 change from one start to the next.",
+                "Disks plugged in later appear by themselves.",
+            ],
+            Purpose::Target { .. } => &[
+                "Choose the disk that the image is written to. What it holds now is lost; nothing \
+                 is written before the next pages have shown the plan and you have agreed.",
+                "Disks that are in use, hold the images or are too small cannot be chosen.",
+                "Compare model and serial number with the label of the disk.",
+            ],
+        }
+    }
+
+    fn on_open(&mut self) -> Action {
+        self.ask(None)
+    }
+
+    fn on_tick(&mut self, context: &Context) -> Action {
+        if self.asked || context.now.saturating_sub(self.last) < INTERVAL {
+            return Action::None;
+        }
+        let known = self.list.as_ref().map(|list| list.signature);
+        self.ask(known)
+    }
+
+    fn on_reply(&mut self, reply: Reply, context: &Context) -> Action {
+        self.asked = false;
+        self.last = context.now;
+        match reply {
+            Reply::Disks(Ok(Some(list))) => self.take(list),
+            Reply::Disks(Err(failure)) => self.failure = Some(failure),
+            _ => {}
+        }
+        Action::None
+    }
+
+    fn on_key(&mut self, key: Key, context: &Context) -> Action {
+        let page = usize::from(context.body.height / 4);
+        if let Some(lines) = self.message(context.body.width, Look::PLAIN, context.now) {
+            self.document.on_key(key, lines.len(), context.body.height);
+        } else if self.cursor.on_key(key, self.disks().len(), page) {
+            return Action::None;
+        }
+        match key {
+            Key::Enter => self.choose(),
+            Key::Char('r' | 'R') => self.ask(None),
+            _ => Action::None,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.list.is_none() && self.failure.is_none()
+    }
+
+    fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
+        if let Some(lines) = self.message(area.width, look, now) {
+            self.document.render(&lines, area, buffer, look);
+            return;
+        }
+        let Some(disk) = self.current() else { return };
+        let details = u16::try_from(disk.volumes.len() + 3).unwrap_or(u16::MAX);
+        let details = details.min(area.height / 2);
+        let list_area = Rect { height: area.height - details, ..area };
+        let list: Vec<Row> =
+            self.disks().iter().map(|disk| self.row(disk, usize::from(area.width), look)).collect();
+        rows(&list, Some(self.cursor.index), list_area, buffer, look);
+        let details_area = Rect { y: list_area.bottom(), height: details, ..area };
+        render_details(disk, details_area, buffer, look);
+    }
+}
+
+/// The disk under the cursor: drawn, and its partitions.
+fn render_details(disk: &Disk, area: Rect, buffer: &mut Buffer, look: Look) {
+    if area.height < 3 {
+        return;
+    }
+    let rule = "─".repeat(usize::from(area.width));
+    buffer.set_string(area.x, area.y, rule, look.frame());
+    buffer.set_string(area.x + 1, area.y, format!(" {} ", disk.name), look.heading());
+    let bar = Rect { y: area.y + 1, height: 1, ..area };
+    volume_bar(disk.size, &disk.volumes, bar, buffer, look);
+    let room = usize::from(area.height - 2);
+    let columns = usize::from(area.width);
+    let hidden = disk.volumes.len().saturating_sub(room);
+    let shown = if hidden > 0 { room.saturating_sub(1) } else { room };
+    let mut y = area.y + 2;
+    for volume in disk.volumes.iter().take(shown) {
+        let line = Line::from(vec![
+            Span::styled("█ ", look.content(volume.kind.as_deref())),
+            Span::raw(volume_line(volume, columns.saturating_sub(2))),
+        ]);
+        buffer.set_line(area.x, y, &line, area.width);
+        y += 1;
+    }
+    if hidden > 0 {
+        let more = format!("  and {} more", disk.volumes.len() - shown);
+        buffer.set_stringn(area.x, y, more, columns, Style::new());
+    }
+}

@@ -1,0 +1,100 @@
+//! One image in all its details.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::confirm::Then;
+use super::progress::ProgressPage;
+use super::{Confirm, Disks, Purpose};
+use crate::operation::format;
+use crate::tui::key::Key;
+use crate::tui::look::Look;
+use crate::tui::model::{Image, Job, Repository};
+use crate::tui::page::{Action, Context, Hint, Page, open, replace};
+use crate::tui::widgets::{Document, Lines, text, volume_bar, volume_line};
+
+/// The page of an image, with what can be done to it.
+pub(super) struct ImagePage {
+    repository: Repository,
+    image: Image,
+    document: Document,
+}
+
+impl ImagePage {
+    /// The page of `image`.
+    pub(super) fn new(repository: Repository, image: Image) -> Self {
+        Self { repository, image, document: Document::default() }
+    }
+
+    fn lines(&self, columns: u16, look: Look) -> Vec<Line<'static>> {
+        let image = &self.image;
+        let mut lines = Lines::new(columns);
+        lines.fact("Disk", &image.disk);
+        lines.fact("Captured", &image.time);
+        lines.fact("Size", &format::size(image.size));
+        lines.fact("In use", &format::size(image.used));
+        lines.fact("Added", &format!("{} to the repository", format::size(image.added)));
+        lines.fact("Repository", &self.repository.title);
+        lines.fact("Id", text::clip(&image.id, 16).trim_end_matches('.'));
+        lines.gap().text("Partitions", look.heading());
+        for partition in &image.partitions {
+            let line = volume_line(&partition.volume, usize::from(columns));
+            let line = if partition.captured { line } else { format!("{line}  not stored") };
+            lines.line(Line::styled(line, look.content(partition.volume.kind.as_deref())));
+        }
+        if !image.warnings.is_empty() {
+            lines.gap().text("Noted while capturing", look.heading());
+        }
+        for warning in &image.warnings {
+            lines.item("!", warning, look.warning());
+        }
+        lines.finish()
+    }
+
+    fn forget(&self) -> Action {
+        let (repository, image) = (self.repository.clone(), self.image.clone());
+        replace(Confirm::new(Then::Forget(repository, image)))
+    }
+}
+
+impl Page for ImagePage {
+    fn title(&self) -> String {
+        format!("Image {}", self.image.short_id())
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        vec![("R", "Restore"), ("V", "Verify"), ("F", "Forget"), ("↑↓", "Scroll"), ("Esc", "Back")]
+    }
+
+    fn help(&self) -> &'static [&'static str] {
+        &[
+            "Restore writes this image to a disk. Verify reads all its data and checks every byte.",
+            "Forget removes the image from the list. Data that other images share stays; the space \
+             of the rest is given back by \"restic prune\".",
+        ]
+    }
+
+    fn on_key(&mut self, key: Key, context: &Context) -> Action {
+        let count = self.lines(context.body.width, Look::PLAIN).len() + 2;
+        if self.document.on_key(key, count, context.body.height) {
+            return Action::None;
+        }
+        let (repository, image) = (self.repository.clone(), self.image.clone());
+        match key.letter() {
+            Some('r') => open(Disks::new(Purpose::Target { repository, image })),
+            Some('v') => open(ProgressPage::new(Job::Verify { repository, image: Some(image) })),
+            Some('f') => self.forget(),
+            _ => Action::None,
+        }
+    }
+
+    fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, _now: Duration) {
+        let bar = Rect { height: 1.min(area.height), ..area };
+        volume_bar(self.image.size, &self.image.volumes(), bar, buffer, look);
+        let rest = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
+        self.document.render(&self.lines(area.width, look), rest, buffer, look);
+    }
+}

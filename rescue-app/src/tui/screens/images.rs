@@ -1,0 +1,222 @@
+//! The images of a repository.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::image::ImagePage;
+use super::progress::ProgressPage;
+use super::{Disks, Goal, Purpose, failure_lines};
+use crate::operation::format;
+use crate::tui::key::Key;
+use crate::tui::look::Look;
+use crate::tui::machine::{Reply, Request};
+use crate::tui::model::{Failure, Image, Job, Repository};
+use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::widgets::{Cursor, Lines, Row, rows, text, volume_bar};
+
+/// Rows of the drawing of the image under the cursor.
+const DETAILS: u16 = 4;
+
+/// The list of images, newest first.
+pub(super) struct Images {
+    goal: Goal,
+    repository: Repository,
+    images: Vec<Image>,
+    failure: Option<Failure>,
+    cursor: Cursor,
+    opened: bool,
+}
+
+impl Images {
+    /// A list that was just read.
+    pub(super) fn new(goal: Goal, repository: Repository, images: Vec<Image>) -> Self {
+        Self { goal, repository, images, failure: None, cursor: Cursor::default(), opened: false }
+    }
+
+    /// Whether the first row stands for all images.
+    fn has_all(&self) -> bool {
+        matches!(self.goal, Goal::Verify) && !self.images.is_empty()
+    }
+
+    fn count(&self) -> usize {
+        self.images.len() + usize::from(self.has_all())
+    }
+
+    fn current(&self) -> Option<&Image> {
+        let index = self.cursor.index.checked_sub(usize::from(self.has_all()))?;
+        self.images.get(index)
+    }
+
+    fn choose(&self) -> Action {
+        if self.images.is_empty() {
+            return Action::None;
+        }
+        let repository = self.repository.clone();
+        match (&self.goal, self.current()) {
+            (Goal::Verify, image) => {
+                open(ProgressPage::new(Job::Verify { repository, image: image.cloned() }))
+            }
+            (Goal::Restore, Some(image)) => {
+                open(Disks::new(Purpose::Target { repository, image: image.clone() }))
+            }
+            (_, Some(_)) => self.details(),
+            (_, None) => Action::None,
+        }
+    }
+
+    fn details(&self) -> Action {
+        self.current().map_or(Action::None, |image| {
+            open(ImagePage::new(self.repository.clone(), image.clone()))
+        })
+    }
+
+    fn rows(&self, columns: usize, look: Look) -> Vec<Row> {
+        let all = self.has_all().then(|| {
+            let text = format!("All images ({})", self.images.len());
+            Row::new(Line::styled(text, look.heading()))
+        });
+        all.into_iter().chain(self.images.iter().map(|image| row(image, columns, look))).collect()
+    }
+}
+
+fn row(image: &Image, columns: usize, look: Look) -> Row {
+    let name = columns.saturating_sub(2 + 16 + 2 + 10 + 1);
+    let first = format!(
+        "{}  {} {}",
+        text::left(&image.time, 16),
+        text::left(&image.disk, name),
+        text::right(&format::size(image.size), 10),
+    );
+    let second = format!(
+        "  {} in use, {} added   {}{}",
+        format::size(image.used),
+        format::size(image.added),
+        image.short_id(),
+        if image.warnings.is_empty() { "" } else { "   ! has warnings" },
+    );
+    Row::new(Line::styled(first, look.heading())).with(Line::raw(second))
+}
+
+impl Page for Images {
+    fn title(&self) -> String {
+        let what = match self.goal {
+            Goal::Restore => "choose the image to restore",
+            Goal::Verify => "choose what to check",
+            _ => "in this repository",
+        };
+        format!("{}: {what}", self.goal.title())
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        if self.images.is_empty() {
+            return vec![("Esc", "Back")];
+        }
+        let enter = match self.goal {
+            Goal::Verify => "Check",
+            Goal::Restore => "Choose",
+            _ => "Details",
+        };
+        let mut hints = vec![("↑↓", "Move"), ("Enter", enter)];
+        if self.current().is_some() && !matches!(self.goal, Goal::Images) {
+            hints.push(("D", "Details"));
+        }
+        hints.push(("Esc", "Back"));
+        hints
+    }
+
+    fn help(&self) -> &'static [&'static str] {
+        &[
+            "All images of this repository, the newest first. Every image is complete in itself.",
+            "\"Added\" is what an image brought into the repository that no earlier image had.",
+        ]
+    }
+
+    fn on_open(&mut self) -> Action {
+        // The list was read just before; coming back to it, something may have been forgotten.
+        let again = self.opened;
+        self.opened = true;
+        if again { Action::Ask(Request::Images(self.repository.clone())) } else { Action::None }
+    }
+
+    fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
+        match reply {
+            Reply::Images(Ok(images)) => {
+                self.images = images;
+                self.failure = None;
+                self.cursor.index = self.cursor.index.min(self.count().saturating_sub(1));
+            }
+            Reply::Images(Err(failure)) => self.failure = Some(failure),
+            _ => {}
+        }
+        Action::None
+    }
+
+    fn on_key(&mut self, key: Key, context: &Context) -> Action {
+        let page = usize::from(context.body.height / 2);
+        if self.cursor.on_key(key, self.count(), page) {
+            return Action::None;
+        }
+        match key {
+            Key::Enter => self.choose(),
+            Key::Char('d' | 'D') => self.details(),
+            _ => Action::None,
+        }
+    }
+
+    fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, _now: Duration) {
+        let mut top = Lines::new(area.width);
+        top.text(&self.repository.title, look.frame());
+        if let Some(failure) = &self.failure {
+            failure_lines(&mut top, failure, look);
+        } else if self.images.is_empty() {
+            top.gap().text("There are no images in this repository yet.", Style::new());
+        }
+        let top = top.finish();
+        let mut y = area.y;
+        for line in &top {
+            if y < area.bottom() {
+                buffer.set_line(area.x, y, line, area.width);
+            }
+            y += 1;
+        }
+        let y = (y + 1).min(area.bottom());
+        let room = area.bottom() - y;
+        let details = if self.current().is_some() && room > DETAILS + 4 { DETAILS } else { 0 };
+        let list_area = Rect { y, height: room - details, ..area };
+        let list = self.rows(usize::from(area.width), look);
+        rows(&list, (!list.is_empty()).then_some(self.cursor.index), list_area, buffer, look);
+        if let Some(image) = self.current().filter(|_| details > 0) {
+            let area = Rect { y: area.bottom() - details, height: details, ..area };
+            render_details(image, area, buffer, look);
+        }
+    }
+}
+
+/// The image under the cursor, drawn to scale.
+fn render_details(image: &Image, area: Rect, buffer: &mut Buffer, look: Look) {
+    let rule = "─".repeat(usize::from(area.width));
+    buffer.set_string(area.x, area.y, rule, look.frame());
+    let bar = Rect { y: area.y + 1, height: 1, ..area };
+    volume_bar(image.size, &image.volumes(), bar, buffer, look);
+    let parts: Vec<String> = image
+        .partitions
+        .iter()
+        .map(|partition| {
+            let volume = &partition.volume;
+            let number = volume.number.map_or_else(String::new, |number| format!("{number} "));
+            let kind = volume.kind.as_deref().unwrap_or("unknown");
+            let label = volume.label.as_deref().map_or_else(String::new, |l| format!(" {l}"));
+            let left_out = if partition.captured { "" } else { " (left out)" };
+            format!("{number}{kind}{label}{left_out}")
+        })
+        .collect();
+    let mut lines = Lines::new(area.width);
+    lines.text(&parts.join(", "), Style::new());
+    for (y, line) in (area.y + 2..area.bottom()).zip(lines.finish()) {
+        buffer.set_line(area.x, y, &line, area.width);
+    }
+}

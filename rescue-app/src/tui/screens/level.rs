@@ -1,0 +1,107 @@
+//! How much work goes into making the image small.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::capture_plan::CapturePlanPage;
+use crate::tui::key::Key;
+use crate::tui::look::Look;
+use crate::tui::model::{CaptureOrder, Compression, Disk, Repository};
+use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::widgets::{Cursor, Lines, Row, rows};
+
+/// The three levels.
+pub(super) struct Level {
+    disk: Disk,
+    partitions: Option<Vec<u32>>,
+    repository: Repository,
+    cursor: Cursor,
+}
+
+impl Level {
+    /// The choice for a capture of `disk` into `repository`, at the usual level.
+    pub(super) fn new(disk: Disk, partitions: Option<Vec<u32>>, repository: Repository) -> Self {
+        let usual = Compression::default();
+        let index = Compression::ALL.iter().position(|level| *level == usual).unwrap_or(0);
+        Self { disk, partitions, repository, cursor: Cursor { index } }
+    }
+
+    fn choose(&self) -> Action {
+        let compression = Compression::ALL.get(self.cursor.index).copied().unwrap_or_default();
+        open(CapturePlanPage::new(CaptureOrder {
+            disk: self.disk.clone(),
+            partitions: self.partitions.clone(),
+            repository: self.repository.clone(),
+            compression,
+        }))
+    }
+}
+
+fn description(level: Compression) -> (&'static str, &'static str) {
+    match level {
+        Compression::Fast => ("F  Fast", "Least work: for slow processors and fast disks."),
+        Compression::Balanced => ("B  Balanced", "The usual choice: small images at good speed."),
+        Compression::Small => ("S  Small", "Smallest images: for slow links and little space."),
+    }
+}
+
+impl Page for Level {
+    fn title(&self) -> String {
+        "Capture: choose the compression".into()
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        vec![("↑↓", "Move"), ("Enter", "Choose"), ("F/B/S", "Choose"), ("Esc", "Back")]
+    }
+
+    fn help(&self) -> &'static [&'static str] {
+        &["All levels store the same data; they differ in time and size only. Images of \
+             different levels share what they have in common."]
+    }
+
+    fn on_key(&mut self, key: Key, context: &Context) -> Action {
+        let count = Compression::ALL.len();
+        if self.cursor.on_key(key, count, usize::from(context.body.height)) {
+            return Action::None;
+        }
+        let index = match key.letter() {
+            Some('f') => 0,
+            Some('b') => 1,
+            Some('s') => 2,
+            _ if key == Key::Enter => self.cursor.index,
+            _ => return Action::None,
+        };
+        self.cursor.index = index;
+        self.choose()
+    }
+
+    fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, _now: Duration) {
+        let mut top = Lines::new(area.width);
+        top.text(&format!("From  {}", self.disk.line()), Style::new());
+        top.text(&format!("To    {}", self.repository.title), Style::new());
+        let top = top.finish();
+        let mut y = area.y;
+        for line in &top {
+            if y < area.bottom() {
+                buffer.set_line(area.x, y, line, area.width);
+            }
+            y += 1;
+        }
+        let list: Vec<Row> = Compression::ALL
+            .iter()
+            .map(|level| {
+                let (name, text) = description(*level);
+                Row::new(Line::styled(name, look.heading()))
+                    .with(Line::raw(format!("   {text}")))
+                    .with(Line::default())
+            })
+            .collect();
+        let y = (y + 1).min(area.bottom());
+        let list_area = Rect { y, height: area.bottom() - y, ..area };
+        rows(&list, Some(self.cursor.index), list_area, buffer, look);
+    }
+}

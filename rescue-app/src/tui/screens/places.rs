@@ -1,0 +1,268 @@
+//! Where images live: repositories that were found, and partitions that could hold a new one.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::create::{Create, Target};
+use super::folder::Folder;
+use super::open::Open;
+use super::{Goal, failure_lines, waiting};
+use crate::operation::format;
+use crate::tui::key::Key;
+use crate::tui::look::Look;
+use crate::tui::machine::{Reply, Request};
+use crate::tui::model::{Failure, FoundRepository, Location, Place, Repository};
+use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::widgets::{Cursor, Lines, Row, rows, text};
+
+/// The list of places.
+pub(super) struct Places {
+    goal: Goal,
+    places: Option<Result<Vec<Place>, Failure>>,
+    cursor: Cursor,
+    /// A repository may have been created since the search.
+    outdated: bool,
+}
+
+/// What a row of the list stands for.
+#[derive(Clone, Copy)]
+enum Entry<'a> {
+    Found(&'a Place, &'a FoundRepository),
+    New(&'a Place),
+    Typed,
+}
+
+impl Places {
+    /// A list for this goal; the search starts when it opens.
+    pub(super) fn new(goal: Goal) -> Self {
+        Self { goal, places: None, cursor: Cursor::default(), outdated: false }
+    }
+
+    /// Whether images may be stored in or read from `place` for this goal.
+    fn refusal(&self, place: &Place) -> Option<String> {
+        if let Some(problem) = &place.problem {
+            return Some(problem.clone());
+        }
+        let Goal::Capture { disk, .. } = &self.goal else { return None };
+        if disk.path == place.disk {
+            return Some("it is on the disk to be stored".into());
+        }
+        (!place.writable).then(|| "this filesystem cannot be written to here".into())
+    }
+
+    fn found(&self) -> &[Place] {
+        self.places.as_ref().and_then(|places| places.as_ref().ok()).map_or(&[], Vec::as_slice)
+    }
+
+    fn entries(&self) -> Vec<Entry<'_>> {
+        let mut entries = Vec::new();
+        for place in self.found().iter().filter(|place| self.refusal(place).is_none()) {
+            entries.extend(place.repositories.iter().map(|found| Entry::Found(place, found)));
+            if self.goal.stores() {
+                entries.push(Entry::New(place));
+            }
+        }
+        entries.push(Entry::Typed);
+        entries
+    }
+
+    fn choose(&mut self) -> Action {
+        let action = match self.entries().get(self.cursor.index) {
+            Some(Entry::Found(place, found)) => {
+                return open(Open::new(self.goal.clone(), repository(place, found)));
+            }
+            Some(Entry::New(place)) => {
+                let target = Target::Place(Box::new((*place).clone()));
+                open(Create::new(self.goal.clone(), target))
+            }
+            Some(Entry::Typed) => open(Folder::new(self.goal.clone())),
+            None => return Action::None,
+        };
+        self.outdated = true;
+        action
+    }
+
+    fn search(&mut self) -> Action {
+        self.places = None;
+        self.outdated = false;
+        Action::Ask(Request::Places)
+    }
+
+    /// What was looked at in vain, and why.
+    fn remarks(&self, columns: u16, look: Look) -> Vec<Line<'static>> {
+        let mut lines = Lines::new(columns);
+        if let Some(Err(failure)) = &self.places {
+            failure_lines(&mut lines, failure, look);
+        }
+        let found = self.found();
+        let repositories = found.iter().any(|place| !place.repositories.is_empty());
+        if !repositories && matches!(&self.places, Some(Ok(_))) {
+            let text = if self.goal.stores() {
+                "No images were found on this machine: choose where to start a new repository."
+            } else {
+                "No images were found on this machine. Plug in the disk that holds them, then \
+                 press R."
+            };
+            lines.text(text, look.warning());
+        }
+        for place in found {
+            if let Some(refusal) = self.refusal(place) {
+                let text = format!("{}, {}: {refusal}", place.title(), place.disk_title);
+                lines.item("-", &text, Style::new());
+            }
+        }
+        lines.finish()
+    }
+
+    fn rows(&self, columns: usize, look: Look) -> Vec<Row> {
+        let mut last: Option<&Place> = None;
+        let mut list = Vec::new();
+        for entry in self.entries() {
+            let (place, row) = match entry {
+                Entry::Found(place, found) => {
+                    (Some(place), Row::new(Line::raw(found_text(found, columns))))
+                }
+                Entry::New(place) => (Some(place), Row::new("  New repository here")),
+                Entry::Typed => (None, Row::new("F  Another folder: type its path")),
+            };
+            let same = place.is_some_and(|p| last.is_some_and(|l| l.device == p.device));
+            let mut heading = Vec::new();
+            if !same && !list.is_empty() {
+                heading.push(Line::default());
+            }
+            if let Some(place) = place.filter(|_| !same) {
+                heading.extend(place_lines(place, columns, look));
+            }
+            last = place;
+            list.push(row.under(heading));
+        }
+        list
+    }
+}
+
+fn repository(place: &Place, found: &FoundRepository) -> Repository {
+    Repository {
+        location: Location::Partition {
+            device: place.device.clone(),
+            folder: found.folder.clone(),
+        },
+        title: format!("{} ({})", found.folder.display(), place.title()),
+        passphrase: None,
+        disk: Some(place.disk.clone()),
+    }
+}
+
+fn found_text(found: &FoundRepository, columns: usize) -> String {
+    let images = match found.images {
+        Some(1) => "1 image".into(),
+        Some(count) => format!("{count} images"),
+        None => String::new(),
+    };
+    let folder = found.folder.display().to_string();
+    let folder = if folder.is_empty() { "(whole partition)".into() } else { folder };
+    let room = columns.saturating_sub(18);
+    format!("  {} {}", text::left(&folder, room), text::right(&images, 11))
+}
+
+fn place_lines(place: &Place, columns: usize, look: Look) -> Vec<Line<'static>> {
+    let kind = place.volume.kind.as_deref().unwrap_or("");
+    let free = match place.free {
+        Some(free) => format!("{} free of {}", format::size(free), format::size(place.volume.size)),
+        None => format::size(place.volume.size),
+    };
+    let room = columns.saturating_sub(4);
+    let first = format!("{}  {kind}  {free}", place.title());
+    let mut lines = Vec::new();
+    if text::width(&first) + 3 + text::width(&place.disk_title) <= room {
+        lines.push(Line::styled(format!("{first}   {}", place.disk_title), look.heading()));
+    } else {
+        lines.push(Line::styled(text::clip(&first, room), look.heading()));
+        lines.push(Line::raw(text::clip(&place.disk_title, room)));
+    }
+    lines
+}
+
+impl Page for Places {
+    fn title(&self) -> String {
+        if self.goal.stores() {
+            "Capture: choose where the image goes".into()
+        } else {
+            format!("{}: choose where the images are", self.goal.title())
+        }
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        vec![
+            ("↑↓", "Move"),
+            ("Enter", "Choose"),
+            ("R", "Search again"),
+            ("F", "Folder"),
+            ("Esc", "Back"),
+        ]
+    }
+
+    fn help(&self) -> &'static [&'static str] {
+        &[
+            "Images live in repositories: folders that many images share, so that what is the \
+             same is stored once.",
+            "Every partition of every disk is looked at, read-only. A partition is opened for \
+             writing only once you have chosen it for a new image.",
+            "Repositories are in the format of restic: stock restic on any system reads them.",
+        ]
+    }
+
+    fn on_open(&mut self) -> Action {
+        if self.places.is_some() && !self.outdated {
+            return Action::None;
+        }
+        self.search()
+    }
+
+    fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
+        if let Reply::Places(places) = reply {
+            self.places = Some(places);
+            self.cursor = Cursor::default();
+        }
+        Action::None
+    }
+
+    fn on_key(&mut self, key: Key, context: &Context) -> Action {
+        let count = self.entries().len();
+        if self.cursor.on_key(key, count, usize::from(context.body.height / 3)) {
+            return Action::None;
+        }
+        match key {
+            Key::Enter => self.choose(),
+            Key::Char('f' | 'F') => {
+                self.outdated = true;
+                open(Folder::new(self.goal.clone()))
+            }
+            Key::Char('r' | 'R') if self.places.is_some() => self.search(),
+            _ => Action::None,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.places.is_none()
+    }
+
+    fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
+        let remarks = if self.places.is_none() {
+            waiting("Looking for images on all partitions, read-only", now)
+        } else {
+            self.remarks(area.width, look)
+        };
+        let most = usize::from(area.height / 2);
+        let height = u16::try_from(remarks.len().min(most)).unwrap_or(0);
+        let list_area = Rect { height: area.height - height, ..area };
+        let list = self.rows(usize::from(area.width), look);
+        rows(&list, Some(self.cursor.index), list_area, buffer, look);
+        for (y, line) in (list_area.bottom()..area.bottom()).zip(&remarks) {
+            buffer.set_line(area.x, y, line, area.width);
+        }
+    }
+}

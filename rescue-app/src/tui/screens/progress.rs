@@ -1,0 +1,290 @@
+//! A running job: how far it is, how fast, and how to stop it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::question::Question;
+use super::report::{Ending, Report};
+use crate::operation::{Event, Level, Meter, Notice, Phase, format};
+use crate::tui::key::Key;
+use crate::tui::look::Look;
+use crate::tui::machine::{Reply, Request};
+use crate::tui::model::Job;
+use crate::tui::page::{Action, Context, Hint, Page, open, replace};
+use crate::tui::widgets::{History, Lines, gauge, speed_graph, spinner, text};
+
+/// Notices kept for the page.
+const NOTICES: usize = 8;
+
+/// The page of a running job.
+pub(super) struct ProgressPage {
+    job: Job,
+    started: Option<Duration>,
+    phase: Option<Phase>,
+    meter: Meter,
+    history: History,
+    notices: VecDeque<Notice>,
+    warnings: Vec<String>,
+    stopping: bool,
+}
+
+impl ProgressPage {
+    /// Starts `job` once the page is in view.
+    pub(super) fn new(job: Job) -> Self {
+        Self {
+            job,
+            started: None,
+            phase: None,
+            meter: Meter::default(),
+            history: History::default(),
+            notices: VecDeque::new(),
+            warnings: Vec::new(),
+            stopping: false,
+        }
+    }
+
+    fn elapsed(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.started.unwrap_or(now))
+    }
+
+    fn render_heading(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
+        let (first, second) = subjects(&self.job);
+        let columns = usize::from(area.width);
+        buffer.set_stringn(area.x, area.y, first, columns, look.heading());
+        buffer.set_stringn(area.x, area.y + 1, second, columns, Style::new());
+        let phase = match (self.stopping, self.phase) {
+            (true, _) => "Stopping at the next safe point".to_owned(),
+            (false, Some(phase)) => phase_text(phase, &self.job).to_owned(),
+            (false, None) => "Starting".to_owned(),
+        };
+        let line = Line::styled(format!("{} {phase}", spinner(now)), look.heading());
+        buffer.set_line(area.x, area.y + 3, &line, area.width);
+    }
+
+    /// Numbers in two columns, or one below the other where there is no room.
+    fn facts(&self, columns: u16, now: Duration) -> Vec<String> {
+        let progress = self.meter.progress();
+        let done = progress.map_or_else(String::new, |progress| {
+            format!("{} of {}", format::size(progress.done), format::size(progress.total))
+        });
+        let bytes = |value: Option<u64>| value.map_or_else(String::new, format::size);
+        let written = match self.job {
+            Job::Capture(_) => "Stored",
+            _ => "Written",
+        };
+        let left = self.meter.time_left().map_or_else(|| "...".into(), format::duration);
+        let facts = [
+            ("Done", done),
+            ("Speed now", format::speed(self.meter.current_speed())),
+            ("Left out", bytes(progress.map(|progress| progress.skipped))),
+            ("Average", format::speed(self.meter.average_speed())),
+            (written, bytes(progress.map(|progress| progress.written))),
+            ("Time left", left),
+            ("", String::new()),
+            ("Elapsed", format::duration(self.elapsed(now))),
+        ];
+        let is_shown = |index: usize| index != 4 || !matches!(self.job, Job::Verify { .. });
+        let cells: Vec<String> = facts
+            .iter()
+            .enumerate()
+            .map(|(index, (name, value))| match is_shown(index) {
+                true => format!("{} {value}", text::left(name, 10)),
+                false => String::new(),
+            })
+            .collect();
+        let half = usize::from(columns / 2);
+        cells
+            .chunks(2)
+            .map(|pair| pair.iter().map(|cell| text::left(cell, half)).collect())
+            .collect()
+    }
+
+    fn notice_lines(&self, columns: u16, room: usize, look: Look) -> Vec<Line<'static>> {
+        let mut lines = Lines::new(columns);
+        for notice in &self.notices {
+            match notice.level {
+                Level::Warning => lines.item("!", &notice.text, look.warning()),
+                Level::Info => lines.item("-", &notice.text, Style::new()),
+            };
+        }
+        let lines = lines.finish();
+        let skip = lines.len().saturating_sub(room);
+        lines.into_iter().skip(skip).collect()
+    }
+}
+
+/// What is worked on and where it goes.
+fn subjects(job: &Job) -> (String, String) {
+    match job {
+        Job::Capture(order) => {
+            (format!("From  {}", order.disk.line()), format!("To    {}", order.repository.title))
+        }
+        Job::Restore(order) => (
+            format!("From  {}, {}", order.image.time, order.image.disk),
+            format!("To    {}", order.disk.line()),
+        ),
+        Job::Verify { repository, image } => (
+            match image {
+                Some(image) => format!("{}, {}", image.time, image.disk),
+                None => "All images".into(),
+            },
+            format!("In    {}", repository.title),
+        ),
+    }
+}
+
+fn phase_text(phase: Phase, job: &Job) -> &'static str {
+    match (phase, job) {
+        (Phase::Verifying, Job::Capture(_)) => "Checking what was stored",
+        (phase, _) => phase.title(),
+    }
+}
+
+fn stop_question(job: &Job) -> Question {
+    let text = match job {
+        Job::Capture(_) => {
+            "Stop the capture? Images stored earlier stay whole. Capturing the same disk again \
+             carries on from here."
+        }
+        Job::Restore(_) => {
+            "Stop the restore? The target is left half written and will not start a computer. \
+             Restoring again with \"compare first\" carries on from here."
+        }
+        Job::Verify { .. } => "Stop checking? Nothing is changed by it.",
+    };
+    Question::new("Stop?", text, "Stop", "Carry on")
+}
+
+impl Page for ProgressPage {
+    fn title(&self) -> String {
+        match self.job {
+            Job::Capture(_) => "Capture: running".into(),
+            Job::Restore(_) => "Restore: running".into(),
+            Job::Verify { .. } => "Verify: running".into(),
+        }
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        if self.stopping { vec![("", "Please wait")] } else { vec![("Esc", "Stop")] }
+    }
+
+    fn help(&self) -> &'static [&'static str] {
+        &[
+            "The work runs by itself. Esc asks whether to stop it; it then stops at the next safe \
+             point.",
+            "Left out is what no file uses or what is there already.",
+            "The graph shows the speed of the last minutes, one column a second.",
+        ]
+    }
+
+    fn on_open(&mut self) -> Action {
+        if self.started.is_some() || self.phase.is_some() {
+            return Action::None;
+        }
+        Action::Ask(Request::Run(self.job.clone()))
+    }
+
+    fn on_tick(&mut self, context: &Context) -> Action {
+        self.started.get_or_insert(context.now);
+        if self.meter.phase().is_some() {
+            self.history.sample(context.now, self.meter.current_speed());
+        }
+        Action::None
+    }
+
+    fn on_progress(&mut self, event: &Event, context: &Context) {
+        self.started.get_or_insert(context.now);
+        self.meter.on_event(event, context.now);
+        match event {
+            Event::Phase { phase } => {
+                if self.phase != Some(*phase) {
+                    self.history = History::default();
+                }
+                self.phase = Some(*phase);
+            }
+            Event::Progress(progress) => self.phase = Some(progress.phase),
+            Event::Notice(notice) => {
+                if notice.level == Level::Warning {
+                    self.warnings.push(notice.text.clone());
+                }
+                self.notices.push_back(notice.clone());
+                if self.notices.len() > NOTICES {
+                    self.notices.pop_front();
+                }
+            }
+        }
+    }
+
+    fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
+        let Reply::Finished(result) = reply else { return Action::None };
+        let ending = match result {
+            Ok(mut outcome) => {
+                for warning in &self.warnings {
+                    if !outcome.warnings.contains(warning) {
+                        outcome.warnings.push(warning.clone());
+                    }
+                }
+                Ending::Done(outcome)
+            }
+            Err(failure) => Ending::Failed(failure),
+        };
+        replace(Report::new(self.job.clone(), ending))
+    }
+
+    fn on_escape(&mut self) -> Action {
+        if self.stopping { Action::None } else { open(stop_question(&self.job)) }
+    }
+
+    fn on_answer(&mut self, yes: bool) -> Action {
+        if !yes {
+            return Action::None;
+        }
+        self.stopping = true;
+        Action::Cancel
+    }
+
+    fn on_key(&mut self, _key: Key, _context: &Context) -> Action {
+        Action::None
+    }
+
+    fn is_busy(&self) -> bool {
+        true
+    }
+
+    fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
+        if area.height < 6 {
+            gauge(self.meter.fraction(), Rect { height: 1, ..area }, buffer, look);
+            return;
+        }
+        self.render_heading(area, buffer, look, now);
+        gauge(self.meter.fraction(), Rect { y: area.y + 4, height: 1, ..area }, buffer, look);
+        let mut y = area.y + 6;
+        for line in self.facts(area.width, now) {
+            if y < area.bottom() {
+                buffer.set_stringn(area.x, y, line, usize::from(area.width), Style::new());
+            }
+            y += 1;
+        }
+        let room = area.bottom().saturating_sub(y + 1);
+        let notices = self.notice_lines(area.width, usize::from(room / 2), look);
+        let notice_rows = u16::try_from(notices.len()).unwrap_or(0);
+        let graph_rows = room.saturating_sub(notice_rows + 1 + u16::from(notice_rows > 0)).min(10);
+        if graph_rows >= 3 {
+            let title = format!("Speed, highest {}", format::speed(self.history.highest()));
+            buffer.set_stringn(area.x, y + 1, title, usize::from(area.width), look.frame());
+            let graph = Rect { y: y + 2, height: graph_rows - 1, ..area };
+            speed_graph(&self.history, graph, buffer, look);
+            let rule = "─".repeat(usize::from(area.width));
+            buffer.set_string(area.x, graph.bottom(), rule, look.frame());
+        }
+        let top = area.bottom().saturating_sub(notice_rows);
+        for (y, line) in (top..area.bottom()).zip(&notices) {
+            buffer.set_line(area.x, y, line, area.width);
+        }
+    }
+}

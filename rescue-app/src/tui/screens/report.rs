@@ -1,0 +1,174 @@
+//! How a job ended, and what to do next.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::failure_lines;
+use super::log::LogView;
+use crate::tui::key::Key;
+use crate::tui::look::Look;
+use crate::tui::machine::{Reply, Request};
+use crate::tui::model::{Failure, Job, Outcome};
+use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::widgets::{Document, Lines};
+
+/// The two ways a job ends.
+pub(super) enum Ending {
+    Done(Outcome),
+    Failed(Failure),
+}
+
+/// The last page of a job.
+pub(super) struct Report {
+    job: Job,
+    ending: Ending,
+    log_path: Option<String>,
+    document: Document,
+}
+
+impl Report {
+    /// The report on `job`.
+    pub(super) fn new(job: Job, ending: Ending) -> Self {
+        Self { job, ending, log_path: None, document: Document::default() }
+    }
+
+    fn lines(&self, columns: u16, look: Look) -> Vec<Line<'static>> {
+        let mut lines = Lines::new(columns);
+        match &self.ending {
+            Ending::Done(outcome) => self.success_lines(outcome, &mut lines, look),
+            Ending::Failed(failure) => self.failed_lines(failure, &mut lines, look),
+        }
+        if let Some(path) = &self.log_path {
+            lines.gap().fact("Log", path);
+        }
+        lines.finish()
+    }
+
+    fn success_lines(&self, outcome: &Outcome, lines: &mut Lines, look: Look) {
+        let text = match &self.job {
+            Job::Capture(_) => "The disk is stored, and what was stored has been checked.",
+            Job::Restore(order) if order.read_back => {
+                "The disk is restored. Every byte was read back and matches the image."
+            }
+            Job::Restore(_) => "The disk is restored. It was not read back.",
+            Job::Verify { .. } => "Everything is whole: every byte was read and matches its hash.",
+        };
+        lines.item("√", text, look.good());
+        if !outcome.warnings.is_empty() {
+            let text = match outcome.warnings.len() {
+                1 => "There is 1 warning, see below.".into(),
+                count => format!("There are {count} warnings, see below."),
+            };
+            lines.item("!", &text, look.warning());
+        }
+        lines.gap();
+        for (name, value) in &outcome.facts {
+            lines.fact(name, value);
+        }
+        let next = match &self.job {
+            Job::Capture(_) => {
+                "You can capture this disk again at any time: only what changed is stored."
+            }
+            Job::Restore(_) => "You can now start a computer from this disk.",
+            Job::Verify { .. } => "",
+        };
+        if !next.is_empty() {
+            lines.gap().text(next, Style::new());
+        }
+        if !outcome.warnings.is_empty() {
+            lines.gap().text("Warnings", look.heading());
+        }
+        for warning in &outcome.warnings {
+            lines.item("!", warning, look.warning());
+        }
+    }
+
+    fn failed_lines(&self, failure: &Failure, lines: &mut Lines, look: Look) {
+        let (what, left) = match &self.job {
+            Job::Capture(_) => (
+                "The capture",
+                "Images stored earlier are whole. What was stored so far is used when you capture \
+                 this disk again.",
+            ),
+            Job::Restore(_) => (
+                "The restore",
+                "The target is not complete and will not start a computer. Restoring again with \
+                 \"compare first\" carries on from where it stopped.",
+            ),
+            Job::Verify { .. } => ("The check", "Nothing was changed."),
+        };
+        if failure.cancelled {
+            lines.item("!", &format!("{what} was stopped."), look.warning());
+        } else {
+            lines.item("!", &format!("{what} failed."), look.bad()).gap();
+            failure_lines(lines, failure, look);
+        }
+        lines.gap().text(left, Style::new());
+    }
+}
+
+impl Page for Report {
+    fn title(&self) -> String {
+        let what = match self.job {
+            Job::Capture(_) => "Capture",
+            Job::Restore(_) => "Restore",
+            Job::Verify { .. } => "Verify",
+        };
+        let how = match &self.ending {
+            Ending::Done(outcome) if outcome.warnings.is_empty() => "done",
+            Ending::Done(_) => "done, with warnings",
+            Ending::Failed(failure) if failure.cancelled => "stopped",
+            Ending::Failed(_) => "failed",
+        };
+        format!("{what}: {how}")
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        vec![("Enter", "Main menu"), ("L", "Log"), ("↑↓", "Scroll"), ("Esc", "Back")]
+    }
+
+    fn help(&self) -> &'static [&'static str] {
+        &[
+            "How it went. Enter returns to the main menu; Esc to the page before, for another try.",
+            "L shows the log with all details.",
+        ]
+    }
+
+    fn on_open(&mut self) -> Action {
+        Action::Ask(Request::Log)
+    }
+
+    fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
+        if let Reply::Log(Ok(log)) = reply {
+            self.log_path = Some(log.path);
+        }
+        Action::None
+    }
+
+    fn on_escape(&mut self) -> Action {
+        match self.ending {
+            Ending::Done(_) => Action::Home,
+            Ending::Failed(_) => Action::Back,
+        }
+    }
+
+    fn on_key(&mut self, key: Key, context: &Context) -> Action {
+        let count = self.lines(context.body.width, Look::PLAIN).len();
+        if self.document.on_key(key, count, context.body.height) {
+            return Action::None;
+        }
+        match key {
+            Key::Enter => Action::Home,
+            Key::Char('l' | 'L') => open(LogView::default()),
+            _ => Action::None,
+        }
+    }
+
+    fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, _now: Duration) {
+        self.document.render(&self.lines(area.width, look), area, buffer, look);
+    }
+}

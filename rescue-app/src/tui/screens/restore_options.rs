@@ -1,0 +1,222 @@
+//! What of the image is restored, and how.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::restore_plan::RestorePlanPage;
+use crate::tui::key::Key;
+use crate::tui::look::Look;
+use crate::tui::model::RestoreOrder;
+use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_line};
+
+/// Ticks for partitions and ways of writing.
+pub(super) struct RestoreOptions {
+    order: RestoreOrder,
+    /// The whole disk, or only the ticked partitions.
+    whole: bool,
+    ticked: Vec<bool>,
+    cursor: Cursor,
+}
+
+/// What a row stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Setting {
+    Whole,
+    Parts,
+    Partition(usize),
+    OnlyChanged,
+    ReadBack,
+}
+
+impl RestoreOptions {
+    /// The usual choice: the whole disk, read back afterwards.
+    pub(super) fn new(order: RestoreOrder) -> Self {
+        let complete = order.image.partitions.iter().all(|partition| partition.captured);
+        let ticked = order
+            .image
+            .partitions
+            .iter()
+            .map(|partition| partition.captured && partition.volume.number.is_some())
+            .collect();
+        Self { order, whole: complete, ticked, cursor: Cursor::default() }
+    }
+
+    /// Whether single partitions can be restored at all.
+    fn has_parts(&self) -> bool {
+        self.order.image.partitions.iter().any(|p| p.captured && p.volume.number.is_some())
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        let mut settings = vec![Setting::Whole];
+        if self.has_parts() {
+            settings.push(Setting::Parts);
+            if !self.whole {
+                settings.extend((0..self.ticked.len()).map(Setting::Partition));
+            }
+        }
+        settings.extend([Setting::OnlyChanged, Setting::ReadBack]);
+        settings
+    }
+
+    fn toggle(&mut self, setting: Setting) {
+        match setting {
+            Setting::Whole => self.whole = true,
+            Setting::Parts => self.whole = false,
+            Setting::OnlyChanged => self.order.only_changed = !self.order.only_changed,
+            Setting::ReadBack => self.order.read_back = !self.order.read_back,
+            Setting::Partition(index) => {
+                let captured = self.order.image.partitions.get(index).is_some_and(|p| p.captured);
+                if let Some(ticked) = self.ticked.get_mut(index).filter(|_| captured) {
+                    *ticked = !*ticked;
+                }
+            }
+        }
+        let last = self.settings().len().saturating_sub(1);
+        self.cursor.index = self.cursor.index.min(last);
+    }
+
+    /// The order as ticked; `None` while nothing is.
+    fn finished(&self) -> Option<RestoreOrder> {
+        let mut order = self.order.clone();
+        if !self.whole {
+            let partitions = order.image.partitions.iter().zip(&self.ticked);
+            let numbers: Vec<u32> = partitions
+                .filter(|(_, ticked)| **ticked)
+                .filter_map(|(partition, _)| partition.volume.number)
+                .collect();
+            if numbers.is_empty() {
+                return None;
+            }
+            order.partitions = Some(numbers);
+        }
+        Some(order)
+    }
+
+    fn row(&self, setting: Setting, columns: usize, look: Look) -> Row {
+        let dot = |set: bool| if set { "(*)" } else { "( )" };
+        let tick = |set: bool| if set { "[x]" } else { "[ ]" };
+        match setting {
+            Setting::Whole => {
+                let text =
+                    format!("{} W  The whole disk, its partition table too", dot(self.whole));
+                Row::new(text)
+            }
+            Setting::Parts => Row::new(format!(
+                "{} P  Only some partitions; the rest of the disk stays",
+                dot(!self.whole)
+            )),
+            Setting::Partition(index) => self.partition_row(index, columns, look),
+            Setting::OnlyChanged => Row::new(format!(
+                "{} C  Compare first and write only what differs",
+                tick(self.order.only_changed)
+            ))
+            .under(vec![Line::default()]),
+            Setting::ReadBack => Row::new(format!(
+                "{} B  Read everything back afterwards and compare",
+                tick(self.order.read_back)
+            )),
+        }
+    }
+
+    fn partition_row(&self, index: usize, columns: usize, look: Look) -> Row {
+        let Some(partition) = self.order.image.partitions.get(index) else {
+            return Row::default();
+        };
+        let line = volume_line(&partition.volume, columns.saturating_sub(10));
+        if !partition.captured {
+            return Row::new(format!("      -  {line}  not in the image"));
+        }
+        let tick = if self.ticked.get(index) == Some(&true) { "[x]" } else { "[ ]" };
+        let style = look.content(partition.volume.kind.as_deref());
+        Row::new(Line::styled(format!("    {tick} {line}"), style))
+    }
+}
+
+impl Page for RestoreOptions {
+    fn title(&self) -> String {
+        "Restore: what and how".into()
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        let mut hints = vec![("↑↓", "Move"), ("Space", "Set")];
+        if self.finished().is_some() {
+            hints.push(("Enter", "Continue"));
+        }
+        hints.push(("Esc", "Back"));
+        hints
+    }
+
+    fn help(&self) -> &'static [&'static str] {
+        &[
+            "The whole disk: the target becomes what the captured disk was. Only some partitions: \
+             they are written over partitions of the same number and size.",
+            "Compare first: the target is read and only what differs is written. Good for going \
+             back to an earlier state, and for carrying on after an interrupted restore.",
+            "Read back: after writing, everything is read from the disk again and compared with \
+             the image. Leave it on unless time matters more than certainty.",
+        ]
+    }
+
+    fn on_key(&mut self, key: Key, context: &Context) -> Action {
+        let settings = self.settings();
+        if self.cursor.on_key(key, settings.len(), usize::from(context.body.height)) {
+            return Action::None;
+        }
+        match key {
+            Key::Enter => {
+                return self
+                    .finished()
+                    .map_or(Action::None, |order| open(RestorePlanPage::new(order)));
+            }
+            Key::Char(' ') => {
+                if let Some(setting) = settings.get(self.cursor.index) {
+                    self.toggle(*setting);
+                }
+            }
+            Key::Char('w' | 'W') => self.toggle(Setting::Whole),
+            Key::Char('p' | 'P') if self.has_parts() => self.toggle(Setting::Parts),
+            Key::Char('c' | 'C') => self.toggle(Setting::OnlyChanged),
+            Key::Char('b' | 'B') => self.toggle(Setting::ReadBack),
+            _ => {}
+        }
+        Action::None
+    }
+
+    fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, _now: Duration) {
+        let mut top = Lines::new(area.width);
+        let image = &self.order.image;
+        top.fact("Image", &format!("{}, {}", image.time, image.disk));
+        top.fact("Target", &self.order.disk.line());
+        let top = top.finish();
+        let mut y = area.y;
+        for line in &top {
+            if y < area.bottom() {
+                buffer.set_line(area.x, y, line, area.width);
+            }
+            y += 1;
+        }
+        let y = (y + 1).min(area.bottom());
+        let list: Vec<Row> = self
+            .settings()
+            .into_iter()
+            .map(|setting| self.row(setting, usize::from(area.width), look))
+            .collect();
+        let bottom = u16::from(self.finished().is_none());
+        let height = (area.bottom() - y).saturating_sub(bottom);
+        rows(&list, Some(self.cursor.index), Rect { y, height, ..area }, buffer, look);
+        if bottom > 0 && area.height > 0 {
+            let text = "Tick at least one partition.";
+            buffer.set_stringn(
+                area.x,
+                area.bottom() - 1,
+                text,
+                usize::from(area.width),
+                look.warning(),
+            );
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The summary before a restore: the target before and after, and what is lost.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::confirm::Then;
+use super::{Confirm, failure_lines, waiting};
+use crate::operation::format;
+use crate::tui::command_line;
+use crate::tui::key::Key;
+use crate::tui::look::Look;
+use crate::tui::machine::{Reply, Request};
+use crate::tui::model::{Failure, LayoutEntry, RestoreOrder, RestorePlan};
+use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::widgets::{Document, Lines, layout_bar, text};
+
+/// The plan, and the way to the typed agreement.
+pub(super) struct RestorePlanPage {
+    order: RestoreOrder,
+    plan: Option<Result<RestorePlan, Failure>>,
+    document: Document,
+}
+
+impl RestorePlanPage {
+    /// Plans `order` once the page is in view.
+    pub(super) fn new(order: RestoreOrder) -> Self {
+        Self { order, plan: None, document: Document::default() }
+    }
+
+    fn lines(&self, columns: u16, look: Look, now: Duration) -> Vec<Line<'static>> {
+        let plan = match &self.plan {
+            None => return waiting("Planning", now),
+            Some(Err(failure)) => {
+                let mut lines = Lines::new(columns);
+                lines.text("This restore is not possible.", look.heading()).gap();
+                failure_lines(&mut lines, failure, look);
+                return lines.finish();
+            }
+            Some(Ok(plan)) => plan,
+        };
+        let mut lines = Lines::new(columns);
+        for lost in &plan.lost {
+            lines.item("!", lost, look.bad());
+        }
+        if plan.lost.is_empty() {
+            lines.text("The target holds nothing that was recognised.", Style::new());
+        }
+        for notice in &plan.notices {
+            lines.item("!", notice, look.warning());
+        }
+        lines.gap().text("Now", look.heading());
+        layout_lines(&mut lines, &plan.before, columns, look, "lost");
+        lines.gap().text("Afterwards", look.heading());
+        layout_lines(&mut lines, &plan.after, columns, look, "written");
+        lines.gap();
+        let image = &self.order.image;
+        lines.fact("Image", &format!("{}, {}", image.time, image.disk));
+        lines.fact("To be written", &writes(plan.writes, &self.order));
+        lines.gap().text("The same from the command line:", Style::new());
+        for line in command_line::restore(&self.order) {
+            lines.item(" ", &line, look.heading());
+        }
+        lines.finish()
+    }
+}
+
+fn writes(bytes: u64, order: &RestoreOrder) -> String {
+    let most = if order.only_changed { "at most " } else { "" };
+    let back = if order.read_back { ", then read back and compared" } else { ", not read back" };
+    format!("{most}{}{back}", format::size(bytes))
+}
+
+fn layout_lines(
+    lines: &mut Lines,
+    entries: &[LayoutEntry],
+    columns: u16,
+    look: Look,
+    changed: &str,
+) {
+    if entries.is_empty() {
+        lines.line("    empty");
+    }
+    for entry in entries {
+        let number = entry.number.map_or_else(|| "-".into(), |number| number.to_string());
+        let room = usize::from(columns).saturating_sub(26);
+        let state = if entry.kept { "stays" } else { changed };
+        let line = format!(
+            "{} {} {}  {state}",
+            text::right(&number, 4),
+            text::right(&format::size(entry.size), 9),
+            text::left(&entry.text, room),
+        );
+        let style = if !entry.kept && changed == "lost" { look.bad() } else { Style::new() };
+        lines.line(Line::styled(line, style));
+    }
+}
+
+impl Page for RestorePlanPage {
+    fn title(&self) -> String {
+        "Restore: summary".into()
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        let mut hints = Vec::new();
+        if matches!(self.plan, Some(Ok(_))) {
+            hints.push(("Enter", "Continue"));
+        }
+        hints.extend([("↑↓", "Scroll"), ("Esc", "Back")]);
+        hints
+    }
+
+    fn help(&self) -> &'static [&'static str] {
+        &[
+            "The target as it is and as it will be. Nothing has been written yet: Enter leads to \
+             one more question, which must be answered by typing.",
+            "The beginning of the disk is written last, so that a half-restored disk is never \
+             taken for a whole one.",
+        ]
+    }
+
+    fn on_open(&mut self) -> Action {
+        self.plan = None;
+        Action::Ask(Request::PlanRestore(self.order.clone()))
+    }
+
+    fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
+        if let Reply::RestorePlan(plan) = reply {
+            self.plan = Some(plan);
+        }
+        Action::None
+    }
+
+    fn on_key(&mut self, key: Key, context: &Context) -> Action {
+        let count = self.lines(context.body.width, Look::PLAIN, context.now).len();
+        let height = body(context.body).height;
+        if self.document.on_key(key, count, height) {
+            return Action::None;
+        }
+        match (key, &self.plan) {
+            (Key::Enter, Some(Ok(plan))) => {
+                let lost = plan.lost.clone();
+                open(Confirm::new(Then::Restore(self.order.clone(), lost)))
+            }
+            _ => Action::None,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.plan.is_none()
+    }
+
+    fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
+        let disk = &self.order.disk;
+        buffer.set_stringn(area.x, area.y, disk.line(), usize::from(area.width), look.heading());
+        if let Some(Ok(plan)) = &self.plan {
+            bar("Now    ", disk.size, &plan.before, Rect { y: area.y + 1, ..area }, buffer, look);
+            bar("After  ", disk.size, &plan.after, Rect { y: area.y + 2, ..area }, buffer, look);
+        }
+        self.document.render(&self.lines(area.width, look, now), body(area), buffer, look);
+    }
+}
+
+/// The scrolling part of the page, below the two drawn disks.
+fn body(area: Rect) -> Rect {
+    Rect { y: area.y + 4, height: area.height.saturating_sub(4), ..area }
+}
+
+fn bar(
+    name: &str,
+    total: u64,
+    entries: &[LayoutEntry],
+    area: Rect,
+    buffer: &mut Buffer,
+    look: Look,
+) {
+    buffer.set_stringn(area.x, area.y, name, usize::from(area.width), Style::new());
+    let indent = 7.min(area.width);
+    let area = Rect { x: area.x + indent, width: area.width - indent, height: 1, ..area };
+    layout_bar(total, entries, area, buffer, look);
+}

@@ -1,0 +1,326 @@
+//! A machine with fixed disks, places and images.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use lifeboat::operation::Control;
+use lifeboat::tui::machine::Machine;
+use lifeboat::tui::model::{
+    CaptureOrder, CapturePlan, Disk, DiskList, Facts, Failure, FoundRepository, Image,
+    ImagePartition, Job, LayoutEntry, Log, Outcome, Place, Repository, RestoreOrder, RestorePlan,
+    Volume,
+};
+
+pub const MIB: u64 = 1 << 20;
+pub const GIB: u64 = 1 << 30;
+
+/// The passphrase of the repository that has one.
+pub const SECRET: &str = "high tide";
+
+/// What the menu finds.
+pub struct Fake {
+    pub facts: Facts,
+    pub list: DiskList,
+    pub places: Vec<Place>,
+    pub images: Vec<Image>,
+    pub refuse_restore: Option<Failure>,
+    pub created: Mutex<Vec<Repository>>,
+    pub forgotten: Mutex<Vec<String>>,
+    pub restores_planned: Mutex<Vec<RestoreOrder>>,
+}
+
+fn volume(
+    number: u32,
+    start: u64,
+    size: u64,
+    kind: &str,
+    label: &str,
+    used: Option<u64>,
+) -> Volume {
+    Volume {
+        number: Some(number),
+        start,
+        size,
+        kind: (!kind.is_empty()).then(|| kind.into()),
+        label: (!label.is_empty()).then(|| label.into()),
+        used,
+        note: None,
+    }
+}
+
+fn laptop_volumes() -> Vec<Volume> {
+    let mut volumes = vec![
+        volume(1, MIB, 512 * MIB, "fat32", "EFI", Some(33 * MIB)),
+        volume(2, 513 * MIB, 16 * MIB, "", "", None),
+        volume(3, 529 * MIB, 280 * GIB, "ntfs", "Windows", Some(124 * GIB)),
+        volume(5, 281 * GIB, 160 * GIB, "ext4", "root", Some(61 * GIB)),
+        volume(6, 441 * GIB, 16 * GIB, "swap", "", Some(MIB)),
+    ];
+    volumes[2].note = Some("hibernated".into());
+    volumes
+}
+
+pub fn laptop() -> Disk {
+    Disk {
+        path: "/dev/sda".into(),
+        name: "sda".into(),
+        model: "Samsung SSD 870 EVO 500GB".into(),
+        serial: Some("S5Y1NJ0R".into()),
+        size: 500_107_862_016,
+        transport: "SATA".into(),
+        table: "GPT".into(),
+        volumes: laptop_volumes(),
+        note: None,
+        target_refusal: None,
+    }
+}
+
+fn disks() -> Vec<Disk> {
+    vec![
+        laptop(),
+        Disk {
+            path: "/dev/sdb".into(),
+            name: "sdb".into(),
+            model: "WD Elements 25A3".into(),
+            serial: Some("WXK1A48D7T30".into()),
+            size: 2_000_365_289_472,
+            transport: "USB".into(),
+            table: "GPT".into(),
+            volumes: vec![volume(1, MIB, 1862 * GIB, "ext4", "Backup", Some(700 * GIB))],
+            ..Disk::default()
+        },
+        Disk {
+            path: "/dev/nvme0n1".into(),
+            name: "nvme0n1".into(),
+            model: "KIOXIA EXCERIA G2 1TB".into(),
+            serial: Some("72UB60FZKHLD".into()),
+            size: 1_000_204_886_016,
+            transport: "NVMe".into(),
+            table: "no partition table".into(),
+            note: Some("An interrupted restore left this disk incomplete.".into()),
+            ..Disk::default()
+        },
+        Disk {
+            path: "/dev/sdc".into(),
+            name: "sdc".into(),
+            model: "SanDisk Ultra".into(),
+            serial: Some("4C530001230419".into()),
+            size: 600 * GIB,
+            transport: "USB".into(),
+            table: "MBR".into(),
+            volumes: vec![volume(1, MIB, 60 * MIB, "iso9660", "LIFEBOAT", None)],
+            target_refusal: Some("Lifeboat was started from it".into()),
+            ..Disk::default()
+        },
+        Disk {
+            path: "/dev/vda".into(),
+            name: "vda".into(),
+            model: "virtio disk".into(),
+            serial: None,
+            size: 500 * GIB,
+            transport: "virtio".into(),
+            table: "MBR".into(),
+            volumes: vec![volume(1, MIB, 499 * GIB, "xfs", "scratch", Some(3 * GIB))],
+            ..Disk::default()
+        },
+    ]
+}
+
+fn places() -> Vec<Place> {
+    let place = |device: &str, disk: &str, title: &str, volume: Volume| Place {
+        device: device.into(),
+        disk: disk.into(),
+        disk_title: title.into(),
+        volume,
+        writable: true,
+        ..Place::default()
+    };
+    let found = |folder: &str, images| FoundRepository { folder: folder.into(), images };
+    let disks = disks();
+    let mut backup = place("/dev/sdb1", "/dev/sdb", &disks[1].title(), disks[1].volumes[0].clone());
+    backup.free = Some(1162 * GIB);
+    backup.repositories = vec![found("lifeboat", Some(3)), found("old/secret", Some(1))];
+    let mut scratch =
+        place("/dev/vda1", "/dev/vda", &disks[4].title(), disks[4].volumes[0].clone());
+    scratch.free = Some(496 * GIB);
+    let mut windows =
+        place("/dev/sda3", "/dev/sda", &disks[0].title(), disks[0].volumes[2].clone());
+    windows.problem = Some("Windows is hibernated on it".into());
+    let mut root = place("/dev/sda5", "/dev/sda", &disks[0].title(), disks[0].volumes[3].clone());
+    root.free = Some(99 * GIB);
+    vec![windows, root, backup, scratch]
+}
+
+fn image(id: char, time: &str, warnings: &[&str]) -> Image {
+    let partition = |volume: Volume| ImagePartition { captured: volume.number != Some(6), volume };
+    Image {
+        id: format!("{id}3f29c51").repeat(8),
+        time: time.into(),
+        disk: "Samsung SSD 870 EVO 500GB (S5Y1NJ0R)".into(),
+        size: 500_107_862_016,
+        used: 185 * GIB,
+        added: if warnings.is_empty() { 61 * GIB } else { 812 * MIB },
+        partitions: laptop_volumes().into_iter().map(partition).collect(),
+        warnings: warnings.iter().map(ToString::to_string).collect(),
+    }
+}
+
+impl Fake {
+    /// A started boot medium with five disks.
+    pub fn new() -> Self {
+        let facts = Facts {
+            version: "0.1.0".into(),
+            firmware: "UEFI, Secure Boot on".into(),
+            host: "lifeboat".into(),
+            boot_medium: true,
+        };
+        Self {
+            facts,
+            list: DiskList { signature: 1, disks: disks(), ..DiskList::default() },
+            places: places(),
+            images: vec![
+                image('b', "2026-11-20 09:14", &["Partition 3 holds a hibernated Windows."]),
+                image('a', "2026-09-02 18:40", &[]),
+            ],
+            refuse_restore: None,
+            created: Mutex::default(),
+            forgotten: Mutex::default(),
+            restores_planned: Mutex::default(),
+        }
+    }
+
+    /// The program on a running system.
+    pub fn on_a_running_system() -> Self {
+        let mut fake = Self::new();
+        fake.facts.boot_medium = false;
+        fake.facts.firmware = "BIOS".into();
+        fake
+    }
+
+    /// A machine whose controller has no driver.
+    pub fn without_disks() -> Self {
+        let mut fake = Self::new();
+        fake.places.clear();
+        fake.list = DiskList {
+            signature: 1,
+            controllers: vec![
+                "00:17.0  8086:a282  RAID bus controller, no driver".into(),
+                "00:0e.0  8086:9a0b  Volume management device (VMD), no driver".into(),
+            ],
+            hints: vec![
+                "Intel RST or VMD hides the disks behind a RAID mode. In the firmware setup, set \
+                 the storage mode to AHCI, or switch VMD off; Windows may need its own \
+                 preparation for that."
+                    .into(),
+            ],
+            ..DiskList::default()
+        };
+        fake
+    }
+}
+
+impl Machine for Fake {
+    fn facts(&self) -> Facts {
+        self.facts.clone()
+    }
+
+    fn disks(&self, known: Option<u64>) -> Result<Option<DiskList>, Failure> {
+        Ok((known != Some(self.list.signature)).then(|| self.list.clone()))
+    }
+
+    fn places(&self, _control: Control<'_>) -> Result<Vec<Place>, Failure> {
+        Ok(self.places.clone())
+    }
+
+    fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure> {
+        let given = repository.passphrase.as_ref().map(|passphrase| passphrase.reveal());
+        if repository.title.contains("secret") && given != Some(SECRET) {
+            return Err(Failure { needs_passphrase: true, ..Failure::default() });
+        }
+        if repository.title.contains("nowhere") {
+            return Err(Failure {
+                text: "opening the repository /nowhere: no such folder".into(),
+                next_step: Some("Check the path, or create a repository there.".into()),
+                ..Failure::default()
+            });
+        }
+        let forgotten = self.forgotten.lock().unwrap();
+        Ok(self.images.iter().filter(|image| !forgotten.contains(&image.id)).cloned().collect())
+    }
+
+    fn create(&self, repository: &Repository) -> Result<(), Failure> {
+        if repository.title.starts_with("taken") {
+            return Err(Failure {
+                text: "creating the repository: the folder is not empty".into(),
+                next_step: Some("Choose another name.".into()),
+                ..Failure::default()
+            });
+        }
+        self.created.lock().unwrap().push(repository.clone());
+        Ok(())
+    }
+
+    fn plan_capture(
+        &self,
+        order: &CaptureOrder,
+        _control: Control<'_>,
+    ) -> Result<CapturePlan, Failure> {
+        Ok(CapturePlan {
+            read: 185 * GIB,
+            skipped: order.disk.size - 185 * GIB,
+            estimate: 185 * GIB,
+            free: Some(1162 * GIB),
+            warnings: vec![
+                "Windows is hibernated on partition 3: the image holds it as it is, and it will \
+                 wake up from this state."
+                    .into(),
+            ],
+        })
+    }
+
+    fn plan_restore(&self, order: &RestoreOrder) -> Result<RestorePlan, Failure> {
+        self.restores_planned.lock().unwrap().push(order.clone());
+        if let Some(failure) = &self.refuse_restore {
+            return Err(failure.clone());
+        }
+        let entry = |number, start, size, text: &str, kept| LayoutEntry {
+            number: Some(number),
+            start,
+            size,
+            text: text.into(),
+            kept,
+        };
+        Ok(RestorePlan {
+            before: vec![entry(1, MIB, 499 * GIB, "xfs scratch 3.0/499 GiB", false)],
+            after: vec![
+                entry(1, MIB, 512 * MIB, "fat32 EFI 33.0/512 MiB", false),
+                entry(2, 513 * MIB, 16 * MIB, "unknown", false),
+                entry(3, 529 * MIB, 280 * GIB, "ntfs Windows 124/280 GiB", false),
+                entry(5, 281 * GIB, 160 * GIB, "ext4 root 61.0/160 GiB", false),
+                entry(6, 441 * GIB, 16 * GIB, "swap", false),
+            ],
+            writes: 185 * GIB,
+            lost: vec!["xfs \"scratch\" on partition 1, 3.0 GiB in use, is lost.".into()],
+            notices: vec!["The backup partition table moves to the end of the larger disk.".into()],
+        })
+    }
+
+    fn run(&self, _job: &Job, _control: Control<'_>) -> Result<Outcome, Failure> {
+        Err(Failure { text: "jobs are ended by the test".into(), ..Failure::default() })
+    }
+
+    fn forget(&self, _repository: &Repository, image: &Image) -> Result<(), Failure> {
+        self.forgotten.lock().unwrap().push(image.id.clone());
+        Ok(())
+    }
+
+    fn log(&self) -> Result<Log, Failure> {
+        let text = (1..=60).map(|n| format!("line {n} of the log\n")).collect();
+        Ok(Log { path: "/var/log/lifeboat.log".into(), text })
+    }
+}
+
+/// A path, for comparing.
+pub fn path(text: &str) -> PathBuf {
+    text.into()
+}
