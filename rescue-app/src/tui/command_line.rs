@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+
+use crate::operation::Compression;
+
 use super::model::{CaptureOrder, Location, Repository, RestoreOrder};
 
 /// Where a partition is mounted in the commands shown.
@@ -11,17 +15,14 @@ const MOUNT_POINT: &str = "/mnt";
 pub(super) fn capture(order: &CaptureOrder) -> Vec<String> {
     let mut command = format!("lifeboat capture {}", path(&order.disk.path));
     command.push_str(&partitions(order.partitions.as_deref()));
-    command.push_str(&format!(" --level {}", order.compression.word()));
+    command.push_str(&format!(" --level {}", level(order.compression)));
     with_repository(command, &order.repository)
 }
 
 /// The commands of a restore.
 pub(super) fn restore(order: &RestoreOrder) -> Vec<String> {
     let disk = path(&order.disk.path);
-    let erase = match order.disk.serial.as_deref() {
-        Some(serial) if !serial.trim().is_empty() => quoted(serial),
-        _ => disk.clone(),
-    };
+    let erase = quoted(&order.disk.erase_name());
     let mut command = format!("lifeboat restore {} {disk} --erase {erase}", order.image.short_id());
     command.push_str(&partitions(order.partitions.as_deref()));
     if order.only_changed {
@@ -31,6 +32,11 @@ pub(super) fn restore(order: &RestoreOrder) -> Vec<String> {
         command.push_str(" --no-read-back");
     }
     with_repository(command, &order.repository)
+}
+
+/// The word for a level on the command line.
+pub(super) fn level(compression: Compression) -> String {
+    compression.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 fn with_repository(command: String, repository: &Repository) -> Vec<String> {
@@ -67,7 +73,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::{Compression, Disk, Image};
+    use super::super::model::{Disk, Image};
     use super::*;
 
     fn repository(location: Location) -> Repository {

@@ -17,6 +17,7 @@
 pub mod app;
 mod command_line;
 pub mod key;
+mod live;
 pub mod look;
 pub mod machine;
 pub mod model;
@@ -32,6 +33,25 @@ pub use page::Exit;
 
 use std::error::Error;
 use std::io;
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+/// Shows the menu on this terminal until the person leaves it.
+///
+/// # Errors
+/// When standard input or output is no terminal, or the terminal goes away.
+pub fn run() -> Result<(), TuiError> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Err(TuiError::NoTerminal);
+    }
+    let mut host = terminal::TerminalHost::new()?;
+    let _screen = terminal::Screen::enter()?;
+    let mut screen =
+        ratatui::Terminal::new(terminal::QuietBackend::new()).map_err(TuiError::Terminal)?;
+    let machine = Arc::new(live::LiveMachine::default());
+    app::run_menu(&mut screen, machine, &mut host, look::Look::from_environment())
+}
 
 /// Why the menu ended before it was left.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use crate::operation::format;
+use crate::operation::{Compression, format};
 
 /// What the header says about the running system; fixed while the menu runs.
 #[derive(Clone, Debug, Default)]
@@ -39,9 +39,9 @@ pub struct Disk {
     pub path: PathBuf,
     /// Kernel name, such as `sda`.
     pub name: String,
-    /// Model as the disk tells it.
-    pub model: String,
-    /// Serial number, if the disk tells one.
+    /// Model and serial number: the name a person can check on the label.
+    pub identity: String,
+    /// Serial number or WWN, if the disk tells one.
     pub serial: Option<String>,
     /// Size in bytes.
     pub size: u64,
@@ -53,28 +53,33 @@ pub struct Disk {
     pub volumes: Vec<Volume>,
     /// Something to know before using it, such as an interrupted restore.
     pub note: Option<String>,
+    /// Why it cannot be captured now.
+    pub source_refusal: Option<String>,
     /// Why nothing may be written to it.
     pub target_refusal: Option<String>,
 }
 
 impl Disk {
-    /// Model and serial number: the name a person can check on the label.
-    pub fn title(&self) -> String {
-        match &self.serial {
-            Some(serial) => format!("{} ({serial})", self.model),
-            None => self.model.clone(),
+    /// Identity, size and kernel name in one line.
+    pub fn line(&self) -> String {
+        format!("{}, {}, {}", self.identity, format::size(self.size), self.name)
+    }
+
+    /// What names it for good: serial number or WWN, else its path.
+    pub fn erase_name(&self) -> String {
+        match self.known_serial() {
+            Some(serial) => serial.to_owned(),
+            None => self.path.display().to_string(),
         }
     }
 
-    /// Title, size and kernel name in one line.
-    pub fn line(&self) -> String {
-        format!("{}, {}, {}", self.title(), format::size(self.size), self.name)
+    fn known_serial(&self) -> Option<&str> {
+        self.serial.as_deref().map(str::trim).filter(|serial| !serial.is_empty())
     }
 
     /// What a person types to agree to overwrite it: the end of the serial number, else of the path.
     pub fn confirmation(&self) -> Confirmation {
-        let serial = self.serial.as_deref().map(str::trim).filter(|serial| !serial.is_empty());
-        match serial {
+        match self.known_serial() {
             Some(serial) => {
                 let count = serial.chars().count();
                 let word: String = serial.chars().skip(count.saturating_sub(4)).collect();
@@ -227,10 +232,8 @@ pub struct Image {
     pub disk: String,
     /// Size of the captured disk in bytes.
     pub size: u64,
-    /// Bytes in use on it.
+    /// Bytes of it that the image holds.
     pub used: u64,
-    /// Bytes this image added to the repository.
-    pub added: u64,
     /// Its partitions.
     pub partitions: Vec<ImagePartition>,
     /// What was noted while capturing.
@@ -256,32 +259,6 @@ pub struct ImagePartition {
     pub volume: Volume,
     /// Whether its content is in the image.
     pub captured: bool,
-}
-
-/// How much work goes into making images small.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compression {
-    /// Least work.
-    Fast,
-    /// The usual.
-    #[default]
-    Balanced,
-    /// Smallest images.
-    Small,
-}
-
-impl Compression {
-    /// All levels, in the order shown.
-    pub const ALL: [Self; 3] = [Self::Fast, Self::Balanced, Self::Small];
-
-    /// The word used on the command line.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Fast => "fast",
-            Self::Balanced => "balanced",
-            Self::Small => "small",
-        }
-    }
 }
 
 /// What to capture and where to.

@@ -94,7 +94,7 @@ impl State {
             Event::Reply(ticket, reply) => self.on_reply(ticket, reply, &mut update),
             Event::Trouble(text) => {
                 let top = self.pages.len().saturating_sub(1);
-                let window = TextWindow::message(text);
+                let window = TextWindow::message("Not possible", vec![text]);
                 self.apply(top, Action::Push(Box::new(window)), &mut update);
             }
             Event::Terminate => {

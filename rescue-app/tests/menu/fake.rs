@@ -50,9 +50,9 @@ fn volume(
 
 fn laptop_volumes() -> Vec<Volume> {
     let mut volumes = vec![
-        volume(1, MIB, 512 * MIB, "fat32", "EFI", Some(33 * MIB)),
+        volume(1, MIB, 512 * MIB, "FAT32", "EFI", Some(33 * MIB)),
         volume(2, 513 * MIB, 16 * MIB, "", "", None),
-        volume(3, 529 * MIB, 280 * GIB, "ntfs", "Windows", Some(124 * GIB)),
+        volume(3, 529 * MIB, 280 * GIB, "NTFS", "Windows", Some(124 * GIB)),
         volume(5, 281 * GIB, 160 * GIB, "ext4", "root", Some(61 * GIB)),
         volume(6, 441 * GIB, 16 * GIB, "swap", "", Some(MIB)),
     ];
@@ -64,14 +64,13 @@ pub fn laptop() -> Disk {
     Disk {
         path: "/dev/sda".into(),
         name: "sda".into(),
-        model: "Samsung SSD 870 EVO 500GB".into(),
+        identity: "Samsung SSD 870 EVO 500GB (S5Y1NJ0R)".into(),
         serial: Some("S5Y1NJ0R".into()),
         size: 500_107_862_016,
         transport: "SATA".into(),
         table: "GPT".into(),
         volumes: laptop_volumes(),
-        note: None,
-        target_refusal: None,
+        ..Disk::default()
     }
 }
 
@@ -81,7 +80,7 @@ fn disks() -> Vec<Disk> {
         Disk {
             path: "/dev/sdb".into(),
             name: "sdb".into(),
-            model: "WD Elements 25A3".into(),
+            identity: "WD Elements 25A3 (WXK1A48D7T30)".into(),
             serial: Some("WXK1A48D7T30".into()),
             size: 2_000_365_289_472,
             transport: "USB".into(),
@@ -92,7 +91,7 @@ fn disks() -> Vec<Disk> {
         Disk {
             path: "/dev/nvme0n1".into(),
             name: "nvme0n1".into(),
-            model: "KIOXIA EXCERIA G2 1TB".into(),
+            identity: "KIOXIA EXCERIA G2 1TB (72UB60FZKHLD)".into(),
             serial: Some("72UB60FZKHLD".into()),
             size: 1_000_204_886_016,
             transport: "NVMe".into(),
@@ -103,7 +102,7 @@ fn disks() -> Vec<Disk> {
         Disk {
             path: "/dev/sdc".into(),
             name: "sdc".into(),
-            model: "SanDisk Ultra".into(),
+            identity: "SanDisk Ultra (4C530001230419)".into(),
             serial: Some("4C530001230419".into()),
             size: 600 * GIB,
             transport: "USB".into(),
@@ -115,12 +114,12 @@ fn disks() -> Vec<Disk> {
         Disk {
             path: "/dev/vda".into(),
             name: "vda".into(),
-            model: "virtio disk".into(),
+            identity: "virtio disk at /dev/vda".into(),
             serial: None,
             size: 500 * GIB,
             transport: "virtio".into(),
             table: "MBR".into(),
-            volumes: vec![volume(1, MIB, 499 * GIB, "xfs", "scratch", Some(3 * GIB))],
+            volumes: vec![volume(1, MIB, 499 * GIB, "XFS", "scratch", Some(3 * GIB))],
             ..Disk::default()
         },
     ]
@@ -137,16 +136,17 @@ fn places() -> Vec<Place> {
     };
     let found = |folder: &str, images| FoundRepository { folder: folder.into(), images };
     let disks = disks();
-    let mut backup = place("/dev/sdb1", "/dev/sdb", &disks[1].title(), disks[1].volumes[0].clone());
+    let mut backup =
+        place("/dev/sdb1", "/dev/sdb", &disks[1].identity, disks[1].volumes[0].clone());
     backup.free = Some(1162 * GIB);
     backup.repositories = vec![found("lifeboat", Some(3)), found("old/secret", Some(1))];
     let mut scratch =
-        place("/dev/vda1", "/dev/vda", &disks[4].title(), disks[4].volumes[0].clone());
+        place("/dev/vda1", "/dev/vda", &disks[4].identity, disks[4].volumes[0].clone());
     scratch.free = Some(496 * GIB);
     let mut windows =
-        place("/dev/sda3", "/dev/sda", &disks[0].title(), disks[0].volumes[2].clone());
+        place("/dev/sda3", "/dev/sda", &disks[0].identity, disks[0].volumes[2].clone());
     windows.problem = Some("Windows is hibernated on it".into());
-    let mut root = place("/dev/sda5", "/dev/sda", &disks[0].title(), disks[0].volumes[3].clone());
+    let mut root = place("/dev/sda5", "/dev/sda", &disks[0].identity, disks[0].volumes[3].clone());
     root.free = Some(99 * GIB);
     vec![windows, root, backup, scratch]
 }
@@ -159,7 +159,6 @@ fn image(id: char, time: &str, warnings: &[&str]) -> Image {
         disk: "Samsung SSD 870 EVO 500GB (S5Y1NJ0R)".into(),
         size: 500_107_862_016,
         used: 185 * GIB,
-        added: if warnings.is_empty() { 61 * GIB } else { 812 * MIB },
         partitions: laptop_volumes().into_iter().map(partition).collect(),
         warnings: warnings.iter().map(ToString::to_string).collect(),
     }

@@ -46,7 +46,7 @@ impl CapturePlanPage {
             "no: whoever has the disk can read the image"
         };
         lines.fact("Secret", secret);
-        lines.fact("Compression", self.order.compression.word());
+        lines.fact("Compression", &command_line::level(self.order.compression));
         match &self.plan {
             None => {
                 let mut lines = lines.finish();

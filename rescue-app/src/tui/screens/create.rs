@@ -250,9 +250,9 @@ impl Page for Create {
                 let free = place
                     .free
                     .map_or_else(String::new, |free| format!(", {} free", format::size(free)));
-                format!("On {}{free}", place.title())
+                format!("Partition: {}{free}", place.title())
             }
-            Target::Folder(path) => format!("In {}", path.display()),
+            Target::Folder(path) => format!("Folder: {}", path.display()),
         };
         line(&place, look.heading(), gap);
         let mut fields = Vec::new();

@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use super::partitions::Partitions;
 use super::places::Places;
 use super::restore_options::RestoreOptions;
-use super::{Goal, failure_lines, waiting};
+use super::{Goal, TextWindow, failure_lines, waiting};
 use crate::operation::format;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
@@ -67,7 +67,9 @@ impl Disks {
 
     /// Why `disk` cannot be chosen.
     fn refusal(&self, disk: &Disk) -> Option<String> {
-        let Purpose::Target { repository, image } = &self.purpose else { return None };
+        let Purpose::Target { repository, image } = &self.purpose else {
+            return disk.source_refusal.clone();
+        };
         if repository.disk.as_ref() == Some(&disk.path) {
             return Some("the images are on it".into());
         }
@@ -132,7 +134,9 @@ impl Disks {
         if list.controllers.is_empty() {
             lines.gap().text("No storage controller without a driver was seen.", Style::new());
         } else {
-            lines.gap().text("Storage controllers without a driver:", look.heading());
+            lines
+                .gap()
+                .text("Storage controllers without a driver, or hiding disks:", look.heading());
             for controller in &list.controllers {
                 lines.item(" ", controller, Style::new());
             }
@@ -143,11 +147,24 @@ impl Disks {
         Some(lines.finish())
     }
 
+    fn has_silent_controllers(&self) -> bool {
+        self.list.as_ref().is_some_and(|list| !list.controllers.is_empty())
+    }
+
+    /// Why a disk may be missing although others are there.
+    fn missing(&self) -> TextWindow {
+        let mut text = vec!["Storage controllers without a driver, or hiding disks:".to_owned()];
+        if let Some(list) = &self.list {
+            text.extend(list.controllers.iter().chain(&list.hints).cloned());
+        }
+        TextWindow::message("Missing a disk?", text)
+    }
+
     fn row(&self, disk: &Disk, columns: usize, look: Look) -> Row {
         let name = columns.saturating_sub(2 + 10 + 9 + 7 + 3);
         let first = format!(
             "{} {} {} {}",
-            text::left(&disk.title(), name),
+            text::left(&disk.identity, name),
             text::right(&format::size(disk.size), 9),
             text::left(&disk.transport, 7),
             text::left(&disk.name, 10),
@@ -185,6 +202,9 @@ impl Page for Disks {
         let mut hints = vec![("↑↓", "Move")];
         if self.current().is_some_and(|disk| self.refusal(disk).is_none()) {
             hints.push(("Enter", "Choose"));
+        }
+        if self.has_silent_controllers() && !self.disks().is_empty() {
+            hints.push(("M", "Missing a disk?"));
         }
         hints.extend([("R", "Look again"), ("Esc", "Back")]);
         hints
@@ -242,6 +262,7 @@ impl Page for Disks {
         match key {
             Key::Enter => self.choose(),
             Key::Char('r' | 'R') => self.ask(None),
+            Key::Char('m' | 'M') if self.has_silent_controllers() => open(self.missing()),
             _ => Action::None,
         }
     }

@@ -199,7 +199,7 @@ impl Page for Home {
 fn promise(area: Rect, bottom: u16, buffer: &mut Buffer, look: Look) {
     let mut lines = Lines::new(area.width);
     lines.text(
-        "No disk is written to before you have seen what will happen and agreed to it.",
+        "No disk is written to before you have seen the plan and agreed to it.",
         look.frame(),
     );
     let lines = lines.finish();

@@ -35,8 +35,7 @@ impl ImagePage {
         lines.fact("Disk", &image.disk);
         lines.fact("Captured", &image.time);
         lines.fact("Size", &format::size(image.size));
-        lines.fact("In use", &format::size(image.used));
-        lines.fact("Added", &format!("{} to the repository", format::size(image.added)));
+        lines.fact("Stored", &format::size(image.used));
         lines.fact("Repository", &self.repository.title);
         lines.fact("Id", text::clip(&image.id, 16).trim_end_matches('.'));
         lines.gap().text("Partitions", look.heading());

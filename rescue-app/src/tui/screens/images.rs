@@ -92,9 +92,8 @@ fn row(image: &Image, columns: usize, look: Look) -> Row {
         text::right(&format::size(image.size), 10),
     );
     let second = format!(
-        "  {} in use, {} added   {}{}",
+        "  {} stored   {}{}",
         format::size(image.used),
-        format::size(image.added),
         image.short_id(),
         if image.warnings.is_empty() { "" } else { "   ! has warnings" },
     );
@@ -131,7 +130,8 @@ impl Page for Images {
     fn help(&self) -> &'static [&'static str] {
         &[
             "All images of this repository, the newest first. Every image is complete in itself.",
-            "\"Added\" is what an image brought into the repository that no earlier image had.",
+            "\"Stored\" is what the image holds of the disk; what it shares with other images is in \
+             the repository once.",
         ]
     }
 

@@ -8,13 +8,17 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::capture_plan::CapturePlanPage;
+use crate::operation::Compression;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
-use crate::tui::model::{CaptureOrder, Compression, Disk, Repository};
+use crate::tui::model::{CaptureOrder, Disk, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows};
 
-/// The three levels.
+/// All levels, in the order shown.
+const LEVELS: [Compression; 3] = [Compression::Fast, Compression::Balanced, Compression::Small];
+
+/// The choice among them.
 pub(super) struct Level {
     disk: Disk,
     partitions: Option<Vec<u32>>,
@@ -26,12 +30,12 @@ impl Level {
     /// The choice for a capture of `disk` into `repository`, at the usual level.
     pub(super) fn new(disk: Disk, partitions: Option<Vec<u32>>, repository: Repository) -> Self {
         let usual = Compression::default();
-        let index = Compression::ALL.iter().position(|level| *level == usual).unwrap_or(0);
+        let index = LEVELS.iter().position(|level| *level == usual).unwrap_or(0);
         Self { disk, partitions, repository, cursor: Cursor { index } }
     }
 
     fn choose(&self) -> Action {
-        let compression = Compression::ALL.get(self.cursor.index).copied().unwrap_or_default();
+        let compression = LEVELS.get(self.cursor.index).copied().unwrap_or_default();
         open(CapturePlanPage::new(CaptureOrder {
             disk: self.disk.clone(),
             partitions: self.partitions.clone(),
@@ -64,7 +68,7 @@ impl Page for Level {
     }
 
     fn on_key(&mut self, key: Key, context: &Context) -> Action {
-        let count = Compression::ALL.len();
+        let count = LEVELS.len();
         if self.cursor.on_key(key, count, usize::from(context.body.height)) {
             return Action::None;
         }
@@ -91,7 +95,7 @@ impl Page for Level {
             }
             y += 1;
         }
-        let list: Vec<Row> = Compression::ALL
+        let list: Vec<Row> = LEVELS
             .iter()
             .map(|level| {
                 let (name, text) = description(*level);

@@ -29,9 +29,9 @@ impl TextWindow {
         Self { title: "Help", text, document: Document::default() }
     }
 
-    /// Something that did not work.
-    pub(in crate::tui) fn message(text: String) -> Self {
-        Self { title: "Not possible", text: vec![text], document: Document::default() }
+    /// A message.
+    pub(in crate::tui) fn message(title: &'static str, text: Vec<String>) -> Self {
+        Self { title, text, document: Document::default() }
     }
 
     fn lines(&self, columns: u16) -> Vec<Line<'static>> {

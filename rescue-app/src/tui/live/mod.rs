@@ -1,0 +1,264 @@
+//! The real machine behind the menu: every request is handed to [`crate::operation`].
+
+mod facts;
+mod views;
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::machine::Machine;
+use super::model::{
+    CaptureOrder, CapturePlan, DiskList, Facts, Failure, FoundRepository, Image, Job, Location,
+    Log, Outcome, Place, Repository, RestoreOrder, RestorePlan,
+};
+use crate::disk::{self, pci};
+use crate::operation::log::Log as RunLog;
+use crate::operation::{
+    self, CaptureRequest, Control, Event, OpenPlace, OperationError, RepoAccess, RestoreRequest,
+};
+
+/// How much of the log is shown: the end, in bytes.
+const LOG_SHOWN: u64 = 128 << 10;
+
+/// This machine.
+#[derive(Default)]
+pub(super) struct LiveMachine {
+    /// One request at a time: two of them must not mount the same partition, nor take each other's
+    /// mounts for a disk in use.
+    turn: Mutex<()>,
+    /// The places of the newest search, to be mounted when they are chosen.
+    places: Mutex<Vec<operation::Place>>,
+}
+
+/// A repository that can be reached now; what was mounted for it is unmounted on drop.
+struct Reached {
+    access: RepoAccess,
+    _place: Option<OpenPlace>,
+}
+
+/// What an operation needs of the partition that holds the repository.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    Read,
+    Write,
+}
+
+impl LiveMachine {
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Mounts what has to be mounted for `repository`.
+    fn reach(&self, repository: &Repository, want: Want) -> Result<Reached, Failure> {
+        let passphrase = repository.passphrase.as_ref().map(|word| word.reveal().to_owned());
+        let (location, place) = match &repository.location {
+            Location::Folder(folder) => (folder.clone(), None),
+            Location::Partition { device, folder } => {
+                let open = operation::open_place(&self.place(device)?, want == Want::Write)
+                    .map_err(views::failure)?;
+                (below(open.root(), folder), Some(open))
+            }
+        };
+        Ok(Reached { access: RepoAccess { location, passphrase }, _place: place })
+    }
+
+    fn place(&self, device: &Path) -> Result<operation::Place, Failure> {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.iter().find(|place| place.device == device).cloned().ok_or_else(|| Failure {
+            text: format!("{} is not there any more", device.display()),
+            next_step: Some("Plug the disk in again and search again.".into()),
+            ..Failure::default()
+        })
+    }
+
+    fn run_capture(&self, order: &CaptureOrder, control: Control<'_>) -> Result<Outcome, Failure> {
+        let reached = self.reach(&order.repository, Want::Write)?;
+        let what = format!("capture of {} to {}", order.disk.line(), order.repository.title);
+        let request = capture_request(order, reached.access.clone());
+        logged(&what, control, |control| operation::capture(&request, control))
+            .map(|report| views::capture_outcome(&report))
+    }
+
+    fn run_restore(&self, order: &RestoreOrder, control: Control<'_>) -> Result<Outcome, Failure> {
+        let reached = self.reach(&order.repository, Want::Read)?;
+        let what = format!("restore of image {} to {}", order.image.id, order.disk.line());
+        let request = restore_request(order, reached.access.clone());
+        logged(&what, control, |control| operation::restore(&request, control))
+            .map(|report| views::restore_outcome(&report))
+    }
+
+    fn run_verify(
+        &self,
+        repository: &Repository,
+        image: Option<&Image>,
+        control: Control<'_>,
+    ) -> Result<Outcome, Failure> {
+        let reached = self.reach(repository, Want::Read)?;
+        let id = image.map(|image| image.id.as_str());
+        let what = format!("verification of {} in {}", id.unwrap_or("all"), repository.title);
+        logged(&what, control, |control| operation::verify(&reached.access, id, control))
+            .map(|report| views::verify_outcome(&report))
+    }
+}
+
+impl Machine for LiveMachine {
+    fn facts(&self) -> Facts {
+        facts::facts()
+    }
+
+    fn disks(&self, known: Option<u64>) -> Result<Option<DiskList>, Failure> {
+        let _turn = self.turn();
+        let disks = disk::list().map_err(|error| views::failure(error.into()))?;
+        let signature = views::signature(&disks);
+        if known == Some(signature) {
+            return Ok(None);
+        }
+        let surveys = operation::survey_machine().map_err(views::failure)?;
+        let silent = pci::silent_controllers(Path::new("/sys"));
+        Ok(Some(views::disk_list(signature, &surveys, &silent)))
+    }
+
+    fn places(&self, control: Control<'_>) -> Result<Vec<Place>, Failure> {
+        let _turn = self.turn();
+        let found = operation::find_places(control).map_err(views::failure)?;
+        let shown = found.iter().map(|place| views::place(place, repositories(place))).collect();
+        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        Ok(shown)
+    }
+
+    fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure> {
+        let _turn = self.turn();
+        let reached = self.reach(repository, Want::Read)?;
+        let images = operation::list_images(&reached.access).map_err(views::failure)?;
+        Ok(images.iter().map(views::image).collect())
+    }
+
+    fn create(&self, repository: &Repository) -> Result<(), Failure> {
+        let _turn = self.turn();
+        let reached = self.reach(repository, Want::Write)?;
+        operation::create_repository(&reached.access).map_err(views::failure)
+    }
+
+    fn plan_capture(
+        &self,
+        order: &CaptureOrder,
+        control: Control<'_>,
+    ) -> Result<CapturePlan, Failure> {
+        let _turn = self.turn();
+        let reached = self.reach(&order.repository, Want::Read)?;
+        let request = capture_request(order, reached.access.clone());
+        let plan = operation::plan_capture(&request, control).map_err(views::failure)?;
+        Ok(views::capture_plan(plan))
+    }
+
+    fn plan_restore(&self, order: &RestoreOrder) -> Result<RestorePlan, Failure> {
+        let _turn = self.turn();
+        let reached = self.reach(&order.repository, Want::Read)?;
+        let request = restore_request(order, reached.access.clone());
+        let plan = operation::plan_restore(&request).map_err(views::failure)?;
+        Ok(views::restore_plan(plan))
+    }
+
+    fn run(&self, job: &Job, control: Control<'_>) -> Result<Outcome, Failure> {
+        let _turn = self.turn();
+        match job {
+            Job::Capture(order) => self.run_capture(order, control),
+            Job::Restore(order) => self.run_restore(order, control),
+            Job::Verify { repository, image } => {
+                self.run_verify(repository, image.as_ref(), control)
+            }
+        }
+    }
+
+    fn forget(&self, repository: &Repository, image: &Image) -> Result<(), Failure> {
+        let _turn = self.turn();
+        let reached = self.reach(repository, Want::Write)?;
+        operation::forget(&reached.access, &image.id).map(drop).map_err(views::failure)
+    }
+
+    fn log(&self) -> Result<Log, Failure> {
+        let path = operation::log::path();
+        let text = tail(&path).map_err(|error| Failure {
+            text: format!("reading the log {}: {error}", path.display()),
+            ..Failure::default()
+        })?;
+        Ok(Log { path: path.display().to_string(), text })
+    }
+}
+
+/// Runs an operation with its events in the log as well as in the menu.
+fn logged<T>(
+    what: &str,
+    control: Control<'_>,
+    run: impl FnOnce(Control<'_>) -> Result<T, OperationError>,
+) -> Result<T, Failure> {
+    let log = RunLog::start(what);
+    let sink = |event: Event| {
+        log.event(&event);
+        (control.sink)(event);
+    };
+    let result = run(Control { sink: &sink, cancel: control.cancel });
+    match &result {
+        Ok(_) => log.line("done"),
+        Err(error) => log.line(&format!("failed: {error}")),
+    }
+    result.map_err(views::failure)
+}
+
+fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
+    CaptureRequest {
+        disk: order.disk.path.clone(),
+        sector_size: None,
+        repo,
+        partitions: order.partitions.clone(),
+        compression: order.compression,
+        whole: false,
+    }
+}
+
+fn restore_request(order: &RestoreOrder, repo: RepoAccess) -> RestoreRequest {
+    RestoreRequest {
+        image: order.image.id.clone(),
+        disk: order.disk.path.clone(),
+        sector_size: None,
+        size: None,
+        repo,
+        erase: Some(order.disk.erase_name()),
+        partitions: order.partitions.clone(),
+        only_changed: order.only_changed,
+        read_back: order.read_back,
+    }
+}
+
+/// The repositories of a place with the number of their snapshots, which are files that can be
+/// counted without a passphrase.
+fn repositories(place: &operation::Place) -> Vec<FoundRepository> {
+    if place.repositories.is_empty() {
+        return Vec::new();
+    }
+    let open = operation::open_place(place, false).ok();
+    let count = |folder: &Path| {
+        let snapshots = below(open.as_ref()?.root(), folder).join("snapshots");
+        Some(std::fs::read_dir(snapshots).ok()?.count())
+    };
+    let found =
+        |folder: &PathBuf| FoundRepository { folder: folder.clone(), images: count(folder) };
+    place.repositories.iter().map(found).collect()
+}
+
+/// `folder` below `root`; a repository may be the root itself.
+fn below(root: &Path, folder: &Path) -> PathBuf {
+    if folder.as_os_str().is_empty() { root.to_owned() } else { root.join(folder) }
+}
+
+/// The end of a text file.
+fn tail(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(LOG_SHOWN)))?;
+    let mut bytes = Vec::new();
+    file.take(LOG_SHOWN).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,261 @@
+//! From the operation layer's values to what the menu shows.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+use crate::disk;
+use crate::disk::pci::Controller;
+use crate::filesystem::State;
+use crate::image::manifest::Stored;
+use crate::operation::{
+    self, CaptureReport, ImageSummary, OperationError, RestoreReport, Survey, VerifyReport, format,
+};
+use crate::table::Scheme;
+use crate::tui::model::{
+    CapturePlan, Disk, DiskList, Failure, FoundRepository, Image, ImagePartition, LayoutEntry,
+    Outcome, Place, RestorePlan, Volume,
+};
+
+/// The cause and the next step of an error.
+pub(super) fn failure(error: OperationError) -> Failure {
+    Failure {
+        text: sentence(&error.to_string()),
+        next_step: None,
+        cancelled: error.is_cancelled(),
+        needs_passphrase: error.needs_passphrase(),
+    }
+}
+
+/// `text` with a capital letter and a full stop.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", chars.as_str())
+}
+
+/// A number that changes whenever a disk appears, leaves or changes.
+pub(super) fn signature(disks: &[disk::Disk]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for disk in disks {
+        format!("{disk:?}").hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// All disks; the silent controllers explain missing ones.
+pub(super) fn disk_list(signature: u64, surveys: &[Survey], silent: &[Controller]) -> DiskList {
+    let mut hints: Vec<String> =
+        silent.iter().filter_map(|controller| controller.hint).map(str::to_owned).collect();
+    hints.dedup();
+    DiskList {
+        signature,
+        disks: surveys.iter().map(self::disk).collect(),
+        controllers: silent.iter().map(controller).collect(),
+        hints,
+    }
+}
+
+fn controller(controller: &Controller) -> String {
+    let Controller { address, vendor, device, class_name, hidden_nvme, .. } = controller;
+    let hidden = match hidden_nvme {
+        0 => String::new(),
+        count => format!(", hides {count} NVMe disks"),
+    };
+    format!("{address}  {vendor:04x}:{device:04x}  {class_name}{hidden}")
+}
+
+fn disk(survey: &Survey) -> Disk {
+    let disk = &survey.disk;
+    let in_use = disk.uses.first().map(ToString::to_string);
+    let name = disk.path.file_name().unwrap_or(disk.path.as_os_str());
+    let target_refusal =
+        if disk.boot_medium { Some("Lifeboat was started from it".into()) } else { in_use.clone() };
+    Disk {
+        path: disk.path.clone(),
+        name: name.to_string_lossy().into_owned(),
+        identity: disk.identity(),
+        serial: disk.serial.clone().or_else(|| disk.wwn.clone()),
+        size: disk.size,
+        transport: disk.transport.to_string(),
+        table: match survey.table.scheme {
+            Scheme::None => "no partition table".into(),
+            scheme => scheme.to_string(),
+        },
+        volumes: survey.volumes.iter().map(volume).collect(),
+        note: survey.note.clone().or_else(|| survey.table.notices.first().cloned()),
+        source_refusal: in_use,
+        target_refusal,
+    }
+}
+
+fn volume(volume: &operation::Volume) -> Volume {
+    let filesystem = volume.filesystem.as_ref();
+    Volume {
+        number: volume.partition,
+        start: volume.start,
+        size: volume.size,
+        kind: filesystem.map(|filesystem| filesystem.kind.to_string()),
+        label: filesystem.and_then(|filesystem| filesystem.label.clone()),
+        used: filesystem.and_then(|filesystem| filesystem.used),
+        note: filesystem.and_then(|filesystem| state_note(&filesystem.state)),
+    }
+}
+
+/// What a state means for a person; nothing when all is well.
+fn state_note(state: &State) -> Option<String> {
+    match state {
+        State::Hibernated(_) => Some("hibernated".into()),
+        State::Dirty(_) => Some("not closed properly".into()),
+        State::Clean | State::Unknown => None,
+    }
+}
+
+/// A place with the repositories found in it.
+pub(super) fn place(place: &operation::Place, repositories: Vec<FoundRepository>) -> Place {
+    Place {
+        device: place.device.clone(),
+        disk: place.disk.path.clone(),
+        disk_title: place.disk.identity(),
+        volume: volume(&place.volume),
+        free: place.free,
+        repositories,
+        writable: place.writable,
+        problem: place.problem.clone(),
+    }
+}
+
+/// An image of a list.
+pub(super) fn image(image: &ImageSummary) -> Image {
+    Image {
+        id: image.id.clone(),
+        time: minute(&image.time),
+        disk: image.disk_name.clone(),
+        size: image.size,
+        used: image.used,
+        partitions: image.partitions.iter().map(image_partition).collect(),
+        warnings: image.warnings.clone(),
+    }
+}
+
+fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
+    ImagePartition {
+        volume: Volume {
+            number: partition.number,
+            start: partition.start,
+            size: partition.size,
+            kind: partition.kind.map(|kind| kind.to_string()),
+            label: partition.label.clone(),
+            used: partition.used,
+            note: state_note(&partition.state),
+        },
+        captured: partition.stored != Stored::Nothing,
+    }
+}
+
+/// RFC 3339 down to the minute: `2026-11-20 09:14`.
+fn minute(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
+}
+
+/// A capture's plan.
+pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
+    let operation::CapturePlan { read, skipped, estimate, free, warnings, .. } = plan;
+    CapturePlan { read, skipped, estimate, free, warnings }
+}
+
+/// A restore's plan.
+pub(super) fn restore_plan(plan: operation::RestorePlan) -> RestorePlan {
+    let entries = |entries: Vec<operation::LayoutEntry>| {
+        entries
+            .into_iter()
+            .map(|operation::LayoutEntry { number, start, size, text, kept }| LayoutEntry {
+                number,
+                start,
+                size,
+                text,
+                kept,
+            })
+            .collect()
+    };
+    RestorePlan {
+        before: entries(plan.before),
+        after: entries(plan.after),
+        writes: plan.writes,
+        lost: plan.lost,
+        notices: plan.notices,
+    }
+}
+
+/// What a capture achieved.
+pub(super) fn capture_outcome(report: &CaptureReport) -> Outcome {
+    let mut facts = vec![
+        fact("Image", format!("{}, {}", report.image.short_id(), minute(&report.image.time))),
+        fact("Read", format::size(report.read)),
+        fact("Left out", format!("{} that no file uses", format::size(report.skipped))),
+        fact("Stored", format!("{} new", format::size(report.added))),
+        fact("There already", format::size(report.reused)),
+        fact("Checked", format!("{} read back, all right", format::size(report.verified))),
+    ];
+    if report.unreadable > 0 {
+        facts.push(fact("Unreadable", format::size(report.unreadable)));
+    }
+    facts.push(time_taken(report.seconds));
+    Outcome { facts, warnings: report.warnings.clone() }
+}
+
+/// What a restore achieved.
+pub(super) fn restore_outcome(report: &RestoreReport) -> Outcome {
+    let read_back = match report.read_back {
+        0 => "nothing".into(),
+        bytes => format!("{}, all as in the image", format::size(bytes)),
+    };
+    let facts = vec![
+        fact("Written", format::size(report.written)),
+        fact("There already", format::size(report.unchanged)),
+        fact("Read back", read_back),
+        time_taken(report.seconds),
+    ];
+    Outcome { facts, warnings: report.warnings.clone() }
+}
+
+/// What a verification achieved.
+pub(super) fn verify_outcome(report: &VerifyReport) -> Outcome {
+    let facts = vec![
+        fact("Images", report.images.to_string()),
+        fact("Read", format!("{} in {} pieces", format::size(report.bytes), report.blobs)),
+        time_taken(report.seconds),
+    ];
+    Outcome { facts, warnings: Vec::new() }
+}
+
+fn fact(name: &str, value: String) -> (String, String) {
+    (name.into(), value)
+}
+
+fn time_taken(seconds: f64) -> (String, String) {
+    let span = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    fact("Time", format::duration(span))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_read_as_sentences() {
+        let error = OperationError::refused("/dev/sda is mounted", "unmount it");
+        let failure = failure(error);
+        assert_eq!(failure.text, "/dev/sda is mounted; unmount it.");
+        assert!(!failure.cancelled);
+        assert_eq!(sentence("écrire"), "Écrire.");
+        assert_eq!(sentence(""), ".");
+    }
+
+    #[test]
+    fn times_are_shown_to_the_minute() {
+        assert_eq!(minute("2026-11-20T09:14:33.5Z"), "2026-11-20 09:14");
+        assert_eq!(minute("soon"), "soon");
+    }
+}
