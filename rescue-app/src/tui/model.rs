@@ -91,7 +91,9 @@ impl Disk {
                     word,
                 }
             }
-            None => Confirmation { ask: "its name".into(), word: self.name.clone() },
+            None => {
+                Confirmation { ask: format!("its name, {},", self.name), word: self.name.clone() }
+            }
         }
     }
 }

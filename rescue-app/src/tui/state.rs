@@ -135,19 +135,18 @@ impl State {
         let top = self.pages.len().saturating_sub(1);
         let Some(entry) = self.pages.get(top) else { return };
         let takes_text = entry.page.takes_text();
+        let is_window = entry.page.window().is_some();
         match key {
             Key::Redraw => update.effects.push(Effect::Redraw),
             Key::Esc => self.with_page(top, update, |page, _| page.on_escape()),
-            Key::Help => self.open_help(top, update),
-            Key::Char('?') if !takes_text => self.open_help(top, update),
+            Key::Help if !is_window => self.open_help(top, update),
+            Key::Char('?') if !takes_text && !is_window => self.open_help(top, update),
             key => self.with_page(top, update, |page, context| page.on_key(key, context)),
         }
     }
 
     fn open_help(&mut self, top: usize, update: &mut Update) {
-        let Some(entry) = self.pages.get(top).filter(|entry| entry.page.window().is_none()) else {
-            return;
-        };
+        let Some(entry) = self.pages.get(top) else { return };
         let help = TextWindow::help(entry.page.help());
         self.apply(top, Action::Push(Box::new(help)), update);
     }

@@ -1,47 +1,19 @@
 //! The whole menu on a screen in memory, with a machine of fixed disks behind it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod capture;
 mod fake;
 mod harness;
+mod home;
+mod images;
+mod looks;
+mod restore;
+mod threads;
 
-use fake::Fake;
-use harness::Menu;
-use lifeboat::tui::key::Key::{self, Char, Down, Enter, Esc};
-
-#[test]
-fn dump() {
-    let mut m = Menu::new(Fake::new());
-    let mut show = |m: &mut Menu| println!("{}", m.screen());
-    show(&mut m);
-    m.key(Char('c'));
-    show(&mut m);
-    m.key(Enter);
-    show(&mut m);
-    m.key(Enter);
-    show(&mut m);
-    m.key(Down);
-    m.key(Down);
-    m.key(Enter);
-    show(&mut m);
-    m.keys(&[Down, Down, Enter, Down, Enter]);
-    show(&mut m);
-    m.keys(&[Enter]);
-    show(&mut m);
-    m.keys(&[Enter]);
-    show(&mut m);
-    m.keys(&[Esc]);
-    show(&mut m);
-    m.keys(&[Esc]);
-    m.finish(Ok(Default::default()));
-    show(&mut m);
-    m.keys(&[Enter, Char('r'), Enter]);
-    show(&mut m);
-    m.keys(&[Down, Enter]);
-    show(&mut m);
-    m.keys(&[Key::End, Enter]);
-    show(&mut m);
-    m.keys(&[Enter]);
-    show(&mut m);
-    m.keys(&[Enter]);
-    show(&mut m);
+/// The screen as it was reviewed; shown when it changes.
+macro_rules! assert_screen {
+    ($name:literal, $menu:expr) => {
+        insta::assert_snapshot!($name, $menu.screen())
+    };
 }
+pub(crate) use assert_screen;

@@ -87,8 +87,8 @@ impl Confirm {
             }
         }
         let ask = format!(
-            "To agree, type {} ({}) and press Enter. To leave everything as it is, press Esc.",
-            self.confirmation.ask, self.confirmation.word
+            "To agree, type {} and press Enter. To leave everything as it is, press Esc.",
+            self.confirmation.ask
         );
         lines.gap().text(&ask, Style::new()).gap();
         lines.finish()

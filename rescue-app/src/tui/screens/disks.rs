@@ -108,10 +108,13 @@ impl Disks {
         Action::Ask(Request::Disks { known })
     }
 
-    /// Takes a new list; the cursor stays on its disk.
+    /// Takes a new list; the cursor stays on its disk, and starts on one that can be chosen.
     fn take(&mut self, list: DiskList) {
         let path = self.current().map(|disk| disk.path.clone());
-        let found = list.disks.iter().position(|disk| Some(&disk.path) == path.as_ref());
+        let found = list.disks.iter().position(|disk| match &path {
+            Some(path) => disk.path == *path,
+            None => self.refusal(disk).is_none(),
+        });
         let last = list.disks.len().saturating_sub(1);
         self.cursor.index = found.unwrap_or(self.cursor.index).min(last);
         self.list = Some(list);

@@ -14,7 +14,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::model::{Image, Job, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, open, replace};
-use crate::tui::widgets::{Document, Lines, text, volume_bar, volume_line};
+use crate::tui::widgets::{Document, Lines, volume_bar, volume_line};
 
 /// The page of an image, with what can be done to it.
 pub(super) struct ImagePage {
@@ -37,7 +37,7 @@ impl ImagePage {
         lines.fact("Size", &format::size(image.size));
         lines.fact("Stored", &format::size(image.used));
         lines.fact("Repository", &self.repository.title);
-        lines.fact("Id", text::clip(&image.id, 16).trim_end_matches('.'));
+        lines.fact("Id", image.id.get(..16).unwrap_or(&image.id));
         lines.gap().text("Partitions", look.heading());
         for partition in &image.partitions {
             let line = volume_line(&partition.volume, usize::from(columns));

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::capture_plan::CapturePlanPage;
@@ -85,8 +84,8 @@ impl Page for Level {
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, _now: Duration) {
         let mut top = Lines::new(area.width);
-        top.text(&format!("From  {}", self.disk.line()), Style::new());
-        top.text(&format!("To    {}", self.repository.title), Style::new());
+        top.fact("Disk", &self.disk.line());
+        top.fact("Repository", &self.repository.title);
         let top = top.finish();
         let mut y = area.y;
         for line in &top {

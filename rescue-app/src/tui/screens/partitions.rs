@@ -71,7 +71,7 @@ impl Page for Partitions {
             "All partitions are stored unless you untick some. Space that no file uses is left out \
              by itself, so unticking saves little unless a partition is full of things you do not \
              need.",
-            "A disk whose partitions were not all stored can only be restored in parts.",
+            "A restore leaves the place of partitions that were not stored as it is.",
         ]
     }
 

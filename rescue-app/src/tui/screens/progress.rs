@@ -274,7 +274,7 @@ impl Page for ProgressPage {
         let notices = self.notice_lines(area.width, usize::from(room / 2), look);
         let notice_rows = u16::try_from(notices.len()).unwrap_or(0);
         let graph_rows = room.saturating_sub(notice_rows + 1 + u16::from(notice_rows > 0)).min(10);
-        if graph_rows >= 3 {
+        if graph_rows >= 3 && self.history.highest() > 0.0 {
             let title = format!("Speed, highest {}", format::speed(self.history.highest()));
             buffer.set_stringn(area.x, y + 1, title, usize::from(area.width), look.frame());
             let graph = Rect { y: y + 2, height: graph_rows - 1, ..area };

@@ -35,14 +35,13 @@ enum Setting {
 impl RestoreOptions {
     /// The usual choice: the whole disk, read back afterwards.
     pub(super) fn new(order: RestoreOrder) -> Self {
-        let complete = order.image.partitions.iter().all(|partition| partition.captured);
         let ticked = order
             .image
             .partitions
             .iter()
             .map(|partition| partition.captured && partition.volume.number.is_some())
             .collect();
-        Self { order, whole: complete, ticked, cursor: Cursor::default() }
+        Self { order, whole: true, ticked, cursor: Cursor::default() }
     }
 
     /// Whether single partitions can be restored at all.
@@ -128,7 +127,7 @@ impl RestoreOptions {
         };
         let line = volume_line(&partition.volume, columns.saturating_sub(10));
         if !partition.captured {
-            return Row::new(format!("      -  {line}  not in the image"));
+            return Row::new(format!("     -  {line}  not in the image"));
         }
         let tick = if self.ticked.get(index) == Some(&true) { "[x]" } else { "[ ]" };
         let style = look.content(partition.volume.kind.as_deref());
@@ -152,8 +151,10 @@ impl Page for RestoreOptions {
 
     fn help(&self) -> &'static [&'static str] {
         &[
-            "The whole disk: the target becomes what the captured disk was. Only some partitions: \
-             they are written over partitions of the same number and size.",
+            "The whole disk: the target becomes what the captured disk was. The place of partitions \
+             that are not in the image is left as it is.",
+            "Only some partitions: they are written over partitions of the same number that are \
+             large enough; the rest of the disk stays.",
             "Compare first: the target is read and only what differs is written. Good for going \
              back to an earlier state, and for carrying on after an interrupted restore.",
             "Read back: after writing, everything is read from the disk again and compared with \

@@ -18,6 +18,9 @@ use crate::tui::model::{Failure, LayoutEntry, RestoreOrder, RestorePlan};
 use crate::tui::page::{Action, Context, Hint, Page, open};
 use crate::tui::widgets::{Document, Lines, layout_bar, text};
 
+/// Columns of the names before the two drawn disks.
+const BAR_INDENT: u16 = 7;
+
 /// The plan, and the way to the typed agreement.
 pub(super) struct RestorePlanPage {
     order: RestoreOrder,
@@ -157,8 +160,13 @@ impl Page for RestorePlanPage {
         let disk = &self.order.disk;
         buffer.set_stringn(area.x, area.y, disk.line(), usize::from(area.width), look.heading());
         if let Some(Ok(plan)) = &self.plan {
-            bar("Now    ", disk.size, &plan.before, Rect { y: area.y + 1, ..area }, buffer, look);
-            bar("After  ", disk.size, &plan.after, Rect { y: area.y + 2, ..area }, buffer, look);
+            let bars = [("Now", &plan.before, look.bad()), ("After", &plan.after, look.bar())];
+            for (y, (name, entries, style)) in (area.y + 1..area.bottom()).zip(bars) {
+                buffer.set_stringn(area.x, y, name, usize::from(area.width), Style::new());
+                let indent = BAR_INDENT.min(area.width);
+                let bar = Rect { x: area.x + indent, y, width: area.width - indent, height: 1 };
+                layout_bar(disk.size, entries, style, bar, buffer);
+            }
         }
         self.document.render(&self.lines(area.width, look, now), body(area), buffer, look);
     }
@@ -167,18 +175,4 @@ impl Page for RestorePlanPage {
 /// The scrolling part of the page, below the two drawn disks.
 fn body(area: Rect) -> Rect {
     Rect { y: area.y + 4, height: area.height.saturating_sub(4), ..area }
-}
-
-fn bar(
-    name: &str,
-    total: u64,
-    entries: &[LayoutEntry],
-    area: Rect,
-    buffer: &mut Buffer,
-    look: Look,
-) {
-    buffer.set_stringn(area.x, area.y, name, usize::from(area.width), Style::new());
-    let indent = 7.min(area.width);
-    let area = Rect { x: area.x + indent, width: area.width - indent, height: 1, ..area };
-    layout_bar(total, entries, area, buffer, look);
 }

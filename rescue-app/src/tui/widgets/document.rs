@@ -117,7 +117,7 @@ impl Lines {
 
     /// A name and its value, the values in one column.
     pub(in crate::tui) fn fact(&mut self, name: &str, value: &str) -> &mut Self {
-        let name_width = if self.columns < 60 { 12 } else { 16 };
+        let name_width = if self.columns < 60 { 13 } else { 16 };
         let mut name = text::left(name, name_width);
         for line in text::wrap(value, self.columns.saturating_sub(name_width)) {
             self.lines.push(Line::raw(format!("{name}{line}")));
@@ -160,7 +160,7 @@ mod tests {
         let text: Vec<String> = lines.finish().iter().map(ToString::to_string).collect();
         assert_eq!(
             text,
-            ["! one two three four", "  five", "Size        12 GiB", "            of 20"]
+            ["! one two three four", "  five", "Size         12 GiB", "             of 20"]
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 use super::disk_bar::{Piece, disk_bar};
 use super::text;
@@ -29,14 +30,14 @@ pub(in crate::tui) fn volume_bar(
     disk_bar(total, &pieces, area, buffer);
 }
 
-/// Draws a disk of `total` bytes before or after a restore: what stays as it is light, the rest
-/// full.
+/// Draws a disk of `total` bytes before or after a restore: what stays as it is light, what changes
+/// full and in the style `changed`.
 pub(in crate::tui) fn layout_bar(
     total: u64,
     entries: &[LayoutEntry],
+    changed: Style,
     area: Rect,
     buffer: &mut Buffer,
-    look: Look,
 ) {
     let pieces: Vec<Piece> = entries
         .iter()
@@ -44,7 +45,7 @@ pub(in crate::tui) fn layout_bar(
             start: entry.start,
             size: entry.size,
             used: Some(if entry.kept { 0 } else { entry.size }),
-            style: if entry.kept { look.bar() } else { look.frame() },
+            style: if entry.kept { Style::new() } else { changed },
         })
         .collect();
     disk_bar(total, &pieces, area, buffer);

@@ -1,0 +1,262 @@
+//! Capturing: from the list of disks to the report.
+
+use std::time::Duration;
+
+use lifeboat::operation::{Compression, Event, Level, Notice, Phase, Progress};
+use lifeboat::tui::key::Key::{self, Backspace, Char, Down, End, Enter, Esc, Tab};
+use lifeboat::tui::machine::Request;
+use lifeboat::tui::model::{CaptureOrder, Failure, Job, Location, Outcome};
+
+use crate::assert_screen;
+use crate::fake::{Fake, GIB, SECRET};
+use crate::harness::Menu;
+
+/// A menu on the page that asks for the place.
+fn at_places() -> Menu {
+    let mut menu = Menu::new(Fake::new());
+    menu.keys(&[Char('c'), Enter, Enter]);
+    menu
+}
+
+/// A menu with the summary of a capture of the whole laptop disk.
+fn at_summary() -> Menu {
+    let mut menu = at_places();
+    menu.keys(&[Enter, Enter]);
+    menu
+}
+
+fn started(menu: &Menu) -> &CaptureOrder {
+    match &menu.jobs.last().expect("no job was started").1 {
+        Request::Run(Job::Capture(order)) => order,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_whole_disk_into_a_repository_that_is_there() {
+    let mut menu = Menu::new(Fake::new());
+    menu.key(Char('c'));
+    assert_screen!("capture_disks", menu);
+    menu.key(Enter);
+    assert_screen!("capture_partitions", menu);
+    menu.key(Enter);
+    assert_screen!("capture_places", menu);
+    menu.key(Enter);
+    assert_screen!("capture_level", menu);
+    menu.key(Enter);
+    assert_screen!("capture_summary", menu);
+    assert!(menu.jobs.is_empty(), "nothing starts before the summary was seen");
+    menu.key(Enter);
+    let order = started(&menu);
+    assert_eq!(order.disk.path, std::path::Path::new("/dev/sda"));
+    assert_eq!(order.partitions, None);
+    assert_eq!(order.compression, Compression::Balanced);
+    assert!(order.repository.passphrase.is_none());
+    let location = Location::Partition { device: "/dev/sdb1".into(), folder: "lifeboat".into() };
+    assert_eq!(order.repository.location, location);
+}
+
+#[test]
+fn chosen_partitions_with_another_compression() {
+    let mut menu = Menu::new(Fake::new());
+    menu.keys(&[Char('c'), Enter, Char('a')]);
+    assert!(menu.screen().contains("Tick at least one partition."));
+    menu.key(Enter);
+    assert!(menu.screen().contains("choose partitions"), "nothing ticked goes nowhere");
+    menu.keys(&[Char(' '), Down, Down, Char(' ')]);
+    assert_screen!("capture_some_partitions", menu);
+    menu.keys(&[Enter, Enter, Char('s')]);
+    assert!(menu.screen().contains("--partitions 1,3 --level small"));
+    menu.key(Enter);
+    assert_eq!(started(&menu).partitions, Some(vec![1, 3]));
+    assert_eq!(started(&menu).compression, Compression::Small);
+}
+
+#[test]
+fn a_disk_without_a_table_needs_no_choice_of_partitions() {
+    let mut menu = Menu::new(Fake::new());
+    menu.keys(&[Char('c'), Down, Down, Enter]);
+    assert!(menu.screen().contains("choose where the image goes"));
+}
+
+#[test]
+fn a_new_repository_with_a_passphrase() {
+    let mut menu = at_places();
+    menu.keys(&[Down, Down, Enter]);
+    assert_screen!("create_repository", menu);
+    menu.keys(&[Backspace; 8]).typed("taken/").keys(&[Enter, Enter]);
+    menu.typed("low tide").key(Enter).typed("high tide").keys(&[Enter, Enter]);
+    assert_screen!("create_passphrases_differ", menu);
+    assert!(menu.machine.created.lock().unwrap().is_empty());
+    menu.key(Key::Up).typed("low tide").keys(&[Enter, Enter]);
+    assert!(menu.screen().contains("the folder is not empty"), "{}", menu.screen());
+
+    menu.keys(&[Tab, Key::ClearField]).typed("images").keys(&[Key::BackTab, Enter]);
+    assert!(menu.screen().contains("choose the compression"), "{}", menu.screen());
+    let created = menu.machine.created.lock().unwrap().clone();
+    assert_eq!(created.len(), 1);
+    let location = Location::Partition { device: "/dev/sdb1".into(), folder: "images".into() };
+    assert_eq!(created[0].location, location);
+    assert_eq!(created[0].passphrase.as_ref().unwrap().reveal(), "low tide");
+    menu.key(Enter);
+    assert!(menu.screen().contains("yes, with your passphrase"));
+    assert!(!menu.screen().contains("low tide"), "the passphrase is shown nowhere");
+    menu.keys(&[Esc, Esc]);
+    assert!(menu.screen().contains("choose where the image goes"), "the form is not there twice");
+}
+
+#[test]
+fn a_new_repository_without_a_passphrase_says_so() {
+    let mut menu = at_places();
+    menu.keys(&[End, Key::Up, Enter]);
+    menu.keys(&[Down, Down, Enter, Enter]);
+    assert!(menu.screen().contains("choose the compression"), "{}", menu.screen());
+    assert!(menu.machine.created.lock().unwrap()[0].passphrase.is_none());
+    menu.key(Enter);
+    assert!(menu.screen().contains("no: whoever has the disk can read the image"));
+}
+
+#[test]
+fn an_empty_passphrase_is_not_taken_for_none() {
+    let mut menu = at_places();
+    menu.keys(&[Down, Down, Enter, Enter, Enter, Enter, Enter, Enter]);
+    assert!(menu.screen().contains("Type a passphrase, or choose"), "{}", menu.screen());
+    assert!(menu.machine.created.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_repository_with_a_passphrase_asks_for_it() {
+    let mut menu = at_places();
+    menu.keys(&[Down, Enter]);
+    assert_screen!("passphrase", menu);
+    menu.typed("high?").key(Enter);
+    assert_screen!("passphrase_wrong", menu);
+    menu.typed(SECRET).key(Enter);
+    assert!(menu.screen().contains("choose the compression"));
+    menu.keys(&[Enter, Enter]);
+    assert_eq!(started(&menu).repository.passphrase.as_ref().unwrap().reveal(), SECRET);
+}
+
+#[test]
+fn a_folder_can_be_typed() {
+    let mut menu = at_places();
+    menu.key(Char('f')).typed("nowhere").key(Enter);
+    assert_screen!("open_failed", menu);
+    menu.key(Esc);
+    menu.keys(&[Key::ClearField, Enter]);
+    assert!(menu.screen().contains("Type a whole path"));
+    menu.typed("/mnt/share").keys(&[Tab, Enter]);
+    assert!(menu.screen().contains("Folder: /mnt/share"), "{}", menu.screen());
+    menu.keys(&[Down, Enter, Enter]);
+    let created = menu.machine.created.lock().unwrap().clone();
+    assert_eq!(created[0].location, Location::Folder("/mnt/share".into()));
+}
+
+#[test]
+fn a_disk_in_use_cannot_be_captured() {
+    let mut machine = Fake::new();
+    machine.list.disks[0].source_refusal = Some("/dev/sda5 is mounted at /home".into());
+    let mut menu = Menu::new(machine);
+    menu.key(Char('c'));
+    assert!(menu.screen().contains("► WD Elements"), "the cursor starts where it can choose");
+    menu.keys(&[Key::Up, Enter]);
+    let screen = menu.screen();
+    assert!(screen.contains("Not possible: /dev/sda5 is mounted at /home"), "{screen}");
+}
+
+fn capture_progress(phase: Phase, done: u64) -> Event {
+    Event::Progress(Progress {
+        phase,
+        done: done * GIB,
+        total: 185 * GIB,
+        skipped: 281 * GIB,
+        written: done * GIB / 3,
+    })
+}
+
+#[test]
+fn a_running_capture_and_its_report() {
+    let mut menu = at_summary();
+    menu.key(Enter);
+    assert_screen!("capture_starting", menu);
+    menu.wait(Duration::from_secs(1));
+    menu.progress(Event::Phase { phase: Phase::Capturing });
+    for (second, done) in (0_u64..40).zip([0, 1, 2, 3, 3, 4, 6, 8, 9].into_iter().cycle()) {
+        menu.progress(capture_progress(Phase::Capturing, second * 2 + done / 3));
+        menu.wait(Duration::from_secs(1));
+    }
+    let text = "partition 3: Windows is hibernated; its files are stored as they are on the disk";
+    menu.progress(Event::Notice(Notice { level: Level::Warning, text: text.into() }));
+    assert_screen!("capture_running", menu);
+    menu.progress(Event::Phase { phase: Phase::Verifying });
+    menu.progress(capture_progress(Phase::Verifying, 185));
+    assert!(menu.screen().contains("Checking what was stored"));
+    assert!(menu.screen().contains("100 %"));
+    let facts = [("Image", "b3f29c51, 2026-11-22 03:10"), ("Stored", "61.3 GiB new")];
+    let facts = facts.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    menu.finish(Ok(Outcome { facts, warnings: Vec::new() }));
+    assert_screen!("capture_done", menu);
+    menu.key(Char('l'));
+    assert_screen!("log", menu);
+    menu.keys(&[Esc, Enter]);
+    assert!(menu.screen().contains("Main menu"));
+}
+
+#[test]
+fn stopping_is_asked_with_carry_on_as_the_answer() {
+    let mut menu = at_summary();
+    menu.keys(&[Enter, Esc]);
+    assert_screen!("stop_capture_question", menu);
+    menu.key(Enter);
+    assert!(menu.cancelled.is_empty());
+    menu.key(Char('q')).key(Enter);
+    assert!(menu.screen().contains("Capture: running"), "no other key leaves a running job");
+    menu.keys(&[Esc, Char('y')]);
+    assert_eq!(menu.cancelled, [menu.jobs[0].0]);
+    assert!(menu.screen().contains("Stopping at the next safe point"));
+    menu.key(Esc);
+    assert!(menu.screen().contains("Stopping at the next safe point"));
+    menu.finish(Err(Failure { cancelled: true, ..Failure::default() }));
+    assert_screen!("capture_stopped", menu);
+}
+
+#[test]
+fn a_job_that_ends_under_the_question_shows_its_report() {
+    let mut menu = at_summary();
+    menu.keys(&[Enter, Esc]);
+    menu.finish(Ok(Outcome::default()));
+    let screen = menu.screen();
+    assert!(screen.contains("Capture: done") && !screen.contains("Stop?"), "{screen}");
+}
+
+#[test]
+fn a_failure_names_cause_and_next_step_and_leads_back_to_the_summary() {
+    let mut menu = at_summary();
+    menu.key(Enter);
+    menu.finish(Err(Failure {
+        text: "Capturing Samsung SSD 870 EVO 500GB (S5Y1NJ0R): writing pack 3f29c51a: No space \
+               left on device."
+            .into(),
+        next_step: Some("Make room, or choose a repository elsewhere.".into()),
+        ..Failure::default()
+    }));
+    assert_screen!("capture_failed", menu);
+    menu.key(Esc);
+    assert!(menu.screen().contains("Capture: summary"));
+    menu.key(Enter);
+    assert_eq!(menu.jobs.len(), 1, "it can be tried again");
+}
+
+#[test]
+fn warnings_of_the_run_are_repeated_in_the_report() {
+    let mut menu = at_summary();
+    menu.key(Enter);
+    let warning = "partition 2: captured whole";
+    menu.progress(Event::Notice(Notice { level: Level::Warning, text: warning.into() }));
+    menu.progress(Event::Notice(Notice { level: Level::Info, text: "just so".into() }));
+    menu.finish(Ok(Outcome { facts: Vec::new(), warnings: vec![warning.into(), "other".into()] }));
+    let screen = menu.screen();
+    assert_eq!(screen.matches(warning).count(), 1, "{screen}");
+    assert!(screen.contains("done, with warnings") && screen.contains("There are 2 warnings"));
+    assert!(!screen.contains("just so"));
+}

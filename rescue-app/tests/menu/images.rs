@@ -1,0 +1,69 @@
+//! Looking at images, verifying and forgetting them.
+
+use lifeboat::tui::key::Key::{Char, Down, Enter, Esc};
+use lifeboat::tui::machine::Request;
+use lifeboat::tui::model::{Failure, Job, Outcome};
+
+use crate::assert_screen;
+use crate::fake::Fake;
+use crate::harness::Menu;
+
+#[test]
+fn the_details_of_an_image() {
+    let mut menu = Menu::new(Fake::new());
+    menu.keys(&[Char('i'), Enter]);
+    assert_screen!("images", menu);
+    menu.key(Enter);
+    assert_screen!("image_details", menu);
+    menu.key(Char('r'));
+    assert!(menu.screen().contains("choose the disk to overwrite"));
+}
+
+#[test]
+fn forgetting_needs_the_typed_id() {
+    let mut menu = Menu::new(Fake::new());
+    menu.keys(&[Char('i'), Enter, Down, Enter, Char('f')]);
+    assert_screen!("forget_confirm", menu);
+    menu.typed("b3f2").key(Enter);
+    assert!(menu.machine.forgotten.lock().unwrap().is_empty(), "that is the other image");
+    menu.typed("A3F2").key(Enter);
+    assert_eq!(menu.machine.forgotten.lock().unwrap().len(), 1);
+    let screen = menu.screen();
+    assert!(screen.contains("b3f29c51") && !screen.contains("a3f29c51"), "{screen}");
+}
+
+#[test]
+fn an_empty_repository_says_so() {
+    let mut machine = Fake::new();
+    machine.images.clear();
+    let mut menu = Menu::new(machine);
+    menu.keys(&[Char('v'), Enter, Enter]);
+    assert!(menu.screen().contains("There are no images in this repository yet."));
+    assert!(menu.jobs.is_empty());
+}
+
+#[test]
+fn all_images_or_one_are_verified() {
+    let mut menu = Menu::new(Fake::new());
+    menu.keys(&[Char('v'), Enter]);
+    assert_screen!("verify_images", menu);
+    menu.key(Enter);
+    assert!(matches!(&menu.jobs[0].1, Request::Run(Job::Verify { image: None, .. })));
+    assert_screen!("verify_starting", menu);
+    let facts = vec![("Images".into(), "2".into())];
+    menu.finish(Ok(Outcome { facts, warnings: Vec::new() }));
+    assert_screen!("verify_done", menu);
+    menu.keys(&[Esc, Char('v'), Enter, Down, Down, Enter]);
+    match &menu.jobs[0].1 {
+        Request::Run(Job::Verify { image: Some(image), .. }) => {
+            assert!(image.id.starts_with('a'));
+        }
+        other => panic!("{other:?}"),
+    }
+    menu.finish(Err(Failure {
+        text: "Verifying: pack 77aa12 holds other bytes than were stored.".into(),
+        next_step: Some("Run \"restic check --read-data\" and capture the disk again.".into()),
+        ..Failure::default()
+    }));
+    assert_screen!("verify_failed", menu);
+}

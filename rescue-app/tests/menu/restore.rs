@@ -1,0 +1,175 @@
+//! Restoring: refusals, the plan, the typed agreement.
+
+use std::time::Duration;
+
+use lifeboat::operation::{Event, Phase, Progress};
+use lifeboat::tui::key::Key::{self, Char, Down, End, Enter, Esc, Up};
+use lifeboat::tui::machine::Request;
+use lifeboat::tui::model::{Failure, Job, Outcome, RestoreOrder};
+
+use crate::assert_screen;
+use crate::fake::{Fake, GIB};
+use crate::harness::Menu;
+
+/// A menu on the list of targets.
+fn at_targets(machine: Fake) -> Menu {
+    let mut menu = Menu::new(machine);
+    menu.keys(&[Char('r'), Enter, Enter]);
+    menu
+}
+
+/// A menu with the summary of a restore to the NVMe disk.
+fn at_summary(machine: Fake) -> Menu {
+    let mut menu = at_targets(machine);
+    menu.keys(&[Down, Down, Enter, Enter]);
+    menu
+}
+
+fn started(menu: &Menu) -> &RestoreOrder {
+    match &menu.jobs.last().expect("no job was started").1 {
+        Request::Run(Job::Restore(order)) => order,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_whole_disk_with_all_pages_on_the_way() {
+    let mut menu = Menu::new(Fake::new());
+    menu.key(Char('r'));
+    assert_screen!("restore_places", menu);
+    menu.key(Enter);
+    assert_screen!("restore_images", menu);
+    menu.key(Enter);
+    menu.keys(&[Down, Down]);
+    assert_screen!("restore_targets", menu);
+    menu.key(Enter);
+    assert_screen!("restore_options", menu);
+    menu.key(Enter);
+    assert_screen!("restore_summary", menu);
+    menu.key(End);
+    assert_screen!("restore_summary_end", menu);
+    menu.key(Enter);
+    assert_screen!("restore_confirm", menu);
+    menu.typed("khld").key(Enter);
+    let order = started(&menu);
+    assert_eq!(order.disk.path, std::path::Path::new("/dev/nvme0n1"));
+    assert!(order.image.id.starts_with("b3f29c51"), "the newest image");
+    assert_eq!((&order.partitions, order.only_changed, order.read_back), (&None, false, true));
+}
+
+#[test]
+fn disks_that_must_not_be_written_cannot_be_chosen() {
+    let mut menu = at_targets(Fake::new());
+    // The disk that holds the images, then the boot medium.
+    for (downs, reason) in [(1, "the images are on it"), (3, "Lifeboat was started from it")] {
+        menu.key(Key::Home).keys(&vec![Down; downs]).key(Enter);
+        let screen = menu.screen();
+        assert!(screen.contains("choose the disk to overwrite"), "{screen}");
+        assert!(screen.contains(&format!("Not possible: {reason}")), "{screen}");
+        assert!(!screen.contains("Enter Choose"), "the key is not offered");
+    }
+    assert!(menu.machine.restores_planned.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_disk_that_is_too_small_or_in_use_cannot_be_chosen() {
+    let mut machine = Fake::new();
+    machine.list.disks[2].size = 400 * GIB;
+    machine.list.disks[4].target_refusal = Some("/dev/vda1 is mounted at /srv".into());
+    let mut menu = at_targets(machine);
+    menu.keys(&[End, Enter, Up, Up, Enter]);
+    let screen = menu.screen();
+    assert!(screen.contains("smaller than the captured disk (466 GiB)"), "{screen}");
+    assert!(screen.contains("Not possible: /dev/vda1 is mounted at /srv"), "{screen}");
+    assert!(screen.contains("choose the disk to overwrite"));
+}
+
+#[test]
+fn a_refusal_of_the_plan_ends_on_the_summary() {
+    let mut machine = Fake::new();
+    machine.refuse_restore = Some(Failure {
+        text: "The target has sectors of 4096 bytes, the image of 512.".into(),
+        next_step: Some("Choose a disk with 512-byte sectors.".into()),
+        ..Failure::default()
+    });
+    let mut menu = at_summary(machine);
+    assert_screen!("restore_refused", menu);
+    menu.key(Enter);
+    assert!(menu.screen().contains("Restore: summary"), "there is no way on");
+    assert!(menu.jobs.is_empty());
+}
+
+#[test]
+fn a_wrong_word_changes_nothing() {
+    let mut menu = at_summary(Fake::new());
+    menu.key(Enter);
+    menu.key(Enter);
+    assert!(menu.screen().contains("That does not match. Nothing has been changed."));
+    menu.typed("yes").key(Enter);
+    assert_screen!("restore_confirm_wrong", menu);
+    menu.typed("KHL").key(Enter);
+    assert!(menu.jobs.is_empty());
+    menu.key(Esc);
+    assert!(menu.screen().contains("Restore: summary"));
+    assert!(menu.jobs.is_empty());
+}
+
+#[test]
+fn a_disk_without_a_serial_number_is_confirmed_by_its_name() {
+    let mut menu = at_targets(Fake::new());
+    menu.keys(&[End, Enter, Enter, Enter]);
+    let screen = menu.screen();
+    assert!(screen.contains("type its name, vda, and"), "{screen}");
+    menu.typed("vda").key(Enter);
+    assert_eq!(started(&menu).disk.path, std::path::Path::new("/dev/vda"));
+}
+
+#[test]
+fn single_partitions_and_ways_of_writing() {
+    let mut menu = at_targets(Fake::new());
+    menu.keys(&[Down, Down, Enter, Char('p'), Char('c'), Char('b')]);
+    // Partition 6 is not in the image; of the others only the second NTFS one is kept.
+    menu.keys(&[Down, Down, Char(' '), Down, Char(' '), Down, Down, Char(' '), Down, Char(' ')]);
+    assert_screen!("restore_some_partitions", menu);
+    menu.key(Enter);
+    let screen = menu.screen();
+    assert!(screen.contains("at most 185 GiB, not read back"), "{screen}");
+    menu.key(Enter);
+    assert!(menu.screen().contains("only partitions 3"), "{}", menu.screen());
+    menu.typed("KHLD").key(Enter);
+    let order = started(&menu);
+    assert_eq!(order.partitions, Some(vec![3]));
+    assert!(order.only_changed && !order.read_back);
+}
+
+#[test]
+fn a_running_restore_its_stop_and_its_reports() {
+    let mut menu = at_summary(Fake::new());
+    menu.key(Enter).typed("khld").key(Enter);
+    menu.progress(Event::Phase { phase: Phase::Restoring });
+    for done in 0..30 {
+        menu.progress(Event::Progress(Progress {
+            phase: Phase::Restoring,
+            done: done * GIB,
+            total: 185 * GIB,
+            skipped: 0,
+            written: done * GIB,
+        }));
+        menu.wait(Duration::from_secs(1));
+    }
+    assert_screen!("restore_running", menu);
+    menu.key(Esc);
+    assert_screen!("stop_restore_question", menu);
+    menu.keys(&[Char('y')]);
+    assert_eq!(menu.cancelled.len(), 1);
+    menu.finish(Err(Failure { cancelled: true, ..Failure::default() }));
+    assert_screen!("restore_stopped", menu);
+    menu.key(Esc);
+    assert!(menu.screen().contains("Restore: summary"), "back for another try");
+    menu.key(Enter).typed("khld").key(Enter);
+    let facts = vec![("Written".into(), "185 GiB".into())];
+    menu.finish(Ok(Outcome { facts, warnings: vec!["Restart to see the partitions.".into()] }));
+    assert_screen!("restore_done", menu);
+    menu.key(Esc);
+    assert!(menu.screen().contains("Main menu"), "a finished restore is not gone back to");
+}

@@ -1,0 +1,168 @@
+//! The real loop with its background threads, on a screen in memory.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lifeboat::operation::{Control, Phase, Progress};
+use lifeboat::tui::app::{Host, run_menu};
+use lifeboat::tui::key::Key::{self, Char, Enter};
+use lifeboat::tui::machine::Machine;
+use lifeboat::tui::model::*;
+use lifeboat::tui::state::Event;
+use lifeboat::tui::{Exit, TuiError};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use crate::fake::Fake;
+use crate::harness::COLOUR;
+
+/// What a script does next.
+enum Step {
+    Press(Key),
+    /// Time for the background to answer.
+    Wait,
+    Terminate,
+}
+
+/// Plays a script instead of a keyboard.
+struct Script {
+    steps: VecDeque<Step>,
+    exits: Vec<Exit>,
+    started: Instant,
+}
+
+impl Script {
+    fn new(steps: Vec<Step>) -> Self {
+        Self { steps: steps.into(), exits: Vec::new(), started: Instant::now() }
+    }
+}
+
+impl Host for Script {
+    fn next(&mut self, patience: Duration) -> Result<Option<Event>, TuiError> {
+        assert!(self.started.elapsed() < Duration::from_secs(60), "the menu does not end");
+        Ok(match self.steps.pop_front() {
+            Some(Step::Press(key)) => Some(Event::Key(key)),
+            Some(Step::Terminate) => Some(Event::Terminate),
+            Some(Step::Wait) => {
+                std::thread::sleep(Duration::from_millis(400));
+                None
+            }
+            None => {
+                std::thread::sleep(patience);
+                None
+            }
+        })
+    }
+
+    fn shell(&mut self) -> Result<(), TuiError> {
+        self.exits.push(Exit::Shell);
+        Ok(())
+    }
+
+    fn power(&mut self, exit: Exit) -> Result<(), TuiError> {
+        self.exits.push(exit);
+        Ok(())
+    }
+}
+
+/// A machine whose jobs last until they are cancelled, and whose log is broken by a bug.
+struct Slow(Fake);
+
+impl Machine for Slow {
+    fn facts(&self) -> Facts {
+        self.0.facts()
+    }
+    fn disks(&self, known: Option<u64>) -> Result<Option<DiskList>, Failure> {
+        self.0.disks(known)
+    }
+    fn places(&self, control: Control<'_>) -> Result<Vec<Place>, Failure> {
+        self.0.places(control)
+    }
+    fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure> {
+        self.0.images(repository)
+    }
+    fn create(&self, repository: &Repository) -> Result<(), Failure> {
+        self.0.create(repository)
+    }
+    fn plan_capture(
+        &self,
+        order: &CaptureOrder,
+        control: Control<'_>,
+    ) -> Result<CapturePlan, Failure> {
+        self.0.plan_capture(order, control)
+    }
+    fn plan_restore(&self, order: &RestoreOrder) -> Result<RestorePlan, Failure> {
+        self.0.plan_restore(order)
+    }
+    fn run(&self, _job: &Job, control: Control<'_>) -> Result<Outcome, Failure> {
+        for done in 0..3000 {
+            let phase = Phase::Verifying;
+            control.progress(Progress { phase, done, total: 3000, skipped: 0, written: 0 });
+            if control.cancel.is_requested() {
+                return Err(Failure { cancelled: true, ..Failure::default() });
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(Outcome::default())
+    }
+    fn forget(&self, repository: &Repository, image: &Image) -> Result<(), Failure> {
+        self.0.forget(repository, image)
+    }
+    fn log(&self) -> Result<Log, Failure> {
+        panic!("a bug in the log");
+    }
+}
+
+fn play(machine: Fake, steps: Vec<Step>) -> (Script, String) {
+    let mut terminal = Terminal::new(TestBackend::new(80, 25)).unwrap();
+    let mut script = Script::new(steps);
+    run_menu(&mut terminal, Arc::new(Slow(machine)), &mut script, COLOUR).unwrap();
+    let buffer = terminal.backend().buffer();
+    let rows = buffer.content().chunks(80);
+    let screen =
+        rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>() + "\n").collect();
+    (script, screen)
+}
+
+#[test]
+fn a_job_is_stopped_and_a_bug_becomes_a_page() {
+    use Step::{Press, Terminate, Wait};
+    let steps = vec![
+        Press(Char('v')),
+        Wait,
+        Press(Enter),
+        Wait,
+        Press(Enter),
+        Wait,
+        Press(Key::Esc),
+        Press(Char('y')),
+        Wait,
+        Wait,
+        Press(Char('l')),
+        Wait,
+        Wait,
+        Terminate,
+    ];
+    let (_, screen) = play(Fake::new(), steps);
+    assert!(screen.contains("internal error: a bug in the log"), "{screen}");
+}
+
+#[test]
+fn a_request_to_end_stops_the_running_job_first() {
+    use Step::{Press, Terminate, Wait};
+    let steps =
+        vec![Press(Char('v')), Wait, Press(Enter), Wait, Press(Enter), Wait, Wait, Terminate];
+    let started = Instant::now();
+    let (_, screen) = play(Fake::new(), steps);
+    assert!(screen.contains("Verify: running"), "{screen}");
+    assert!(started.elapsed() < Duration::from_secs(9), "cancelled work ends at once");
+}
+
+#[test]
+fn the_shell_and_the_power_switch_are_reached() {
+    use Step::{Press, Terminate};
+    let steps = vec![Press(Char('s')), Press(Char('b')), Press(Char('y')), Terminate];
+    let (script, _) = play(Fake::new(), steps);
+    assert_eq!(script.exits, [Exit::Shell, Exit::Reboot]);
+}
