@@ -97,7 +97,7 @@ pub(super) enum Action {
     /// Return to the main menu.
     Home,
     /// Ask the machine; the reply comes to this page.
-    Ask(Request),
+    Ask(Box<Request>),
     /// Stop what this page asked for at the next safe point.
     Cancel,
     /// Return to the page below and tell it the answer to its question.
@@ -117,6 +117,11 @@ pub enum Exit {
     Reboot,
     /// The computer is switched off.
     PowerOff,
+}
+
+/// A request to be made.
+pub(super) fn ask(request: Request) -> Action {
+    Action::Ask(Box::new(request))
 }
 
 /// A page to be opened.

@@ -25,7 +25,7 @@ impl Runner {
     }
 
     /// Starts a request.
-    pub(super) fn start(&mut self, ticket: Ticket, request: Request) {
+    pub(super) fn start(&mut self, ticket: Ticket, request: Box<Request>) {
         let cancel = Arc::new(Cancel::new());
         self.running.insert(ticket, Arc::clone(&cancel));
         let machine = Arc::clone(&self.machine);

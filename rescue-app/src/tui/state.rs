@@ -41,7 +41,7 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Run a request in the background.
-    Start(Ticket, Request),
+    Start(Ticket, Box<Request>),
     /// Stop it at the next safe point.
     Cancel(Ticket),
     /// Draw the whole screen afresh.
@@ -237,7 +237,7 @@ impl State {
         }
     }
 
-    fn ask(&mut self, index: usize, request: Request, update: &mut Update) {
+    fn ask(&mut self, index: usize, request: Box<Request>, update: &mut Update) {
         let Some(entry) = self.pages.get(index) else { return };
         self.counter += 1;
         let ticket = Ticket(self.counter);

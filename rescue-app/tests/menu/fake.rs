@@ -1,6 +1,5 @@
 //! A machine with fixed disks, places and images.
 
-use std::path::PathBuf;
 use std::sync::Mutex;
 
 use lifeboat::operation::Control;
@@ -317,9 +316,4 @@ impl Machine for Fake {
         let text = (1..=60).map(|n| format!("line {n} of the log\n")).collect();
         Ok(Log { path: "/var/log/lifeboat.log".into(), text })
     }
-}
-
-/// A path, for comparing.
-pub fn path(text: &str) -> PathBuf {
-    text.into()
 }

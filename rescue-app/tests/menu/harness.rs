@@ -66,10 +66,10 @@ impl Menu {
         self.state = Some(state);
         for effect in update.effects {
             match effect {
-                Effect::Start(ticket, request @ Request::Run(_)) => {
-                    self.jobs.push((ticket, request));
-                }
-                Effect::Start(ticket, request) => self.answer(ticket, &request),
+                Effect::Start(ticket, request) => match *request {
+                    job @ Request::Run(_) => self.jobs.push((ticket, job)),
+                    request => self.answer(ticket, &request),
+                },
                 Effect::Cancel(ticket) => self.cancelled.push(ticket),
                 Effect::Redraw => {}
                 Effect::Exit(exit) => self.exits.push(exit),

@@ -15,7 +15,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{CaptureOrder, CapturePlan, Failure, Job};
-use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Document, Lines};
 
 /// What will be read and stored, and the command that does the same.
@@ -122,7 +122,7 @@ impl Page for CapturePlanPage {
 
     fn on_open(&mut self) -> Action {
         self.plan = None;
-        Action::Ask(Request::PlanCapture(self.order.clone()))
+        ask(Request::PlanCapture(self.order.clone()))
     }
 
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {

@@ -13,16 +13,16 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Confirmation, Failure, Image, Job, Repository, RestoreOrder};
-use crate::tui::page::{Action, Context, Hint, Page, replace};
+use crate::tui::page::{Action, Context, Hint, Page, ask, replace};
 use crate::tui::widgets::{Field, Lines, spinner};
 
 /// What follows the agreement.
 #[derive(Clone, Debug)]
 pub(super) enum Then {
     /// The restore, with what the target loses.
-    Restore(RestoreOrder, Vec<String>),
+    Restore(Box<RestoreOrder>, Vec<String>),
     /// The image leaves the repository's list.
-    Forget(Repository, Image),
+    Forget(Repository, Box<Image>),
 }
 
 /// The question and the field for the answer.
@@ -56,10 +56,10 @@ impl Confirm {
             return Action::None;
         }
         match &self.then {
-            Then::Restore(order, _) => replace(ProgressPage::new(Job::Restore(order.clone()))),
+            Then::Restore(order, _) => replace(ProgressPage::new(Job::Restore((**order).clone()))),
             Then::Forget(repository, image) => {
                 self.working = true;
-                Action::Ask(Request::Forget(repository.clone(), image.clone()))
+                ask(Request::Forget(repository.clone(), (**image).clone()))
             }
         }
     }

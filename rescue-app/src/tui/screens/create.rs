@@ -13,7 +13,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, Location, Passphrase, Place, Repository};
-use crate::tui::page::{Action, Context, Hint, Page};
+use crate::tui::page::{Action, Context, Hint, Page, ask};
 use crate::tui::widgets::{Field, Lines, spinner};
 
 /// Folder of a new repository, unless another is typed.
@@ -136,7 +136,7 @@ impl Create {
             Ok(repository) => {
                 self.complaint = None;
                 self.creating = Some(repository.clone());
-                Action::Ask(Request::Create(repository))
+                ask(Request::Create(repository))
             }
             Err(complaint) => {
                 self.complaint = Some(Failure { text: complaint.into(), ..Failure::default() });

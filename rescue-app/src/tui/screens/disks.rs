@@ -16,7 +16,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Disk, DiskList, Failure, Image, Repository, RestoreOrder};
-use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Cursor, Document, Lines, Row, rows, text, volume_bar, volume_line};
 
 /// How often the kernel is asked whether a disk came or went.
@@ -28,7 +28,7 @@ pub(super) enum Purpose {
     /// It is read.
     Source,
     /// It is overwritten with this image.
-    Target { repository: Repository, image: Image },
+    Target { repository: Box<Repository>, image: Box<Image> },
 }
 
 /// The list of disks.
@@ -41,6 +41,13 @@ pub(super) struct Disks {
     asked: bool,
     last: Duration,
     document: Document,
+}
+
+impl Purpose {
+    /// The disk is overwritten with `image`.
+    pub(super) fn target(repository: Repository, image: Image) -> Self {
+        Self::Target { repository: Box::new(repository), image: Box::new(image) }
+    }
 }
 
 impl Disks {
@@ -90,11 +97,11 @@ impl Disks {
                 open(Partitions::new(disk.clone()))
             }
             Purpose::Source => {
-                open(Places::new(Goal::Capture { disk: disk.clone(), partitions: None }))
+                open(Places::new(Goal::Capture { disk: Box::new(disk.clone()), partitions: None }))
             }
             Purpose::Target { repository, image } => open(RestoreOptions::new(RestoreOrder {
-                image: image.clone(),
-                repository: repository.clone(),
+                image: (**image).clone(),
+                repository: (**repository).clone(),
                 disk: disk.clone(),
                 partitions: None,
                 only_changed: false,
@@ -103,9 +110,9 @@ impl Disks {
         }
     }
 
-    fn ask(&mut self, known: Option<u64>) -> Action {
+    fn look(&mut self, known: Option<u64>) -> Action {
         self.asked = true;
-        Action::Ask(Request::Disks { known })
+        ask(Request::Disks { known })
     }
 
     /// Takes a new list; the cursor stays on its disk, and starts on one that can be chosen.
@@ -233,7 +240,7 @@ impl Page for Disks {
     }
 
     fn on_open(&mut self) -> Action {
-        self.ask(None)
+        self.look(None)
     }
 
     fn on_tick(&mut self, context: &Context) -> Action {
@@ -241,7 +248,7 @@ impl Page for Disks {
             return Action::None;
         }
         let known = self.list.as_ref().map(|list| list.signature);
-        self.ask(known)
+        self.look(known)
     }
 
     fn on_reply(&mut self, reply: Reply, context: &Context) -> Action {
@@ -264,7 +271,7 @@ impl Page for Disks {
         }
         match key {
             Key::Enter => self.choose(),
-            Key::Char('r' | 'R') => self.ask(None),
+            Key::Char('r' | 'R') => self.look(None),
             Key::Char('m' | 'M') if self.has_silent_controllers() => open(self.missing()),
             _ => Action::None,
         }

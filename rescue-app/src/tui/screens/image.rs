@@ -55,7 +55,7 @@ impl ImagePage {
 
     fn forget(&self) -> Action {
         let (repository, image) = (self.repository.clone(), self.image.clone());
-        replace(Confirm::new(Then::Forget(repository, image)))
+        replace(Confirm::new(Then::Forget(repository, Box::new(image))))
     }
 }
 
@@ -83,7 +83,7 @@ impl Page for ImagePage {
         }
         let (repository, image) = (self.repository.clone(), self.image.clone());
         match key.letter() {
-            Some('r') => open(Disks::new(Purpose::Target { repository, image })),
+            Some('r') => open(Disks::new(Purpose::target(repository, image))),
             Some('v') => open(ProgressPage::new(Job::Verify { repository, image: Some(image) })),
             Some('f') => self.forget(),
             _ => Action::None,

@@ -15,7 +15,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, Image, Job, Repository};
-use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, text, volume_bar};
 
 /// Rows of the drawing of the image under the cursor.
@@ -61,7 +61,7 @@ impl Images {
                 open(ProgressPage::new(Job::Verify { repository, image: image.cloned() }))
             }
             (Goal::Restore, Some(image)) => {
-                open(Disks::new(Purpose::Target { repository, image: image.clone() }))
+                open(Disks::new(Purpose::target(repository, image.clone())))
             }
             (_, Some(_)) => self.details(),
             (_, None) => Action::None,
@@ -139,7 +139,7 @@ impl Page for Images {
         // The list was read just before; coming back to it, something may have been forgotten.
         let again = self.opened;
         self.opened = true;
-        if again { Action::Ask(Request::Images(self.repository.clone())) } else { Action::None }
+        if again { ask(Request::Images(self.repository.clone())) } else { Action::None }
     }
 
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {

@@ -12,7 +12,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, Log};
-use crate::tui::page::{Action, Context, Hint, Page};
+use crate::tui::page::{Action, Context, Hint, Page, ask};
 use crate::tui::widgets::{Document, Lines};
 
 /// The log, opened at its end.
@@ -60,7 +60,7 @@ impl Page for LogView {
     }
 
     fn on_open(&mut self) -> Action {
-        Action::Ask(Request::Log)
+        ask(Request::Log)
     }
 
     fn on_key(&mut self, key: Key, context: &Context) -> Action {
@@ -73,7 +73,7 @@ impl Page for LogView {
         if let Reply::Log(log) = reply {
             self.log = Some(log);
             let count = self.lines(context.body.width, Look::PLAIN, context.now).len();
-            self.document.to_end(count, context.body.height);
+            self.document.go_to_end(count, context.body.height);
         }
         Action::None
     }

@@ -38,7 +38,7 @@ use super::widgets::Lines;
 #[derive(Clone, Debug)]
 enum Goal {
     /// Store this disk, or these partitions of it.
-    Capture { disk: Disk, partitions: Option<Vec<u32>> },
+    Capture { disk: Box<Disk>, partitions: Option<Vec<u32>> },
     /// Write an image to a disk.
     Restore,
     /// Check images.
@@ -67,7 +67,7 @@ impl Goal {
     fn next(&self, repository: Repository, images: Vec<Image>) -> Box<dyn Page> {
         match self {
             Self::Capture { disk, partitions } => {
-                Box::new(Level::new(disk.clone(), partitions.clone(), repository))
+                Box::new(Level::new((**disk).clone(), partitions.clone(), repository))
             }
             goal => Box::new(Images::new(goal.clone(), repository, images)),
         }

@@ -11,7 +11,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, Passphrase, Repository};
-use crate::tui::page::{Action, Context, Hint, Page};
+use crate::tui::page::{Action, Context, Hint, Page, ask};
 use crate::tui::widgets::{Field, Lines, spinner};
 
 enum Stage {
@@ -38,7 +38,7 @@ impl Open {
 
     fn try_again(&mut self) -> Action {
         self.stage = Stage::Opening;
-        Action::Ask(Request::Images(self.repository.clone()))
+        ask(Request::Images(self.repository.clone()))
     }
 }
 

@@ -91,7 +91,7 @@ impl Page for Partitions {
                 self.ticked.fill(!all);
             }
             Key::Enter if !self.none_ticked() => {
-                let (disk, partitions) = (self.disk.clone(), self.chosen());
+                let (disk, partitions) = (Box::new(self.disk.clone()), self.chosen());
                 return open(Places::new(Goal::Capture { disk, partitions }));
             }
             _ => {}

@@ -16,7 +16,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, FoundRepository, Location, Place, Repository};
-use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, text};
 
 /// The list of places.
@@ -89,7 +89,7 @@ impl Places {
     fn search(&mut self) -> Action {
         self.places = None;
         self.outdated = false;
-        Action::Ask(Request::Places)
+        ask(Request::Places)
     }
 
     /// What was looked at in vain, and why.

@@ -15,7 +15,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::Job;
-use crate::tui::page::{Action, Context, Hint, Page, open, replace};
+use crate::tui::page::{Action, Context, Hint, Page, ask, open, replace};
 use crate::tui::widgets::{History, Lines, gauge, speed_graph, spinner, text};
 
 /// Notices kept for the page.
@@ -186,7 +186,7 @@ impl Page for ProgressPage {
         if self.started.is_some() || self.phase.is_some() {
             return Action::None;
         }
-        Action::Ask(Request::Run(self.job.clone()))
+        ask(Request::Run(self.job.clone()))
     }
 
     fn on_tick(&mut self, context: &Context) -> Action {

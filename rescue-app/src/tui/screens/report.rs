@@ -13,7 +13,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, Job, Outcome};
-use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Document, Lines};
 
 /// The two ways a job ends.
@@ -139,7 +139,7 @@ impl Page for Report {
     }
 
     fn on_open(&mut self) -> Action {
-        Action::Ask(Request::Log)
+        ask(Request::Log)
     }
 
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {

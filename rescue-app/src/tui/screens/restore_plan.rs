@@ -15,7 +15,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, LayoutEntry, RestoreOrder, RestorePlan};
-use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Document, Lines, layout_bar, text};
 
 /// Columns of the names before the two drawn disks.
@@ -127,7 +127,7 @@ impl Page for RestorePlanPage {
 
     fn on_open(&mut self) -> Action {
         self.plan = None;
-        Action::Ask(Request::PlanRestore(self.order.clone()))
+        ask(Request::PlanRestore(self.order.clone()))
     }
 
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
@@ -146,7 +146,7 @@ impl Page for RestorePlanPage {
         match (key, &self.plan) {
             (Key::Enter, Some(Ok(plan))) => {
                 let lost = plan.lost.clone();
-                open(Confirm::new(Then::Restore(self.order.clone(), lost)))
+                open(Confirm::new(Then::Restore(Box::new(self.order.clone()), lost)))
             }
             _ => Action::None,
         }

@@ -34,7 +34,7 @@ impl Document {
     }
 
     /// Goes to the end of a text of `count` lines in an area of `height`.
-    pub(in crate::tui) fn to_end(&mut self, count: usize, height: u16) {
+    pub(in crate::tui) fn go_to_end(&mut self, count: usize, height: u16) {
         self.first = count.saturating_sub(usize::from(height));
     }
 
@@ -47,10 +47,8 @@ impl Document {
         look: Look,
     ) {
         let first = self.first.min(lines.len().saturating_sub(usize::from(area.height)));
-        let mut y = area.y;
-        for line in lines.iter().skip(first).take(usize::from(area.height)) {
+        for (y, line) in (area.y..area.bottom()).zip(lines.iter().skip(first)) {
             buffer.set_line(area.x, y, line, area.width);
-            y += 1;
         }
         if area.height == 0 {
             return;
