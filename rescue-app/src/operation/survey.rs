@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::bytes::{ReadAt, Window};
 use crate::disk::{self, Disk, Source};
-use crate::filesystem::{self, Filesystem};
+use crate::filesystem::{self, Filesystem, Kind};
 use crate::image::{layout, marker};
 use crate::table::{self, Scheme, Table};
 
@@ -61,10 +61,29 @@ fn survey(disk: Disk) -> Result<Survey, OperationError> {
     let source = Source::open(&disk.path)?;
     let (table, note) = match marker::read(&source) {
         Some(marker) => (no_table(disk.logical_sector), Some(marker.to_string())),
-        None => (table::read(&source, disk.logical_sector)?, None),
+        None => (read_table(&source, disk.logical_sector)?, None),
     };
     let volumes = volumes(&source, &table);
     Ok(Survey { disk, table, volumes, note })
+}
+
+/// The partition table of a disk, unless the disk as a whole is a member of something larger: RAID,
+/// LVM and encryption leave an older table in place, and what it says is no longer true.
+pub(super) fn read_table(disk: &dyn ReadAt, sector_size: u32) -> Result<Table, OperationError> {
+    let table = table::read(disk, sector_size)?;
+    let container = match filesystem::recognise(disk) {
+        Ok(Some(found)) if table.scheme != Scheme::None => found.kind,
+        _ => return Ok(table),
+    };
+    if !matches!(container, Kind::MdRaid | Kind::Lvm2 | Kind::Luks1 | Kind::Luks2 | Kind::Zfs) {
+        return Ok(table);
+    }
+    let mut whole = no_table(sector_size);
+    whole.notices.push(format!(
+        "the whole disk is {container}; the {} table on it is left over from before and is not used",
+        table.scheme
+    ));
+    Ok(whole)
 }
 
 /// A table that says there is none.
@@ -83,4 +102,22 @@ fn volumes(source: &Source, table: &Table) -> Vec<Volume> {
         Volume { partition: span.partition, start: span.start, size: span.size, filesystem }
     });
     volumes.filter(|v| v.partition.is_some() || v.filesystem.is_some()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raid_member_keeps_no_partitions_from_before() {
+        let mut disk = vec![0; 1 << 20];
+        disk[446..462].copy_from_slice(&[0x80, 0, 0, 0, 0x83, 0, 0, 0, 64, 0, 0, 0, 0, 4, 0, 0]);
+        disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+        assert_eq!(read_table(&disk, 512).unwrap().partitions.len(), 1);
+        // LUKS1: magic and version at byte 0 (LUKS On-Disk Format 1.2.3, section 2.1).
+        disk[..8].copy_from_slice(b"LUKS\xba\xbe\0\x01");
+        let table = read_table(&disk, 512).unwrap();
+        assert_eq!(table.scheme, Scheme::None);
+        assert!(table.notices[0].contains("LUKS"), "{:?}", table.notices);
+    }
 }

@@ -13,6 +13,7 @@ use crate::operation::access::{Compression, RepoAccess};
 use crate::operation::error::OperationError;
 use crate::operation::event::{Control, Phase};
 use crate::operation::guard;
+use crate::operation::survey::read_table;
 use crate::table::{self, Scheme, Table};
 
 /// A capture as it was asked for.
@@ -74,7 +75,7 @@ pub(super) fn examine(
     source: &Source,
     request: &CaptureRequest,
 ) -> Result<CapturePlan, OperationError> {
-    let table = table::read(source, disk.logical_sector)?;
+    let table = read_table(source, disk.logical_sector)?;
     check_partitions(&table, request.partitions.as_deref())?;
     let mut warnings = table.notices.clone();
     let selection = Selection { partitions: request.partitions.clone(), whole: request.whole };
