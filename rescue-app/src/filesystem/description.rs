@@ -20,7 +20,8 @@ pub struct Filesystem {
     pub block_size: u32,
     /// Bytes in use by its own counters.
     pub used: Option<u64>,
-    /// Whether it was closed properly.
+    /// Whether it was closed properly. Hibernation and open logs of NTFS show only to
+    /// [`super::inspect`].
     pub state: State,
 }
 
@@ -65,4 +66,20 @@ pub struct Inspection {
     pub minimum_size: Option<u64>,
     /// What a person should know, such as why the volume is captured whole.
     pub warnings: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_stable_words() {
+        let json = |state: &State| serde_json::to_string(state).unwrap();
+        assert_eq!(json(&State::Clean), "\"clean\"");
+        assert_eq!(json(&State::Dirty("why".into())), "{\"dirty\":\"why\"}");
+        assert_eq!(serde_json::from_str::<State>("\"melted\"").unwrap(), State::Unknown);
+        assert_eq!(serde_json::to_string(&Coverage::HeaderOnly).unwrap(), "\"headeronly\"");
+        let state = State::Hibernated("why".into());
+        assert_eq!(serde_json::from_str::<State>(&json(&state)).unwrap(), state);
+    }
 }

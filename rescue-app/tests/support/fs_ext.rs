@@ -240,7 +240,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        tools::run("umount", &[self.0.path()]);
+        tools::unmount(self.0.path());
     }
 }
 

@@ -53,6 +53,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let scratch = TempDir::new().unwrap();
     [
         ("ext4", 4, "mke2fs -q -F -t ext4 -b 1024 -E nodiscard -N 64 -J size=1"),
+        ("ext4-dirty", 4, "mke2fs -q -F -t ext4 -b 1024 -E nodiscard -N 64 -J size=1"),
         ("ext4-meta-bg", 4, "mke2fs -q -F -t ext4 -b 1024 -g 512 -O ^has_journal,meta_bg,^resize_inode -E nodiscard"),
         ("ext2", 4, "mke2fs -q -F -t ext2 -b 1024 -E nodiscard"),
         ("ntfs", 4, "mkntfs -q -F -Q -s 512 -p 0 -H 255 -S 63"),
@@ -67,6 +68,15 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         let mut words: Vec<&str> = command.split(' ').collect();
         words.push(image.to_str().unwrap());
         tools::run(words[0], &words[1..]);
+        if name == "ext4-dirty" {
+            let script = scratch.path().join("script");
+            fs::write(scratch.path().join("blocks"), Numbers::new(40).bytes(4096)).unwrap();
+            let new = scratch.path().join("blocks").display().to_string();
+            let commands = format!("jo -c\njw -b 3000,3001,3002,3003 {new}\njw -r 3001\njc\n");
+            fs::write(&script, commands).unwrap();
+            let (script, image) = (script.to_str().unwrap(), image.to_str().unwrap());
+            tools::run("debugfs", &["-w", "-f", script, image]);
+        }
         (name, fs::read(&image).unwrap())
     })
     .into()

@@ -52,7 +52,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        tools::run("umount", &[self.folder.path()]);
+        tools::unmount(self.folder.path());
         assert!(self.driver.wait().unwrap().success());
     }
 }

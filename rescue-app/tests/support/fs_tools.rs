@@ -94,6 +94,18 @@ pub fn output_of<S: AsRef<OsStr>>(program: &str, args: &[S]) -> String {
     String::from_utf8_lossy(&try_run(program, args, None).stdout).into_owned()
 }
 
+/// Unmounts. A process that another test is just starting may still hold our open files for a
+/// moment, so that "busy" is worth some patience.
+pub fn unmount(folder: &Path) {
+    for _ in 0..100 {
+        if succeeds("umount", &[folder]) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("{} stays busy", folder.display());
+}
+
 /// Overwrites everything outside `used` with `byte`: what a restore that left those bytes out
 /// could find there.
 pub fn scribble(path: &Path, used: &Extents, byte: u8) {

@@ -16,6 +16,10 @@ const EXTENT_MAGIC: u16 = 0xf30a;
 const DEEPEST: u16 = 5;
 /// Lengths above this mark an extent that was never written.
 const LONGEST: u16 = 32768;
+/// e2fsprogs makes no larger journals (`JBD2_MAX_JOURNAL_BLOCKS`).
+const MOST_BLOCKS: u64 = 10_240_000;
+/// A journal in more pieces than this is not believed.
+const MOST_RUNS: usize = 1 << 18;
 /// Direct pointers of an inode without extents; single, double and triple indirect ones follow.
 const DIRECT: usize = 12;
 
@@ -71,7 +75,7 @@ pub(super) fn file_blocks(
     let size = u64::from(field(4)?) | u64::from(field(108)?) << 32;
     let wanted = size.checked_div(layout.superblock.block_size.into()).unwrap_or(0);
     let regular = le16(&inode, 0).is_some_and(|mode| mode & 0xf000 == 0x8000);
-    if !regular || wanted > layout.superblock.blocks_count {
+    if !regular || wanted > layout.superblock.blocks_count.min(MOST_BLOCKS) {
         return Err(strange());
     }
     let mut reader = Reader { volume, layout, wanted, found: FileBlocks::default() };
@@ -121,7 +125,7 @@ impl Reader<'_> {
     fn add(&mut self, block: u64, len: u64) -> Result<(), Doubt> {
         let end = block.checked_add(len);
         let inside = end.is_some_and(|end| end <= self.layout.superblock.blocks_count);
-        if block == 0 || len == 0 || !inside {
+        if block == 0 || len == 0 || !inside || self.found.runs.len() > MOST_RUNS {
             return Err(Doubt::because("the journal has holes or lies outside the filesystem"));
         }
         self.found.push(block, len);
@@ -144,7 +148,10 @@ impl Reader<'_> {
             if self.is_done() {
                 break;
             }
-            if u64::from(le32(entry, 0).ok_or_else(strange)?) != self.found.len() {
+            // Each entry carries on where the last one ended, and has to lead somewhere: empty
+            // nodes could be made to take for ever.
+            let before = self.found.len();
+            if u64::from(le32(entry, 0).ok_or_else(strange)?) != before {
                 return Err(strange());
             }
             if depth == 0 {
@@ -154,6 +161,9 @@ impl Reader<'_> {
                 let child = index(entry).ok_or_else(strange)?;
                 let block = self.block(child)?;
                 self.extents(&block, depth.saturating_sub(1))?;
+            }
+            if self.found.len() == before {
+                return Err(strange());
             }
         }
         Ok(())

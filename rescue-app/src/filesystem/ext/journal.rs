@@ -48,6 +48,10 @@ const SUPERBLOCK_CHECKSUM: usize = 252;
 /// Place of the checksum in a commit block.
 const COMMIT_CHECKSUM: usize = 16;
 
+/// More waiting blocks, or more revoked ones, are not kept in memory; 4 GiB of journal, four times
+/// what `mke2fs` makes by itself, holds as many.
+const MOST_ENTRIES: usize = 1 << 20;
+
 /// The journal superblock.
 struct Journal<'a> {
     volume: &'a dyn ReadAt,
@@ -178,6 +182,13 @@ impl<'a> Journal<'a> {
         if next >= self.end { self.first } else { next }
     }
 
+    fn check_bounds(log: &Log) -> Result<(), Doubt> {
+        if log.writes.len().max(log.revoked.len()) > MOST_ENTRIES {
+            return Err(Doubt::because("the journal is too long to be replayed in memory"));
+        }
+        Ok(())
+    }
+
     /// Goes through the log until its end: the first block that is not the next in sequence.
     fn committed(&self) -> Result<Log, Doubt> {
         let mut log = Log::default();
@@ -194,6 +205,8 @@ impl<'a> Journal<'a> {
             }
             at = self.next(at);
             left = left.saturating_sub(1);
+            Self::check_bounds(&open)?;
+            Self::check_bounds(&log)?;
             match be32(&block, 4) {
                 Some(block_type::DESCRIPTOR) => {
                     self.verify_tail(&block)?;

@@ -64,7 +64,7 @@ fn find(master: &Master<'_>) -> Result<Option<u64>, Doubt> {
     let blocks = master.stream(ROOT, kind::INDEX_ALLOCATION, INDEX_NAME)?;
     let mut seen = HashSet::new();
     while let Some(child) = children.pop() {
-        if !seen.insert(child) || seen.len() > MOST_NODES {
+        if !seen.insert(child) || seen.len().max(children.len()) > MOST_NODES {
             return Err(damaged());
         }
         let block = index_block(master, &blocks, child, block_size)?.ok_or_else(damaged)?;
