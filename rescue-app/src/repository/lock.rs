@@ -237,3 +237,78 @@ impl Lock {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::LocalStore;
+
+    fn repository() -> (tempfile::TempDir, Repository) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(LocalStore::new(dir.path().join("images")));
+        let repo = Repository::init(store, "a").unwrap();
+        (dir, repo)
+    }
+
+    /// Puts a lock there as another process would.
+    fn put(repo: &Repository, change: impl FnOnce(&mut LockFile)) {
+        let mut file = LockFile::new(&repo.identity, false);
+        change(&mut file);
+        json_file::save(&*repo.store, &repo.key, FileKind::Lock, &file).unwrap();
+    }
+
+    /// A process id that is certainly not in use: that of a child that has ended.
+    fn dead_pid() -> u32 {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        child.id()
+    }
+
+    #[test]
+    fn only_locks_of_the_living_hold_us_up() {
+        let minutes = Duration::minutes;
+        let (_dir, repo) = repository();
+        let elsewhere = |file: &mut LockFile| file.hostname.push_str("-other");
+        put(&repo, |file| file.pid = dead_pid());
+        put(&repo, |file| (file.time -= minutes(31), elsewhere(file)).1);
+        assert!(repo.lock_exclusive().unwrap().is_alone());
+        assert!(repo.ids(FileKind::Lock).unwrap().is_empty(), "the stale ones are removed");
+
+        // The other machine's processes cannot be looked at, and its clock may be ahead.
+        for age in [minutes(29), minutes(-600)] {
+            put(&repo, |file| {
+                elsewhere(file);
+                (file.pid, file.time) = (dead_pid(), file.time - age);
+            });
+            assert!(!repo.lock_shared().unwrap().is_alone());
+            let refused = repo.lock_exclusive().err().unwrap();
+            let expected =
+                format!("{} on {}-other", repo.identity.username, repo.identity.hostname);
+            assert!(matches!(refused, RepositoryError::Locked { who, .. } if who == expected));
+            for id in repo.ids(FileKind::Lock).unwrap() {
+                repo.remove_stale(&id).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn confirming_replaces_the_file_and_giving_back_removes_it() {
+        let (_dir, repo) = repository();
+        let lock = repo.lock_shared().unwrap();
+        let first = repo.ids(FileKind::Lock).unwrap();
+        lock.held.refresh().unwrap();
+        let second = repo.ids(FileKind::Lock).unwrap();
+        assert!(first.len() == 1 && second.len() == 1 && first != second);
+        drop(lock);
+        assert!(repo.ids(FileKind::Lock).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_unreadable_lock_is_named_with_the_way_out() {
+        let (_dir, repo) = repository();
+        let id = Id::of(b"").to_string();
+        repo.store.write(FileKind::Lock, &id, b"").unwrap();
+        let error = repo.lock_shared().err().unwrap().to_string();
+        assert!(error.contains(&id) && error.contains("if nobody uses"), "{error}");
+    }
+}
