@@ -127,6 +127,15 @@ pub enum RepositoryError {
         /// When the lock was last confirmed.
         since: OffsetDateTime,
     },
+    /// Our lock is gone.
+    #[error(
+        "the lock on {location} was removed by someone else, who may have pruned what was just \
+         stored: run the same command again"
+    )]
+    LockLost {
+        /// The place.
+        location: String,
+    },
     /// A name or blob that cannot be stored.
     #[error("cannot store {what}: {problem}")]
     Refused {

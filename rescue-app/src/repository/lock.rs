@@ -104,9 +104,9 @@ struct Held {
 impl Held {
     /// Writes a new lock file, then removes the old one.
     fn refresh(&self) -> Result<()> {
+        let mut name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
         let file = LockFile::new(&self.identity, self.exclusive);
         let new = json_file::save(&*self.store, &self.key, FileKind::Lock, &file)?;
-        let mut name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *name, new);
         Ok(self.store.remove(FileKind::Lock, &old.to_string())?)
     }
@@ -220,6 +220,17 @@ impl Lock {
         self.alone
     }
 
+    /// Makes sure that the lock is still there, and confirms it. To be called before something
+    /// refers to what was stored under it: while this machine slept, others may have taken the
+    /// lock for stale, removed it, and pruned what nothing referred to yet.
+    pub fn confirm(&self) -> Result<()> {
+        let name = *self.held.name.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.held.store.exists(FileKind::Lock, &name.to_string())? {
+            true => self.held.refresh(),
+            false => Err(RepositoryError::LockLost { location: self.held.store.location() }),
+        }
+    }
+
     fn start_refreshing(&mut self) -> Result<()> {
         let (stop, stopped) = mpsc::channel();
         let held = Arc::clone(&self.held);
@@ -299,8 +310,17 @@ mod tests {
         lock.held.refresh().unwrap();
         let second = repo.ids(FileKind::Lock).unwrap();
         assert!(first.len() == 1 && second.len() == 1 && first != second);
+        lock.confirm().unwrap();
         drop(lock);
         assert!(repo.ids(FileKind::Lock).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_lock_that_others_removed_is_noticed() {
+        let (_dir, repo) = repository();
+        let lock = repo.lock_shared().unwrap();
+        repo.remove_stale(&repo.ids(FileKind::Lock).unwrap()[0]).unwrap();
+        assert!(matches!(lock.confirm(), Err(RepositoryError::LockLost { .. })));
     }
 
     #[test]
