@@ -311,8 +311,27 @@ fn ext_with_a_waiting_journal_loses_nothing() {
             fs::remove_file(copy).unwrap();
         }
         fs::remove_file(cut).unwrap();
+
+        // The same filesystem as the kernel left it, unmounted.
+        let found = inspect(&image);
+        assert_eq!(found.coverage, Coverage::Used, "{name}: {:?}", found.warnings);
+        assert_eq!(found.filesystem.unwrap().state, State::Clean, "{name}");
+        assert_eq!(found.used.gaps_within(0, 96 * MIB), free_by_dumpe2fs(&image), "{name}");
+        assert!(JUDGE.accepts(&image, &found.used), "{name}");
         fs::remove_file(image).unwrap();
     }
+}
+
+#[test]
+fn ext_with_fast_commits_in_its_journal_is_kept_whole() {
+    let scratch = TempDir::new().unwrap();
+    let image = scratch.path().join("image");
+    tools::old_medium(&image, 96 * MIB);
+    format(&image, "-t ext4 -b 4096 -O fast_commit", None);
+    let found = inspect(&cut_power_while_in_use(&image, "rw"));
+    assert_eq!(found.coverage, Coverage::Whole);
+    assert!(found.warnings[0].contains("features"), "{:?}", found.warnings);
+    assert!(matches!(found.filesystem.unwrap().state, State::Dirty(_)));
 }
 
 #[test]

@@ -51,3 +51,40 @@ fn restart(page: &mut [u8]) -> Option<(u64, bool)> {
     let clean = le16(area, 14)? & VOLUME_IS_CLEAN != 0;
     Some((le64(area, 0)?, in_use && !clean))
 }
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+mod tests {
+    use super::*;
+
+    /// A restart page as Windows writes it: `in_use` is the first client of the list, and the
+    /// sequence number of the page stands at the end of each of its sectors.
+    fn page(sequence: u64, in_use: u16, flags: u16) -> Vec<u8> {
+        let mut page = vec![0u8; PAGE];
+        page[..4].copy_from_slice(b"RSTR");
+        page[4..6].copy_from_slice(&30u16.to_le_bytes());
+        page[6..8].copy_from_slice(&9u16.to_le_bytes());
+        page[16..20].copy_from_slice(&4096u32.to_le_bytes());
+        page[20..24].copy_from_slice(&4096u32.to_le_bytes());
+        page[24..26].copy_from_slice(&48u16.to_le_bytes());
+        page[48..56].copy_from_slice(&sequence.to_le_bytes());
+        page[60..62].copy_from_slice(&in_use.to_le_bytes());
+        page[62..64].copy_from_slice(&flags.to_le_bytes());
+        page[30..32].copy_from_slice(&[7, 0]);
+        page.chunks_exact_mut(512).for_each(|sector| sector[510..].copy_from_slice(&[7, 0]));
+        page
+    }
+
+    #[test]
+    fn a_log_is_open_while_a_client_uses_it() {
+        for (in_use, flags, open) in
+            [(NO_CLIENT, 0, false), (0, 0, true), (0, VOLUME_IS_CLEAN, false)]
+        {
+            assert_eq!(restart(&mut page(5, in_use, flags)), Some((5, open)));
+        }
+        let mut torn = page(5, 0, 0);
+        torn[1022] = 6;
+        assert_eq!(restart(&mut torn), None);
+        assert_eq!(restart(&mut vec![0xff; PAGE]), None);
+    }
+}
