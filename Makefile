@@ -23,6 +23,7 @@ run: iso ## boot the medium in QEMU, in this terminal, with two demo disks
 	@scripts/run-qemu
 
 test: iso ## all tests, among them those that boot the medium in QEMU
+	@scripts/make-test-debian
 	@cargo nextest run --cargo-quiet $(if $(CI),--profile ci)
 
 lint: setup ## formatting, clippy, dependency rules, shellcheck
