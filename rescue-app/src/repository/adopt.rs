@@ -40,33 +40,28 @@ impl Repository {
         }
         self.require_writable()?;
         let index = self.index();
-        let mut files = Vec::new();
-        let mut blobs = 0;
+        let mut proven = Vec::new();
         for (id, file) in self.packs_with_sizes()? {
             if index.contains_pack(&id) {
                 continue;
             }
             match self.prove_pack(&id, &file) {
                 Ok(pack) => {
-                    if blobs == 0 {
-                        files.push(IndexFile::default());
-                    }
-                    blobs += pack.blobs.len();
                     adopted.packs += 1;
                     adopted.blobs += pack.blobs.len() as u64;
                     adopted.bytes += file.size;
-                    files.last_mut().into_iter().for_each(|last| last.packs.push(pack.clone()));
-                    if blobs >= INDEX_BLOBS {
-                        blobs = 0;
-                    }
+                    proven.push(pack);
                 }
                 Err(error) => adopted.damaged.push((id, error)),
             }
         }
-        for file in &files {
-            json_file::save(&*self.store, &self.key, FileKind::Index, file)?;
+        if !proven.is_empty() {
+            let files = index_files(proven);
+            for file in &files {
+                json_file::save(&*self.store, &self.key, FileKind::Index, file)?;
+            }
+            self.set_index(Index::clone(&index).with(files));
         }
-        self.set_index(Index::clone(&index).with(files));
         Ok(adopted)
     }
 
@@ -105,5 +100,47 @@ impl Repository {
             at += len as u64;
         }
         Ok(())
+    }
+}
+
+/// The packs shared out to index files of bearable size.
+fn index_files(packs: Vec<IndexedPack>) -> Vec<IndexFile> {
+    let mut files: Vec<IndexFile> = Vec::new();
+    let mut blobs = 0;
+    for pack in packs {
+        blobs += pack.blobs.len();
+        match files.last_mut() {
+            Some(file) if blobs < INDEX_BLOBS => file.packs.push(pack),
+            _ => {
+                blobs = pack.blobs.len();
+                files.push(IndexFile { packs: vec![pack] });
+            }
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::BlobType;
+    use crate::repository::pack::PackEntry;
+
+    #[test]
+    fn many_packs_make_several_index_files_and_lose_none() {
+        let entry = PackEntry {
+            id: Id::of(b"blob"),
+            kind: BlobType::Data,
+            offset: 0,
+            length: 100,
+            uncompressed: None,
+        };
+        let blobs = vec![(&entry).into(); 20_000];
+        let pack = |n: u8| IndexedPack { id: Id::of(&[n]), blobs: blobs.clone() };
+        let packs: Vec<_> = (0..7).map(pack).collect();
+        let files = index_files(packs.clone());
+        assert!(files.iter().all(|file| file.packs.len() <= 2));
+        let again: Vec<_> = files.into_iter().flat_map(|file| file.packs).collect();
+        assert_eq!(again, packs);
     }
 }

@@ -79,7 +79,14 @@ fn parse_plain<T: DeserializeOwned>(plain: &[u8]) -> Result<T, String> {
 
 /// The JSON text of a value.
 pub(super) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|error| RepositoryError::Refused {
+    let mut json = Vec::new();
+    write_json(value, &mut json)?;
+    Ok(json)
+}
+
+/// Appends the JSON text of a value.
+pub(super) fn write_json(value: &impl Serialize, json: &mut Vec<u8>) -> Result<()> {
+    serde_json::to_writer(json, value).map_err(|error| RepositoryError::Refused {
         what: format!("JSON ({error})"),
         problem: "a value in it cannot be written down",
     })

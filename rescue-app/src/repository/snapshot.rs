@@ -171,3 +171,44 @@ impl Repository {
 fn no_such(wanted: &str) -> RepositoryError {
     RepositoryError::NoSuchSnapshot { wanted: wanted.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As restic 0.17 writes them.
+    const FOREIGN: &str = r#"{"time":"2024-02-29T23:59:59.123456789+02:00","parent":
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","tree":
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","paths":["/a b"],
+        "hostname":"h","username":"u","uid":1000,"gid":1000,"excludes":["*.o"],"tags":["t"],
+        "program_version":"restic 0.17.0","summary":{"backup_start":
+        "2024-02-29T23:59:58+02:00","backup_end":"2024-02-29T23:59:59+02:00","files_new":1,
+        "data_blobs":2,"total_bytes_processed":3}}"#;
+
+    #[test]
+    fn foreign_snapshots_are_read() {
+        let snapshot: Snapshot = serde_json::from_str(FOREIGN).unwrap();
+        assert_eq!((snapshot.uid, &snapshot.tags[..]), (1000, &["t".to_owned()][..]));
+        assert_eq!(snapshot.summary.unwrap().total_bytes_processed, 3);
+    }
+
+    #[test]
+    fn times_are_written_as_go_writes_them() {
+        let snapshot: Snapshot = serde_json::from_str(FOREIGN).unwrap();
+        let json = serde_json::to_string(&snapshot).unwrap();
+        assert!(json.starts_with(r#"{"time":"2024-02-29T23:59:59.123456789+02:00","parent":"#));
+        assert!(json.contains(r#""backup_start":"2024-02-29T23:59:58+02:00","#), "{json}");
+    }
+
+    proptest! {
+        #[test]
+        fn mutated_snapshots_never_panic(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut json = FOREIGN.as_bytes().to_vec();
+            let at = at.index(json.len());
+            json[at] = byte;
+            let _ = serde_json::from_slice::<Snapshot>(&json);
+        }
+    }
+}

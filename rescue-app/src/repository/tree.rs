@@ -160,7 +160,10 @@ impl Tree {
 
     /// The blob's bytes: JSON and a newline, written straight into one buffer.
     pub(super) fn to_json(&self) -> Result<Vec<u8>> {
-        let mut json = super::json_file::to_json(self)?;
+        let ids: usize = self.nodes.iter().flat_map(|node| &node.content).map(Vec::len).sum();
+        // 64 digits, two quotes and a comma; growing step by step would take twice the memory.
+        let mut json = Vec::with_capacity(ids * 67 + self.nodes.len() * 512);
+        super::json_file::write_json(self, &mut json)?;
         json.push(b'\n');
         Ok(json)
     }
