@@ -1,6 +1,5 @@
 //! Opening the repository an operation works on.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,11 +47,7 @@ impl RepoAccess {
 pub(super) fn lock_to_read(repo: &Repository) -> Result<Option<Lock>, OperationError> {
     match repo.lock_shared() {
         Ok(lock) => Ok(Some(lock)),
-        Err(RepositoryError::Store(StoreError::Io { source, .. }))
-            if source.kind() == ErrorKind::ReadOnlyFilesystem =>
-        {
-            Ok(None)
-        }
+        Err(RepositoryError::Store(StoreError::ReadOnly { .. })) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
