@@ -167,6 +167,13 @@ fn a_running_restore_its_stop_and_its_reports() {
     menu.key(Esc);
     assert!(menu.screen().contains("Restore: summary"), "back for another try");
     menu.key(Enter).typed("khld").key(Enter);
+    menu.finish(Err(Failure {
+        text: "Opening the repository failed.".into(),
+        ..Failure::default()
+    }));
+    let screen = menu.screen();
+    assert!(screen.contains("It ended before the image was written."), "{screen}");
+    menu.keys(&[Esc, Enter]).typed("khld").key(Enter);
     let facts = vec![("Written".into(), "185 GiB".into())];
     menu.finish(Ok(Outcome { facts, warnings: vec!["Restart to see the partitions.".into()] }));
     assert_screen!("restore_done", menu);

@@ -236,7 +236,9 @@ fn fact(name: &str, value: String) -> (String, String) {
 
 fn time_taken(seconds: f64) -> (String, String) {
     let span = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    fact("Time", format::duration(span))
+    let text =
+        if span.as_secs() == 0 { "less than a second".into() } else { format::duration(span) };
+    fact("Time", text)
 }
 
 #[cfg(test)]

@@ -44,14 +44,18 @@ impl Places {
 
     /// Whether images may be stored in or read from `place` for this goal.
     fn refusal(&self, place: &Place) -> Option<String> {
-        if let Some(problem) = &place.problem {
-            return Some(problem.clone());
-        }
-        let Goal::Capture { disk, .. } = &self.goal else { return None };
-        if disk.path == place.disk {
+        let source = match &self.goal {
+            Goal::Capture { disk, .. } => Some(&disk.path),
+            _ => None,
+        };
+        if source == Some(&place.disk) {
             return Some("it is on the disk to be stored".into());
         }
-        (!place.writable).then(|| "this filesystem cannot be written to here".into())
+        if place.problem.is_some() {
+            return place.problem.clone();
+        }
+        (source.is_some() && !place.writable)
+            .then(|| "this filesystem cannot be written to here".into())
     }
 
     fn found(&self) -> &[Place] {

@@ -31,6 +31,8 @@ pub(super) struct ProgressPage {
     notices: VecDeque<Notice>,
     warnings: Vec<String>,
     stopping: bool,
+    /// The target of a restore is being written.
+    writing: bool,
 }
 
 impl ProgressPage {
@@ -45,6 +47,7 @@ impl ProgressPage {
             notices: VecDeque::new(),
             warnings: Vec::new(),
             stopping: false,
+            writing: false,
         }
     }
 
@@ -88,7 +91,9 @@ impl ProgressPage {
             ("", String::new()),
             ("Elapsed", format::duration(self.elapsed(now))),
         ];
-        let is_shown = |index: usize| index != 4 || !matches!(self.job, Job::Verify { .. });
+        // What is left out and stored belongs to the main phase alone.
+        let main = matches!(self.phase, Some(Phase::Capturing | Phase::Restoring));
+        let is_shown = |index: usize| main || !matches!(index, 2 | 4);
         let cells: Vec<String> = facts
             .iter()
             .enumerate()
@@ -206,6 +211,7 @@ impl Page for ProgressPage {
                     self.history = History::default();
                 }
                 self.phase = Some(*phase);
+                self.writing |= *phase == Phase::Restoring;
             }
             Event::Progress(progress) => self.phase = Some(progress.phase),
             Event::Notice(notice) => {
@@ -231,7 +237,7 @@ impl Page for ProgressPage {
                 }
                 Ending::Done(outcome)
             }
-            Err(failure) => Ending::Failed(failure),
+            Err(failure) => Ending::Failed { failure, writing: self.writing },
         };
         replace(Report::new(self.job.clone(), ending))
     }

@@ -19,7 +19,11 @@ use crate::tui::widgets::{Document, Lines};
 /// The two ways a job ends.
 pub(super) enum Ending {
     Done(Outcome),
-    Failed(Failure),
+    /// `writing` tells whether a restore had come to writing the image.
+    Failed {
+        failure: Failure,
+        writing: bool,
+    },
 }
 
 /// The last page of a job.
@@ -40,7 +44,9 @@ impl Report {
         let mut lines = Lines::new(columns);
         match &self.ending {
             Ending::Done(outcome) => self.success_lines(outcome, &mut lines, look),
-            Ending::Failed(failure) => self.failed_lines(failure, &mut lines, look),
+            Ending::Failed { failure, writing } => {
+                self.failed_lines(failure, *writing, &mut lines, look);
+            }
         }
         if let Some(path) = &self.log_path {
             lines.gap().fact("Log", path);
@@ -87,12 +93,17 @@ impl Report {
         }
     }
 
-    fn failed_lines(&self, failure: &Failure, lines: &mut Lines, look: Look) {
+    fn failed_lines(&self, failure: &Failure, writing: bool, lines: &mut Lines, look: Look) {
         let (what, left) = match &self.job {
             Job::Capture(_) => (
                 "The capture",
                 "Images stored earlier are whole. What was stored so far is used when you capture \
                  this disk again.",
+            ),
+            Job::Restore(_) if !writing => (
+                "The restore",
+                "It ended before the image was written. If the target was changed all the same, \
+                 the list of disks says that it is incomplete.",
             ),
             Job::Restore(_) => (
                 "The restore",
@@ -121,8 +132,8 @@ impl Page for Report {
         let how = match &self.ending {
             Ending::Done(outcome) if outcome.warnings.is_empty() => "done",
             Ending::Done(_) => "done, with warnings",
-            Ending::Failed(failure) if failure.cancelled => "stopped",
-            Ending::Failed(_) => "failed",
+            Ending::Failed { failure, .. } if failure.cancelled => "stopped",
+            Ending::Failed { .. } => "failed",
         };
         format!("{what}: {how}")
     }
@@ -152,7 +163,7 @@ impl Page for Report {
     fn on_escape(&mut self) -> Action {
         match self.ending {
             Ending::Done(_) => Action::Home,
-            Ending::Failed(_) => Action::Back,
+            Ending::Failed { .. } => Action::Back,
         }
     }
 

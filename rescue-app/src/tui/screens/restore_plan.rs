@@ -53,7 +53,7 @@ impl RestorePlanPage {
             lines.text("The target holds nothing that was recognised.", Style::new());
         }
         for notice in &plan.notices {
-            lines.item("!", notice, look.warning());
+            lines.item("-", notice, Style::new());
         }
         lines.gap().text("Now", look.heading());
         layout_lines(&mut lines, &plan.before, columns, look, "lost");
