@@ -51,7 +51,8 @@ where
     let (sender, events) = channel();
     let runner = Runner::new(machine, sender);
     let start = Instant::now();
-    let mut app = App { runner, events, state: Some(state), start, exit: None, redraw: false };
+    let mut app =
+        App { runner, events, state: Some(state), start, ticked: start, exit: None, redraw: false };
     app.run(terminal, host, look)
 }
 
@@ -61,12 +62,32 @@ struct App {
     /// Taken while an event is folded in.
     state: Option<State>,
     start: Instant,
+    ticked: Instant,
     exit: Option<Exit>,
     redraw: bool,
 }
 
 impl App {
+    /// Runs until the menu is left; work under way then gets to a safe point, also when the
+    /// terminal is gone.
     fn run<B>(
+        &mut self,
+        terminal: &mut Terminal<B>,
+        host: &mut dyn Host,
+        look: Look,
+    ) -> Result<(), TuiError>
+    where
+        B: Backend<Error: Send + Sync + 'static>,
+    {
+        let ended = self.turns(terminal, host, look);
+        if ended.is_err() {
+            self.fold(Event::Terminate);
+        }
+        self.wind_up();
+        ended
+    }
+
+    fn turns<B>(
         &mut self,
         terminal: &mut Terminal<B>,
         host: &mut dyn Host,
@@ -77,22 +98,13 @@ impl App {
     {
         let mut dirty = true;
         let mut drawn: Option<Instant> = None;
-        let mut ticked = Instant::now();
         loop {
-            let mut urgent = false;
-            if let Some(event) = host.next(PATIENCE)? {
-                urgent = true;
-                dirty |= self.fold(event);
-            }
-            while let Ok(event) = self.events.try_recv() {
-                dirty |= self.fold(event);
-            }
-            if ticked.elapsed() >= TICK {
-                ticked = Instant::now();
-                dirty |= self.fold(Event::Tick);
-            }
+            let pressed = host.next(PATIENCE)?;
+            let mut urgent = pressed.is_some();
+            dirty |= pressed.is_some_and(|event| self.fold(event));
+            dirty |= self.fold_background();
             match self.exit.take() {
-                Some(Exit::Quit) => return self.wind_up(),
+                Some(Exit::Quit) => return Ok(()),
                 Some(exit) => dirty |= self.leave(exit, host),
                 None => {}
             }
@@ -101,14 +113,25 @@ impl App {
                 (dirty, urgent) = (true, true);
             }
             let due = drawn.is_none_or(|drawn| drawn.elapsed() >= FRAME);
-            if dirty && (urgent || due) {
-                if let Some(state) = &self.state {
-                    terminal.draw(|frame| state.draw(frame, look)).map_err(TuiError::screen)?;
-                }
+            if let Some(state) = self.state.as_ref().filter(|_| dirty && (urgent || due)) {
+                terminal.draw(|frame| state.draw(frame, look)).map_err(TuiError::screen)?;
                 drawn = Some(Instant::now());
                 dirty = false;
             }
         }
+    }
+
+    /// Folds what the background sent, and a tick when it is time; true if the screen changed.
+    fn fold_background(&mut self) -> bool {
+        let mut dirty = false;
+        while let Ok(event) = self.events.try_recv() {
+            dirty |= self.fold(event);
+        }
+        if self.ticked.elapsed() >= TICK {
+            self.ticked = Instant::now();
+            dirty |= self.fold(Event::Tick);
+        }
+        dirty
     }
 
     /// Leaves the menu for a while; what does not work is told in it.
@@ -143,13 +166,12 @@ impl App {
     }
 
     /// Lets cancelled work reach a safe point before the program ends.
-    fn wind_up(&mut self) -> Result<(), TuiError> {
+    fn wind_up(&mut self) {
         let asked = Instant::now();
         while self.runner.is_working() && asked.elapsed() < GRACE {
             if let Ok(Event::Reply(ticket, _)) = self.events.recv_timeout(PATIENCE) {
                 self.runner.finished(ticket);
             }
         }
-        Ok(())
     }
 }

@@ -203,6 +203,23 @@ fn a_running_capture_and_its_report() {
 }
 
 #[test]
+fn a_job_that_stands_still_is_not_shown_as_running() {
+    let mut menu = at_summary();
+    menu.key(Enter);
+    for second in 0..5 {
+        menu.progress(capture_progress(Phase::Capturing, second));
+        menu.wait(Duration::from_secs(1));
+    }
+    assert!(!menu.screen().contains("nothing moved"));
+    menu.wait(Duration::from_secs(20));
+    let screen = menu.screen();
+    assert!(screen.contains("nothing moved for 21 s"), "{screen}");
+    assert!(screen.contains("Speed now  0 B/s"), "{screen}");
+    menu.progress(capture_progress(Phase::Capturing, 6));
+    assert!(!menu.screen().contains("nothing moved"));
+}
+
+#[test]
 fn stopping_is_asked_with_carry_on_as_the_answer() {
     let mut menu = at_summary();
     menu.keys(&[Enter, Esc]);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lifeboat::operation::{Control, Phase, Progress};
@@ -23,6 +24,8 @@ enum Step {
     /// Time for the background to answer.
     Wait,
     Terminate,
+    /// The line is cut.
+    HangUp,
 }
 
 /// Plays a script instead of a keyboard.
@@ -44,6 +47,7 @@ impl Host for Script {
         Ok(match self.steps.pop_front() {
             Some(Step::Press(key)) => Some(Event::Key(key)),
             Some(Step::Terminate) => Some(Event::Terminate),
+            Some(Step::HangUp) => return Err(TuiError::NoTerminal),
             Some(Step::Wait) => {
                 std::thread::sleep(Duration::from_millis(400));
                 None
@@ -67,39 +71,49 @@ impl Host for Script {
 }
 
 /// A machine whose jobs last until they are cancelled, and whose log is broken by a bug.
-struct Slow(Fake);
+struct Slow {
+    fake: Fake,
+    stopped: AtomicBool,
+}
+
+impl Slow {
+    fn new(fake: Fake) -> Self {
+        Self { fake, stopped: AtomicBool::new(false) }
+    }
+}
 
 impl Machine for Slow {
     fn facts(&self) -> Facts {
-        self.0.facts()
+        self.fake.facts()
     }
     fn disks(&self, known: Option<u64>) -> Result<Option<DiskList>, Failure> {
-        self.0.disks(known)
+        self.fake.disks(known)
     }
     fn places(&self, control: Control<'_>) -> Result<Vec<Place>, Failure> {
-        self.0.places(control)
+        self.fake.places(control)
     }
     fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure> {
-        self.0.images(repository)
+        self.fake.images(repository)
     }
     fn create(&self, repository: &Repository) -> Result<(), Failure> {
-        self.0.create(repository)
+        self.fake.create(repository)
     }
     fn plan_capture(
         &self,
         order: &CaptureOrder,
         control: Control<'_>,
     ) -> Result<CapturePlan, Failure> {
-        self.0.plan_capture(order, control)
+        self.fake.plan_capture(order, control)
     }
     fn plan_restore(&self, order: &RestoreOrder) -> Result<RestorePlan, Failure> {
-        self.0.plan_restore(order)
+        self.fake.plan_restore(order)
     }
     fn run(&self, _job: &Job, control: Control<'_>) -> Result<Outcome, Failure> {
         for done in 0..3000 {
             let phase = Phase::Verifying;
             control.progress(Progress { phase, done, total: 3000, skipped: 0, written: 0 });
             if control.cancel.is_requested() {
+                self.stopped.store(true, Ordering::Release);
                 return Err(Failure { cancelled: true, ..Failure::default() });
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -107,7 +121,7 @@ impl Machine for Slow {
         Ok(Outcome::default())
     }
     fn forget(&self, repository: &Repository, image: &Image) -> Result<(), Failure> {
-        self.0.forget(repository, image)
+        self.fake.forget(repository, image)
     }
     fn log(&self) -> Result<Log, Failure> {
         panic!("a bug in the log");
@@ -117,7 +131,7 @@ impl Machine for Slow {
 fn play(machine: Fake, steps: Vec<Step>) -> (Script, String) {
     let mut terminal = Terminal::new(TestBackend::new(80, 25)).unwrap();
     let mut script = Script::new(steps);
-    run_menu(&mut terminal, Arc::new(Slow(machine)), &mut script, COLOUR).unwrap();
+    run_menu(&mut terminal, Arc::new(Slow::new(machine)), &mut script, COLOUR).unwrap();
     let buffer = terminal.backend().buffer();
     let rows = buffer.content().chunks(80);
     let screen =
@@ -157,6 +171,18 @@ fn a_request_to_end_stops_the_running_job_first() {
     let (_, screen) = play(Fake::new(), steps);
     assert!(screen.contains("Verify: running"), "{screen}");
     assert!(started.elapsed() < Duration::from_secs(9), "cancelled work ends at once");
+}
+
+#[test]
+fn a_terminal_that_goes_away_stops_the_running_job_first() {
+    use Step::{HangUp, Press, Wait};
+    let steps = vec![Press(Char('v')), Wait, Press(Enter), Wait, Press(Enter), Wait, Wait, HangUp];
+    let machine = Arc::new(Slow::new(Fake::new()));
+    let mut terminal = Terminal::new(TestBackend::new(80, 25)).unwrap();
+    let mut script = Script::new(steps);
+    let ended = run_menu(&mut terminal, Arc::<Slow>::clone(&machine), &mut script, COLOUR);
+    assert!(ended.is_err());
+    assert!(machine.stopped.load(Ordering::Acquire), "the job reached its safe point");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
 use super::question::Question;
 use super::report::{Ending, Report};
@@ -21,12 +21,17 @@ use crate::tui::widgets::{History, Lines, gauge, speed_graph, spinner, text};
 /// Notices kept for the page.
 const NOTICES: usize = 8;
 
+/// Silence after which the page says that nothing moves.
+const STALLED: Duration = Duration::from_secs(10);
+
 /// The page of a running job.
 pub(super) struct ProgressPage {
     job: Job,
     started: Option<Duration>,
     phase: Option<Phase>,
     meter: Meter,
+    /// When the count last grew.
+    moved: Duration,
     history: History,
     notices: VecDeque<Notice>,
     warnings: Vec<String>,
@@ -43,6 +48,7 @@ impl ProgressPage {
             started: None,
             phase: None,
             meter: Meter::default(),
+            moved: Duration::ZERO,
             history: History::default(),
             notices: VecDeque::new(),
             warnings: Vec::new(),
@@ -55,6 +61,18 @@ impl ProgressPage {
         now.saturating_sub(self.started.unwrap_or(now))
     }
 
+    /// How long nothing has moved, once that is long enough to say so.
+    fn stall(&self, now: Duration) -> Option<Duration> {
+        let progress = self.meter.progress().filter(|progress| progress.done < progress.total)?;
+        let silence = now.saturating_sub(self.moved);
+        (silence >= STALLED && progress.total > 0).then_some(silence)
+    }
+
+    /// The speed now; the meter hears nothing of a job that stands still.
+    fn speed(&self, now: Duration) -> f64 {
+        if self.stall(now).is_some() { 0.0 } else { self.meter.current_speed() }
+    }
+
     fn render_heading(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
         let (first, second) = subjects(&self.job);
         let columns = usize::from(area.width);
@@ -65,7 +83,11 @@ impl ProgressPage {
             (false, Some(phase)) => phase_text(phase, &self.job).to_owned(),
             (false, None) => "Starting".to_owned(),
         };
-        let line = Line::styled(format!("{} {phase}", spinner(now)), look.heading());
+        let mut line = Line::styled(format!("{} {phase}", spinner(now)), look.heading());
+        if let Some(silence) = self.stall(now) {
+            let text = format!("   nothing moved for {}", format::duration(silence));
+            line.push_span(Span::styled(text, look.warning()));
+        }
         buffer.set_line(area.x, area.y + 3, &line, area.width);
     }
 
@@ -83,7 +105,7 @@ impl ProgressPage {
         let left = self.meter.time_left().map_or_else(|| "...".into(), format::duration);
         let facts = [
             ("Done", done),
-            ("Speed now", format::speed(self.meter.current_speed())),
+            ("Speed now", format::speed(self.speed(now))),
             ("Left out", bytes(progress.map(|progress| progress.skipped))),
             ("Average", format::speed(self.meter.average_speed())),
             (written, bytes(progress.map(|progress| progress.written))),
@@ -197,14 +219,18 @@ impl Page for ProgressPage {
     fn on_tick(&mut self, context: &Context) -> Action {
         self.started.get_or_insert(context.now);
         if self.meter.phase().is_some() {
-            self.history.sample(context.now, self.meter.current_speed());
+            self.history.sample(context.now, self.speed(context.now));
         }
         Action::None
     }
 
     fn on_progress(&mut self, event: &Event, context: &Context) {
         self.started.get_or_insert(context.now);
+        let before = self.meter.progress().map(|progress| (progress.phase, progress.done));
         self.meter.on_event(event, context.now);
+        if self.meter.progress().map(|progress| (progress.phase, progress.done)) != before {
+            self.moved = context.now;
+        }
         match event {
             Event::Phase { phase } => {
                 if self.phase != Some(*phase) {
