@@ -19,12 +19,12 @@ use crate::tui::model::{
 
 /// The cause and the next step of an error.
 pub(super) fn failure(error: OperationError) -> Failure {
-    Failure {
-        text: sentence(&error.to_string()),
-        next_step: None,
-        cancelled: error.is_cancelled(),
-        needs_passphrase: error.needs_passphrase(),
-    }
+    let (text, next_step) = match &error {
+        OperationError::Refused { why, next } => (sentence(why), Some(sentence(next))),
+        error => (sentence(&error.to_string()), None),
+    };
+    let (cancelled, needs_passphrase) = (error.is_cancelled(), error.needs_passphrase());
+    Failure { text, next_step, cancelled, needs_passphrase }
 }
 
 /// `text` with a capital letter and a full stop.
@@ -249,7 +249,8 @@ mod tests {
     fn errors_read_as_sentences() {
         let error = OperationError::refused("/dev/sda is mounted", "unmount it");
         let failure = failure(error);
-        assert_eq!(failure.text, "/dev/sda is mounted; unmount it.");
+        assert_eq!(failure.text, "/dev/sda is mounted.");
+        assert_eq!(failure.next_step.as_deref(), Some("Unmount it."));
         assert!(!failure.cancelled);
         assert_eq!(sentence("écrire"), "Écrire.");
         assert_eq!(sentence(""), ".");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use ratatui::text::Line;
 
 use super::{Goal, failure_lines};
 use crate::operation::format;
@@ -18,6 +19,9 @@ use crate::tui::widgets::{Field, Lines, spinner};
 
 /// Folder of a new repository, unless another is typed.
 const USUAL_FOLDER: &str = "lifeboat";
+
+/// Column of the fields, behind their names.
+const FIELD_INDENT: u16 = 15;
 
 /// Where the new repository goes.
 #[derive(Clone, Debug)]
@@ -148,13 +152,83 @@ impl Create {
         }
     }
 
+    fn rows(&self, look: Look) -> Vec<FormRow<'_>> {
+        let secret = choice(self.secret, "With a passphrase: the images are secret");
+        let open = choice(!self.secret, "No passphrase: whoever has the disk can read the images");
+        let mut rows = vec![FormRow::new(self.place(), look.heading()).end()];
+        if matches!(self.target, Target::Place(_)) {
+            rows.push(self.field_row(Part::Folder, "Folder", &self.folder).end());
+        }
+        rows.push(self.button_row(Part::Secret, &secret, look));
+        rows.push(self.button_row(Part::Open, &open, look).end());
+        if self.secret {
+            rows.push(self.field_row(Part::First, "Passphrase", &self.first));
+            rows.push(self.field_row(Part::Second, "Once more", &self.second).end());
+        }
+        rows.push(self.button_row(Part::Create, "[ Create the repository ]", look).end());
+        rows
+    }
+
+    /// Where the repository will be.
+    fn place(&self) -> String {
+        match &self.target {
+            Target::Place(place) => {
+                let free = place.free.map(|free| format!(", {} free", format::size(free)));
+                format!("Partition: {}{}", place.title(), free.unwrap_or_default())
+            }
+            Target::Folder(path) => format!("Folder: {}", path.display()),
+        }
+    }
+
     fn mark(&self, part: Part) -> &'static str {
         if self.at == part { "►" } else { " " }
     }
 
-    fn style(&self, part: Part, look: Look) -> Style {
-        if self.at == part { look.selected() } else { Style::new() }
+    fn field_row<'a>(&self, part: Part, name: &str, field: &'a Field) -> FormRow<'a> {
+        let text = format!("{} {name}", self.mark(part));
+        FormRow { field: Some((part, field)), ..FormRow::new(text, Style::new()) }
     }
+
+    fn button_row(&self, part: Part, text: &str, look: Look) -> FormRow<'static> {
+        let style = if self.at == part { look.selected() } else { Style::new() };
+        FormRow::new(format!("{} {text}", self.mark(part)), style)
+    }
+
+    /// What is going on, or what is wrong.
+    fn remark(&self, columns: u16, look: Look, now: Duration) -> Vec<Line<'static>> {
+        let mut lines = Lines::new(columns);
+        if let Some(repository) = &self.creating {
+            lines.line(format!("{} Creating {}", spinner(now), repository.title));
+        } else if let Some(failure) = &self.complaint {
+            failure_lines(&mut lines, failure, look);
+        }
+        lines.finish()
+    }
+}
+
+/// A line of the form.
+struct FormRow<'a> {
+    /// Mark and name, or the whole line.
+    text: String,
+    style: Style,
+    /// A field behind the name.
+    field: Option<(Part, &'a Field)>,
+    /// An empty line follows where there is room.
+    ends_group: bool,
+}
+
+impl FormRow<'_> {
+    fn new(text: String, style: Style) -> Self {
+        Self { text, style, field: None, ends_group: false }
+    }
+
+    fn end(self) -> Self {
+        Self { ends_group: true, ..self }
+    }
+}
+
+fn choice(set: bool, text: &str) -> String {
+    format!("{} {text}", if set { "(*)" } else { "( )" })
 }
 
 /// A folder below the root of a partition.
@@ -235,70 +309,22 @@ impl Page for Create {
     }
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
-        let columns = usize::from(area.width);
-        let mut y = area.y;
-        let mut line = |text: &str, style: Style, gap: u16| {
-            if y < area.bottom() {
-                buffer.set_stringn(area.x, y, text, columns, style);
-            }
-            y += 1 + gap;
-            y - 1 - gap
-        };
         let gap = u16::from(area.height > 16);
-        let place = match &self.target {
-            Target::Place(place) => {
-                let free = place
-                    .free
-                    .map_or_else(String::new, |free| format!(", {} free", format::size(free)));
-                format!("Partition: {}{free}", place.title())
+        let mut y = area.y;
+        for row in self.rows(look) {
+            if y >= area.bottom() {
+                return;
             }
-            Target::Folder(path) => format!("Folder: {}", path.display()),
-        };
-        line(&place, look.heading(), gap);
-        let mut fields = Vec::new();
-        if matches!(self.target, Target::Place(_)) {
-            let row = line(&format!("{} Folder", self.mark(Part::Folder)), Style::new(), gap);
-            fields.push((row, Part::Folder, &self.folder));
-        }
-        let tick = |set: bool| if set { "(*)" } else { "( )" };
-        let text = format!(
-            "{} {} With a passphrase: the images are secret",
-            self.mark(Part::Secret),
-            tick(self.secret)
-        );
-        line(&text, self.style(Part::Secret, look), 0);
-        let text = format!(
-            "{} {} No passphrase: whoever has the disk can read the images",
-            self.mark(Part::Open),
-            tick(!self.secret)
-        );
-        line(&text, self.style(Part::Open, look), gap);
-        if self.secret {
-            let row = line(&format!("{} Passphrase", self.mark(Part::First)), Style::new(), 0);
-            fields.push((row, Part::First, &self.first));
-            let row = line(&format!("{} Once more", self.mark(Part::Second)), Style::new(), gap);
-            fields.push((row, Part::Second, &self.second));
-        }
-        let text = format!("{} [ Create the repository ]", self.mark(Part::Create));
-        line(&text, self.style(Part::Create, look), 1);
-        let mut lines = Lines::new(area.width);
-        if let Some(repository) = &self.creating {
-            lines.line(format!("{} Creating {}", spinner(now), repository.title));
-        } else if let Some(failure) = &self.complaint {
-            failure_lines(&mut lines, failure, look);
-        }
-        for text in lines.finish() {
-            if y < area.bottom() {
-                buffer.set_line(area.x, y, &text, area.width);
-            }
-            y += 1;
-        }
-        for (row, part, field) in fields {
-            let x = area.x + 15.min(area.width);
-            let field_area = Rect { x, y: row, width: area.right().saturating_sub(x), height: 1 };
-            if row < area.bottom() {
+            buffer.set_stringn(area.x, y, &row.text, usize::from(area.width), row.style);
+            if let Some((part, field)) = row.field {
+                let x = area.x + FIELD_INDENT.min(area.width);
+                let field_area = Rect { x, y, width: area.right() - x, height: 1 };
                 field.render(self.at == part, field_area, buffer, look);
             }
+            y += 1 + if row.ends_group { gap } else { 0 };
+        }
+        for (y, line) in (y + 1 - gap..area.bottom()).zip(self.remark(area.width, look, now)) {
+            buffer.set_line(area.x, y, &line, area.width);
         }
     }
 }
