@@ -58,7 +58,8 @@ impl Look {
     /// The row under the cursor.
     pub fn selected(self) -> Style {
         self.pick(
-            Style::new().fg(Color::Black).bg(Color::Cyan),
+            // Bold black is dark grey on the kernel console.
+            Style::new().fg(Color::Black).bg(Color::Cyan).remove_modifier(Modifier::BOLD),
             Style::new().add_modifier(Modifier::REVERSED),
         )
     }
