@@ -5,6 +5,7 @@
 mod qemu;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use qemu::{Firmware, Machine, REACTION, Running};
 use tempfile::NamedTempFile;
@@ -28,6 +29,15 @@ fn empty_disk(mebibytes: u64) -> NamedTempFile {
 fn the_iso_is_small() {
     let size = iso().metadata().unwrap().len();
     assert!(size <= LARGEST_ISO, "the ISO has {size} bytes, more than {LARGEST_ISO}");
+}
+
+#[test]
+fn built_elsewhere_it_is_the_same_byte_for_byte() {
+    iso();
+    let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/check-reproducible");
+    let output = Command::new(check).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
 }
 
 /// The last byte of a UEFI variable: its value when it is a yes or no.
