@@ -1,0 +1,212 @@
+//! From power-on to a restored disk that boots, as a person goes: the medium starts in a virtual
+//! machine, the menu is driven over the serial line, QEMU counts what was written, stock restic
+//! has the last word on the content, and the restored disk starts in BIOS and UEFI.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "support/qemu.rs"]
+mod qemu;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use qemu::{BOOT, Firmware, Machine, REACTION, Running, key};
+use tempfile::TempDir;
+
+/// The longest that capturing or restoring a quarter of a GiB may take under emulation.
+const WORK: Duration = Duration::from_secs(900);
+
+const PASSPHRASE: &str = "open sesame";
+
+/// Serial numbers of the three disks.
+const SOURCE: &str = "SRC-DEBIAN";
+const IMAGES: &str = "IMG-STORE";
+const TARGET: &str = "TARGET-4711";
+
+/// Where the filesystem of the disk for images begins, bytes.
+const IMAGES_START: u64 = 1 << 20;
+
+fn built(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build").join(name);
+    assert!(path.exists(), "{} is missing: run `make test`", path.display());
+    path
+}
+
+/// Runs a tool that must succeed.
+#[track_caller]
+fn tool(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(args)
+        .env("RESTIC_PASSWORD", PASSPHRASE)
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}; run `make setup`"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {args:?}: {text}\n{errors}");
+    text
+}
+
+struct Disks {
+    folder: TempDir,
+}
+
+impl Disks {
+    /// The source with Debian and NTFS, a disk with an empty filesystem, and a blank one.
+    fn make() -> Self {
+        let disks = Self { folder: tempfile::tempdir().unwrap() };
+        let (source, images) = (disks.path(SOURCE), disks.path(IMAGES));
+        let debian = built("test-debian.img");
+        tool("cp", &["--sparse=always", debian.to_str().unwrap(), source.to_str().unwrap()]);
+        let size = std::fs::metadata(&source).unwrap().len();
+        std::fs::File::create(disks.path(TARGET)).unwrap().set_len(size).unwrap();
+        std::fs::File::create(&images).unwrap().set_len(1 << 30).unwrap();
+        let images = images.to_str().unwrap();
+        tool("sgdisk", &["-n1:2048:0", "-t1:8300", images]);
+        let offset = format!("offset={IMAGES_START}");
+        tool("mke2fs", &["-q", "-F", "-t", "ext4", "-L", "images", "-E", &offset, images, "1000M"]);
+        disks
+    }
+
+    fn path(&self, serial: &str) -> PathBuf {
+        self.folder.path().join(serial)
+    }
+}
+
+/// Moves down until the line with that text is the chosen one.
+fn choose(machine: &Running, text: &str) {
+    machine.wait_for(text, REACTION);
+    for _ in 0..20 {
+        let chosen = |screen: &str| {
+            screen.lines().any(|line| line.contains('►') && line.contains(text))
+        };
+        if chosen(&machine.screen()) {
+            return;
+        }
+        machine.send(key::DOWN);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    panic!("{text:?} cannot be chosen:\n{}", machine.screen());
+}
+
+fn enter(machine: &Running) {
+    machine.send(key::ENTER);
+}
+
+/// Types into a field and goes on to the next.
+fn fill(machine: &Running, text: &str) {
+    machine.send(text);
+    enter(machine);
+}
+
+/// Stores the source in a new repository on the disk for images.
+fn capture(machine: &Running) {
+    machine.wait_for("Main menu", BOOT);
+    machine.send("c");
+    choose(machine, SOURCE);
+    enter(machine);
+    machine.wait_for("choose partitions", REACTION);
+    machine.wait_for("NTFS", REACTION);
+    enter(machine);
+    machine.wait_for("images on vd", REACTION);
+    choose(machine, "New repository here");
+    enter(machine);
+    machine.wait_for("Once more", REACTION);
+    enter(machine);
+    choose(machine, "With a passphrase");
+    enter(machine);
+    fill(machine, PASSPHRASE);
+    fill(machine, PASSPHRASE);
+    enter(machine);
+    machine.wait_for("choose the compression", REACTION);
+    machine.send("f");
+    machine.wait_for("To be read", WORK);
+    assert!(machine.screen().contains("lifeboat capture"), "{}", machine.screen());
+    enter(machine);
+    machine.wait_for("what was stored has been checked", WORK);
+    enter(machine);
+    machine.wait_for("Main menu", REACTION);
+}
+
+/// Restores that image to the blank disk.
+fn restore(machine: &Running) {
+    machine.send("r");
+    machine.wait_for("where the images are", REACTION);
+    choose(machine, "lifeboat  ");
+    enter(machine);
+    machine.wait_for("protected by a passphrase", REACTION);
+    fill(machine, PASSPHRASE);
+    machine.wait_for("choose the image", REACTION);
+    enter(machine);
+    machine.wait_for("choose the disk to overwrite", REACTION);
+    assert!(machine.screen().contains("Not possible: the images are on it"), "{}", machine.screen());
+    choose(machine, TARGET);
+    enter(machine);
+    machine.wait_for("what and how", REACTION);
+    enter(machine);
+    machine.wait_for("Afterwards", REACTION);
+    enter(machine);
+    machine.wait_for("type the last 4 characters", REACTION);
+    fill(machine, "0000");
+    machine.wait_for("type the last 4 characters", REACTION);
+    machine.send(&"\x7f".repeat(4));
+    fill(machine, "4711");
+    machine.wait_for("Every byte was read back and matches the image", WORK);
+    enter(machine);
+    machine.wait_for("Main menu", REACTION);
+}
+
+/// Stock restic restores from the disk for images; what it gives must be the target's content.
+fn judge_by_restic(disks: &Disks) {
+    let mount = disks.path("mnt");
+    std::fs::create_dir(&mount).unwrap();
+    let (mount, images) = (mount.to_str().unwrap(), disks.path(IMAGES));
+    let options = format!("loop,ro,noload,offset={IMAGES_START}");
+    tool("mount", &["-o", &options, images.to_str().unwrap(), mount]);
+    let judged = std::panic::catch_unwind(|| {
+        let repo = format!("{mount}/lifeboat");
+        let restic = |args: &[&str]| {
+            let mut all = vec!["-r", &repo, "--no-cache", "--no-lock"];
+            all.extend(args);
+            tool("restic", &all)
+        };
+        assert!(restic(&["check", "--read-data"]).contains("no errors were found"));
+        let to = disks.path("restic");
+        restic(&["restore", "latest", "--target", to.to_str().unwrap()]);
+        let find = format!("find {} -name disk.img", to.display());
+        let disk = tool("sh", &["-c", &find]);
+        let target = disks.path(TARGET);
+        tool("cmp", &[disk.trim(), target.to_str().unwrap()]);
+    });
+    tool("umount", &[mount]);
+    judged.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
+fn starts_to_login(target: &Path, firmware: Firmware) {
+    let machine = Machine::new(firmware).disk(target, "RESTORED").start();
+    machine.wait_for("login:", BOOT);
+}
+
+#[test]
+fn a_captured_and_restored_debian_boots() {
+    let disks = Disks::make();
+    let mut machine = Machine::new(Firmware::SecureBoot)
+        .processors(2)
+        .usb_stick(&built("lifeboat.iso"))
+        .disk(&disks.path(SOURCE), SOURCE)
+        .disk(&disks.path(IMAGES), IMAGES)
+        .disk(&disks.path(TARGET), TARGET)
+        .start();
+    capture(&machine);
+    assert_eq!(machine.monitor.written(TARGET).operations, 0);
+    restore(&machine);
+    assert_eq!(machine.monitor.written(SOURCE).operations, 0, "the source was written");
+    assert!(machine.monitor.written(TARGET).bytes > 100 << 20);
+    machine.send("p");
+    machine.wait_for("Y ", REACTION);
+    machine.send("y");
+    machine.wait_for_end(REACTION);
+
+    judge_by_restic(&disks);
+    starts_to_login(&disks.path(TARGET), Firmware::Bios);
+    starts_to_login(&disks.path(TARGET), Firmware::Uefi);
+}
