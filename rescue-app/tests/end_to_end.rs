@@ -76,9 +76,8 @@ impl Disks {
 fn choose(machine: &Running, text: &str) {
     machine.wait_for(text, REACTION);
     for _ in 0..20 {
-        let chosen = |screen: &str| {
-            screen.lines().any(|line| line.contains('►') && line.contains(text))
-        };
+        let chosen =
+            |screen: &str| screen.lines().any(|line| line.contains('►') && line.contains(text));
         if chosen(&machine.screen()) {
             return;
         }
@@ -138,7 +137,12 @@ fn restore(machine: &Running) {
     machine.wait_for("choose the image", REACTION);
     enter(machine);
     machine.wait_for("choose the disk to overwrite", REACTION);
-    assert!(machine.screen().contains("Not possible: the images are on it"), "{}", machine.screen());
+    machine.wait_for(TARGET, REACTION);
+    assert!(
+        machine.screen().contains("Not possible: the images are on it"),
+        "{}",
+        machine.screen()
+    );
     choose(machine, TARGET);
     enter(machine);
     machine.wait_for("what and how", REACTION);

@@ -237,6 +237,18 @@ fn a_signal_gives_the_terminal_back() {
 }
 
 #[test]
+fn a_terminal_that_goes_away_ends_the_menu() {
+    let mut session = Session::usual();
+    session.wait_for("► C  Capture");
+    let Session { master, writer, .. } = &mut session;
+    *writer = Box::new(std::io::sink());
+    let other = native_pty_system().openpty(PtySize::default()).unwrap();
+    drop(std::mem::replace(master, other.master));
+    // The signal that usually comes with it must not be needed: a shell may have asked for none.
+    session.wait_for_end();
+}
+
+#[test]
 fn without_a_terminal_the_commands_are_pointed_to() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_lifeboat"))
         .stdin(std::process::Stdio::null())

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, BufWriter, Stdout, Write};
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use crossterm::cursor::{Hide, Show};
 use crossterm::terminal::{self as tty, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{event, execute};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
@@ -173,7 +175,11 @@ impl TerminalHost {
     /// Reads one event if there is one in time; `None` for those without a meaning here.
     fn read(&mut self, patience: Duration) -> Result<Option<Event>, TuiError> {
         let patience = if self.assembler.waits() { ESCAPE_WAIT } else { patience };
-        if !event::poll(patience).map_err(TuiError::Terminal)? {
+        if hung_up(patience) {
+            self.terminated.store(true, Ordering::Release);
+            return Ok(None);
+        }
+        if !event::poll(Duration::ZERO).map_err(TuiError::Terminal)? {
             self.ready.extend(self.assembler.flush());
             return Ok(None);
         }
@@ -191,6 +197,17 @@ impl TerminalHost {
             _ => Ok(None),
         }
     }
+}
+
+/// Waits for a key, and says whether there is nobody left to press one. Asked before every read,
+/// because crossterm goes on reading a terminal that has ended, for ever.
+fn hung_up(patience: Duration) -> bool {
+    let stdin = io::stdin();
+    let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    // A signal ends the wait early; what it means is found out by the callers.
+    let _ = poll(&mut fds, PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO));
+    let ended = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    fds.first().and_then(PollFd::revents).is_some_and(|found| found.intersects(ended))
 }
 
 impl Host for TerminalHost {
