@@ -238,14 +238,22 @@ fn a_signal_gives_the_terminal_back() {
 
 #[test]
 fn a_terminal_that_goes_away_ends_the_menu() {
-    let mut session = Session::usual();
-    session.wait_for("► C  Capture");
-    let Session { master, writer, .. } = &mut session;
-    *writer = Box::new(std::io::sink());
-    let other = native_pty_system().openpty(PtySize::default()).unwrap();
-    drop(std::mem::replace(master, other.master));
-    // The signal that usually comes with it must not be needed: a shell may have asked for none.
-    session.wait_for_end();
+    let pty = native_pty_system().openpty(PtySize::default()).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lifeboat"));
+    command.env("TERM", "linux");
+    let mut child = pty.slave.spawn_command(command).unwrap();
+    drop(pty.slave);
+    let mut reader = pty.master.try_clone_reader().unwrap();
+    assert!(reader.read(&mut [0; 4096]).unwrap() > 0, "the menu never appeared");
+    drop((reader, pty.master));
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("the menu goes on without a terminal");
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
