@@ -104,7 +104,7 @@ fn capture(machine: &Running) {
     choose(machine, SOURCE);
     enter(machine);
     machine.wait_for("choose partitions", REACTION);
-    machine.wait_for("NTFS", REACTION);
+    machine.wait_for("Space Tick", REACTION);
     enter(machine);
     machine.wait_for("images on vd", REACTION);
     choose(machine, "New repository here");
@@ -119,7 +119,8 @@ fn capture(machine: &Running) {
     machine.wait_for("choose the compression", REACTION);
     machine.send("f");
     machine.wait_for("To be read", WORK);
-    assert!(machine.screen().contains("lifeboat capture"), "{}", machine.screen());
+    machine.wait_for("lifeboat capture", REACTION);
+    machine.wait_for("Enter Start the capture", REACTION);
     enter(machine);
     machine.wait_for("what was stored has been checked", WORK);
     enter(machine);
@@ -135,6 +136,7 @@ fn restore(machine: &Running) {
     machine.wait_for("protected by a passphrase", REACTION);
     fill(machine, PASSPHRASE);
     machine.wait_for("choose the image", REACTION);
+    machine.wait_for("D Details", REACTION);
     enter(machine);
     machine.wait_for("choose the disk to overwrite", REACTION);
     machine.wait_for(TARGET, REACTION);
@@ -145,9 +147,10 @@ fn restore(machine: &Running) {
     );
     choose(machine, TARGET);
     enter(machine);
-    machine.wait_for("what and how", REACTION);
+    machine.wait_for("Enter Continue", REACTION);
     enter(machine);
     machine.wait_for("Afterwards", REACTION);
+    machine.wait_for("Enter Continue", REACTION);
     enter(machine);
     machine.wait_for("type the last 4 characters", REACTION);
     fill(machine, "0000");
