@@ -49,24 +49,28 @@ pub(super) fn target_is_expendable(
     }
 }
 
-/// Whether `name` is the disk's for good. The path of a file that does not exist yet counts too.
+/// Whether `name` is the disk's for good. The path of a file that does not exist yet counts too,
+/// and that of a disk that tells neither serial number nor WWN: it has no better name.
 fn names(disk: &Disk, name: &str) -> bool {
-    let same_file = || std::path::absolute(name).is_ok_and(|path| path == disk.path);
-    disk.matches_identity(name) || disk.kind == DiskKind::ImageFile && same_file()
+    let same_path = || std::path::absolute(name).is_ok_and(|path| path == disk.path);
+    disk.matches_identity(name) || only_has_a_path(disk) && same_path()
+}
+
+fn only_has_a_path(disk: &Disk) -> bool {
+    disk.kind == DiskKind::ImageFile || disk.serial.is_none() && disk.wwn.is_none()
+}
+
+/// What `--erase` has to say for this disk.
+fn consent(disk: &Disk) -> String {
+    let name = disk.serial.clone().or_else(|| disk.wwn.clone());
+    name.filter(|_| !only_has_a_path(disk)).unwrap_or_else(|| disk.path.display().to_string())
 }
 
 fn wrong_name(disk: &Disk, name: &str) -> OperationError {
-    let expected = match disk.kind {
-        DiskKind::ImageFile => format!("--erase {}", disk.path.display()),
-        DiskKind::Device => disk
-            .serial
-            .as_ref()
-            .or(disk.wwn.as_ref())
-            .map_or_else(|| "a disk with a serial number".to_owned(), |id| format!("--erase {id}")),
-    };
+    let expected = consent(disk);
     OperationError::refused(
         format!("--erase {name} does not name {} ({})", disk.identity(), disk.path.display()),
-        format!("if this is the disk to erase, say {expected}"),
+        format!("if this is the disk to erase, say --erase {expected}"),
     )
 }
 

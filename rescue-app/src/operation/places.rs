@@ -127,7 +127,8 @@ pub fn open_place(place: &Place, write: bool) -> Result<OpenPlace, OperationErro
     }
     let kind = kind_name(&place.volume).unwrap_or_default();
     let name = place.device.file_name().unwrap_or_default();
-    let dir = Path::new(MOUNT_ROOT).join(name);
+    // Two menus, on the screen and on the serial line, do not share their mounts.
+    let dir = Path::new(MOUNT_ROOT).join(std::process::id().to_string()).join(name);
     let mounted = if write {
         mount_read_write(&place.disk.path, &place.device, &kind, &dir)?
     } else {

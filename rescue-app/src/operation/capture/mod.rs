@@ -15,7 +15,7 @@ use crate::image::chunks::chunk_size_for;
 use crate::image::content::{Entry, Slot, entries};
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest};
 use crate::repository::{
-    BlobType, BlobWriter, Id, Node, Repository, Saver, Snapshot, Summary, Totals, Tree,
+    BlobType, BlobWriter, Id, Lock, Node, Repository, Saver, Snapshot, Summary, Totals, Tree,
 };
 
 use super::error::{Doing, OperationError};
@@ -83,13 +83,13 @@ pub fn capture(
     if found.packs > 0 {
         control.info(format!("{} of an interrupted capture are used again", size(found.bytes)));
     }
-    let mut report = store(&repo, &source, plan, request, control).doing(|| doing)?;
+    let mut report = store((&repo, &lock), &source, plan, request, control).doing(|| doing)?;
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
 }
 
 fn store(
-    repo: &Repository,
+    (repo, lock): (&Repository, &Lock),
     source: &Source,
     plan: CapturePlan,
     request: &CaptureRequest,
@@ -122,6 +122,7 @@ fn store(
     let totals = saver.finish()?;
     let verified = verify::stored(repo, &stored.new, control)?;
     let snapshot = snapshot(&manifest, tree, &totals, started);
+    lock.confirm()?;
     let id = repo.save_snapshot(&snapshot)?;
     Ok(CaptureReport {
         image: ImageSummary::new(id, &snapshot, &manifest),

@@ -80,12 +80,12 @@ fn execute(
     let tasks = tasks::tasks(&placed, &plan.transfers);
     let reserved = reserve(image, plan)?;
     let target = open_target(plan)?;
+    let reporter = Reporter::start(control, Phase::Restoring, plan.writes, 0);
     wipe(&target, image, plan, &reserved)?;
     if !request.only_changed {
         discard_unused(&target, plan);
     }
 
-    let reporter = Reporter::start(control, Phase::Restoring, plan.writes, 0);
     let work = Work {
         repo: image.repo,
         target: &target,
@@ -109,7 +109,7 @@ fn execute(
     }
     control.phase(Phase::Finishing);
     let last = finish(&target, &reserved, request.read_back)?;
-    let mut warnings = plan.notices.clone();
+    let mut warnings = Vec::new();
     if plan.writes_table
         && let Err(error) = target.re_read_table()
     {

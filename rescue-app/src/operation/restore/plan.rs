@@ -57,8 +57,6 @@ pub struct RestorePlan {
     pub lost: Vec<String>,
     /// What a person should know.
     pub notices: Vec<String>,
-    /// The same restore as a command.
-    pub command: String,
     /// Which bytes of the image go where.
     #[serde(skip)]
     pub(super) transfers: Vec<Transfer>,
@@ -125,7 +123,6 @@ pub(super) fn plan(
         lost: lost(&survey, &before, &transfers, writes_table),
         notices: notices(request, &survey, manifest),
         writes: transfers.iter().map(|transfer| transfer.used.total()).sum(),
-        command: command(request, &survey.disk, &image.summary()),
         target: survey.disk,
         before,
         after,
@@ -374,29 +371,4 @@ fn notices(request: &RestoreRequest, survey: &Survey, manifest: &Manifest) -> Ve
         );
     }
     notices
-}
-
-fn command(request: &RestoreRequest, target: &Disk, image: &ImageSummary) -> String {
-    let erase = match target.kind {
-        DiskKind::ImageFile => target.path.display().to_string(),
-        DiskKind::Device => {
-            target.serial.clone().or_else(|| target.wwn.clone()).unwrap_or_default()
-        }
-    };
-    let mut command = format!(
-        "lifeboat restore {} {} --repo {} --erase '{erase}'",
-        image.short_id(),
-        request.disk.display(),
-        request.repo.location.display()
-    );
-    if let Some(partitions) = &request.partitions {
-        let list: Vec<String> = partitions.iter().map(u32::to_string).collect();
-        command.push_str(&format!(" --partitions {}", list.join(",")));
-    }
-    for (set, flag) in
-        [(request.only_changed, " --only-changed"), (!request.read_back, " --no-read-back")]
-    {
-        command.push_str(if set { flag } else { "" });
-    }
-    command
 }
