@@ -5,16 +5,11 @@ use crate::bytes::Extents;
 /// 1 MiB, the unit of alignment and the smallest chunk size.
 pub const MIB: u64 = 1 << 20;
 
-/// Chunk size in bytes for a disk of `disk_size` bytes. Larger disks get larger chunks so that
-/// the list of chunks, which every image carries whole, stays in the tens of megabytes.
-pub fn chunk_size_for(disk_size: u64) -> u64 {
-    const GIB: u64 = 1 << 30;
-    match disk_size {
-        size if size <= 256 * GIB => MIB,
-        size if size <= 1024 * GIB => 2 * MIB,
-        _ => 4 * MIB,
-    }
-}
+/// Size of a chunk. Measured on 2.5 GiB of program files in ext4: with 4 MiB an image at zstd's
+/// level 4 is 4 % smaller than with 1 MiB, and smaller than one stream at level 3, for the same
+/// processor time; a further capture after an update of packages stores about a fifth more.
+/// Every image carries the whole list of chunks: 17 MB for each TB in use.
+pub const CHUNK_SIZE: u64 = 4 * MIB;
 
 /// A consecutive piece of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,13 +80,6 @@ mod tests {
                 Piece::Hole { start: 150, len: 5 },
             ]
         );
-    }
-
-    #[test]
-    fn chunk_size_grows_with_the_disk() {
-        assert_eq!(chunk_size_for(6 << 30), MIB);
-        assert_eq!(chunk_size_for(512 << 30), 2 * MIB);
-        assert_eq!(chunk_size_for(8 << 40), 4 * MIB);
     }
 
     proptest! {

@@ -70,7 +70,7 @@ impl Compression {
     pub(super) fn zstd_level(self) -> i32 {
         match self {
             Self::Fast => 1,
-            Self::Balanced => 3,
+            Self::Balanced => 4,
             Self::Small => 12,
         }
     }

@@ -241,7 +241,7 @@ impl Host for TerminalHost {
     }
 
     fn power(&mut self, exit: Exit) -> Result<(), TuiError> {
-        let name = if exit == Exit::Reboot { "/sbin/reboot" } else { "/sbin/poweroff" };
+        let name = if exit == Exit::Reboot { "reboot" } else { "poweroff" };
         let ended = Command::new(name).status();
         ended.map(|_| ()).map_err(|cause| TuiError::Program { name, cause })
     }

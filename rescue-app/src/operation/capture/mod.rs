@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::bytes::Extents;
 use crate::disk::{self, Source};
-use crate::image::chunks::chunk_size_for;
+use crate::image::chunks::CHUNK_SIZE;
 use crate::image::content::{Entry, Slot, entries};
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest};
 use crate::repository::{
@@ -97,13 +97,11 @@ fn store(
 ) -> Result<CaptureReport, OperationError> {
     let started = OffsetDateTime::now_utc();
     let saver = Saver::new(repo)?;
-    let chunk_size = chunk_size_for(plan.disk.size);
     let reporter = Reporter::start(control, Phase::Capturing, plan.read, plan.skipped);
     let input = pipeline::Input {
         source,
         sector_size: plan.disk.logical_sector,
         regions: &plan.regions,
-        chunk_size,
         saver: &saver,
         zstd_level: request.compression.zstd_level(),
         reporter: &reporter,
@@ -117,7 +115,7 @@ fn store(
         control.warn(warning.clone());
         warnings.push(warning);
     }
-    let manifest = manifest(&plan, chunk_size, &stored.unreadable, warnings.clone());
+    let manifest = manifest(&plan, &stored.unreadable, warnings.clone());
     let tree = save_tree(&saver, &manifest, &stored, input.zstd_level)?;
     let totals = saver.finish()?;
     let verified = verify::stored(repo, &stored.new, control)?;
@@ -148,18 +146,13 @@ fn unreadable_warning(unreadable: &Extents) -> Option<String> {
     ))
 }
 
-fn manifest(
-    plan: &CapturePlan,
-    chunk_size: u64,
-    unreadable: &Extents,
-    warnings: Vec<String>,
-) -> Manifest {
+fn manifest(plan: &CapturePlan, unreadable: &Extents, warnings: Vec<String>) -> Manifest {
     Manifest {
         version: MAJOR,
         tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).to_owned(),
         disk: identity(&plan.disk),
         machine: machine::this_machine(),
-        chunk_size,
+        chunk_size: CHUNK_SIZE,
         table: plan.table.clone(),
         regions: plan.regions.clone(),
         unreadable: unreadable.clone(),

@@ -9,7 +9,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::bytes::{Extents, ReadAt};
-use crate::image::chunks::{Piece, pieces};
+use crate::image::chunks::{CHUNK_SIZE, Piece, pieces};
 use crate::image::content::Slot;
 use crate::image::manifest::Region;
 use crate::operation::error::OperationError;
@@ -45,7 +45,6 @@ pub(super) struct Input<'a> {
     pub(super) source: &'a dyn ReadAt,
     pub(super) sector_size: u32,
     pub(super) regions: &'a [Region],
-    pub(super) chunk_size: u64,
     pub(super) saver: &'a Saver<'a>,
     pub(super) zstd_level: i32,
     pub(super) reporter: &'a Reporter<'a>,
@@ -120,7 +119,7 @@ fn read(
     };
     let mut reader = ChunkReader::new(input.source, input.sector_size);
     for region in input.regions {
-        for piece in pieces(region.start, region.size, input.chunk_size, &region.used) {
+        for piece in pieces(region.start, region.size, CHUNK_SIZE, &region.used) {
             let (start, len) = match piece {
                 Piece::Hole { len, .. } => {
                     stored.slots.push(Slot { len, blob: None });

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::bytes::ReadAt;
 use crate::disk::{self, Disk, Source};
-use crate::image::chunks::{Piece, chunk_size_for, pieces};
+use crate::image::chunks::{CHUNK_SIZE, Piece, pieces};
 use crate::image::layout::{self, Inspected, Selection};
 use crate::image::manifest::Region;
 use crate::operation::access::{Compression, RepoAccess};
@@ -80,10 +80,9 @@ pub(super) fn examine(
     let mut warnings = table.notices.clone();
     let selection = Selection { partitions: request.partitions.clone(), whole: request.whole };
     let regions = inspect_regions(source, &table, &selection, &mut warnings);
-    let chunk_size = chunk_size_for(disk.size);
     let read = regions.iter().map(|region| region.used.total()).sum();
     let chunks = regions.iter().flat_map(|region| {
-        pieces(region.start, region.size, chunk_size, &region.used)
+        pieces(region.start, region.size, CHUNK_SIZE, &region.used)
             .filter(|piece| matches!(piece, Piece::Chunk { .. }))
     });
     let estimate = read + PER_CHUNK * chunks.count() as u64;

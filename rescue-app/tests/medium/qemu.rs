@@ -9,13 +9,12 @@
 //! ```
 //!
 //! The machine is killed when it is dropped.
-#![allow(dead_code)] // Every test binary uses another part of it.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -42,13 +41,7 @@ const OVMF: &str = "/usr/share/OVMF";
 /// What terminals send for keys that are not characters.
 pub mod key {
     pub const ENTER: &str = "\r";
-    pub const ESCAPE: &str = "\x1b";
-    pub const UP: &str = "\x1b[A";
     pub const DOWN: &str = "\x1b[B";
-    pub const RIGHT: &str = "\x1b[C";
-    pub const LEFT: &str = "\x1b[D";
-    pub const TAB: &str = "\t";
-    pub const CTRL_C: &str = "\x03";
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +123,12 @@ impl Machine {
             .expect("qemu-system-x86_64 does not start: run `make setup`");
         let mut accept = |listener| connection(listener, &mut process, folder.path());
         let (serial, control) = (accept(serial), accept(control));
-        Running { terminal: Terminal::new(serial), monitor: Monitor::new(control), process, folder }
+        Running {
+            terminal: Terminal::new(serial),
+            monitor: Monitor::new(control),
+            process,
+            _folder: folder,
+        }
     }
 
     fn command(mut self, folder: &Path) -> Command {
@@ -216,7 +214,8 @@ pub struct Running {
     pub terminal: Terminal,
     pub monitor: Monitor,
     process: Child,
-    folder: TempDir,
+    /// Sockets and firmware variables; they go away with the machine.
+    _folder: TempDir,
 }
 
 impl Running {
@@ -224,13 +223,6 @@ impl Running {
     pub fn wait_for(&self, text: &str, timeout: Duration) {
         self.terminal.wait(&format!("{text:?}"), timeout, |terminal| {
             terminal.screen().contains(text).then_some(())
-        });
-    }
-
-    /// Waits until a text is no longer on the screen.
-    pub fn wait_until_gone(&self, text: &str, timeout: Duration) {
-        self.terminal.wait(&format!("the end of {text:?}"), timeout, |terminal| {
-            (!terminal.screen().contains(text)).then_some(())
         });
     }
 
@@ -297,11 +289,6 @@ impl Running {
             assert!(Instant::now() < limit, "still running; the screen:\n{}", self.screen());
             thread::sleep(Duration::from_millis(100));
         }
-    }
-
-    /// A place for files that go away with the machine.
-    pub fn folder(&self) -> PathBuf {
-        self.folder.path().to_owned()
     }
 }
 

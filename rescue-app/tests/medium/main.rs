@@ -1,7 +1,7 @@
 //! The boot medium that `make iso` builds, started in virtual machines.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "support/qemu.rs"]
+mod end_to_end;
 mod qemu;
 
 use std::path::{Path, PathBuf};
@@ -14,8 +14,13 @@ use tempfile::NamedTempFile;
 const LARGEST_ISO: u64 = 64 << 20;
 
 fn iso() -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/lifeboat.iso");
-    assert!(path.exists(), "{} is missing: run `make iso` (or `make test`)", path.display());
+    built("lifeboat.iso")
+}
+
+/// A file that `make test` has built.
+fn built(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build").join(name);
+    assert!(path.exists(), "{} is missing: run `make test`", path.display());
     path
 }
 

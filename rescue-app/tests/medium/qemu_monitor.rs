@@ -54,11 +54,6 @@ impl Monitor {
         Written { operations: count("wr_operations"), bytes: count("wr_bytes") }
     }
 
-    /// A picture of the machine's screen, in PPM format.
-    pub fn screendump(&mut self, to: &Path) {
-        self.execute("screendump", &json!({ "filename": to }));
-    }
-
     /// Plugs a disk into the machine's USB controller.
     pub fn plug_usb_disk(&mut self, image: &Path, serial: &str) {
         self.add_image(image, serial);

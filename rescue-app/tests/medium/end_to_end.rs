@@ -1,16 +1,13 @@
 //! From power-on to a restored disk that boots, as a person goes: the medium starts in a virtual
 //! machine, the menu is driven over the serial line, QEMU counts what was written, stock restic
 //! has the last word on the content, and the restored disk starts in BIOS and UEFI.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[path = "support/qemu.rs"]
-mod qemu;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use qemu::{BOOT, Firmware, Machine, REACTION, Running, key};
+use super::built;
+use super::qemu::{BOOT, Firmware, Machine, REACTION, Running, key};
 use tempfile::TempDir;
 
 /// The longest that capturing or restoring a quarter of a GiB may take under emulation.
@@ -25,12 +22,6 @@ const TARGET: &str = "TARGET-4711";
 
 /// Where the filesystem of the disk for images begins, bytes.
 const IMAGES_START: u64 = 1 << 20;
-
-fn built(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build").join(name);
-    assert!(path.exists(), "{} is missing: run `make test`", path.display());
-    path
-}
 
 /// Runs a tool that must succeed.
 #[track_caller]
