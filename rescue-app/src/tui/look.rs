@@ -1,6 +1,6 @@
 //! Colours and glyphs: the sixteen ANSI colours, and only glyphs the kernel console can draw.
 
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier, Style};
 
 /// How this terminal can be drawn on.
@@ -139,7 +139,29 @@ pub(super) fn restrict(buffer: &mut Buffer, look: Look) {
             };
             cell.set_char(plain);
         }
+        if look.console_font && look.colour {
+            settle_intensity(cell);
+        }
     }
+}
+
+/// Says brightness by the colour alone. The kernel console takes it from the last colour named
+/// (`rgb_foreground` in drivers/tty/vt/vt.c): a colour after "bold" undoes it, and the default
+/// colour after a bright one stays bright.
+fn settle_intensity(cell: &mut Cell) {
+    let bold = cell.modifier.contains(Modifier::BOLD);
+    cell.modifier.remove(Modifier::BOLD);
+    cell.fg = match (cell.fg, bold) {
+        (Color::Reset, false) => Color::Gray,
+        (Color::Reset | Color::Gray, true) => Color::White,
+        (Color::Red, true) => Color::LightRed,
+        (Color::Green, true) => Color::LightGreen,
+        (Color::Yellow, true) => Color::LightYellow,
+        (Color::Blue, true) => Color::LightBlue,
+        (Color::Magenta, true) => Color::LightMagenta,
+        (Color::Cyan, true) => Color::LightCyan,
+        (other, _) => other,
+    };
 }
 
 #[cfg(test)]
@@ -157,11 +179,21 @@ mod tests {
     }
 
     #[test]
+    fn on_the_console_the_colour_says_how_bright() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 2, 1));
+        buffer.set_string(0, 0, "a", Style::new());
+        buffer.set_string(1, 0, "b", Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD));
+        restrict(&mut buffer, Look::for_terminal("linux", false));
+        assert_eq!((buffer[(0, 0)].fg, buffer[(1, 0)].fg), (Color::Gray, Color::LightYellow));
+        assert!(buffer[(1, 0)].modifier.is_empty());
+    }
+
+    #[test]
     fn foreign_glyphs_are_replaced_where_they_cannot_be_shown() {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 8, 1));
         buffer.set_string(0, 0, "Диск é…", Style::new());
         let mut console = buffer.clone();
-        restrict(&mut console, Look::for_terminal("linux", false));
+        restrict(&mut console, Look::for_terminal("linux", true));
         assert_eq!(console, Buffer::with_lines(["???? é~ "]));
         restrict(&mut buffer, Look::for_terminal("xterm", false));
         assert_eq!(buffer, Buffer::with_lines(["Диск é… "]));
