@@ -68,9 +68,10 @@ fn ask(prompt: &str) -> anyhow::Result<String> {
              use --passphrase-file, {VARIABLE}, or --no-passphrase for a new one"
         );
     }
-    eprint!("{prompt}");
-    std::io::stderr().flush()?;
+    // The prompt comes after the echo is off: what is typed before that is thrown away.
     let word = without_echo(|| {
+        eprint!("{prompt}");
+        std::io::stderr().flush()?;
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
     })?;
