@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::repository::{Lock, PUBLIC_PASSPHRASE, Repository, RepositoryError};
-use crate::store::{LocalStore, StoreError};
+use crate::repository::{PUBLIC_PASSPHRASE, Repository};
+use crate::store::LocalStore;
 
 use super::error::OperationError;
 
@@ -39,16 +39,6 @@ impl RepoAccess {
     /// Opens the repository without its index.
     pub(super) fn open(&self) -> Result<Repository, OperationError> {
         Ok(Repository::open(self.store(), self.passphrase())?)
-    }
-}
-
-/// A shared lock, or none where a lock cannot be written: on a medium mounted read-only nobody
-/// else can remove anything either.
-pub(super) fn lock_to_read(repo: &Repository) -> Result<Option<Lock>, OperationError> {
-    match repo.lock_shared() {
-        Ok(lock) => Ok(Some(lock)),
-        Err(RepositoryError::Store(StoreError::ReadOnly { .. })) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 

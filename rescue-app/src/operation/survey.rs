@@ -38,9 +38,12 @@ pub struct Volume {
     pub filesystem: Option<Filesystem>,
 }
 
-/// Every disk of this machine. A disk that cannot be read is listed with a note.
+/// Every disk of this machine, the boot medium last: it is hardly ever meant. A disk that cannot
+/// be read is listed with a note.
 pub fn survey_machine() -> Result<Vec<Survey>, OperationError> {
-    Ok(disk::list()?.into_iter().map(survey_or_note).collect())
+    let mut disks = disk::list()?;
+    disks.sort_by_key(|disk| disk.boot_medium);
+    Ok(disks.into_iter().map(survey_or_note).collect())
 }
 
 fn survey_or_note(disk: Disk) -> Survey {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::repository::{CheckEvent, Id, IdHasher, Repository, RepositoryError};
 use crate::store::FileKind;
 
-use super::access::{RepoAccess, lock_to_read};
+use super::access::RepoAccess;
 use super::error::OperationError;
 use super::event::{Control, Phase};
 use super::images::OpenImage;
@@ -45,7 +45,7 @@ pub fn verify(
 ) -> Result<VerifyReport, OperationError> {
     let started = Instant::now();
     let repo = access.open()?;
-    let _lock = lock_to_read(&repo)?;
+    let _lock = repo.lock_for_reading()?;
     repo.load_index()?;
     let report = match image {
         Some(reference) => verify_image(&repo, reference, control)?,

@@ -16,7 +16,6 @@ use crate::image::marker::Marker;
 use crate::image::reader::DiskImage;
 use crate::table;
 
-use super::access::lock_to_read;
 use super::error::{Doing, OperationError};
 use super::event::{Control, Phase};
 use super::images::OpenImage;
@@ -60,7 +59,7 @@ pub fn restore(
     }
     control.phase(Phase::Examining);
     let repo = request.repo.open()?;
-    let _lock = lock_to_read(&repo)?;
+    let _lock = repo.lock_for_reading()?;
     repo.load_index()?;
     let image = OpenImage::find(&repo, &request.image)?;
     let plan = plan::plan(request, &image)?;
