@@ -74,6 +74,10 @@ fn one_partition_leaves_the_others_alone() {
     fs::copy(bench.path("disk"), bench.path("out")).unwrap();
     fs::write(bench.path("junk"), noise(3, 30 << 20)).unwrap();
     put(&bench.path("out"), EXT4.start, &bench.path("junk"));
+    let plan = ["restore", "latest", &bench.arg("out"), "--plan", "--partitions", "3"];
+    let plan = bench.run(&plan).ended(0).stdout;
+    let lost: Vec<&str> = plan.lines().filter(|line| line.starts_with("lost: ")).collect();
+    assert!(lost.len() == 1 && lost[0].starts_with("lost: partition 3"), "{plan}");
     bench.restore("out", &["--partitions", "3"]);
     judge_gpt_disk(&bench, &bench.path("out"));
     for (start, size) in

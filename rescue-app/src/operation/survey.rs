@@ -102,9 +102,20 @@ fn volumes(source: &Source, table: &Table) -> Vec<Volume> {
     let volumes = wanted.map(|span| {
         let window = Window::new(source, span.start, span.size);
         let filesystem = filesystem::recognise(&window).ok().flatten();
+        let filesystem = filesystem.map(|found| with_used(&window, found));
         Volume { partition: span.partition, start: span.start, size: span.size, filesystem }
     });
     volumes.filter(|v| v.partition.is_some() || v.filesystem.is_some()).collect()
+}
+
+/// NTFS and FAT keep no count of what is used: it is in their maps, as is whether Windows is only
+/// asleep. A map takes a fraction of a second to read.
+fn with_used(volume: &dyn ReadAt, found: Filesystem) -> Filesystem {
+    let counts = !matches!(found.kind, Kind::Ntfs | Kind::Fat12 | Kind::Fat16 | Kind::Fat32);
+    if counts || found.used.is_some() {
+        return found;
+    }
+    filesystem::inspect(volume).filesystem.unwrap_or(found)
 }
 
 #[cfg(test)]

@@ -115,18 +115,19 @@ pub(super) fn plan(
         None => (whole_disk(&survey.disk, manifest)?, true),
         Some(chosen) => partitions(&survey, manifest, chosen)?,
     };
-    let before = layout_of(&survey);
+    let kept = kept(manifest, &transfers);
+    let before = before(&survey, &transfers, writes_table.then_some(&kept));
     let after = after(&before, manifest, &transfers, writes_table);
     Ok(RestorePlan {
         image: image.summary(),
         creates_file,
-        lost: lost(&survey, &before, &transfers, writes_table),
+        lost: lost(&survey, &before, writes_table),
         notices: notices(request, &survey, manifest),
         writes: transfers.iter().map(|transfer| transfer.used.total()).sum(),
         target: survey.disk,
         before,
         after,
-        kept: kept(manifest, &transfers),
+        kept,
         transfers,
         writes_table,
     })
@@ -270,13 +271,23 @@ fn into_partition(survey: &Survey, region: &Region) -> Result<Transfer, Operatio
     Ok(Transfer { to: target.start, ..in_place(region) })
 }
 
-fn layout_of(survey: &Survey) -> Vec<LayoutEntry> {
+/// The target's volumes. With the table written, only what lies in `untouched` outlasts it; else
+/// everything but the partitions that are written.
+fn before(
+    survey: &Survey,
+    transfers: &[Transfer],
+    untouched: Option<&Extents>,
+) -> Vec<LayoutEntry> {
+    let stays = |start: u64, size: u64| match untouched {
+        Some(untouched) => untouched.gaps_within(start, start.saturating_add(size)).is_empty(),
+        None => !transfers.iter().any(|transfer| transfer.to == start),
+    };
     let entries = survey.volumes.iter().map(|volume| LayoutEntry {
         number: volume.partition,
         start: volume.start,
         size: volume.size,
         text: describe(volume.filesystem.as_ref()),
-        kept: true,
+        kept: stays(volume.start, volume.size),
     });
     entries.collect()
 }
@@ -322,18 +333,10 @@ fn after(
     before.iter().map(|old| replaced(old).unwrap_or_else(|| old.clone())).collect()
 }
 
-fn lost(
-    survey: &Survey,
-    before: &[LayoutEntry],
-    transfers: &[Transfer],
-    writes_table: bool,
-) -> Vec<String> {
-    let hit = |entry: &&LayoutEntry| {
-        writes_table || transfers.iter().any(|transfer| transfer.to == entry.start)
-    };
+fn lost(survey: &Survey, before: &[LayoutEntry], writes_table: bool) -> Vec<String> {
     let mut lost: Vec<String> = before
         .iter()
-        .filter(hit)
+        .filter(|entry| !entry.kept)
         .map(|entry| {
             let name =
                 entry.number.map_or_else(|| "the disk".to_owned(), |n| format!("partition {n}"));
