@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::operation::Compression;
 
@@ -60,7 +60,12 @@ pub enum Command {
     Restore(RestoreArgs),
     /// Reads an image, or the whole repository, and checks every hash.
     Verify(VerifyArgs),
-    /// Removes an image from the list; `restic prune` frees what no other image uses.
+    /// Removes images from the list: named ones, or all that no keep rule keeps.
+    ///
+    /// Rules work for each disk by itself. A rule such as `--keep-daily 7` keeps the newest image
+    /// of each of the last seven days that have any; what any rule keeps stays. Days are those
+    /// of the clock the image was made by. Snapshots of other programs are left alone unless
+    /// they are named. `lifeboat prune` frees what no remaining image uses.
     Forget(ForgetArgs),
     /// Start-up of the boot medium; its init calls this.
     #[command(hide = true)]
@@ -202,13 +207,55 @@ pub struct VerifyArgs {
 
 /// Arguments of `forget`.
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("unwanted").required(true).multiple(true)))]
 pub struct ForgetArgs {
-    /// The image: the start of its id.
-    #[arg(value_name = "IMAGE")]
-    pub image: String,
+    /// The images: the starts of their ids, or `latest`.
+    #[arg(value_name = "IMAGE", group = "unwanted", conflicts_with_all = ["all", "rules"])]
+    pub images: Vec<String>,
+    /// Forget every image of every disk.
+    #[arg(long, group = "unwanted", conflicts_with = "rules")]
+    pub all: bool,
+    /// What to keep.
+    #[command(flatten)]
+    pub keep: KeepArgs,
+    /// Only print what would be forgotten.
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
     /// The repository.
     #[command(flatten)]
     pub repo: RepoArgs,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Keep rules.
+#[derive(Args, Clone, Debug)]
+#[group(id = "rules", multiple = true)]
+pub struct KeepArgs {
+    /// Keep the N newest images of each disk.
+    #[arg(long, value_name = "N", group = "unwanted", value_parser = at_least_one())]
+    pub keep_last: Option<u32>,
+    /// Keep the newest image of each of the last N hours that have any.
+    #[arg(long, value_name = "N", group = "unwanted", value_parser = at_least_one())]
+    pub keep_hourly: Option<u32>,
+    /// Keep the newest image of each of the last N days that have any.
+    #[arg(long, value_name = "N", group = "unwanted", value_parser = at_least_one())]
+    pub keep_daily: Option<u32>,
+    /// Keep the newest image of each of the last N weeks that have any.
+    #[arg(long, value_name = "N", group = "unwanted", value_parser = at_least_one())]
+    pub keep_weekly: Option<u32>,
+    /// Keep the newest image of each of the last N months that have any.
+    #[arg(long, value_name = "N", group = "unwanted", value_parser = at_least_one())]
+    pub keep_monthly: Option<u32>,
+    /// Keep the newest image of each of the last N years that have any.
+    #[arg(long, value_name = "N", group = "unwanted", value_parser = at_least_one())]
+    pub keep_yearly: Option<u32>,
+}
+
+/// A rule that keeps nothing would be a way to lose everything by a slip.
+fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
 }
 
 fn parse_sector_size(text: &str) -> Result<u32, String> {

@@ -1,4 +1,4 @@
-//! `lifeboat init`, `images`, `show` and `forget`.
+//! `lifeboat init`, `images` and `show`.
 
 use crate::filesystem::State;
 use crate::image::manifest::Stored;
@@ -6,7 +6,7 @@ use crate::operation::format::size;
 use crate::operation::{self, ImagePartition, ImageSummary};
 
 use super::Ending;
-use super::args::{ForgetArgs, ImagesArgs, InitArgs, ShowArgs};
+use super::args::{ImagesArgs, InitArgs, ShowArgs};
 use super::output::document;
 use super::passphrase;
 
@@ -55,19 +55,8 @@ pub(super) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
-pub(super) fn forget(args: &ForgetArgs) -> anyhow::Result<Ending> {
-    let image = operation::forget(&passphrase::access(&args.repo)?, &args.image)?;
-    println!(
-        "forgot image {} of {} from {}; `restic prune` frees the space no other image uses",
-        image.short_id(),
-        image.disk_name,
-        minute(&image.time)
-    );
-    Ok(Ending::Done)
-}
-
 /// "2026-11-22T03:00:00.123Z" to "2026-11-22 03:00".
-fn minute(time: &str) -> String {
+pub(super) fn minute(time: &str) -> String {
     time.get(..16).unwrap_or(time).replace('T', " ")
 }
 

@@ -3,6 +3,7 @@
 mod args;
 mod capture;
 mod disks;
+mod forget;
 mod images;
 mod output;
 mod passphrase;
@@ -59,7 +60,7 @@ fn run(command: Option<Command>) -> anyhow::Result<Ending> {
         Command::Show(args) => images::show(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Verify(args) => verify::run(&args),
-        Command::Forget(args) => images::forget(&args),
+        Command::Forget(args) => forget::run(&args),
         Command::Boot => Ok(crate::boot::run().map(|()| Ending::Done)?),
     }
 }

@@ -105,7 +105,8 @@ fn partition(region: &Region) -> Option<ImagePartition> {
     })
 }
 
-fn rfc3339(snapshot: &Snapshot) -> String {
+/// When a snapshot was made, RFC 3339.
+pub(super) fn rfc3339(snapshot: &Snapshot) -> String {
     snapshot.time.format(&Rfc3339).unwrap_or_else(|_| snapshot.time.to_string())
 }
 
@@ -207,16 +208,4 @@ pub fn show_image(access: &RepoAccess, reference: &str) -> Result<ImageSummary, 
     let repo = access.open()?;
     repo.load_index()?;
     Ok(OpenImage::find(&repo, reference)?.summary())
-}
-
-/// Removes an image from the list. Its data stay until `restic prune` frees what no other image
-/// uses.
-pub fn forget(access: &RepoAccess, reference: &str) -> Result<ImageSummary, OperationError> {
-    let repo = access.open()?;
-    let _lock = repo.lock_exclusive()?;
-    repo.load_index()?;
-    let image = OpenImage::find(&repo, reference)?;
-    let summary = image.summary();
-    repo.remove_snapshot(&image.id)?;
-    Ok(summary)
 }

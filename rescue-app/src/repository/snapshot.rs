@@ -140,16 +140,21 @@ impl Repository {
 
     /// The snapshot whose name starts with `wanted`, or the newest one for `latest`.
     pub fn snapshot(&self, wanted: &str) -> Result<SnapshotFile> {
+        self.load_snapshot(self.find_snapshot(wanted)?)
+    }
+
+    /// The name of that snapshot; unlike [`Self::snapshot`] it also finds a damaged one.
+    pub fn find_snapshot(&self, wanted: &str) -> Result<Id> {
         if wanted == "latest" {
             let newest = self.snapshots()?.snapshots.pop();
-            return newest.ok_or_else(|| no_such(wanted));
+            return newest.map(|file| file.id).ok_or_else(|| no_such(wanted));
         }
         let ids = self.ids(FileKind::Snapshot)?;
         let fits = |id: &&Id| !wanted.is_empty() && id.to_string().starts_with(wanted);
         let found: Vec<&Id> = ids.iter().filter(fits).collect();
         match found[..] {
             [] => Err(no_such(wanted)),
-            [id] => self.load_snapshot(*id),
+            [id] => Ok(*id),
             _ => {
                 let (wanted, count) = (wanted.to_owned(), found.len());
                 Err(RepositoryError::AmbiguousSnapshot { wanted, count })
@@ -162,7 +167,8 @@ impl Repository {
         Ok(self.store.remove(FileKind::Snapshot, &id.to_string())?)
     }
 
-    fn load_snapshot(&self, id: Id) -> Result<SnapshotFile> {
+    /// Reads a snapshot by its whole name.
+    pub fn load_snapshot(&self, id: Id) -> Result<SnapshotFile> {
         let snapshot = json_file::load(&*self.store, &self.key, FileKind::Snapshot, &id)?;
         Ok(SnapshotFile { id, snapshot })
     }

@@ -5,7 +5,10 @@
 mod damage;
 mod faults;
 mod fixture;
+mod forget;
 mod interoperation;
 mod interruption;
 mod locks;
+#[path = "../support/random.rs"]
+mod random;
 mod stock_restic;

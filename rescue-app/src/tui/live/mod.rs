@@ -16,7 +16,8 @@ use super::model::{
 use crate::disk::{self, pci};
 use crate::operation::log::Log as RunLog;
 use crate::operation::{
-    self, CaptureRequest, Control, Event, OpenPlace, OperationError, RepoAccess, RestoreRequest,
+    self, Cancel, CaptureRequest, Control, Event, ForgetRequest, OpenPlace, OperationError,
+    RepoAccess, RestoreRequest, Unwanted,
 };
 
 /// How much of the log is shown: the end, in bytes.
@@ -175,7 +176,13 @@ impl Machine for LiveMachine {
     fn forget(&self, repository: &Repository, image: &Image) -> Result<(), Failure> {
         let _turn = self.turn();
         let reached = self.reach(repository, Want::Write)?;
-        operation::forget(&reached.access, &image.id).map(drop).map_err(views::failure)
+        let request = ForgetRequest {
+            repo: reached.access.clone(),
+            unwanted: Unwanted::Named(vec![image.id.clone()]),
+            dry_run: false,
+        };
+        let control = Control { sink: &|_| {}, cancel: &Cancel::new() };
+        operation::forget(&request, control).map(drop).map_err(views::failure)
     }
 
     fn log(&self) -> Result<Log, Failure> {

@@ -1,0 +1,33 @@
+//! Chance that can be repeated.
+
+use std::time::SystemTime;
+
+/// Numbers that look random and are the same for the same seed (xorshift64).
+pub struct Random(u64);
+
+impl Random {
+    /// Seeded by the variable `LIFEBOAT_TEST_SEED`, or else by the clock. The seed is printed,
+    /// which the test runner shows when the test fails.
+    pub fn from_environment() -> Self {
+        let given = std::env::var("LIFEBOAT_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
+        let seed = given.unwrap_or_else(|| {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            u64::from(now.subsec_nanos()) ^ now.as_secs()
+        });
+        println!("repeat with LIFEBOAT_TEST_SEED={seed}");
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// The next 64 bits.
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// A number from 0 up to, but not including, `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit.max(1)
+    }
+}
