@@ -67,6 +67,11 @@ pub enum Command {
     /// of the clock the image was made by. Snapshots of other programs are left alone unless
     /// they are named. `lifeboat prune` frees what no remaining image uses.
     Forget(ForgetArgs),
+    /// Frees the space that no image uses any more.
+    ///
+    /// Whatever an interrupted capture has stored is given up too. Interrupting it harms no
+    /// image; running it again completes it. Nobody else can use the repository meanwhile.
+    Prune(PruneArgs),
     /// Start-up of the boot medium; its init calls this.
     #[command(hide = true)]
     Boot,
@@ -221,12 +226,44 @@ pub struct ForgetArgs {
     /// Only print what would be forgotten.
     #[arg(long, short = 'n')]
     pub dry_run: bool,
+    /// Free the space that is then unused, as `lifeboat prune` does.
+    #[arg(long)]
+    pub prune: bool,
+    /// How much to free.
+    #[command(flatten)]
+    pub extent: ExtentArgs,
     /// The repository.
     #[command(flatten)]
     pub repo: RepoArgs,
     /// One JSON object a line, for programs.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `prune`.
+#[derive(Args, Debug)]
+pub struct PruneArgs {
+    /// Only print what would be freed.
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    /// How much to free.
+    #[command(flatten)]
+    pub extent: ExtentArgs,
+    /// The repository.
+    #[command(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How thorough pruning is.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ExtentArgs {
+    /// Unused data that may stay in partly used packs, in percent of the used data; less means
+    /// more copying.
+    #[arg(long, value_name = "PERCENT", default_value_t = 5)]
+    pub max_unused: u8,
 }
 
 /// Keep rules.

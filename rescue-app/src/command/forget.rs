@@ -9,18 +9,19 @@ use super::Ending;
 use super::args::{ForgetArgs, KeepArgs};
 use super::images::minute;
 use super::output::Printer;
-use super::passphrase;
+use super::{passphrase, prune};
 
 pub(super) fn run(args: &ForgetArgs) -> anyhow::Result<Ending> {
     let request = ForgetRequest {
         repo: passphrase::access(&args.repo)?,
         unwanted: unwanted(args),
         dry_run: args.dry_run,
+        prune: args.prune.then_some(args.extent.max_unused),
     };
     let printer = Printer::new(args.json);
     let report = printer.watch(|control| operation::forget(&request, control))?;
     printer.result(&report, &text(&report))?;
-    Ok(Ending::Done)
+    Ok(report.pruned.as_ref().map_or(Ending::Done, prune::ending))
 }
 
 fn unwanted(args: &ForgetArgs) -> Unwanted {
@@ -53,12 +54,12 @@ fn text(report: &ForgetReport) -> String {
     let (kept, forgotten) = (report.kept, report.forgotten);
     let _ = match report.dry_run {
         true => write!(text, "would forget {forgotten} image(s) and keep {kept}; nothing was done"),
-        false => write!(
-            text,
-            "forgot {forgotten} image(s), kept {kept}; `lifeboat prune` frees the space that no \
-             other image uses"
-        ),
+        false => write!(text, "forgot {forgotten} image(s), kept {kept}"),
     };
+    text.push_str(&match &report.pruned {
+        Some(pruned) => format!("\n{}", prune::text(pruned)),
+        None => "; `lifeboat prune` frees the space that no other image uses".to_owned(),
+    });
     text
 }
 

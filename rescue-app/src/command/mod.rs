@@ -7,6 +7,7 @@ mod forget;
 mod images;
 mod output;
 mod passphrase;
+mod prune;
 mod restore;
 mod verify;
 
@@ -61,6 +62,7 @@ fn run(command: Option<Command>) -> anyhow::Result<Ending> {
         Command::Restore(args) => restore::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Forget(args) => forget::run(&args),
+        Command::Prune(args) => prune::run(&args),
         Command::Boot => Ok(crate::boot::run().map(|()| Ending::Done)?),
     }
 }

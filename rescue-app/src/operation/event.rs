@@ -18,6 +18,8 @@ pub enum Phase {
     ReadingBack,
     /// Reading stored data back and checking every hash.
     Verifying,
+    /// Removing what no image uses from the repository, and moving what is used out of its way.
+    Pruning,
     /// Writing the index, the snapshot, the first mebibyte: the steps that make the work count.
     Finishing,
 }
@@ -31,6 +33,7 @@ impl Phase {
             Self::Restoring => "Restoring",
             Self::ReadingBack => "Reading back",
             Self::Verifying => "Verifying",
+            Self::Pruning => "Freeing",
             Self::Finishing => "Finishing",
         }
     }

@@ -2,12 +2,15 @@
 
 use serde::Serialize;
 
-use crate::repository::{Choice, Id, KeepRules, KeptAs, Repository, Snapshot, SnapshotFile};
+use crate::repository::{
+    Choice, Id, KeepRules, KeptAs, PruneOptions, PruneReport, Repository, Snapshot, SnapshotFile,
+};
 
 use super::access::RepoAccess;
 use super::error::{Doing, OperationError};
 use super::event::Control;
 use super::images::{TAG, rfc3339};
+use super::prune;
 
 /// Which images are to go.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ pub struct ForgetRequest {
     pub unwanted: Unwanted,
     /// Only tell what would happen.
     pub dry_run: bool,
+    /// Free the space right afterwards, leaving at most this share of unused bytes, in percent.
+    pub prune: Option<u8>,
 }
 
 /// An image that was looked at.
@@ -62,6 +67,8 @@ pub struct ForgetReport {
     pub forgotten: u64,
     /// Whether all this was only calculated.
     pub dry_run: bool,
+    /// What was freed, if that was asked for.
+    pub pruned: Option<PruneReport>,
 }
 
 /// Removes images from the list. Their data stay until pruning frees what no other image uses.
@@ -80,14 +87,20 @@ pub fn forget(
     }
     let repo = request.repo.open()?;
     let doing = || format!("forgetting images in {}", repo.location());
-    if request.dry_run {
+    if request.dry_run && request.prune.is_none() {
         let _lock = repo.lock_for_reading().doing(doing)?;
         return choose(&repo, request, control).map(|(report, _)| report);
     }
-    let _lock = repo.lock_exclusive().doing(doing)?;
-    let (report, unwanted) = choose(&repo, request, control)?;
-    for id in &unwanted {
-        repo.remove_snapshot(id).doing(doing)?;
+    let lock = repo.lock_exclusive().doing(doing)?;
+    let (mut report, unwanted) = choose(&repo, request, control)?;
+    if !request.dry_run {
+        unwanted.iter().try_for_each(|id| repo.remove_snapshot(id)).doing(doing)?;
+    }
+    if let Some(max_unused) = request.prune {
+        let (dry_run, without) = (request.dry_run, unwanted.into_iter().collect());
+        let options = PruneOptions { max_unused, dry_run, without };
+        let doing = || format!("freeing space in {}", repo.location());
+        report.pruned = Some(prune::run(&repo, &lock, &options, control).doing(doing)?);
     }
     Ok(report)
 }
@@ -112,7 +125,8 @@ fn choose(
     let all: usize = disks.iter().map(|disk| disk.images.len()).sum();
     let kept = (all - unwanted.len()) as u64;
     let forgotten = unwanted.len() as u64;
-    Ok((ForgetReport { disks, kept, forgotten, dry_run: request.dry_run }, unwanted))
+    let dry_run = request.dry_run;
+    Ok((ForgetReport { disks, kept, forgotten, dry_run, pruned: None }, unwanted))
 }
 
 /// The named images, damaged ones too.

@@ -13,6 +13,7 @@ mod machine;
 mod meter;
 mod parallel;
 mod places;
+mod prune;
 mod reporter;
 mod restore;
 mod survey;
@@ -26,6 +27,7 @@ pub use forget::{ForgetReport, ForgetRequest, ForgottenDisk, ForgottenImage, Unw
 pub use images::{ImagePartition, ImageSummary, list_images, show_image};
 pub use meter::Meter;
 pub use places::{OpenPlace, Place, find_places, open_place};
+pub use prune::{PruneRequest, prune};
 pub use restore::{LayoutEntry, RestorePlan, RestoreReport, RestoreRequest, plan_restore, restore};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use verify::{VerifyReport, verify};

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::repository::{CheckEvent, Id, IdHasher, Repository, RepositoryError};
+use crate::repository::{CheckEvent, Id, Repository, RepositoryError};
 use crate::store::FileKind;
 
 use super::access::RepoAccess;
@@ -16,9 +16,6 @@ use super::event::{Control, Phase};
 use super::images::OpenImage;
 use super::parallel::{self, workers};
 use super::reporter::Reporter;
-
-/// Size of the reads of packs, bytes.
-const READ_SIZE: usize = 4 << 20;
 
 /// What a verification read.
 #[derive(Clone, Debug, Serialize)]
@@ -133,11 +130,7 @@ pub(super) fn stored(
     let sizes = packs.iter().map(|pack| pack_size(repo, pack));
     let total = sizes.sum::<Result<u64, OperationError>>()?;
     let reporter = Reporter::start(control, Phase::Verifying, total, 0);
-    parallel::for_each(
-        packs.iter(),
-        || Ok(vec![0; READ_SIZE]),
-        |pack, buffer| check_pack(repo, pack, buffer, &reporter),
-    )?;
+    parallel::for_each(packs.iter(), || Ok(()), |pack, ()| prove_pack(repo, pack, &reporter))?;
     Ok(reporter.finish().done)
 }
 
@@ -145,25 +138,13 @@ fn pack_size(repo: &Repository, pack: &Id) -> Result<u64, OperationError> {
     Ok(repo.store().size(FileKind::Pack, &pack.to_string()).map_err(RepositoryError::from)?)
 }
 
-fn check_pack(
-    repo: &Repository,
-    pack: &Id,
-    buffer: &mut [u8],
-    reporter: &Reporter<'_>,
-) -> Result<(), OperationError> {
-    let size = pack_size(repo, pack)?;
-    let mut hasher = IdHasher::default();
-    let mut at = 0;
-    while at < size {
-        let len = usize::try_from(size - at).unwrap_or(usize::MAX).min(buffer.len());
-        let part = buffer.get_mut(..len).unwrap_or_default();
-        repo.read_pack_range(pack, at, part)?;
-        hasher.update(part);
-        at += len as u64;
-        reporter.advance(len as u64, 0, 0)?;
+fn prove_pack(repo: &Repository, pack: &Id, reporter: &Reporter<'_>) -> Result<(), OperationError> {
+    let proven = repo.prove_pack(pack, &|bytes| match reporter.advance(bytes, 0, 0) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    });
+    match proven {
+        Err(RepositoryError::Damaged { .. }) => Err(OperationError::StoredWrong { pack: *pack }),
+        proven => Ok(proven.map(drop)?),
     }
-    if hasher.finish() == *pack {
-        return Ok(());
-    }
-    Err(OperationError::StoredWrong { pack: *pack })
 }

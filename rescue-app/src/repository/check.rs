@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::error::{RepositoryError, Result, WRONG_SUM};
 use super::id::IdHasher;
 use super::index::{EntryNumber, Index};
-use super::pack::{self, LENGTH_FIELD, PackEntry};
+use super::pack;
 use super::repo::SMALL_FILE_LIMIT;
-use super::{BlobLocation, BlobReader, BlobType, Id, Node, NodeType, Repository, crypto};
+use super::{BlobLocation, BlobReader, BlobType, Id, Node, NodeType, Repository};
 use crate::store::FileKind;
 
 /// What [`Repository::check`] tells while it works.
@@ -180,7 +180,7 @@ impl Checker<'_> {
     /// Compares the packs that are there with those the index names.
     fn compare_packs(&mut self, order: &[EntryNumber], sizes: &HashMap<Id, u64>) -> Result<()> {
         for pack in self.packs(order) {
-            let problem = match (sizes.get(&pack.id), self.expected_size(pack.entries)) {
+            let problem = match (sizes.get(&pack.id), self.index.size_of_pack(pack.entries)) {
                 (None, _) => Some("it is missing"),
                 (_, None) => Some("its blobs overlap or leave gaps, says the index"),
                 (Some(found), Some(expected)) if *found != expected => {
@@ -208,31 +208,12 @@ impl Checker<'_> {
 
     /// The packs of the index with their blobs.
     fn packs<'p>(&self, order: &'p [EntryNumber]) -> Vec<IndexedPack<'p>> {
-        let pack_of = |number: &EntryNumber| self.index.disk_order(*number).0;
-        order
-            .chunk_by(|a, b| pack_of(a) == pack_of(b))
-            .filter_map(|entries| {
-                let (_, location) = self.index.location(*entries.first()?)?;
-                Some(IndexedPack { id: location.pack, entries })
-            })
-            .collect()
+        let packs = self.index.by_pack(order).into_iter();
+        packs.map(|(id, entries)| IndexedPack { id, entries }).collect()
     }
 
     fn locations(&self, entries: &[EntryNumber]) -> impl Iterator<Item = (Id, BlobLocation)> {
         entries.iter().filter_map(|&number| self.index.location(number))
-    }
-
-    /// The length of a pack with these blobs; `None` unless they lie side by side.
-    fn expected_size(&self, entries: &[EntryNumber]) -> Option<u64> {
-        let (mut end, mut header) = (0, (crypto::OVERHEAD + LENGTH_FIELD) as u64);
-        for (id, location) in self.locations(entries) {
-            if u64::from(location.offset) != end {
-                return None;
-            }
-            end = location.end();
-            header += pack_entry(id, &location).header_len();
-        }
-        Some(end + header)
     }
 
     /// Reads all packs that are in the index and there.
@@ -290,7 +271,7 @@ impl Checker<'_> {
             self.suspects.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
             self.found(true, error.to_string())?;
         }
-        let expected = self.locations(pack.entries).map(|(id, at)| pack_entry(id, &at));
+        let expected = self.locations(pack.entries).map(|(id, at)| at.pack_entry(id));
         let problem = match header? {
             header if !header.iter().copied().eq(expected) => {
                 Some("its header and the index disagree")
@@ -300,7 +281,7 @@ impl Checker<'_> {
         if let Some(problem) = problem {
             return Err(RepositoryError::damaged(FileKind::Pack, pack.id, problem));
         }
-        self.repo.hash_pack(&pack.id, at, size, &mut hasher)?;
+        self.repo.hash_pack(&pack.id, at..size, &mut hasher, &|_| ControlFlow::Continue(()))?;
         if hasher.finish() != pack.id {
             return Err(RepositoryError::damaged(FileKind::Pack, pack.id, WRONG_SUM));
         }
@@ -397,9 +378,4 @@ struct Visit {
     tree: Id,
     subtrees: Vec<Id>,
     sound: bool,
-}
-
-fn pack_entry(id: Id, at: &BlobLocation) -> PackEntry {
-    let BlobLocation { kind, offset, length, uncompressed, .. } = *at;
-    PackEntry { id, kind, offset, length, uncompressed }
 }

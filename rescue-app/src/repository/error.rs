@@ -100,6 +100,16 @@ pub enum RepositoryError {
         /// The blob.
         blob: Id,
     },
+    /// What is needed cannot be told from what is not.
+    #[error(
+        "{problem}; so it cannot be told what is still needed, and nothing was removed. \
+         Run 'lifeboat check'; try 'lifeboat repair index', capture the disk again, or forget the \
+         damaged image"
+    )]
+    Unprunable {
+        /// What is wrong.
+        problem: String,
+    },
     /// No snapshot goes by that name.
     #[error("there is no image {wanted:?}: 'lifeboat images' lists those there are")]
     NoSuchSnapshot {
@@ -159,6 +169,23 @@ pub enum RepositoryError {
 }
 
 impl RepositoryError {
+    /// Whether stored data is not what it should be, as opposed to a place that fails.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. }
+            | Self::DamagedBlob { .. }
+            | Self::DamagedTree { .. }
+            | Self::MissingBlob { .. } => true,
+            Self::Store(error) => matches!(
+                error,
+                StoreError::NotFound { .. }
+                    | StoreError::TooShort { .. }
+                    | StoreError::TooLarge { .. }
+            ),
+            _ => false,
+        }
+    }
+
     /// An error about a file with a problem described in words.
     pub(super) fn damaged(kind: FileKind, name: impl ToString, problem: impl ToString) -> Self {
         Self::Damaged { kind, name: name.to_string(), problem: problem.to_string() }

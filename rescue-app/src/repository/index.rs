@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Id;
 use super::crypto::OVERHEAD;
-use super::pack::{BlobType, PackEntry};
+use super::pack::{BlobType, LENGTH_FIELD, PackEntry};
 
 /// An index file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +80,12 @@ impl BlobLocation {
     /// One past the last byte of the sealed blob in the pack.
     pub fn end(&self) -> u64 {
         u64::from(self.offset) + u64::from(self.length)
+    }
+
+    /// The entry in the header of its pack.
+    pub(super) fn pack_entry(&self, id: Id) -> PackEntry {
+        let Self { kind, offset, length, uncompressed, .. } = *self;
+        PackEntry { id, kind, offset, length, uncompressed }
     }
 }
 
@@ -180,12 +186,54 @@ impl Index {
         Some((entry.id, location))
     }
 
+    /// All entries.
+    pub(super) fn entries(&self) -> impl Iterator<Item = EntryNumber> + use<> {
+        (0..self.entries.len()).filter_map(|at| EntryNumber::try_from(at).ok())
+    }
+
+    /// The entries of each blob that is there several times.
+    pub(super) fn copied_blobs(&self) -> impl Iterator<Item = Vec<EntryNumber>> + '_ {
+        let mut at = 0;
+        let groups = self.entries.chunk_by(|a, b| (a.id, a.kind) == (b.id, b.kind));
+        groups.filter_map(move |group| {
+            let range = at..at + group.len();
+            at = range.end;
+            let numbers = || range.filter_map(|at| EntryNumber::try_from(at).ok()).collect();
+            (group.len() > 1).then(numbers)
+        })
+    }
+
     /// All entries in the order of packs and of offsets inside them.
     pub(super) fn in_disk_order(&self) -> Vec<EntryNumber> {
-        let mut order: Vec<_> =
-            (0..self.entries.len()).filter_map(|at| EntryNumber::try_from(at).ok()).collect();
+        let mut order: Vec<_> = self.entries().collect();
         order.sort_unstable_by_key(|&number| self.disk_order(number));
         order
+    }
+
+    /// The packs with their entries; `order` is that of [`Self::in_disk_order`].
+    pub(super) fn by_pack<'o>(&self, order: &'o [EntryNumber]) -> Vec<(Id, &'o [EntryNumber])> {
+        let pack_of = |number: &EntryNumber| self.disk_order(*number).0;
+        order
+            .chunk_by(|a, b| pack_of(a) == pack_of(b))
+            .filter_map(|entries| {
+                let (_, location) = self.location(*entries.first()?)?;
+                Some((location.pack, entries))
+            })
+            .collect()
+    }
+
+    /// The length of a pack with these entries, in order of offset; `None` unless they lie side
+    /// by side from its start.
+    pub(super) fn size_of_pack(&self, entries: &[EntryNumber]) -> Option<u64> {
+        let (mut end, mut header) = (0, (OVERHEAD + LENGTH_FIELD) as u64);
+        for (id, at) in entries.iter().filter_map(|&number| self.location(number)) {
+            if u64::from(at.offset) != end {
+                return None;
+            }
+            end = at.end();
+            header += at.pack_entry(id).header_len();
+        }
+        Some(end + header)
     }
 
     /// Sort key that puts entries in the order of packs and of offsets inside them.

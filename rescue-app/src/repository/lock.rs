@@ -220,6 +220,11 @@ impl Lock {
         self.alone
     }
 
+    /// Whether it excludes everybody else.
+    pub fn is_exclusive(&self) -> bool {
+        self.held.exclusive
+    }
+
     /// Makes sure that the lock is still there, and confirms it. To be called before something
     /// refers to what was stored under it: while this machine slept, others may have taken the
     /// lock for stale, removed it, and pruned what nothing referred to yet.

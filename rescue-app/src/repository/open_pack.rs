@@ -8,7 +8,7 @@ use super::pack::{self, BlobType, LENGTH_FIELD, PackEntry};
 use super::{Id, RepositoryError};
 
 /// A pack is closed when it has this many bytes (restic's default `--pack-size`).
-const TARGET_LEN: usize = 16 << 20;
+pub(super) const TARGET_LEN: usize = 16 << 20;
 
 /// Room beyond the target for the last blob and the header.
 const SPARE_LEN: usize = (1 << 20) + (64 << 10);
@@ -19,6 +19,8 @@ const KEPT_LEN: usize = 2 * TARGET_LEN;
 /// Compression must save at least one part in this many, or the blob is stored as it is:
 /// decompressing would cost every reader more than it saves.
 const LEAST_GAIN: usize = 32;
+
+const TOO_LONG: &str = "it does not fit into a pack";
 
 /// Packs start at a multiple of this in memory, so that a store can write them directly.
 const ALIGNMENT: usize = 4096;
@@ -108,7 +110,7 @@ impl OpenPack {
         let end = self.used + len + OVERHEAD;
         let (Ok(offset), Ok(length)) = (u32::try_from(self.used), u32::try_from(len + OVERHEAD))
         else {
-            return Err(refused(id, "it does not fit into a pack"));
+            return Err(refused(id, TOO_LONG));
         };
         let message = &mut self.buffer.bytes_mut()[self.used..end];
         key.seal_in_place(message)?;
@@ -116,6 +118,24 @@ impl OpenPack {
         self.buffer.entries.push(PackEntry { id, kind, offset, length, uncompressed });
         self.used = end;
         Ok(Some(length))
+    }
+
+    /// Adds a blob that is sealed already; the entry's offset is set. Tells whether it fitted; an
+    /// empty pack takes a blob of any length.
+    pub(super) fn add_sealed(&mut self, mut entry: PackEntry, sealed: &[u8]) -> Result<bool> {
+        if self.is_empty() {
+            self.make_room(entry.kind, sealed.len());
+        }
+        let end = self.used + sealed.len();
+        entry.offset = u32::try_from(self.used).map_err(|_| refused(entry.id, TOO_LONG))?;
+        let Some(place) = self.buffer.bytes_mut().get_mut(self.used..end) else {
+            return Ok(false);
+        };
+        place.copy_from_slice(sealed);
+        self.hasher.update(sealed);
+        self.buffer.entries.push(entry);
+        self.used = end;
+        Ok(true)
     }
 
     /// Grows the buffer of an empty pack: data packs to their full length at once, tree packs,

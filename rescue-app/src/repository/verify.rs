@@ -1,17 +1,22 @@
 //! Proving that blobs can be read: decrypted, decompressed, with the right sum.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::{Mutex, PoisonError};
 
-use super::error::{RepositoryError, Result};
+use super::error::{RepositoryError, Result, WRONG_SUM};
+use super::id::IdHasher;
 use super::reader::Run;
 use super::{BlobReader, Id, ReadPlan, Repository};
+use crate::store::FileKind;
 
 /// Bytes fetched at a time, and unwanted bytes between wanted ones that are read along.
 const RUN_LEN: u64 = 4 << 20;
 const RUN_GAP: u64 = 128 << 10;
 
-/// Told the plain bytes of each blob that was looked at; breaking off cancels.
+/// Bytes of a pack read at a time.
+const STEP: u64 = 4 << 20;
+
+/// Told how many more bytes were looked at, of blobs their plain ones; breaking off cancels.
 pub type Progress<'p> = &'p (dyn Fn(u64) -> ControlFlow<()> + Sync);
 
 /// What [`Repository::verify_blobs`] found.
@@ -26,6 +31,41 @@ pub struct Verified {
 }
 
 impl Repository {
+    /// Reads a whole pack and compares it with its name, which is its hash. Returns its size.
+    pub fn prove_pack(&self, id: &Id, progress: Progress<'_>) -> Result<u64> {
+        let size = self.store.size(FileKind::Pack, &id.to_string())?;
+        let mut hasher = IdHasher::default();
+        self.hash_pack(id, 0..size, &mut hasher, progress)?;
+        if hasher.finish() != *id {
+            return Err(RepositoryError::damaged(FileKind::Pack, id, WRONG_SUM));
+        }
+        Ok(size)
+    }
+
+    /// Feeds a range of bytes of a pack to the hasher.
+    pub(super) fn hash_pack(
+        &self,
+        id: &Id,
+        range: Range<u64>,
+        hasher: &mut IdHasher,
+        progress: Progress<'_>,
+    ) -> Result<()> {
+        let step = STEP.min(range.end.saturating_sub(range.start));
+        let mut buf = vec![0; usize::try_from(step).unwrap_or_default()];
+        let mut at = range.start;
+        while at < range.end {
+            let len = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(buf.len());
+            let part = buf.get_mut(..len).unwrap_or_default();
+            self.read_pack_range(id, at, part)?;
+            hasher.update(part);
+            at += len as u64;
+            if progress(len as u64).is_break() {
+                return Err(RepositoryError::Cancelled);
+            }
+        }
+        Ok(())
+    }
+
     /// Reads and proves all these blobs with the given number of threads.
     pub fn verify_blobs<'i>(
         &self,

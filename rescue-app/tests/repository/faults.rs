@@ -12,20 +12,32 @@ use lifeboat::repository::{
 use lifeboat::store::{FileEntry, FileKind, LocalStore, Result, Store, StoreError};
 use time::OffsetDateTime;
 
-/// A folder with a limited number of bytes left, which may be read-only.
-struct Faulty {
+/// A folder with a limited number of bytes left, which may be read-only or stop changing.
+pub struct Faulty {
     inner: LocalStore,
-    left: AtomicU64,
+    pub left: AtomicU64,
+    /// Files written or removed until nothing is any more, as after a power cut.
+    pub changes_left: AtomicU64,
     read_only: AtomicBool,
 }
 
 impl Faulty {
-    fn new(restic: &Restic) -> Arc<Self> {
+    pub fn new(restic: &Restic) -> Arc<Self> {
         let inner = LocalStore::new(restic.repo());
-        Arc::new(Self { inner, left: u64::MAX.into(), read_only: false.into() })
+        let (left, changes_left) = (u64::MAX.into(), u64::MAX.into());
+        Arc::new(Self { inner, left, changes_left, read_only: false.into() })
     }
 
-    fn refuse_if_read_only(&self) -> Result<()> {
+    /// Counts a change that is about to be made.
+    fn change(&self) -> Result<()> {
+        let take = |left: u64| left.checked_sub(1);
+        let stopped = |_| StoreError::Io {
+            action: "changing",
+            path: self.location(),
+            source: std::io::Error::other("the power is off"),
+        };
+        let left = self.changes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        left.map_err(stopped)?;
         match self.read_only.load(Ordering::Relaxed) {
             true => Err(StoreError::ReadOnly { location: self.location() }),
             false => Ok(()),
@@ -51,7 +63,7 @@ impl Store for Faulty {
     }
 
     fn write(&self, kind: FileKind, name: &str, bytes: &[u8]) -> Result<()> {
-        self.refuse_if_read_only()?;
+        self.change()?;
         let len = bytes.len() as u64;
         let take = |left: u64| left.checked_sub(len);
         self.left
@@ -61,7 +73,7 @@ impl Store for Faulty {
     }
 
     fn remove(&self, kind: FileKind, name: &str) -> Result<()> {
-        self.refuse_if_read_only()?;
+        self.change()?;
         self.inner.remove(kind, name)
     }
 

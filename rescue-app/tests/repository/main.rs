@@ -9,6 +9,7 @@ mod forget;
 mod interoperation;
 mod interruption;
 mod locks;
+mod prune;
 #[path = "../support/random.rs"]
 mod random;
 mod stock_restic;

@@ -15,6 +15,11 @@ impl Random {
             u64::from(now.subsec_nanos()) ^ now.as_secs()
         });
         println!("repeat with LIFEBOAT_TEST_SEED={seed}");
+        Self::new(seed)
+    }
+
+    /// With this seed.
+    pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 

@@ -180,6 +180,7 @@ impl Machine for LiveMachine {
             repo: reached.access.clone(),
             unwanted: Unwanted::Named(vec![image.id.clone()]),
             dry_run: false,
+            prune: None,
         };
         let control = Control { sink: &|_| {}, cancel: &Cancel::new() };
         operation::forget(&request, control).map(drop).map_err(views::failure)

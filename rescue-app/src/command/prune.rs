@@ -1,0 +1,43 @@
+//! `lifeboat prune`.
+
+use crate::operation::format::size;
+use crate::operation::{self, PruneRequest};
+use crate::repository::PruneReport;
+
+use super::Ending;
+use super::args::PruneArgs;
+use super::output::Printer;
+use super::passphrase;
+
+pub(super) fn run(args: &PruneArgs) -> anyhow::Result<Ending> {
+    let request = PruneRequest {
+        repo: passphrase::access(&args.repo)?,
+        max_unused: args.extent.max_unused,
+        dry_run: args.dry_run,
+    };
+    let printer = Printer::new(args.json);
+    let report = printer.watch(|control| operation::prune(&request, control))?;
+    printer.result(&report, &text(&report))?;
+    Ok(ending(&report))
+}
+
+/// Attention is needed when less was freed than could have been.
+pub(super) fn ending(report: &PruneReport) -> Ending {
+    if report.warnings.is_empty() { Ending::Done } else { Ending::NeedsAttention }
+}
+
+/// What was done, in words.
+pub(super) fn text(report: &PruneReport) -> String {
+    let freed = if report.dry_run { "would free" } else { "freed" };
+    format!(
+        "{freed} {}: {} pack(s) removed, {} partly used one(s) emptied by moving {}\n\
+         {} remain for {} image(s), {} of them unused",
+        size(report.freed),
+        report.removed_packs,
+        report.repacked_packs,
+        size(report.moved),
+        size(report.remaining),
+        report.images,
+        size(report.unused_left),
+    )
+}

@@ -1,0 +1,109 @@
+//! Writing index files anew.
+
+use std::collections::HashSet;
+
+use super::error::Result;
+use super::index::{IndexFile, IndexedPack};
+use super::{Id, Lock, Repository, json_file};
+use crate::store::{FileKind, StoreError};
+
+/// An index file is written after this many blobs.
+const INDEX_BLOBS: usize = 50_000;
+
+impl Repository {
+    /// Rewrites the index files so that the packs `removed` are in none of them any more and
+    /// the packs `added` are in one. Files that need no change stay, if they are not small.
+    ///
+    /// New files are complete before the first old one is removed: whenever it is interrupted,
+    /// every pack that stays is in some index file.
+    pub(super) fn replace_in_index(
+        &self,
+        lock: &Lock,
+        removed: &HashSet<Id>,
+        added: Vec<IndexedPack>,
+    ) -> Result<()> {
+        let mut files = IndexFiles::new(self);
+        let mut old = Vec::new();
+        for id in self.ids(FileKind::Index)? {
+            let file: IndexFile = json_file::load(&*self.store, &self.key, FileKind::Index, &id)?;
+            let blobs: usize = file.packs.iter().map(|pack| pack.blobs.len()).sum();
+            let touched = file.packs.iter().any(|pack| removed.contains(&pack.id));
+            if touched || blobs < INDEX_BLOBS / 2 {
+                old.push(id);
+                let stays = |pack: &IndexedPack| !removed.contains(&pack.id);
+                file.packs.into_iter().filter(stays).try_for_each(|pack| files.add(pack))?;
+            }
+        }
+        added.into_iter().try_for_each(|pack| files.add(pack))?;
+        files.finish()?;
+        lock.confirm()?;
+        old.iter().try_for_each(|id| self.remove_if_there(FileKind::Index, id))
+    }
+
+    /// Removes a file that may have gone already.
+    pub(super) fn remove_if_there(&self, kind: FileKind, id: &Id) -> Result<()> {
+        match self.store.remove(kind, &id.to_string()) {
+            Err(StoreError::NotFound { .. }) => Ok(()),
+            removed => Ok(removed?),
+        }
+    }
+}
+
+/// Writes packs to index files of bearable size, each pack once.
+pub(super) struct IndexFiles<'r> {
+    repo: &'r Repository,
+    known: HashSet<Id>,
+    file: IndexFile,
+    blobs: usize,
+}
+
+impl<'r> IndexFiles<'r> {
+    pub(super) fn new(repo: &'r Repository) -> Self {
+        Self { repo, known: HashSet::new(), file: IndexFile::default(), blobs: 0 }
+    }
+
+    /// Adds a pack; writes a file when enough have come together.
+    pub(super) fn add(&mut self, pack: IndexedPack) -> Result<()> {
+        if self.known.insert(pack.id) {
+            self.blobs += pack.blobs.len();
+            self.file.packs.push(pack);
+        }
+        if self.blobs >= INDEX_BLOBS { self.finish() } else { Ok(()) }
+    }
+
+    /// Writes what is left.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        let file = std::mem::take(&mut self.file);
+        self.blobs = 0;
+        if !file.packs.is_empty() {
+            let repo = self.repo;
+            json_file::save(&*repo.store, &repo.key, FileKind::Index, &file)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::BlobType;
+    use super::super::pack::PackEntry;
+    use super::*;
+    use crate::store::LocalStore;
+
+    #[test]
+    fn many_packs_make_several_index_files_and_lose_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(LocalStore::new(dir.path().join("images")));
+        let repo = Repository::init(store, "a").unwrap();
+        let (kind, id) = (BlobType::Data, Id::of(b"blob"));
+        let entry = PackEntry { id, kind, offset: 0, length: 100, uncompressed: None };
+        let pack = |n: u8| IndexedPack { id: Id::of(&[n]), blobs: vec![(&entry).into(); 20_000] };
+        let mut files = IndexFiles::new(&repo);
+        (0..7).chain(0..7).try_for_each(|n| files.add(pack(n))).unwrap();
+        files.finish().unwrap();
+        assert_eq!(repo.ids(FileKind::Index).unwrap().len(), 3);
+        assert_eq!(repo.load_index().unwrap().blobs, 7 * 20_000);
+    }
+}
