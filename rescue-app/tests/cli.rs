@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/cli_full.rs"]
+mod full;
 #[path = "support/cli.rs"]
 mod support;
 
@@ -263,39 +265,6 @@ fn an_interrupted_restore_leaves_no_usable_disk_and_says_so() {
     assert!(plan.stdout.contains("was not finished"), "{}", plan.stdout);
     bench.restore("out", &["--only-changed"]);
     judge_gpt_disk(&bench, &bench.path("out"));
-}
-
-#[test]
-fn a_full_destination_is_an_error_that_costs_nothing() {
-    let bench = Bench::empty();
-    let room = bench.arg("room");
-    fs::create_dir(&room).unwrap();
-    tool("mount", &["-t", "tmpfs", "-o", "size=60m", "tmpfs", &room]);
-    let _unmount = Unmount(room.clone());
-    let repo = format!("{room}/repo");
-    bench.run(&["init", "--no-passphrase", "--repo", &repo]).ended(0);
-    for (name, size) in [("small", 10 << 20), ("large", 120 << 20)] {
-        fs::write(bench.path(name), noise(size, usize::try_from(size).unwrap())).unwrap();
-    }
-    let capture = |name: &str| bench.run(&["capture", &bench.arg(name), "--repo", &repo]);
-    capture("small").ended(0);
-    let full = capture("large").ended(1);
-    assert!(full.stderr.contains("is full"), "{}", full.stderr);
-    bench.run(&["verify", "--repo", &repo]).ended(0);
-    tool("mount", &["-o", "remount,size=300m", &room]);
-    capture("large").ended(0);
-    let out = bench.arg("out");
-    bench.run(&["restore", "latest", &out, "--erase", &out, "--repo", &repo]).ended(0);
-    assert!(same(&bench.path("large"), &bench.path("out")));
-}
-
-/// Unmounts in the end.
-struct Unmount(String);
-
-impl Drop for Unmount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["-l", &self.0]).output();
-    }
 }
 
 #[test]

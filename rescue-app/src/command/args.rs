@@ -27,6 +27,7 @@ Exit status:
   2    the arguments are wrong; nothing was touched
   3    done, but something needs attention, such as unreadable sectors on the source
   4    refused before anything was written (mounted, boot medium, wrong disk, too small, …)
+  5    the place of the repository is full; with space made, the same command carries on
   130  stopped by Ctrl-C or SIGTERM; running the same command again carries on
 
 Environment:
@@ -125,6 +126,9 @@ pub struct CaptureArgs {
     /// Store every byte, not only the blocks in use.
     #[arg(long)]
     pub whole: bool,
+    /// Print what would be read and how much space it takes, and store nothing.
+    #[arg(long)]
+    pub plan: bool,
     /// Logical sector size of an image file, in bytes.
     #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
     pub sector_size: Option<u32>,

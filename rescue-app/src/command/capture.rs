@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::operation::format::{duration, size};
-use crate::operation::{self, CaptureReport, CaptureRequest};
+use crate::operation::{self, CapturePlan, CaptureReport, CaptureRequest};
 
 use super::Ending;
 use super::args::CaptureArgs;
@@ -21,9 +21,30 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
         whole: args.whole,
     };
     let printer = Printer::new(args.json);
+    if args.plan {
+        let plan = printer.watch(|control| operation::plan_capture(&request, control))?;
+        printer.result(&plan, &plan_text(&plan))?;
+        return Ok(Ending::Done);
+    }
     let report = printer.watch(|control| operation::capture(&request, control))?;
     printer.result(&report, &text(&report))?;
     Ok(if report.unreadable > 0 { Ending::NeedsAttention } else { Ending::Done })
+}
+
+fn plan_text(plan: &CapturePlan) -> String {
+    let mut text = format!(
+        "capture of {} ({}, {})\nreads {}, leaves out {} that nothing uses\n{}",
+        plan.disk.identity(),
+        plan.disk.path.display(),
+        size(plan.disk.size),
+        size(plan.read),
+        size(plan.skipped),
+        plan.space.sentence(),
+    );
+    for warning in &plan.warnings {
+        let _ = write!(text, "\nwarning: {warning}");
+    }
+    text
 }
 
 fn text(report: &CaptureReport) -> String {

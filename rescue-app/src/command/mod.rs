@@ -46,6 +46,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<OperationError>() {
         Some(error) if error.is_cancelled() => ExitCode::from(130),
         Some(error) if error.is_refusal() => ExitCode::from(4),
+        Some(error) if error.is_full() => ExitCode::from(5),
         _ => ExitCode::FAILURE,
     }
 }

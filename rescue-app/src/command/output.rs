@@ -63,7 +63,7 @@ impl Printer {
         operation: impl FnOnce(Control<'_>) -> Result<T, OperationError>,
     ) -> Result<T, OperationError> {
         let sink = |event: Event| self.on_event(&event);
-        let result = operation(Control { sink: &sink, cancel: &CANCEL });
+        let result = operation(Control { sink: &sink, cancel: &CANCEL, resume: None });
         self.clear_bar();
         match (&result, self.mode) {
             (Ok(_), _) => self.log.line("done"),
@@ -108,6 +108,8 @@ impl Printer {
                 eprintln!("{mark}{}", notice.text);
             }
             Event::Progress(_) => self.draw(&mut state),
+            // Nobody can be asked here: a full place ends the operation instead.
+            Event::Paused(_) | Event::Continued => {}
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::repository::{PUBLIC_PASSPHRASE, Repository};
-use crate::store::LocalStore;
+use crate::store::{LocalStore, Store};
 
 use super::error::OperationError;
 
@@ -20,7 +20,8 @@ pub struct RepoAccess {
 }
 
 impl RepoAccess {
-    fn store(&self) -> Arc<LocalStore> {
+    /// The place of its files.
+    pub(super) fn store(&self) -> Arc<LocalStore> {
         Arc::new(LocalStore::new(&self.location))
     }
 
@@ -38,7 +39,12 @@ impl RepoAccess {
 
     /// Opens the repository without its index.
     pub(super) fn open(&self) -> Result<Repository, OperationError> {
-        Ok(Repository::open(self.store(), self.passphrase())?)
+        self.open_in(self.store())
+    }
+
+    /// [`Self::open`], its files reached through `store`.
+    pub(super) fn open_in(&self, store: Arc<dyn Store>) -> Result<Repository, OperationError> {
+        Ok(Repository::open(store, self.passphrase())?)
     }
 }
 

@@ -6,7 +6,11 @@ use crate::disk::DiskError;
 use crate::image::ImageError;
 use crate::image::manifest::ManifestError;
 use crate::repository::{Id, RepositoryError};
+use crate::store::StoreError;
 use crate::table::TableError;
+
+use super::event::Shortage;
+use super::format::size;
 
 /// The one error of this layer; its text reads as a chain from what was attempted to the cause.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +84,16 @@ pub enum OperationError {
         /// Everything that is wrong.
         findings: Vec<String>,
     },
+    /// The place of the repository filled up.
+    #[error(
+        "{} is full: {} still to be stored at most, {} free; free some space there or use another \
+         place, then run the same command again: what was stored so far is kept and used",
+        shortage.location, size(shortage.needed), free_text(shortage.free)
+    )]
+    Full {
+        /// What is missing where.
+        shortage: Shortage,
+    },
     /// The person asked to stop.
     #[error("stopped on request; running the same command again carries on")]
     Cancelled,
@@ -114,10 +128,22 @@ impl OperationError {
         matches!(self.root(), Self::Refused { .. })
     }
 
+    /// Whether the place of the repository has no room for what is to be stored.
+    pub fn is_full(&self) -> bool {
+        matches!(
+            self.root(),
+            Self::Full { .. } | Self::Repository(RepositoryError::Store(StoreError::Full { .. }))
+        )
+    }
+
     /// Whether the repository has a passphrase of its own that is missing or wrong.
     pub fn needs_passphrase(&self) -> bool {
         matches!(self.root(), Self::Repository(RepositoryError::WrongPassphrase { .. }))
     }
+}
+
+fn free_text(free: Option<u64>) -> String {
+    free.map_or_else(|| "an unknown number of bytes".to_owned(), size)
 }
 
 /// Adds what was attempted to an error.

@@ -86,6 +86,22 @@ pub enum Event {
     Progress(Progress),
     /// Something worth telling.
     Notice(Notice),
+    /// The place of the repository is full: the operation waits for [`Resume`] or [`Cancel`].
+    /// Repeated when the numbers change.
+    Paused(Shortage),
+    /// The wait is over.
+    Continued,
+}
+
+/// A place that is full while more is to be stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Shortage {
+    /// The place.
+    pub location: String,
+    /// Bytes free there now, where it can tell.
+    pub free: Option<u64>,
+    /// Bytes that are still to be stored at most: not yet read, or not yet written.
+    pub needed: u64,
 }
 
 /// Asks a running operation to stop at the next safe point.
@@ -109,6 +125,27 @@ impl Cancel {
     }
 }
 
+/// Asks an operation that waits for free space to try again.
+#[derive(Debug, Default)]
+pub struct Resume(AtomicBool);
+
+impl Resume {
+    /// A flag that is not set.
+    pub const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// Asks for another try; may be called from any thread.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether another try was asked for since the last call.
+    pub(super) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::AcqRel)
+    }
+}
+
 /// What every operation is given besides its request: where events go, and when to stop.
 #[derive(Clone, Copy)]
 pub struct Control<'a> {
@@ -116,6 +153,8 @@ pub struct Control<'a> {
     pub sink: &'a (dyn Fn(Event) + Sync),
     /// Checked between chunks.
     pub cancel: &'a Cancel,
+    /// Ends the wait for free space; without it a full place ends the operation at once.
+    pub resume: Option<&'a Resume>,
 }
 
 impl Control<'_> {

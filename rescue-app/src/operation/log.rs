@@ -40,7 +40,7 @@ impl Log {
                 self.line(&format!("warning: {}", notice.text));
             }
             Event::Notice(notice) => self.line(&notice.text),
-            Event::Progress(_) => {}
+            Event::Progress(_) | Event::Paused(_) | Event::Continued => {}
         }
     }
 

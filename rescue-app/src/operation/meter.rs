@@ -24,7 +24,7 @@ impl Meter {
         match event {
             Event::Phase { .. } => *self = Self { phase_start: now, now, ..Self::default() },
             Event::Progress(progress) => self.on_progress(progress, now),
-            Event::Notice(_) => {}
+            Event::Notice(_) | Event::Paused(_) | Event::Continued => {}
         }
     }
 

@@ -16,13 +16,14 @@ mod places;
 mod prune;
 mod reporter;
 mod restore;
+mod shortage;
 mod survey;
 mod verify;
 
 pub use access::{Compression, RepoAccess, create_repository, is_repository};
-pub use capture::{CapturePlan, CaptureReport, CaptureRequest, capture, plan_capture};
+pub use capture::{CapturePlan, CaptureReport, CaptureRequest, Space, capture, plan_capture};
 pub use error::OperationError;
-pub use event::{Cancel, Control, Event, Level, Notice, Phase, Progress};
+pub use event::{Cancel, Control, Event, Level, Notice, Phase, Progress, Resume, Shortage};
 pub use forget::{ForgetReport, ForgetRequest, ForgottenDisk, ForgottenImage, Unwanted, forget};
 pub use images::{ImagePartition, ImageSummary, list_images, show_image};
 pub use meter::Meter;

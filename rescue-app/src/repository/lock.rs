@@ -105,10 +105,30 @@ impl Held {
     /// Writes a new lock file, then removes the old one.
     fn refresh(&self) -> Result<()> {
         let mut name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = LockFile::new(&self.identity, self.exclusive);
-        let new = json_file::save(&*self.store, &self.key, FileKind::Lock, &file)?;
+        let new = match self.locks().save(self.exclusive) {
+            Err(RepositoryError::Store(StoreError::Full { .. })) => return self.replace(&mut name),
+            new => new?,
+        };
         let old = std::mem::replace(&mut *name, new);
         Ok(self.store.remove(FileKind::Lock, &old.to_string())?)
+    }
+
+    fn locks(&self) -> Locks<'_> {
+        Locks { store: &*self.store, key: &self.key, identity: &self.identity }
+    }
+
+    /// Confirms the lock where no second lock file fits: the old one makes room for the new one.
+    /// For a moment there is none, so whoever came in between has the older right: the lock is
+    /// then gone, as it is when the new one does not fit either.
+    fn replace(&self, name: &mut Id) -> Result<()> {
+        self.store.remove(FileKind::Lock, &name.to_string())?;
+        *name = self.locks().save(self.exclusive)?;
+        std::thread::sleep(SETTLE);
+        self.locks().refuse_conflicts(self.exclusive, Some(*name)).inspect_err(|_| {
+            // If it cannot be removed it goes stale by itself.
+            let _ = self.store.remove(FileKind::Lock, &name.to_string());
+        })?;
+        Ok(())
     }
 
     fn release(&self) {
@@ -135,10 +155,13 @@ impl Repository {
     }
 
     /// Locks for reading alone: like [`Self::lock_shared`], but a repository on a read-only
-    /// medium, where nothing can be removed either, is read without a lock.
+    /// medium, where nothing can be removed either, is read without a lock. So is one in a place
+    /// so full that no lock fits: that of someone who wants to remove something fits neither.
     pub fn lock_for_reading(&self) -> Result<Option<Lock>> {
         match self.lock_shared() {
-            Err(RepositoryError::Store(StoreError::ReadOnly { .. })) => Ok(None),
+            Err(RepositoryError::Store(StoreError::ReadOnly { .. } | StoreError::Full { .. })) => {
+                Ok(None)
+            }
             lock => lock.map(Some),
         }
     }
@@ -149,9 +172,8 @@ impl Repository {
     }
 
     fn lock(&self, exclusive: bool) -> Result<Lock> {
-        self.refuse_conflicts(exclusive, None)?;
-        let file = LockFile::new(&self.identity, exclusive);
-        let name = json_file::save(&*self.store, &self.key, FileKind::Lock, &file)?;
+        self.locks().refuse_conflicts(exclusive, None)?;
+        let name = self.locks().save(exclusive)?;
         let mut lock = Lock {
             held: Arc::new(Held {
                 store: Arc::clone(&self.store),
@@ -165,7 +187,7 @@ impl Repository {
             thread: None,
         };
         std::thread::sleep(SETTLE);
-        lock.alone = self.refuse_conflicts(exclusive, Some(name))?;
+        lock.alone = self.locks().refuse_conflicts(exclusive, Some(name))?;
         if lock.alone {
             // Nobody else is writing, so what was unfinished before our lock is nobody's.
             self.store.remove_leftovers_older_than(FileKind::Lock, &name.to_string())?;
@@ -174,16 +196,35 @@ impl Repository {
         Ok(lock)
     }
 
+    fn locks(&self) -> Locks<'_> {
+        Locks { store: &*self.store, key: &self.key, identity: &self.identity }
+    }
+}
+
+/// The lock files of a repository, and who looks at them.
+struct Locks<'a> {
+    store: &'a dyn Store,
+    key: &'a Key,
+    identity: &'a Identity,
+}
+
+impl Locks<'_> {
+    /// Writes a new lock file of ours.
+    fn save(&self, exclusive: bool) -> Result<Id> {
+        let file = LockFile::new(self.identity, exclusive);
+        json_file::save(self.store, self.key, FileKind::Lock, &file)
+    }
+
     /// Fails if someone's lock excludes ours; removes stale locks. Tells whether there is no
     /// lock but `ours`.
     fn refuse_conflicts(&self, exclusive: bool, ours: Option<Id>) -> Result<bool> {
         let mut alone = true;
-        for id in self.ids(FileKind::Lock)? {
+        let files = self.store.list(FileKind::Lock)?;
+        for id in files.iter().filter_map(|file| file.name.parse().ok()) {
             if Some(id) == ours {
                 continue;
             }
-            let lock: LockFile = match json_file::load(&*self.store, &self.key, FileKind::Lock, &id)
-            {
+            let lock: LockFile = match json_file::load(self.store, self.key, FileKind::Lock, &id) {
                 Ok(lock) => lock,
                 // Given back between listing and reading.
                 Err(RepositoryError::Store(StoreError::NotFound { .. })) => continue,
@@ -193,7 +234,7 @@ impl Repository {
                 }
                 Err(error) => return Err(error),
             };
-            if lock.is_stale(&self.identity) {
+            if lock.is_stale(self.identity) {
                 self.remove_stale(&id)?;
                 continue;
             }
@@ -302,7 +343,7 @@ mod tests {
                 format!("{} on {}-other", repo.identity.username, repo.identity.hostname);
             assert!(matches!(refused, RepositoryError::Locked { who, .. } if who == expected));
             for id in repo.ids(FileKind::Lock).unwrap() {
-                repo.remove_stale(&id).unwrap();
+                repo.locks().remove_stale(&id).unwrap();
             }
         }
     }
@@ -324,7 +365,7 @@ mod tests {
     fn a_lock_that_others_removed_is_noticed() {
         let (_dir, repo) = repository();
         let lock = repo.lock_shared().unwrap();
-        repo.remove_stale(&repo.ids(FileKind::Lock).unwrap()[0]).unwrap();
+        repo.locks().remove_stale(&repo.ids(FileKind::Lock).unwrap()[0]).unwrap();
         assert!(matches!(lock.confirm(), Err(RepositoryError::LockLost { .. })));
     }
 
@@ -335,5 +376,94 @@ mod tests {
         repo.store.write(FileKind::Lock, &id, b"").unwrap();
         let error = repo.lock_shared().err().unwrap().to_string();
         assert!(error.contains(&id) && error.contains("if nobody uses"), "{error}");
+    }
+
+    /// A place in which there is room for `locks` lock files, as long as it is not changed.
+    struct Cramped {
+        inner: LocalStore,
+        locks: std::sync::atomic::AtomicUsize,
+    }
+
+    impl Store for Cramped {
+        fn create_layout(&self) -> crate::store::Result<()> {
+            self.inner.create_layout()
+        }
+        fn list(&self, kind: FileKind) -> crate::store::Result<Vec<crate::store::FileEntry>> {
+            self.inner.list(kind)
+        }
+        fn size(&self, kind: FileKind, name: &str) -> crate::store::Result<u64> {
+            self.inner.size(kind, name)
+        }
+        fn read_range(
+            &self,
+            kind: FileKind,
+            name: &str,
+            offset: u64,
+            buf: &mut [u8],
+        ) -> crate::store::Result<()> {
+            self.inner.read_range(kind, name, offset, buf)
+        }
+        fn write(&self, kind: FileKind, name: &str, bytes: &[u8]) -> crate::store::Result<()> {
+            let room = self.locks.load(std::sync::atomic::Ordering::Relaxed);
+            if kind == FileKind::Lock && self.inner.list(kind)?.len() >= room {
+                return Err(StoreError::Full { location: self.location() });
+            }
+            self.inner.write(kind, name, bytes)
+        }
+        fn remove(&self, kind: FileKind, name: &str) -> crate::store::Result<()> {
+            self.inner.remove(kind, name)
+        }
+        fn remove_leftovers_older_than(
+            &self,
+            kind: FileKind,
+            name: &str,
+        ) -> crate::store::Result<u64> {
+            self.inner.remove_leftovers_older_than(kind, name)
+        }
+        fn write_note(&self, name: &str, text: &str) -> crate::store::Result<()> {
+            self.inner.write_note(name, text)
+        }
+        fn free_space(&self) -> Option<u64> {
+            self.inner.free_space()
+        }
+        fn location(&self) -> String {
+            self.inner.location()
+        }
+    }
+
+    #[test]
+    fn a_lock_is_confirmed_in_a_place_without_room_for_a_second_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = LocalStore::new(dir.path().join("images"));
+        let store = Arc::new(Cramped { inner, locks: 1.into() });
+        let repo = Repository::init(store.clone(), "a").unwrap();
+        let lock = repo.lock_shared().unwrap();
+        let first = repo.ids(FileKind::Lock).unwrap();
+        lock.confirm().unwrap();
+        let second = repo.ids(FileKind::Lock).unwrap();
+        assert!(second.len() == 1 && first != second);
+
+        store.locks.store(0, std::sync::atomic::Ordering::Relaxed);
+        assert!(lock.held.refresh().is_err());
+        assert!(repo.ids(FileKind::Lock).unwrap().is_empty());
+        let lost = lock.confirm().err();
+        assert!(matches!(lost, Some(RepositoryError::LockLost { .. })), "{lost:?}");
+    }
+
+    #[test]
+    fn a_lock_that_gave_way_for_a_moment_yields_to_who_came_in_between() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = LocalStore::new(dir.path().join("images"));
+        let store = Arc::new(Cramped { inner, locks: 3.into() });
+        let repo = Repository::init(store.clone(), "a").unwrap();
+        let lock = repo.lock_shared().unwrap();
+        put(&repo, |file| {
+            file.exclusive = true;
+            file.hostname.push_str("-other");
+        });
+        store.locks.store(2, std::sync::atomic::Ordering::Relaxed);
+        let refused = lock.held.refresh().err();
+        assert!(matches!(refused, Some(RepositoryError::Locked { .. })), "{refused:?}");
+        assert!(matches!(lock.confirm(), Err(RepositoryError::LockLost { .. })));
     }
 }

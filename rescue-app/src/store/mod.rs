@@ -5,11 +5,13 @@
 
 mod error;
 mod local;
+mod patient;
 
 use std::fmt;
 
 pub use error::StoreError;
 pub use local::LocalStore;
+pub use patient::{PatientStore, WhenFull};
 
 /// What a store's methods return.
 pub type Result<T> = std::result::Result<T, StoreError>;

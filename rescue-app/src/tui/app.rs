@@ -158,6 +158,7 @@ impl App {
             match effect {
                 Effect::Start(ticket, request) => self.runner.start(ticket, request),
                 Effect::Cancel(ticket) => self.runner.cancel(ticket),
+                Effect::Resume(ticket) => self.runner.resume(ticket),
                 Effect::Redraw => self.redraw = true,
                 Effect::Exit(exit) => self.exit = Some(exit),
             }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use crate::operation::{Compression, format};
+use crate::operation::{Compression, Space, format};
 
 /// What the header says about the running system; fixed while the menu runs.
 #[derive(Clone, Debug, Default)]
@@ -316,10 +316,8 @@ pub struct CapturePlan {
     pub read: u64,
     /// Not read, because nothing uses it.
     pub skipped: u64,
-    /// The most that the repository can grow.
-    pub estimate: u64,
-    /// Free where the repository is, where known.
-    pub free: Option<u64>,
+    /// What it takes where the repository is.
+    pub space: Space,
     /// What a person should know before it starts.
     pub warnings: Vec<String>,
 }

@@ -100,6 +100,8 @@ pub(super) enum Action {
     Ask(Box<Request>),
     /// Stop what this page asked for at the next safe point.
     Cancel,
+    /// Let what this page asked for try again to store what did not fit.
+    Resume,
     /// Return to the page below and tell it the answer to its question.
     Answer(bool),
     /// Leave the menu for a while or for good.

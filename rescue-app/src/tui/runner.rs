@@ -9,13 +9,20 @@ use std::thread;
 use super::machine::{Machine, Reply, Request};
 use super::model::Failure;
 use super::state::{Event, Ticket};
-use crate::operation::{Cancel, Control};
+use crate::operation::{Cancel, Control, Resume};
+
+/// How a request under way is spoken to.
+#[derive(Default)]
+struct Wishes {
+    cancel: Cancel,
+    resume: Resume,
+}
 
 /// The requests under way, one thread each.
 pub(super) struct Runner {
     machine: Arc<dyn Machine>,
     events: Sender<Event>,
-    running: HashMap<Ticket, Arc<Cancel>>,
+    running: HashMap<Ticket, Arc<Wishes>>,
 }
 
 impl Runner {
@@ -26,13 +33,13 @@ impl Runner {
 
     /// Starts a request.
     pub(super) fn start(&mut self, ticket: Ticket, request: Box<Request>) {
-        let cancel = Arc::new(Cancel::new());
-        self.running.insert(ticket, Arc::clone(&cancel));
+        let wishes = Arc::new(Wishes::default());
+        self.running.insert(ticket, Arc::clone(&wishes));
         let machine = Arc::clone(&self.machine);
         let events = self.events.clone();
         let failed = request.clone();
         let spawned = thread::Builder::new().name("request".into()).spawn(move || {
-            let reply = answer(machine.as_ref(), &request, ticket, &events, &cancel);
+            let reply = answer(machine.as_ref(), &request, ticket, &events, &wishes);
             // The menu may be gone already: nobody is left to tell.
             let _ = events.send(Event::Reply(ticket, reply));
         });
@@ -45,8 +52,15 @@ impl Runner {
 
     /// Asks a request to stop at its next safe point.
     pub(super) fn cancel(&self, ticket: Ticket) {
-        if let Some(cancel) = self.running.get(&ticket) {
-            cancel.request();
+        if let Some(wishes) = self.running.get(&ticket) {
+            wishes.cancel.request();
+        }
+    }
+
+    /// Asks a request that waits for space to try again.
+    pub(super) fn resume(&self, ticket: Ticket) {
+        if let Some(wishes) = self.running.get(&ticket) {
+            wishes.resume.request();
         }
     }
 
@@ -66,13 +80,14 @@ fn answer(
     request: &Request,
     ticket: Ticket,
     events: &Sender<Event>,
-    cancel: &Cancel,
+    wishes: &Wishes,
 ) -> Reply {
     let sender = events.clone();
     let sink = move |event| {
         let _ = sender.send(Event::Progress(ticket, event));
     };
-    let run = AssertUnwindSafe(|| request.run(machine, Control { sink: &sink, cancel }));
+    let control = Control { sink: &sink, cancel: &wishes.cancel, resume: Some(&wishes.resume) };
+    let run = AssertUnwindSafe(|| request.run(machine, control));
     catch_unwind(run).unwrap_or_else(|payload| {
         let cause = payload
             .downcast_ref::<&str>()

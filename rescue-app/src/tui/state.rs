@@ -44,6 +44,8 @@ pub enum Effect {
     Start(Ticket, Box<Request>),
     /// Stop it at the next safe point.
     Cancel(Ticket),
+    /// Let it go on that waits for space.
+    Resume(Ticket),
     /// Draw the whole screen afresh.
     Redraw,
     /// Leave the menu.
@@ -200,7 +202,8 @@ impl State {
             Action::Back => self.back_to(index.saturating_sub(1), update),
             Action::Home => self.back_to(0, update),
             Action::Ask(request) => self.ask(index, request, update),
-            Action::Cancel => self.cancel(index, update),
+            Action::Cancel => self.tell(index, Effect::Cancel, update),
+            Action::Resume => self.tell(index, Effect::Resume, update),
             Action::Answer(yes) => {
                 self.truncate(index, update);
                 let below = index.saturating_sub(1);
@@ -230,7 +233,7 @@ impl State {
     /// Drops pages until `count` are left, and stops what they asked for. The first page stays.
     fn truncate(&mut self, count: usize, update: &mut Update) {
         while self.pages.len() > count.max(1) {
-            self.cancel(self.pages.len() - 1, update);
+            self.tell(self.pages.len() - 1, Effect::Cancel, update);
             if let Some(entry) = self.pages.pop() {
                 self.asked.retain(|_, id| *id != entry.id);
             }
@@ -245,9 +248,10 @@ impl State {
         update.effects.push(Effect::Start(ticket, request));
     }
 
-    fn cancel(&mut self, index: usize, update: &mut Update) {
+    /// Has something done to all that the page at `index` asked for.
+    fn tell(&mut self, index: usize, what: fn(Ticket) -> Effect, update: &mut Update) {
         let Some(id) = self.pages.get(index).map(|entry| entry.id) else { return };
         let tickets = self.asked.iter().filter(|(_, page)| **page == id);
-        update.effects.extend(tickets.map(|(ticket, _)| Effect::Cancel(*ticket)));
+        update.effects.extend(tickets.map(|(ticket, _)| what(*ticket)));
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use lifeboat::operation::{Compression, Event, Level, Notice, Phase, Progress};
+use lifeboat::operation::{Compression, Event, Level, Notice, Phase, Progress, Shortage};
 use lifeboat::tui::key::Key::{self, Backspace, Char, Down, End, Enter, Esc, Tab};
 use lifeboat::tui::machine::Request;
 use lifeboat::tui::model::{CaptureOrder, Failure, Job, Location, Outcome};
 
 use crate::assert_screen;
-use crate::fake::{Fake, GIB, SECRET};
+use crate::fake::{Fake, GIB, MIB, SECRET};
 use crate::harness::Menu;
 
 /// A menu on the page that asks for the place.
@@ -217,6 +217,49 @@ fn a_job_that_stands_still_is_not_shown_as_running() {
     assert!(screen.contains("Speed now  0 B/s"), "{screen}");
     menu.progress(capture_progress(Phase::Capturing, 6));
     assert!(!menu.screen().contains("nothing moved"));
+}
+
+fn full(free: u64) -> Event {
+    let location = "/run/lifeboat/sdb1/lifeboat".into();
+    Event::Paused(Shortage { location, free: Some(free * MIB), needed: 61 * GIB })
+}
+
+#[test]
+fn a_full_place_pauses_the_capture_until_the_person_decides() {
+    let mut menu = at_summary();
+    menu.key(Enter).progress(capture_progress(Phase::Capturing, 124));
+    menu.progress(full(3));
+    assert_screen!("capture_full", menu);
+    menu.key(Char('m'));
+    assert_screen!("capture_more_space", menu);
+    menu.progress(full(900)).key(Esc);
+    assert!(menu.screen().contains("900 MiB"), "the free space is kept up to date");
+    menu.wait(Duration::from_secs(60));
+    assert!(menu.resumed.is_empty() && menu.cancelled.is_empty(), "nothing happens by itself");
+
+    menu.key(Enter);
+    assert_eq!(menu.resumed, [menu.jobs[0].0]);
+    assert!(menu.screen().contains("Trying again"));
+    menu.progress(Event::Continued);
+    menu.progress(capture_progress(Phase::Capturing, 125));
+    let screen = menu.screen();
+    assert!(screen.contains("125 GiB") && !screen.contains("full"), "{screen}");
+    assert!(!screen.contains("nothing moved"), "{screen}");
+}
+
+#[test]
+fn a_paused_capture_is_stopped_after_the_usual_question() {
+    let mut menu = at_summary();
+    menu.key(Enter).progress(full(0));
+    menu.keys(&[Down, Down, Enter]);
+    assert!(menu.screen().contains("Stop the capture?"));
+    menu.key(Char('n'));
+    assert!(menu.screen().contains("is full") && menu.cancelled.is_empty());
+    menu.keys(&[Char('s'), Char('y')]);
+    assert_eq!(menu.cancelled, [menu.jobs[0].0]);
+    assert!(menu.screen().contains("Stopping at the next safe point"), "{}", menu.screen());
+    menu.key(Char('t'));
+    assert!(menu.resumed.is_empty());
 }
 
 #[test]

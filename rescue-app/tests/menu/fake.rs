@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use lifeboat::operation::Control;
+use lifeboat::operation::{Control, Space};
 use lifeboat::tui::machine::Machine;
 use lifeboat::tui::model::{
     CaptureOrder, CapturePlan, Disk, DiskList, Facts, Failure, FoundRepository, Image,
@@ -266,8 +266,14 @@ impl Machine for Fake {
         Ok(CapturePlan {
             read: 185 * GIB,
             skipped: order.disk.size - 185 * GIB,
-            estimate: 185 * GIB,
-            free: Some(1162 * GIB),
+            space: Space {
+                at_most: 186 * GIB,
+                fresh: 12 * GIB,
+                since: Some("2026-09-02T18:40:11Z".into()),
+                likely_least: 12 * GIB / 100 * 30,
+                likely_most: 12 * GIB / 100 * 95,
+                free: Some(1162 * GIB),
+            },
             warnings: vec![
                 "Windows is hibernated on partition 3: the image holds it as it is, and it will \
                  wake up from this state."

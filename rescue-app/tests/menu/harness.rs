@@ -24,6 +24,7 @@ pub struct Menu {
     pub machine: Fake,
     pub exits: Vec<Exit>,
     pub cancelled: Vec<Ticket>,
+    pub resumed: Vec<Ticket>,
     pub jobs: Vec<(Ticket, Request)>,
     state: Option<State>,
     terminal: Terminal<TestBackend>,
@@ -42,6 +43,7 @@ impl Menu {
             machine,
             exits: Vec::new(),
             cancelled: Vec::new(),
+            resumed: Vec::new(),
             jobs: Vec::new(),
             state: Some(state),
             terminal: Terminal::new(TestBackend::new(columns, rows)).unwrap(),
@@ -71,6 +73,7 @@ impl Menu {
                     request => self.answer(ticket, &request),
                 },
                 Effect::Cancel(ticket) => self.cancelled.push(ticket),
+                Effect::Resume(ticket) => self.resumed.push(ticket),
                 Effect::Redraw => {}
                 Effect::Exit(exit) => self.exits.push(exit),
             }
@@ -79,7 +82,8 @@ impl Menu {
 
     fn answer(&mut self, ticket: Ticket, request: &Request) {
         let cancel = Cancel::new();
-        let reply = request.run(&self.machine, Control { sink: &|_| {}, cancel: &cancel });
+        let control = Control { sink: &|_| {}, cancel: &cancel, resume: None };
+        let reply = request.run(&self.machine, control);
         self.event(Event::Reply(ticket, reply));
     }
 

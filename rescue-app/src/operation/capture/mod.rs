@@ -3,7 +3,9 @@
 mod pipeline;
 mod plan;
 mod read;
+mod space;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -23,10 +25,12 @@ use super::event::{Control, Phase};
 use super::format::size;
 use super::images::{DISK_FILE, ImageSummary, MANIFEST_FILE, TAG};
 use super::reporter::Reporter;
+use super::shortage::{Patient, patiently};
 use super::{guard, machine, verify};
 
 use pipeline::Stored;
 pub use plan::{CapturePlan, CaptureRequest, plan_capture};
+pub use space::Space;
 
 /// Size of the pieces the manifest is stored in, bytes.
 const MANIFEST_CHUNK: usize = 1 << 20;
@@ -69,23 +73,34 @@ pub fn capture(
     let disk = disk::open(&request.disk, request.sector_size)?;
     let doing = format!("capturing {}", disk.identity());
     guard::source_is_free(&disk, &request.repo.location)?;
-    let repo = request.repo.open().doing(|| doing.clone())?;
-    let lock = repo.lock_shared()?;
+    let work = |patient: &Patient<'_>| examine_and_store(disk, request, patient);
+    let mut report = patiently(request.repo.store(), control, work).doing(|| doing)?;
+    report.seconds = started.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+fn examine_and_store(
+    disk: disk::Disk,
+    request: &CaptureRequest,
+    patient: &Patient<'_>,
+) -> Result<CaptureReport, OperationError> {
+    let control = patient.control;
+    let repo = request.repo.open_in(Arc::clone(&patient.store))?;
+    let lock = patient.insist(|| repo.lock_shared())?;
     let source = Source::open(&disk.path)?;
     source.advise_sequential();
     control.phase(Phase::Examining);
-    let plan = plan::examine(disk, &source, request).doing(|| doing.clone())?;
+    repo.load_index()?;
+    let found = repo.adopt_packs(&lock)?;
+    let plan = plan::examine(disk, &source, request, &repo)?;
     for warning in &plan.warnings {
         control.warn(warning.clone());
     }
-    repo.load_index()?;
-    let found = repo.adopt_packs(&lock)?;
     if found.packs > 0 {
         control.info(format!("{} of an interrupted capture are used again", size(found.bytes)));
     }
-    let mut report = store((&repo, &lock), &source, plan, request, control).doing(|| doing)?;
-    report.seconds = started.elapsed().as_secs_f64();
-    Ok(report)
+    control.info(plan.space.sentence());
+    store((&repo, &lock), &source, plan, request, patient)
 }
 
 fn store(
@@ -93,8 +108,9 @@ fn store(
     source: &Source,
     plan: CapturePlan,
     request: &CaptureRequest,
-    control: Control<'_>,
+    patient: &Patient<'_>,
 ) -> Result<CaptureReport, OperationError> {
+    let control = patient.control;
     let started = OffsetDateTime::now_utc();
     let saver = Saver::new(repo)?;
     let reporter = Reporter::start(control, Phase::Capturing, plan.read, plan.skipped);
@@ -120,7 +136,7 @@ fn store(
     let totals = saver.finish()?;
     let verified = verify::stored(repo, &stored.new, control)?;
     let snapshot = snapshot(&manifest, tree, &totals, started);
-    lock.confirm()?;
+    patient.insist(|| lock.confirm())?;
     let id = repo.save_snapshot(&snapshot)?;
     Ok(CaptureReport {
         image: ImageSummary::new(id, &snapshot, &manifest),

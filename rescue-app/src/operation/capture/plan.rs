@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use crate::bytes::ReadAt;
 use crate::disk::{self, Disk, Source};
-use crate::image::chunks::{CHUNK_SIZE, Piece, pieces};
 use crate::image::layout::{self, Inspected, Selection};
 use crate::image::manifest::Region;
 use crate::operation::access::{Compression, RepoAccess};
@@ -14,7 +13,11 @@ use crate::operation::error::OperationError;
 use crate::operation::event::{Control, Phase};
 use crate::operation::guard;
 use crate::operation::survey::read_table;
+use crate::repository::Repository;
 use crate::table::{self, Scheme, Table};
+
+use super::identity;
+use super::space::Space;
 
 /// A capture as it was asked for.
 #[derive(Clone, Debug)]
@@ -46,18 +49,14 @@ pub struct CapturePlan {
     pub read: u64,
     /// Bytes nothing uses, or that were not chosen.
     pub skipped: u64,
-    /// Bytes the image takes at most, with nothing known of how well it compresses.
-    pub estimate: u64,
-    /// Free bytes where the repository is.
-    pub free: Option<u64>,
+    /// What it takes where the repository is.
+    pub space: Space,
     /// Reasons to think again.
     pub warnings: Vec<String>,
 }
 
-/// Overhead of the format: encryption, headers, index and tree entries per stored chunk.
-const PER_CHUNK: u64 = 32 + 41 + 170 + 67;
-
-/// Examines the disk and says what a capture would do. Refuses a disk that is in use.
+/// Examines the disk and the repository and says what a capture would do; writes nothing, not
+/// even a lock. Refuses a disk that is in use.
 pub fn plan_capture(
     request: &CaptureRequest,
     control: Control<'_>,
@@ -66,14 +65,17 @@ pub fn plan_capture(
     let disk = disk::open(&request.disk, request.sector_size)?;
     guard::source_is_free(&disk, &request.repo.location)?;
     let source = Source::open(&disk.path)?;
-    examine(disk, &source, request)
+    let repo = request.repo.open()?;
+    repo.load_index()?;
+    examine(disk, &source, request, &repo)
 }
 
-/// [`plan_capture`] on an open source.
+/// [`plan_capture`] on an open source, the repository's index loaded.
 pub(super) fn examine(
     disk: Disk,
     source: &Source,
     request: &CaptureRequest,
+    repo: &Repository,
 ) -> Result<CapturePlan, OperationError> {
     let table = read_table(source, disk.logical_sector)?;
     check_partitions(&table, request.partitions.as_deref())?;
@@ -81,20 +83,10 @@ pub(super) fn examine(
     let selection = Selection { partitions: request.partitions.clone(), whole: request.whole };
     let regions = inspect_regions(source, &table, &selection, &mut warnings);
     let read = regions.iter().map(|region| region.used.total()).sum();
-    let chunks = regions.iter().flat_map(|region| {
-        pieces(region.start, region.size, CHUNK_SIZE, &region.used)
-            .filter(|piece| matches!(piece, Piece::Chunk { .. }))
-    });
-    let estimate = read + PER_CHUNK * chunks.count() as u64;
-    let free = free_space(&request.repo.location);
-    if let Some(free) = free.filter(|free| *free < estimate) {
-        warnings.push(format!(
-            "the repository has {free} bytes free and the image may need up to {estimate}; \
-             compression and known data usually need far less, but it may run out"
-        ));
-    }
+    let space = Space::estimate(&identity(&disk), &regions, repo)?;
+    warnings.extend(space.warning());
     let skipped = disk.size.saturating_sub(read);
-    Ok(CapturePlan { disk, table, regions, read, skipped, estimate, free, warnings })
+    Ok(CapturePlan { disk, table, regions, read, skipped, space, warnings })
 }
 
 fn check_partitions(table: &Table, chosen: Option<&[u32]>) -> Result<(), OperationError> {
@@ -124,10 +116,4 @@ fn inspect_regions(
         region
     });
     inspected.collect()
-}
-
-fn free_space(location: &std::path::Path) -> Option<u64> {
-    let existing = location.ancestors().find(|folder| folder.exists())?;
-    let stat = nix::sys::statvfs::statvfs(existing).ok()?;
-    Some(stat.blocks_available() * stat.fragment_size())
 }

@@ -207,7 +207,7 @@ fn logged<T>(
         log.event(&event);
         (control.sink)(event);
     };
-    let result = run(Control { sink: &sink, cancel: control.cancel });
+    let result = run(Control { sink: &sink, ..control });
     match &result {
         Ok(_) => log.line("done"),
         Err(error) => log.line(&format!("failed: {error}")),

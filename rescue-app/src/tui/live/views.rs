@@ -161,8 +161,8 @@ fn minute(time: &str) -> String {
 
 /// A capture's plan.
 pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
-    let operation::CapturePlan { read, skipped, estimate, free, warnings, .. } = plan;
-    CapturePlan { read, skipped, estimate, free, warnings }
+    let operation::CapturePlan { read, skipped, space, warnings, .. } = plan;
+    CapturePlan { read, skipped, space, warnings }
 }
 
 /// A restore's plan.

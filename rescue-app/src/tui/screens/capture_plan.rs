@@ -64,17 +64,11 @@ impl CapturePlanPage {
         lines.fact("To be read", &format::size(plan.read));
         lines.fact("Left out", &format!("{} that no file uses", format::size(plan.skipped)));
         let free = plan
+            .space
             .free
             .map_or_else(String::new, |free| format!(" ({} free there)", format::size(free)));
-        lines.fact("To be stored", &format!("at most {}{free}", format::size(plan.estimate)));
-        if plan.free.is_some_and(|free| free < plan.estimate) {
-            lines.gap().item(
-                "!",
-                "The free space may not be enough. If it fills up, what was stored stays and the \
-                 next try carries on from it.",
-                look.warning(),
-            );
-        }
+        lines.fact("To be stored", &format!("at most {}{free}", format::size(plan.space.at_most)));
+        lines.fact("Likely", &plan.space.likely());
         if !plan.warnings.is_empty() {
             lines.gap();
         }

@@ -12,6 +12,7 @@ mod level;
 mod log;
 mod open;
 mod partitions;
+mod paused;
 mod places;
 mod progress;
 mod question;

@@ -8,8 +8,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::paused::{Choice, Paused, WAYS};
 use super::question::Question;
 use super::report::{Ending, Report};
+use super::text_window::TextWindow;
 use crate::operation::{Event, Level, Meter, Notice, Phase, format};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
@@ -36,6 +38,8 @@ pub(super) struct ProgressPage {
     notices: VecDeque<Notice>,
     warnings: Vec<String>,
     stopping: bool,
+    /// The place of the images is full.
+    paused: Option<Paused>,
     /// The target of a restore is being written.
     writing: bool,
 }
@@ -53,6 +57,7 @@ impl ProgressPage {
             notices: VecDeque::new(),
             warnings: Vec::new(),
             stopping: false,
+            paused: None,
             writing: false,
         }
     }
@@ -78,6 +83,9 @@ impl ProgressPage {
         let columns = usize::from(area.width);
         buffer.set_stringn(area.x, area.y, first, columns, look.heading());
         buffer.set_stringn(area.x, area.y + 1, second, columns, Style::new());
+        if self.paused.is_some() && !self.stopping {
+            return;
+        }
         let phase = match (self.stopping, self.phase) {
             (true, _) => "Stopping at the next safe point".to_owned(),
             (false, Some(phase)) => phase_text(phase, &self.job).to_owned(),
@@ -197,7 +205,11 @@ impl Page for ProgressPage {
     }
 
     fn hints(&self) -> Vec<Hint> {
-        if self.stopping { vec![("", "Please wait")] } else { vec![("Esc", "Stop")] }
+        match &self.paused {
+            _ if self.stopping => vec![("", "Please wait")],
+            Some(paused) => paused.hints(),
+            None => vec![("Esc", "Stop")],
+        }
     }
 
     fn help(&self) -> &'static [&'static str] {
@@ -206,6 +218,7 @@ impl Page for ProgressPage {
              point.",
             "Left out is what no file uses or what is there already.",
             "The graph shows the speed of the last minutes, one column a second.",
+            "When the place of the images is full, the capture waits until space was made.",
         ]
     }
 
@@ -240,6 +253,11 @@ impl Page for ProgressPage {
                 self.writing |= *phase == Phase::Restoring;
             }
             Event::Progress(progress) => self.phase = Some(progress.phase),
+            Event::Paused(shortage) => match &mut self.paused {
+                Some(paused) => paused.update(shortage),
+                None => self.paused = Some(Paused::new(shortage.clone())),
+            },
+            Event::Continued => (self.paused, self.moved) = (None, context.now),
             Event::Notice(notice) => {
                 if notice.level == Level::Warning {
                     self.warnings.push(notice.text.clone());
@@ -280,8 +298,17 @@ impl Page for ProgressPage {
         Action::Cancel
     }
 
-    fn on_key(&mut self, _key: Key, _context: &Context) -> Action {
-        Action::None
+    fn on_key(&mut self, key: Key, _context: &Context) -> Action {
+        let paused = self.paused.as_mut().filter(|_| !self.stopping);
+        match paused.and_then(|paused| paused.on_key(key)) {
+            None => Action::None,
+            Some(Choice::TryAgain) => Action::Resume,
+            Some(Choice::Ways) => {
+                let text = WAYS.iter().map(ToString::to_string).collect();
+                open(TextWindow::message("More space", text))
+            }
+            Some(Choice::Stop) => self.on_escape(),
+        }
     }
 
     fn is_busy(&self) -> bool {
@@ -294,6 +321,11 @@ impl Page for ProgressPage {
             return;
         }
         self.render_heading(area, buffer, look, now);
+        if let Some(paused) = self.paused.as_ref().filter(|_| !self.stopping) {
+            let below = Rect { y: area.y + 3, height: area.height - 3, ..area };
+            paused.render(below, buffer, look);
+            return;
+        }
         gauge(self.meter.fraction(), Rect { y: area.y + 4, height: 1, ..area }, buffer, look);
         let mut y = area.y + 6;
         for line in self.facts(area.width, now) {
