@@ -182,7 +182,7 @@ impl Machine for LiveMachine {
             dry_run: false,
             prune: None,
         };
-        let control = Control { sink: &|_| {}, cancel: &Cancel::new() };
+        let control = Control { sink: &|_| {}, cancel: &Cancel::new(), resume: None };
         operation::forget(&request, control).map(drop).map_err(views::failure)
     }
 
