@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/cli_failing.rs"]
+mod failing;
+#[path = "support/faulty.rs"]
+mod faulty;
 #[path = "support/cli_full.rs"]
 mod full;
 #[path = "support/cli.rs"]

@@ -129,6 +129,13 @@ pub struct CaptureArgs {
     /// Print what would be read and how much space it takes, and store nothing.
     #[arg(long)]
     pub plan: bool,
+    /// How often sectors that cannot be read are tried again, after everything else was read.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub retries: u32,
+    /// Keep a map of what was read in FILE, in the format of GNU ddrescue. If it exists, places
+    /// that were bad in an earlier run are tried last.
+    #[arg(long, value_name = "FILE")]
+    pub map: Option<PathBuf>,
     /// Logical sector size of an image file, in bytes.
     #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
     pub sector_size: Option<u32>,

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::operation::format::{duration, size};
-use crate::operation::{self, CapturePlan, CaptureReport, CaptureRequest};
+use crate::operation::{self, CapturePlan, CaptureReport, CaptureRequest, RescueOptions};
 
 use super::Ending;
 use super::args::CaptureArgs;
@@ -19,6 +19,7 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
         partitions: args.partitions.clone(),
         compression: args.level,
         whole: args.whole,
+        rescue: RescueOptions { retries: args.retries, map_file: args.map.clone() },
     };
     let printer = Printer::new(args.json);
     if args.plan {

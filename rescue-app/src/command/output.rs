@@ -160,6 +160,9 @@ fn line(state: &State) -> String {
     if progress.skipped > 0 {
         line.push_str(&format!(", {} skipped", format::size(progress.skipped)));
     }
+    if progress.bad_areas > 0 {
+        line.push_str(&format!(", {}", format::count(progress.bad_areas, "bad area")));
+    }
     line
 }
 

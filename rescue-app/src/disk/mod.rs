@@ -2,12 +2,13 @@
 //!
 //! * [`list`] and [`open`] say which disks there are ([`Disk`]); there is no udev to ask, so
 //!   everything comes from sysfs and procfs ([`Sysfs`]).
-//! * [`Source`] reads a disk and can do nothing else; [`Target`] is the only thing in the program
-//!   that writes to one.
+//! * [`Source`] reads a disk and can do nothing else, [`DirectSource`] does so around the page
+//!   cache; [`Target`] is the only thing in the program that writes to one.
 //! * [`mount`] mounts without replaying journals, [`pci`] explains why no disk is seen.
 
 mod attributes;
 mod boot_medium;
+mod direct;
 mod error;
 mod identity;
 pub mod ioctl;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use direct::DirectSource;
 pub use error::DiskError;
 pub use source::Source;
 pub use sysfs::Sysfs;

@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-use super::{DiskError, ioctl};
+use super::{DiskError, ioctl, sysfs};
 use crate::bytes::ReadAt;
 
 /// A disk, partition or image file opened read-only.
@@ -43,6 +43,15 @@ impl Source {
     /// that runs from memory the page cache is wanted for other things.
     pub fn forget(&self, offset: u64, len: u64) {
         advise(&self.file, offset, len, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+    }
+
+    /// Whether the device was unplugged or given up by the kernel since it was opened. Reads then
+    /// fail like those of bad sectors, and go on failing.
+    pub fn is_gone(&self) -> bool {
+        let Ok(meta) = self.file.metadata() else { return true };
+        meta.file_type().is_block_device()
+            && (ioctl::size(&self.file).map_or(true, |size| size == 0)
+                || sysfs::is_gone(Path::new("/sys"), meta.rdev()))
     }
 }
 

@@ -175,6 +175,18 @@ impl Sysfs {
     }
 }
 
+/// What SCSI (`sdev_states` in drivers/scsi/scsi_sysfs.c) and NVMe (drivers/nvme/host/sysfs.c)
+/// call a device that answers no more.
+const DEAD_STATES: [&str; 6] =
+    ["offline", "transport-offline", "cancel", "deleted", "dead", "deleting"];
+
+/// Whether the block device of that number has left the tree at `sys`, or is known to be dead.
+pub(super) fn is_gone(sys: &Path, rdev: u64) -> bool {
+    let dir = sys.join(format!("dev/block/{}:{}", major(rdev), minor(rdev)));
+    let state = text(&dir, "device/state");
+    !dir.exists() || state.is_some_and(|state| DEAD_STATES.contains(&state.as_str()))
+}
+
 /// The device has one sector size; another one asked for is a mistake to be told.
 fn checked_sector(disk: Disk, asked: Option<u32>) -> Result<Disk, DiskError> {
     match asked {
@@ -207,5 +219,26 @@ fn stem(name: &str) -> String {
     match letters.get(..2) {
         Some(two @ ("sd" | "vd" | "hd")) => two.to_owned(),
         _ => letters,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::stat::makedev;
+
+    use super::*;
+
+    #[test]
+    fn a_device_is_gone_when_its_node_is_or_the_kernel_gave_it_up() {
+        let sys = tempfile::tempdir().unwrap();
+        let device = sys.path().join("dev/block/8:16/device");
+        fs::create_dir_all(&device).unwrap();
+        let gone = || is_gone(sys.path(), makedev(8, 16));
+        assert!(!gone());
+        for (state, expected) in [("running\n", false), ("live\n", false), ("offline\n", true)] {
+            fs::write(device.join("state"), state).unwrap();
+            assert_eq!(gone(), expected, "{state}");
+        }
+        assert!(is_gone(sys.path(), makedev(8, 32)));
     }
 }

@@ -7,6 +7,8 @@ use crate::bytes::Extents;
 use crate::filesystem::{Filesystem, State};
 use crate::table::Table;
 
+use super::damage::Damage;
+
 /// The major version this program writes and the newest it reads.
 pub const MAJOR: u32 = 1;
 
@@ -32,6 +34,9 @@ pub struct Manifest {
     /// Bytes of the disk that could not be read; stored as zeros.
     #[serde(default, skip_serializing_if = "Extents::is_empty")]
     pub unreadable: Extents,
+    /// The same with what is known of each place.
+    #[serde(default, skip_serializing_if = "Damage::is_none")]
+    pub damage: Damage,
     /// What the capture warned of.
     #[serde(default)]
     pub warnings: Vec<String>,

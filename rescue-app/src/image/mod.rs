@@ -2,6 +2,7 @@
 
 pub mod chunks;
 pub mod content;
+pub mod damage;
 pub mod layout;
 pub mod manifest;
 pub mod marker;

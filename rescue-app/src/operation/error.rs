@@ -54,6 +54,18 @@ pub enum OperationError {
         /// What the person can do.
         next: String,
     },
+    /// The source disk is no longer there, or answers nothing any more.
+    #[error(
+        "the disk disappeared while byte {at} was read ({source}); connect it again, with another \
+         cable or port if it keeps happening, and run the same command again: what was stored is \
+         used again"
+    )]
+    SourceGone {
+        /// What was read when it was noticed, byte of the disk.
+        at: u64,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// The target returned other bytes than were written.
     #[error(
         "reading back found {bytes} bytes that differ from the image, the first at byte {first}; \

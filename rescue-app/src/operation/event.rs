@@ -39,7 +39,7 @@ impl Phase {
     }
 }
 
-/// How far a phase has come. All counts are bytes.
+/// How far a phase has come. All counts but the last are bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Progress {
     /// The phase counted.
@@ -52,6 +52,8 @@ pub struct Progress {
     pub skipped: u64,
     /// Bytes added to the repository (capture) or written to the target (restore).
     pub written: u64,
+    /// Places on the source that cannot be read so far; more tries may still lower it.
+    pub bad_areas: u64,
 }
 
 /// Something a person should read.

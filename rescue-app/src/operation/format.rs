@@ -52,6 +52,11 @@ pub fn duration(span: Duration) -> String {
     }
 }
 
+/// So many of a thing whose plural ends in "s": `1 file`, `12 files`.
+pub fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Scales a count of tenths to the unit that leaves fewer than 1024 of it.
 fn scaled(tenths: u128) -> (String, &'static str) {
     let mut value = tenths;

@@ -103,7 +103,7 @@ mod tests {
 
     fn copied(done: u64) -> Event {
         let phase = Phase::Capturing;
-        Event::Progress(Progress { phase, done, total: 1000, skipped: 0, written: 0 })
+        Event::Progress(Progress { phase, done, total: 1000, skipped: 0, written: 0, bad_areas: 0 })
     }
 
     #[test]

@@ -21,7 +21,9 @@ mod survey;
 mod verify;
 
 pub use access::{Compression, RepoAccess, create_repository, is_repository};
-pub use capture::{CapturePlan, CaptureReport, CaptureRequest, Space, capture, plan_capture};
+pub use capture::{
+    CapturePlan, CaptureReport, CaptureRequest, RescueOptions, Space, capture, plan_capture,
+};
 pub use error::OperationError;
 pub use event::{Cancel, Control, Event, Level, Notice, Phase, Progress, Resume, Shortage};
 pub use forget::{ForgetReport, ForgetRequest, ForgottenDisk, ForgottenImage, Unwanted, forget};

@@ -17,6 +17,7 @@ pub(super) struct Reporter<'a> {
     done: AtomicU64,
     skipped: AtomicU64,
     written: AtomicU64,
+    bad_areas: AtomicU64,
     last: Mutex<Instant>,
 }
 
@@ -31,6 +32,7 @@ impl<'a> Reporter<'a> {
             done: AtomicU64::new(0),
             skipped: AtomicU64::new(skipped),
             written: AtomicU64::new(0),
+            bad_areas: AtomicU64::new(0),
             last: Mutex::new(Instant::now()),
         };
         reporter.report();
@@ -47,6 +49,22 @@ impl<'a> Reporter<'a> {
         self.done.fetch_add(done, Ordering::Relaxed);
         self.written.fetch_add(written, Ordering::Relaxed);
         self.skipped.fetch_add(skipped, Ordering::Relaxed);
+        self.report_if_due();
+        self.check_cancel()
+    }
+
+    /// Sets the number of places on the source that cannot be read so far.
+    pub(super) fn bad_areas(&self, count: u64) {
+        self.bad_areas.store(count, Ordering::Relaxed);
+        self.report_if_due();
+    }
+
+    /// A line for the log.
+    pub(super) fn info(&self, text: String) {
+        self.control.info(text);
+    }
+
+    fn report_if_due(&self) {
         // A thread that finds the clock taken leaves the report to the one that holds it.
         if let Ok(mut last) = self.last.try_lock()
             && last.elapsed() >= INTERVAL
@@ -54,7 +72,6 @@ impl<'a> Reporter<'a> {
             *last = Instant::now();
             self.report();
         }
-        self.check_cancel()
     }
 
     /// An error when the person asked to stop.
@@ -79,6 +96,7 @@ impl<'a> Reporter<'a> {
             total: self.total,
             skipped: self.skipped.load(Ordering::Relaxed),
             written: self.written.load(Ordering::Relaxed),
+            bad_areas: self.bad_areas.load(Ordering::Relaxed),
         }
     }
 }

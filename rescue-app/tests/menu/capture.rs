@@ -171,6 +171,7 @@ fn capture_progress(phase: Phase, done: u64) -> Event {
         total: 185 * GIB,
         skipped: 281 * GIB,
         written: done * GIB / 3,
+        bad_areas: 0,
     })
 }
 
@@ -319,4 +320,16 @@ fn warnings_of_the_run_are_repeated_in_the_report() {
     assert_eq!(screen.matches(warning).count(), 1, "{screen}");
     assert!(screen.contains("done, with warnings") && screen.contains("There are 2 warnings"));
     assert!(!screen.contains("just so"));
+}
+
+#[test]
+fn bad_areas_are_shown_while_they_are_read_around() {
+    let mut menu = at_summary();
+    menu.key(Enter);
+    menu.progress(Event::Phase { phase: Phase::Capturing });
+    let Event::Progress(progress) = capture_progress(Phase::Capturing, 3) else { unreachable!() };
+    menu.progress(Event::Progress(progress.clone()));
+    assert!(!menu.screen().contains("bad area"), "{}", menu.screen());
+    menu.progress(Event::Progress(Progress { bad_areas: 12, ..progress }));
+    assert!(menu.screen().contains("12 bad areas, reading around"), "{}", menu.screen());
 }

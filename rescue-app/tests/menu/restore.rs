@@ -154,6 +154,7 @@ fn a_running_restore_its_stop_and_its_reports() {
             total: 185 * GIB,
             skipped: 0,
             written: done * GIB,
+            bad_areas: 0,
         }));
         menu.wait(Duration::from_secs(1));
     }

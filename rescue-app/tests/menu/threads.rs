@@ -111,7 +111,14 @@ impl Machine for Slow {
     fn run(&self, _job: &Job, control: Control<'_>) -> Result<Outcome, Failure> {
         for done in 0..3000 {
             let phase = Phase::Verifying;
-            control.progress(Progress { phase, done, total: 3000, skipped: 0, written: 0 });
+            control.progress(Progress {
+                phase,
+                done,
+                total: 3000,
+                skipped: 0,
+                written: 0,
+                bad_areas: 0,
+            });
             if control.cancel.is_requested() {
                 self.stopped.store(true, Ordering::Release);
                 return Err(Failure { cancelled: true, ..Failure::default() });

@@ -9,7 +9,7 @@ use std::thread;
 
 use lifeboat::operation::{
     self, Cancel, CaptureReport, CaptureRequest, Compression, Control, Event, OperationError,
-    Phase, RepoAccess, Resume, Shortage,
+    Phase, RepoAccess, RescueOptions, Resume, Shortage,
 };
 
 use crate::support::{Bench, MIB, noise, same, tool};
@@ -94,6 +94,7 @@ impl SmallPlace {
             partitions: None,
             compression: Compression::Fast,
             whole: false,
+            rescue: RescueOptions::default(),
         }
     }
 }

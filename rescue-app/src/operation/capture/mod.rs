@@ -3,6 +3,7 @@
 mod pipeline;
 mod plan;
 mod read;
+mod rescue;
 mod space;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::bytes::Extents;
 use crate::disk::{self, Source};
 use crate::image::chunks::CHUNK_SIZE;
 use crate::image::content::{Entry, Slot, entries};
+use crate::image::damage::Damage;
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest};
 use crate::repository::{
     BlobType, BlobWriter, Id, Lock, Node, Repository, Saver, Snapshot, Summary, Totals, Tree,
@@ -22,7 +24,7 @@ use crate::repository::{
 
 use super::error::{Doing, OperationError};
 use super::event::{Control, Phase};
-use super::format::size;
+use super::format::{self, size};
 use super::images::{DISK_FILE, ImageSummary, MANIFEST_FILE, TAG};
 use super::reporter::Reporter;
 use super::shortage::{Patient, patiently};
@@ -30,6 +32,8 @@ use super::{guard, machine, verify};
 
 use pipeline::Stored;
 pub use plan::{CapturePlan, CaptureRequest, plan_capture};
+use rescue::DiskMedium;
+pub use rescue::RescueOptions;
 pub use space::Space;
 
 /// Size of the pieces the manifest is stored in, bytes.
@@ -115,7 +119,8 @@ fn store(
     let saver = Saver::new(repo)?;
     let reporter = Reporter::start(control, Phase::Capturing, plan.read, plan.skipped);
     let input = pipeline::Input {
-        source,
+        medium: &DiskMedium::new(source, plan.disk.logical_sector),
+        rescue: &request.rescue,
         sector_size: plan.disk.logical_sector,
         regions: &plan.regions,
         saver: &saver,
@@ -127,11 +132,12 @@ fn store(
 
     control.phase(Phase::Finishing);
     let mut warnings = plan.warnings.clone();
-    if let Some(warning) = unreadable_warning(&stored.unreadable) {
+    let damage = Damage { ranges: stored.unreadable.clone() };
+    if let Some(warning) = unreadable_warning(&damage.bytes()) {
         control.warn(warning.clone());
         warnings.push(warning);
     }
-    let manifest = manifest(&plan, &stored.unreadable, warnings.clone());
+    let manifest = manifest(&plan, damage, warnings.clone());
     let tree = save_tree(&saver, &manifest, &stored, input.zstd_level)?;
     let totals = saver.finish()?;
     let verified = verify::stored(repo, &stored.new, control)?;
@@ -145,7 +151,7 @@ fn store(
         added: totals.stored_bytes,
         reused: stored.reused,
         verified,
-        unreadable: stored.unreadable.total(),
+        unreadable: manifest.unreadable.total(),
         seconds: 0.0,
         warnings,
     })
@@ -154,15 +160,15 @@ fn store(
 fn unreadable_warning(unreadable: &Extents) -> Option<String> {
     let first = unreadable.iter().next()?;
     Some(format!(
-        "{} bytes of the disk could not be read and are stored as zeros, in {} places, the first \
-         at byte {}; the disk is failing: keep this image and replace the disk",
+        "{} bytes of the disk could not be read and are stored as zeros, in {}, the first at byte \
+         {}; the disk is failing: keep this image and replace the disk",
         unreadable.total(),
-        unreadable.count(),
+        format::count(unreadable.count() as u64, "place"),
         first.start
     ))
 }
 
-fn manifest(plan: &CapturePlan, unreadable: &Extents, warnings: Vec<String>) -> Manifest {
+fn manifest(plan: &CapturePlan, damage: Damage, warnings: Vec<String>) -> Manifest {
     Manifest {
         version: MAJOR,
         tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -171,7 +177,8 @@ fn manifest(plan: &CapturePlan, unreadable: &Extents, warnings: Vec<String>) -> 
         chunk_size: CHUNK_SIZE,
         table: plan.table.clone(),
         regions: plan.regions.clone(),
-        unreadable: unreadable.clone(),
+        unreadable: damage.bytes(),
+        damage,
         warnings,
         other: serde_json::Map::new(),
     }

@@ -1,23 +1,25 @@
 //! One reader, several workers: from the used blocks of a disk to stored chunks.
 //!
-//! The reader fills a fixed set of buffers in disk order; workers hash, look up, compress and
-//! encrypt. Nothing grows with the disk but the list of chunks.
+//! The reader fills a fixed set of buffers, in disk order as long as the disk is healthy; workers
+//! hash, look up, compress and encrypt. Nothing grows with the disk but the list of chunks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::bytes::{Extents, ReadAt};
+use crate::bytes::Extent;
 use crate::image::chunks::{CHUNK_SIZE, Piece, pieces};
 use crate::image::content::Slot;
+use crate::image::damage::BadRange;
 use crate::image::manifest::Region;
 use crate::operation::error::OperationError;
 use crate::operation::parallel::{join, workers};
 use crate::operation::reporter::Reporter;
 use crate::repository::{BlobType, Id, Saver};
 
-use super::read::ChunkReader;
+use super::read::Chunk;
+use super::rescue::{Feed, Medium, Rescue, RescueOptions};
 
 /// A filled buffer on its way to a worker.
 struct Job {
@@ -37,12 +39,13 @@ pub(super) struct Stored {
     /// Chunks the repository did not have.
     pub(super) new: Vec<Id>,
     /// Bytes that could not be read and are stored as zeros.
-    pub(super) unreadable: Extents,
+    pub(super) unreadable: Vec<BadRange>,
 }
 
 /// What the pipeline works on.
 pub(super) struct Input<'a> {
-    pub(super) source: &'a dyn ReadAt,
+    pub(super) medium: &'a dyn Medium,
+    pub(super) rescue: &'a RescueOptions,
     pub(super) sector_size: u32,
     pub(super) regions: &'a [Region],
     pub(super) saver: &'a Saver<'a>,
@@ -77,11 +80,13 @@ pub(super) fn run(input: &Input<'_>) -> Result<Stored, OperationError> {
             })
             .collect();
         drop((full_out, empty_in));
-        let read = stop_on_error(&stop, read(input, &stop, &full_in, &empty_out));
-        drop((full_in, empty_out));
+        let mut jobs = Jobs { full: full_in, empty: empty_out, spare: None, stop: &stop, read: 0 };
+        let read = stop_on_error(&stop, read(input, &mut jobs));
+        drop(jobs);
         let worked: Result<Vec<_>, _> = handles.into_iter().map(join).collect();
+        let worked = worked?;
         let mut stored = read?;
-        for worked in worked? {
+        for worked in worked {
             stored.reused += worked.reused;
             stored.new.extend(worked.new);
             for (slot, id) in worked.blobs {
@@ -104,44 +109,85 @@ fn stop_on_error<T>(
     result
 }
 
-fn read(
-    input: &Input<'_>,
-    stop: &AtomicBool,
-    full: &Sender<Job>,
-    empty: &Receiver<Vec<u8>>,
-) -> Result<Stored, OperationError> {
-    let mut stored = Stored {
-        slots: Vec::new(),
-        read: 0,
+/// The reader's end of the pipeline.
+struct Jobs<'a> {
+    full: Sender<Job>,
+    empty: Receiver<Vec<u8>>,
+    /// A buffer that was taken and not needed.
+    spare: Option<Vec<u8>>,
+    stop: &'a AtomicBool,
+    /// Used bytes sent so far.
+    read: u64,
+}
+
+/// A worker that failed has dropped its ends. It reports the cause itself; the reader's error is
+/// not looked at then.
+fn no_workers() -> OperationError {
+    OperationError::Cancelled
+}
+
+impl Feed for Jobs<'_> {
+    fn buffer(&mut self) -> Result<Vec<u8>, OperationError> {
+        if self.stop.load(Ordering::Acquire) {
+            return Err(no_workers());
+        }
+        match self.spare.take() {
+            Some(buffer) => Ok(buffer),
+            None => self.empty.recv().map_err(|_| no_workers()),
+        }
+    }
+
+    fn keep(&mut self, buffer: Vec<u8>) {
+        self.spare = Some(buffer);
+    }
+
+    fn send(&mut self, chunk: &Chunk<'_>, buffer: Vec<u8>) -> Result<(), OperationError> {
+        let used = chunk.used_bytes();
+        self.read += used;
+        self.full.send(Job { slot: chunk.slot, used, buffer }).map_err(|_| no_workers())
+    }
+}
+
+fn read(input: &Input<'_>, jobs: &mut Jobs<'_>) -> Result<Stored, OperationError> {
+    let mut rescue = Rescue::new(input.medium, input.sector_size, input.rescue, input.reporter)?;
+    let read = read_chunks(input, &mut rescue, jobs);
+    if read.is_err() {
+        // The error counts; the map is as good as the last time it was written.
+        let _ = rescue.save_map();
+    }
+    let bad = |region: &Region| rescue.bad(&region.used);
+    Ok(Stored {
+        slots: read?,
+        read: jobs.read,
         reused: 0,
         new: Vec::new(),
-        unreadable: Extents::new(),
-    };
-    let mut reader = ChunkReader::new(input.source, input.sector_size);
+        unreadable: input.regions.iter().flat_map(bad).collect(),
+    })
+}
+
+fn read_chunks(
+    input: &Input<'_>,
+    rescue: &mut Rescue<'_>,
+    jobs: &mut Jobs<'_>,
+) -> Result<Vec<Slot>, OperationError> {
+    let mut slots = Vec::new();
+    let mut late = Vec::new();
     for region in input.regions {
         for piece in pieces(region.start, region.size, CHUNK_SIZE, &region.used) {
-            let (start, len) = match piece {
-                Piece::Hole { len, .. } => {
-                    stored.slots.push(Slot { len, blob: None });
-                    continue;
+            let (Piece::Hole { len, .. } | Piece::Chunk { len, .. }) = piece;
+            let slot = slots.len();
+            slots.push(Slot { len, blob: None });
+            if let Piece::Chunk { start, len } = piece {
+                let range = Extent { start, end: start + len };
+                let chunk = Chunk { slot, range, used: &region.used };
+                if !rescue.offer(&chunk, jobs)? {
+                    late.push(chunk);
                 }
-                Piece::Chunk { start, len } => (start, len),
-            };
-            // A worker that failed has dropped its ends and reports the cause itself.
-            let (false, Ok(mut buffer)) = (stop.load(Ordering::Acquire), empty.recv()) else {
-                return Ok(stored);
-            };
-            let used = reader.fill(start, len, &region.used, &mut buffer)?;
-            let slot = stored.slots.len();
-            stored.slots.push(Slot { len, blob: None });
-            stored.read += used;
-            if full.send(Job { slot, used, buffer }).is_err() {
-                return Ok(stored);
             }
         }
     }
-    stored.unreadable = reader.into_unreadable();
-    Ok(stored)
+    rescue.finish(late, jobs)?;
+    Ok(slots)
 }
 
 fn work(

@@ -17,6 +17,7 @@ use crate::repository::Repository;
 use crate::table::{self, Scheme, Table};
 
 use super::identity;
+use super::rescue::RescueOptions;
 use super::space::Space;
 
 /// A capture as it was asked for.
@@ -34,6 +35,8 @@ pub struct CaptureRequest {
     pub compression: Compression,
     /// Every byte instead of the blocks in use.
     pub whole: bool,
+    /// What to do about places that cannot be read.
+    pub rescue: RescueOptions,
 }
 
 /// What a capture will do.

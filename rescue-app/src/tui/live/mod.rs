@@ -17,7 +17,7 @@ use crate::disk::{self, pci};
 use crate::operation::log::Log as RunLog;
 use crate::operation::{
     self, Cancel, CaptureRequest, Control, Event, ForgetRequest, OpenPlace, OperationError,
-    RepoAccess, RestoreRequest, Unwanted,
+    RepoAccess, RescueOptions, RestoreRequest, Unwanted,
 };
 
 /// How much of the log is shown: the end, in bytes.
@@ -223,6 +223,7 @@ fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
         partitions: order.partitions.clone(),
         compression: order.compression,
         whole: false,
+        rescue: RescueOptions::default(),
     }
 }
 

@@ -92,6 +92,12 @@ impl ProgressPage {
             (false, None) => "Starting".to_owned(),
         };
         let mut line = Line::styled(format!("{} {phase}", spinner(now)), look.heading());
+        let bad_areas = self.meter.progress().map_or(0, |progress| progress.bad_areas);
+        if bad_areas > 0 {
+            let areas = format::count(bad_areas, "bad area");
+            let text = format!("   {areas}, reading around");
+            line.push_span(Span::styled(text, look.warning()));
+        }
         if let Some(silence) = self.stall(now) {
             let text = format!("   nothing moved for {}", format::duration(silence));
             line.push_span(Span::styled(text, look.warning()));
@@ -217,6 +223,8 @@ impl Page for ProgressPage {
             "The work runs by itself. Esc asks whether to stop it; it then stops at the next safe \
              point.",
             "Left out is what no file uses or what is there already.",
+            "Bad areas are places of the disk that cannot be read so far. Everything else is read \
+             first; then they are tried again piece by piece, which can take long.",
             "The graph shows the speed of the last minutes, one column a second.",
             "When the place of the images is full, the capture waits until space was made.",
         ]

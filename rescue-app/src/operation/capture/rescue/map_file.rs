@@ -1,0 +1,198 @@
+//! The map file: which parts of a failing disk were read, in the format of GNU ddrescue
+//! (its manual, "Mapfile structure"), so that either program can carry on from the other's.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::bytes::Extent;
+use crate::operation::error::OperationError;
+
+use super::marks::{Mark, Marks, Trouble};
+
+/// How often it is written at least while something is read.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// A map file with more lines than this is refused.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// EIO: what a stretch that ddrescue found bad is taken to have failed with.
+const EIO: i32 = 5;
+
+/// What is being done, with ddrescue's letter for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Copying,
+    Trimming,
+    Scraping,
+    Retrying,
+    Finished,
+}
+
+impl Stage {
+    fn letter(self) -> char {
+        match self {
+            Self::Copying => '?',
+            Self::Trimming => '*',
+            Self::Scraping => '/',
+            Self::Retrying => '-',
+            Self::Finished => '+',
+        }
+    }
+}
+
+/// The file and when it was last written.
+pub(super) struct MapFile {
+    path: PathBuf,
+    written: Instant,
+}
+
+impl MapFile {
+    /// Reads the file, if there is one, for the troubles that an earlier run met: its bad areas
+    /// and those not narrowed down become `NonScraped`, to be tried last. What it calls finished
+    /// has to be read again, for it is not in the image yet. Then writes it, so that a place that
+    /// takes no file is known before the disk is touched.
+    pub(super) fn open(path: &Path, marks: &mut Marks) -> Result<Self, OperationError> {
+        match fs::metadata(path) {
+            Ok(meta) if meta.len() > MOST_BYTES => return Err(not_a_map(path, "it is too large")),
+            Ok(_) => {
+                let text = fs::read_to_string(path).map_err(|error| cannot("reading", path, error));
+                load(&text?, marks).map_err(|why| not_a_map(path, &why))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(cannot("reading", path, error)),
+        }
+        let mut file = Self { path: path.to_owned(), written: Instant::now() };
+        file.write(marks, 0, Stage::Copying)?;
+        Ok(file)
+    }
+
+    /// Whether it is time to write it.
+    pub(super) fn is_due(&self) -> bool {
+        self.written.elapsed() >= INTERVAL
+    }
+
+    /// Writes it under a temporary name, syncs and renames it.
+    pub(super) fn write(
+        &mut self,
+        marks: &Marks,
+        at: u64,
+        stage: Stage,
+    ) -> Result<(), OperationError> {
+        self.written = Instant::now();
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(".unfinished");
+        let unfinished = PathBuf::from(name);
+        let write = || {
+            let mut file = File::create(&unfinished)?;
+            file.write_all(text(marks, at, stage).as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&unfinished, &self.path)
+        };
+        write().map_err(|error| cannot("writing", &self.path, error))
+    }
+}
+
+fn cannot(doing: &str, path: &Path, error: io::Error) -> OperationError {
+    OperationError::io(format!("{doing} the map file {}", path.display()), error)
+}
+
+fn not_a_map(path: &Path, why: &str) -> OperationError {
+    OperationError::refused(
+        format!("{} is not a map of this disk: {why}", path.display()),
+        "name another file, or remove it to start without what an earlier run found",
+    )
+}
+
+fn text(marks: &Marks, at: u64, stage: Stage) -> String {
+    let mut text = format!(
+        "# Mapfile. Created by lifeboat {}\n# current_pos  current_status  current_pass\n\
+         0x{at:08X}     {}               1\n#      pos        size  status\n",
+        env!("CARGO_PKG_VERSION"),
+        stage.letter()
+    );
+    for (range, letter) in marks.letters() {
+        text += &format!("0x{:08X}  0x{:08X}  {letter}\n", range.start, range.len());
+    }
+    text
+}
+
+/// Takes over the troubles of a map file; says what is wrong with it otherwise.
+fn load(text: &str, marks: &mut Marks) -> Result<(), String> {
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let mut at = 0;
+    // The first line tells what the earlier run was at.
+    for line in lines.skip(1) {
+        let (range, letter) = block(line).ok_or_else(|| format!("`{line}` makes no sense"))?;
+        if range.start != at || range.end > marks.size {
+            return Err(format!("the block at byte {} is out of place", range.start));
+        }
+        at = range.end;
+        let trouble = match letter {
+            "*" => Trouble::NonTrimmed,
+            "/" | "-" => Trouble::NonScraped,
+            "?" | "+" => continue,
+            _ => return Err(format!("`{letter}` is no state")),
+        };
+        marks.fail(range, Mark { trouble, errno: EIO });
+    }
+    Ok(())
+}
+
+fn block(line: &str) -> Option<(Extent, &str)> {
+    let mut fields = line.split_whitespace();
+    let (start, len) = (number(fields.next()?)?, number(fields.next()?)?);
+    let end = start.checked_add(len)?;
+    Some((Extent { start, end }, fields.next()?))
+}
+
+/// ddrescue writes hexadecimal and reads decimal numbers too.
+fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent(start: u64, end: u64) -> Extent {
+        Extent { start, end }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let mut marks = Marks::new(1 << 20, true);
+        marks.finish(extent(0, 65536));
+        marks.fail(extent(4096, 4608), Mark { trouble: Trouble::Bad { tries: 2 }, errno: 61 });
+        marks.fail(extent(8192, 16384), Mark { trouble: Trouble::NonTrimmed, errno: 5 });
+        let written = text(&marks, 8192, Stage::Trimming);
+        let mut read = Marks::new(1 << 20, true);
+        load(&written, &mut read).unwrap();
+        let found: Vec<_> = read.troubles(extent(0, 1 << 20)).collect();
+        assert_eq!(
+            found,
+            [
+                (extent(4096, 4608), Mark { trouble: Trouble::NonScraped, errno: EIO }),
+                (extent(8192, 16384), Mark { trouble: Trouble::NonTrimmed, errno: EIO }),
+            ]
+        );
+        assert!(written.contains("\n0x00002000     *               1\n"), "{written}");
+        assert!(written.ends_with("0x00010000  0x000F0000  ?\n"), "{written}");
+    }
+
+    #[test]
+    fn a_map_of_another_disk_and_nonsense_are_refused() {
+        let head = "0x0 ? 1\n";
+        for wrong in ["0x0 0x200000 -", "0x10 0x10 +", "0x0 0x10", "0x0 0x10 x", "zero 1 +"] {
+            let mut marks = Marks::new(1 << 20, false);
+            assert!(load(&format!("{head}{wrong}\n"), &mut marks).is_err(), "{wrong}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("nowhere/map");
+        assert!(MapFile::open(&missing, &mut Marks::new(1 << 20, true)).is_err());
+    }
+}

@@ -1,0 +1,58 @@
+//! How a source is asked for bytes.
+
+use std::io;
+use std::sync::OnceLock;
+
+use crate::bytes::ReadAt;
+use crate::disk::{DirectSource, Source};
+
+/// A disk that may be failing.
+pub(in crate::operation::capture) trait Medium: Sync {
+    /// Size in bytes.
+    fn size(&self) -> u64;
+
+    /// Fills `buf` from byte `offset` the fast way, which may fail because of a neighbour.
+    fn read(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// Fills `buf` from byte `offset`; fails only because of sectors that `buf` asks for.
+    fn read_exactly(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// Whether the disk is no longer there.
+    fn is_gone(&self) -> bool;
+}
+
+/// A disk or image file. Around the page cache it is opened only once something failed.
+pub(in crate::operation::capture) struct DiskMedium<'a> {
+    source: &'a Source,
+    sector: u32,
+    direct: OnceLock<Option<DirectSource>>,
+}
+
+impl<'a> DiskMedium<'a> {
+    pub(in crate::operation::capture) fn new(source: &'a Source, sector: u32) -> Self {
+        Self { source, sector, direct: OnceLock::new() }
+    }
+}
+
+impl Medium for DiskMedium<'_> {
+    fn size(&self) -> u64 {
+        self.source.size()
+    }
+
+    fn read(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.source.read_at(offset, buf)
+    }
+
+    /// Where the page cache cannot be gone around (an image file on a tmpfs), through it.
+    fn read_exactly(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let open = || DirectSource::open(self.source.path(), self.sector).ok();
+        match self.direct.get_or_init(open) {
+            Some(direct) => direct.read_at(offset, buf),
+            None => self.source.read_at(offset, buf),
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.source.is_gone()
+    }
+}

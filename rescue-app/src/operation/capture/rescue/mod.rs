@@ -1,0 +1,276 @@
+//! Reading a disk that may be failing.
+//!
+//! As long as nothing fails, chunks are read in large pieces from first to last. After the first
+//! failure the order is that of GNU ddrescue, for a failing disk may not live to give everything:
+//!
+//! 1. What is easily read comes first. A chunk in which a read fails is put off, and so is what
+//!    follows it: 1 MiB, and with every further failure twice as much, up to 64 MiB.
+//! 2. What was put off is read backwards, then forwards without leaving anything out.
+//! 3. The chunks that still lack something are read anew, but for the pieces that failed. Those
+//!    are trimmed from both edges sector by sector, then scraped sector by sector, then what is
+//!    bad is tried again, backwards and forwards in turn.
+//!
+//! What cannot be read even so stays zero and is recorded. A chunk is stored only when it is
+//! settled, and only a few unsettled ones are held in memory at a time.
+
+mod map_file;
+mod marks;
+mod medium;
+mod narrow;
+mod prober;
+mod ranges;
+#[cfg(test)]
+mod tests;
+mod way;
+
+use std::path::PathBuf;
+
+use crate::bytes::{Extent, Extents};
+use crate::image::damage::BadRange;
+use crate::operation::error::OperationError;
+use crate::operation::reporter::Reporter;
+
+use super::read::{Chunk, slice_of};
+use map_file::{MapFile, Stage};
+use marks::{Mark, Marks, Trouble};
+pub(super) use medium::{DiskMedium, Medium};
+use prober::Prober;
+use way::Way;
+
+/// Once reads fail, the smallest piece before single sectors; ddrescue's default too.
+const SMALL: u64 = 64 << 10;
+/// The largest piece; no chunk is larger.
+const LARGE: u64 = 4 << 20;
+/// What is left out behind a failure, at first and at most.
+const FIRST_SKIP: u64 = 1 << 20;
+const LARGEST_SKIP: u64 = 64 << 20;
+
+/// How stubbornly a failing disk is read.
+#[derive(Clone, Debug)]
+pub struct RescueOptions {
+    /// How often what is bad is tried again.
+    pub retries: u32,
+    /// Where to keep a map of what was read, in ddrescue's format.
+    pub map_file: Option<PathBuf>,
+}
+
+impl Default for RescueOptions {
+    fn default() -> Self {
+        Self { retries: 1, map_file: None }
+    }
+}
+
+/// Where chunks go once they are complete.
+pub(super) trait Feed {
+    /// An empty buffer, once there is one.
+    fn buffer(&mut self) -> Result<Vec<u8>, OperationError>;
+
+    /// Takes a buffer back that was not needed.
+    fn keep(&mut self, buffer: Vec<u8>);
+
+    /// Stores a chunk, in any order.
+    fn send(&mut self, chunk: &Chunk<'_>, buffer: Vec<u8>) -> Result<(), OperationError>;
+}
+
+/// Reads chunks, easy ones first.
+pub(super) struct Rescue<'a> {
+    prober: Prober<'a>,
+    retries: u32,
+    marks: Marks,
+    map_file: Option<MapFile>,
+    stage: Stage,
+    has_failed: bool,
+    /// Size of the next piece outside of `careful`.
+    step: u64,
+    /// Where a large read failed, and only small ones make sense.
+    careful: Extent,
+    skip: u64,
+    /// Where chunks are put off.
+    skipped: Extent,
+}
+
+impl<'a> Rescue<'a> {
+    pub(super) fn new(
+        medium: &'a dyn Medium,
+        sector: u32,
+        options: &RescueOptions,
+        reporter: &'a Reporter<'a>,
+    ) -> Result<Self, OperationError> {
+        let mut marks = Marks::new(medium.size(), options.map_file.is_some());
+        let path = options.map_file.as_deref();
+        let map_file = path.map(|path| MapFile::open(path, &mut marks)).transpose()?;
+        let nowhere = Extent { start: 0, end: 0 };
+        Ok(Self {
+            prober: Prober::new(medium, u64::from(sector), reporter),
+            retries: options.retries,
+            marks,
+            map_file,
+            stage: Stage::Copying,
+            has_failed: false,
+            step: LARGE,
+            careful: nowhere,
+            skip: FIRST_SKIP,
+            skipped: nowhere,
+        })
+    }
+
+    /// Reads a chunk and sends it on, unless it is better put off or lacks something: then it
+    /// has to be given to [`Rescue::finish`].
+    pub(super) fn offer(
+        &mut self,
+        chunk: &Chunk<'_>,
+        feed: &mut dyn Feed,
+    ) -> Result<bool, OperationError> {
+        Ok(!self.puts_off(chunk) && self.try_whole(chunk, Way::Up, true, feed)?)
+    }
+
+    /// Reads what was put off, given in ascending order.
+    pub(super) fn finish(
+        &mut self,
+        late: Vec<Chunk<'_>>,
+        feed: &mut dyn Feed,
+    ) -> Result<(), OperationError> {
+        if !late.is_empty() {
+            let late = self.pass(late, Way::Down, true, feed)?;
+            let late = self.pass(late, Way::Up, false, feed)?;
+            self.settle(&late, feed)?;
+        }
+        self.stage = Stage::Finished;
+        self.prober.report(self.marks.places());
+        self.save_map()
+    }
+
+    /// The stretches of `used` that could not be read.
+    pub(super) fn bad(&self, used: &Extents) -> Vec<BadRange> {
+        self.marks.bad(used)
+    }
+
+    /// Writes the map file, if there is one.
+    pub(super) fn save_map(&mut self) -> Result<(), OperationError> {
+        let at = self.careful.start;
+        match &mut self.map_file {
+            Some(file) => file.write(&self.marks, at, self.stage),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a chunk is to be left for later: it is close behind a failure, or lacks something.
+    fn puts_off(&self, chunk: &Chunk<'_>) -> bool {
+        let Extent { start, end } = self.skipped;
+        let is_skipped = start < end && chunk.range.start < end && start < chunk.range.end;
+        is_skipped || self.marks.troubles(chunk.range).next().is_some()
+    }
+
+    /// Goes once through the chunks that nothing is known of; returns those that remain.
+    fn pass<'c>(
+        &mut self,
+        mut chunks: Vec<Chunk<'c>>,
+        way: Way,
+        skips: bool,
+        feed: &mut dyn Feed,
+    ) -> Result<Vec<Chunk<'c>>, OperationError> {
+        (self.skip, self.skipped) = (FIRST_SKIP, Extent { start: 0, end: 0 });
+        let mut rest = Vec::new();
+        if way == Way::Down {
+            chunks.reverse();
+        }
+        for chunk in chunks {
+            if self.puts_off(&chunk) || !self.try_whole(&chunk, way, skips, feed)? {
+                rest.push(chunk);
+            }
+        }
+        if way == Way::Down {
+            rest.reverse();
+        }
+        Ok(rest)
+    }
+
+    /// Reads a chunk; when that fails, what follows in that direction is put off.
+    fn try_whole(
+        &mut self,
+        chunk: &Chunk<'_>,
+        way: Way,
+        skips: bool,
+        feed: &mut dyn Feed,
+    ) -> Result<bool, OperationError> {
+        let mut buffer = feed.buffer()?;
+        chunk.size(&mut buffer)?;
+        let mut runs = chunk.runs();
+        if way == Way::Down {
+            runs.reverse();
+        }
+        for run in runs {
+            let into = slice_of(&mut buffer, chunk.range, run)?;
+            if let Some(failed) = self.copy(run, way, into)? {
+                feed.keep(buffer);
+                if skips {
+                    self.skip_behind(failed, way);
+                }
+                return Ok(false);
+            }
+        }
+        self.skip = FIRST_SKIP;
+        chunk.blank(&mut buffer)?;
+        feed.send(chunk, buffer)?;
+        Ok(true)
+    }
+
+    fn skip_behind(&mut self, failed: Extent, way: Way) {
+        self.skipped = match way {
+            Way::Up => Extent { start: failed.end, end: failed.end.saturating_add(self.skip) },
+            Way::Down => {
+                Extent { start: failed.start.saturating_sub(self.skip), end: failed.start }
+            }
+        };
+        self.skip = (self.skip * 2).min(LARGEST_SKIP);
+    }
+
+    /// Reads `range` in pieces as large as the disk bears; stops at the first small piece that
+    /// fails, marks it and returns it.
+    fn copy(
+        &mut self,
+        range: Extent,
+        way: Way,
+        into: &mut [u8],
+    ) -> Result<Option<Extent>, OperationError> {
+        let mut rest = range;
+        while !rest.is_empty() {
+            let edge = way.edge(rest);
+            let is_careful = (self.careful.start..self.careful.end).contains(&edge);
+            let piece = way.piece(rest, if is_careful { SMALL } else { self.step });
+            match self.read(piece, slice_of(into, range, piece)?)? {
+                None => {
+                    self.marks.finish(piece);
+                    self.step = (self.step * 2).min(LARGE);
+                    rest = way.after(rest, piece);
+                }
+                Some(_) if piece.len() > SMALL => self.careful = piece,
+                Some(errno) => {
+                    self.step = SMALL;
+                    self.fail(piece, Mark { trouble: Trouble::NonTrimmed, errno });
+                    return Ok(Some(piece));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// One read, and from time to time the map file.
+    fn read(&mut self, piece: Extent, into: &mut [u8]) -> Result<Option<i32>, OperationError> {
+        if self.map_file.as_ref().is_some_and(MapFile::is_due) {
+            self.save_map()?;
+        }
+        self.prober.read(piece, into)
+    }
+
+    fn fail(&mut self, range: Extent, mark: Mark) {
+        if !std::mem::replace(&mut self.has_failed, true) {
+            self.prober.say(format!(
+                "the disk cannot be read near byte {}; everything that can is read first",
+                range.start
+            ));
+        }
+        self.marks.fail(range, mark);
+        self.prober.report(self.marks.places());
+    }
+}

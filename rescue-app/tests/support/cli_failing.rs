@@ -1,0 +1,172 @@
+//! Disks that fail: what is lost is exactly what cannot be read, it is told, and a target that
+//! does not keep what is written to it is never called restored.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::faulty::Faulty;
+use crate::support::{Bench, DISK_SIZE, EXT4, MIB, NTFS, Run, cut, make_gpt_disk, tool};
+
+/// Blocks of a file in the ext4 partition, by debugfs.
+fn ext4_blocks(bench: &Bench, disk: &Path, file: &str) -> Vec<u64> {
+    let part = bench.path("ext4-part");
+    cut(disk, EXT4.start, EXT4.size, &part);
+    let said = tool("debugfs", &["-R", &format!("blocks {file}"), part.to_str().unwrap()]);
+    said.split_whitespace().map(|block| block.parse().unwrap()).collect()
+}
+
+/// Bytes of a block of the ext4 partition, which has blocks of 4 KiB or, being small, of 1 KiB.
+fn ext4_block_size(bench: &Bench) -> u64 {
+    let part = bench.arg("ext4-part");
+    let said = tool("dumpe2fs", &["-h", &part]);
+    let line = said.lines().find(|line| line.starts_with("Block size:")).unwrap();
+    line.split_whitespace().last().unwrap().parse().unwrap()
+}
+
+/// The disk's sectors that differ.
+fn differing_sectors(a: &Path, b: &Path) -> BTreeSet<u64> {
+    let (a, b) = (fs::read(a).unwrap(), fs::read(b).unwrap());
+    assert_eq!(a.len(), b.len());
+    let pairs = a.chunks(512).zip(b.chunks(512));
+    (0..).zip(pairs).filter(|(_, (a, b))| a != b).map(|(sector, _)| sector).collect()
+}
+
+/// The disk as a healthy one would be restored.
+fn reference(bench: &Bench, disk: &str) -> PathBuf {
+    bench.run(&["init", "--no-passphrase", "--repo", &bench.arg("repo2")]).ended(0);
+    let repo = bench.arg("repo2");
+    bench.run(&["capture", &bench.arg(disk), "--repo", &repo]).ended(0);
+    let out = bench.arg("reference");
+    bench.run(&["restore", "latest", &out, "--erase", &out, "--repo", &repo]).ended(0);
+    bench.path("reference")
+}
+
+#[test]
+fn bad_sectors_cost_themselves_and_nothing_else() {
+    let bench = Bench::new();
+    let disk = make_gpt_disk(&bench, "disk");
+    let blocks = ext4_blocks(&bench, &disk, "/file-7");
+    let sector_of = |block: u64| (EXT4.start + block * ext4_block_size(&bench)) / 512;
+    // Two places in a file of the ext4 partition, and two free sectors that nobody misses.
+    let bad = [sector_of(blocks[3]) + 1, sector_of(blocks[3]) + 2, sector_of(blocks[40])];
+    let free = [(EXT4.start + EXT4.size) / 512 - 3000, (NTFS.start + NTFS.size) / 512 - 5000];
+    let faulty = Faulty::reading(&disk, &[&bad[..], &free[..]].concat());
+
+    let map = bench.arg("map");
+    let args = ["capture", &faulty.arg(), "--json", "--map", &map, "--retries", "2"];
+    let report = bench.run(&args).ended(3).result();
+    assert_eq!(report["unreadable"], 3 * 512, "{report}");
+    let out = bench.path("out");
+    bench.restore("out", &[]);
+    let lost = differing_sectors(&reference(&bench, "disk"), &out);
+    assert_eq!(lost, BTreeSet::from(bad));
+    bench.restic(&["check", "--read-data"]);
+
+    // GNU ddrescue reads the map and finds the same sectors in it.
+    let listed = tool("ddrescuelog", &["--list-blocks=-", &map]);
+    let listed: BTreeSet<u64> = listed.lines().map(|line| line.trim().parse().unwrap()).collect();
+    assert_eq!(listed, BTreeSet::from(bad));
+    let status = tool("ddrescuelog", &["--show-status", &map]);
+    assert!(status.contains("finished"), "{status}");
+    drop(faulty);
+
+    // With the disk recovered, the same command again gives a whole image.
+    let report = bench.run(&["capture", &bench.arg("disk"), "--json", "--map", &map]).ended(0);
+    assert_eq!(report.result()["unreadable"], 0);
+}
+
+#[test]
+fn unreadable_metadata_only_make_the_image_larger() {
+    let bench = Bench::new();
+    let disk = make_gpt_disk(&bench, "disk");
+    // The superblock of ext4, and $MFT of NTFS through its boot sector.
+    let bad = [EXT4.start / 512 + 2, NTFS.start / 512];
+    let faulty = Faulty::reading(&disk, &bad);
+    let run = bench.run(&["capture", &faulty.arg(), "--json"]).ended(3);
+    let report = run.result();
+    assert_eq!(report["unreadable"], 2 * 512);
+    let warnings = report["warnings"].to_string();
+    for partition in ["partition 3: captured whole", "partition 4: captured whole"] {
+        assert!(warnings.contains(partition), "{warnings}");
+    }
+    let out = bench.path("out");
+    bench.restore("out", &[]);
+    let lost = differing_sectors(&disk, &out);
+    let in_parts = |sector: &u64| (EXT4.start..NTFS.start + NTFS.size).contains(&(sector * 512));
+    let lost: BTreeSet<u64> = lost.into_iter().filter(in_parts).collect();
+    assert_eq!(lost, BTreeSet::from(bad));
+}
+
+#[test]
+fn an_unreadable_table_is_no_reason_to_give_up() {
+    let bench = Bench::new();
+    let disk = make_gpt_disk(&bench, "disk");
+    let faulty = Faulty::reading(&disk, &[0]);
+    let report = bench.run(&["capture", &faulty.arg(), "--json"]).ended(3).result();
+    assert_eq!(report["unreadable"], 512);
+    let out = bench.path("out");
+    bench.restore("out", &[]);
+    assert_eq!(differing_sectors(&disk, &out), BTreeSet::from([0]));
+}
+
+#[test]
+fn a_map_of_another_disk_is_refused() {
+    let bench = Bench::new();
+    fs::write(bench.path("disk"), vec![7; usize::try_from(MIB).unwrap()]).unwrap();
+    fs::write(bench.path("map"), "0x0 ? 1\n0x0 0x40000000 +\n").unwrap();
+    let refused = bench.run(&["capture", &bench.arg("disk"), "--map", &bench.arg("map")]).ended(4);
+    assert!(refused.stderr.contains("is not a map of this disk"), "{}", refused.stderr);
+}
+
+/// Restores the newest image onto a disk that fails; it must say so.
+fn restore_fails(bench: &Bench, disk: &Faulty) -> Run {
+    let target = disk.arg();
+    bench.run(&["restore", "latest", &target, "--erase", &target]).ended(1)
+}
+
+/// A disk that firmware and systems take for blank.
+fn assert_not_usable(bench: &Bench, disk: &Path) {
+    let disk = disk.to_str().unwrap();
+    let table = Command::new("sfdisk").args(["-d", disk]).output().unwrap();
+    assert!(!table.status.success(), "a half-restored disk has a partition table");
+    cut(Path::new(disk), 0, 512, &bench.path("head"));
+    assert!(fs::read(bench.path("head")).unwrap()[510..] == [0, 0], "looks bootable");
+}
+
+#[test]
+fn a_target_that_cannot_be_written_is_told_with_the_place() {
+    let bench = Bench::new();
+    let disk = make_gpt_disk(&bench, "disk");
+    bench.capture("disk");
+    let block = ext4_blocks(&bench, &disk, "/file-7")[3];
+    let at = EXT4.start + block * ext4_block_size(&bench);
+    fs::copy(&disk, bench.path("target")).unwrap();
+    let target = Faulty::writing(&bench.path("target"), &[at / 512]);
+    let run = restore_fails(&bench, &target);
+    drop(target);
+    // The place is that of the write, which is larger than the sector.
+    let (_, place) = run.stderr.split_once("writing the target at byte ").unwrap();
+    let place: u64 = place.split(':').next().unwrap().parse().unwrap();
+    assert!((at - 4 * MIB..=at).contains(&place), "{place} for {at}");
+    assert!(run.stderr.contains("Input/output error"), "{}", run.stderr);
+    assert_not_usable(&bench, &bench.path("target"));
+    let target = bench.arg("target");
+    let plan = bench.run(&["restore", "latest", &target, "--plan"]).ended(0);
+    assert!(plan.stdout.contains("was not finished"), "{}", plan.stdout);
+}
+
+#[test]
+fn a_target_that_forgets_is_found_out() {
+    let bench = Bench::new();
+    make_gpt_disk(&bench, "disk");
+    bench.capture("disk");
+    let target = Faulty::forgetful(DISK_SIZE);
+    let run = restore_fails(&bench, &target);
+    assert!(run.stderr.contains("reading back found"), "{}", run.stderr);
+    assert!(run.stderr.contains("do not use it"), "{}", run.stderr);
+    let (_, place) = run.stderr.split_once("the first at byte ").unwrap();
+    assert!(place.split(';').next().unwrap().parse::<u64>().is_ok(), "{}", run.stderr);
+    assert_not_usable(&bench, &target.path());
+}
