@@ -61,7 +61,9 @@ impl Faulty {
             "writable": writable, "growable": false,
         });
         command.args(["--export", &export.to_string()]).stdin(Stdio::null());
-        let mut daemon = command.spawn().expect("qemu-storage-daemon: run `make setup`");
+        let mut daemon = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("qemu-storage-daemon: {error}; run `make setup`"));
         let limit = Instant::now() + START;
         while fs::metadata(&disk).unwrap().len() != size {
             assert!(daemon.try_wait().unwrap().is_none(), "qemu-storage-daemon ended");
