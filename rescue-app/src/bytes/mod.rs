@@ -1,9 +1,13 @@
-//! The floor everything stands on: positioned reads, byte extents, checked integer fields.
+//! The floor everything stands on: positioned reads and direct transfers, byte extents, checked integer fields.
 
+mod aligned;
+mod direct_file;
 mod extents;
 mod fields;
 mod read_at;
 
+pub use aligned::{AlignedBuffer, PAGE};
+pub use direct_file::DirectFile;
 pub use extents::{Extent, Extents};
 pub use fields::{be16, be32, be64, le16, le32, le64, slice};
 pub use read_at::{ReadAt, Window};

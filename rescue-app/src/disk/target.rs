@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use nix::libc;
 
 use super::source::{advise, size_of};
 use super::{Disk, DiskError, DiskKind, ioctl, open};
-use crate::bytes::ReadAt;
+use crate::bytes::{DirectFile, ReadAt};
 
 /// How often, and how long apart, the kernel is asked to read a partition table anew while
 /// something (a probing process, a slow close) still holds the device.
@@ -23,7 +23,7 @@ const RE_READ_PAUSE: Duration = Duration::from_millis(100);
 /// A disk or image file opened for writing, and for nobody else.
 #[derive(Debug)]
 pub struct Target {
-    file: File,
+    file: DirectFile,
     path: PathBuf,
     size: u64,
     kind: DiskKind,
@@ -75,6 +75,7 @@ impl Target {
     fn new(file: File, disk: &Disk, protection: Option<WriteLift>) -> Result<Self, DiskError> {
         let size = size_of(&file, &disk.path)?;
         let path = disk.path.clone();
+        let file = DirectFile::new(file);
         Ok(Self { file, path, size, kind: disk.kind, _protection: protection })
     }
 
@@ -100,7 +101,7 @@ impl Target {
             return false;
         }
         match self.kind {
-            DiskKind::Device => ioctl::discard(&self.file, offset, len).is_ok(),
+            DiskKind::Device => ioctl::discard(self.file.file(), offset, len).is_ok(),
             DiskKind::ImageFile => self.punch_hole(offset, len).is_ok(),
         }
     }
@@ -108,7 +109,7 @@ impl Target {
     fn punch_hole(&self, offset: u64, len: u64) -> nix::Result<()> {
         let to_signed = |value| i64::try_from(value).map_err(|_| Errno::EFBIG);
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        fallocate(&self.file, flags, to_signed(offset)?, to_signed(len)?)
+        fallocate(self.file.file(), flags, to_signed(offset)?, to_signed(len)?)
     }
 
     fn check_range(&self, offset: u64, len: u64) -> io::Result<()> {
@@ -123,7 +124,7 @@ impl Target {
     /// # Errors
     /// A write error that the kernel noticed only now; the data is then not on the device.
     pub fn flush(&self) -> io::Result<()> {
-        self.file.sync_all()
+        self.file.file().sync_all()
     }
 
     /// Flushes, then empties the page cache of the disk, so that what is read next comes from
@@ -134,9 +135,9 @@ impl Target {
     pub fn drop_caches(&self) -> io::Result<()> {
         self.flush()?;
         match self.kind {
-            DiskKind::Device => ioctl::flush_buffers(&self.file)?,
+            DiskKind::Device => ioctl::flush_buffers(self.file.file())?,
             DiskKind::ImageFile => {
-                advise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+                advise(self.file.file(), 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
             }
         }
         Ok(())
@@ -152,13 +153,13 @@ impl Target {
             return Ok(());
         }
         for _ in 1..RE_READ_TRIES {
-            match ioctl::re_read_partitions(&self.file) {
+            match ioctl::re_read_partitions(self.file.file()) {
                 // EINVAL: a device without partition support, such as a plain loop device.
                 Ok(()) | Err(Errno::EINVAL) => return Ok(()),
                 Err(_) => sleep(RE_READ_PAUSE),
             }
         }
-        Ok(ioctl::re_read_partitions(&self.file)?)
+        Ok(ioctl::re_read_partitions(self.file.file())?)
     }
 }
 

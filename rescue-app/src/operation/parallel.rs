@@ -6,13 +6,23 @@ use std::thread;
 
 use super::error::OperationError;
 
-/// Number of threads that do heavy work.
+/// Threads beyond one per processor where each thread also reads or writes: while some wait for
+/// a device, the processors are kept busy, and the device has several requests to order.
+const WAITING: usize = 2;
+
+/// Number of threads that keep all processors busy by calculating alone.
 pub(super) fn workers() -> usize {
     thread::available_parallelism().map_or(2, usize::from)
 }
 
-/// Calls `each` for every item, on as many threads as there are processors; each thread has a
-/// scratch of its own, whose buffers are reused from item to item. The first error ends it.
+/// Number of threads that keep all processors and the devices busy when each thread reads,
+/// calculates and writes in turn.
+pub(super) fn mixed_workers() -> usize {
+    workers() + WAITING
+}
+
+/// Calls `each` for every item, on [`mixed_workers`] threads; each thread has a scratch of its
+/// own, whose buffers are reused from item to item. The first error ends it.
 pub(super) fn for_each<T: Send, S>(
     items: impl Iterator<Item = T> + Send,
     scratch: impl Fn() -> Result<S, OperationError> + Sync,
@@ -30,7 +40,7 @@ pub(super) fn for_each<T: Send, S>(
         Ok(())
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers()).map(|_| scope.spawn(work)).collect();
+        let threads: Vec<_> = (0..mixed_workers()).map(|_| scope.spawn(work)).collect();
         let results: Vec<_> = threads.into_iter().map(join).collect();
         results.into_iter().collect()
     })

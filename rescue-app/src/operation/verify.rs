@@ -14,7 +14,7 @@ use super::access::RepoAccess;
 use super::error::OperationError;
 use super::event::{Control, Phase};
 use super::images::OpenImage;
-use super::parallel::{self, workers};
+use super::parallel::{self, mixed_workers};
 use super::reporter::Reporter;
 
 /// What a verification read.
@@ -62,7 +62,7 @@ fn verify_image(
     let total = repo.plan_reads(&blobs)?.plain_bytes();
     let reporter = Reporter::start(control, Phase::Verifying, total, 0);
     let found =
-        repo.verify_blobs(&blobs, workers(), &|bytes| match reporter.advance(bytes, 0, 0) {
+        repo.verify_blobs(&blobs, mixed_workers(), &|bytes| match reporter.advance(bytes, 0, 0) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         })?;
@@ -81,7 +81,7 @@ fn verify_repository(
     control: Control<'_>,
 ) -> Result<VerifyReport, OperationError> {
     let reporter = OnceLock::new();
-    let report = repo.check(true, workers(), &|event| {
+    let report = repo.check(true, mixed_workers(), &|event| {
         let step = match event {
             CheckEvent::Begin { bytes, .. } => {
                 reporter.get_or_init(|| Reporter::start(control, Phase::Verifying, bytes, 0));

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::error::{RepositoryError, Result};
+use crate::bytes::AlignedBuffer;
 
 /// Level for the small JSON files and for trees: hex digits gain nothing from higher ones.
 pub(super) const TEXT_LEVEL: i32 = 3;
@@ -45,11 +46,10 @@ pub(super) fn unpack(
     zstd: &mut Decompressor<'static>,
     frame: &[u8],
     len: usize,
-    plain: &mut Vec<u8>,
+    plain: &mut AlignedBuffer,
 ) -> io::Result<()> {
-    plain.clear();
-    plain.reserve(len);
-    let written = zstd.decompress_to_buffer(frame, plain)?;
+    plain.set_len(len);
+    let written = zstd.decompress_to_buffer(frame, &mut **plain)?;
     if written != len {
         return Err(io::Error::other("its length is not the one the index gives"));
     }
@@ -88,16 +88,16 @@ mod tests {
         let text = vec![b'a'; 100_000];
         for level in [1, -3, 9] {
             let len = packer.pack(&text, &mut packed, level).unwrap();
-            let mut plain = Vec::new();
+            let mut plain = AlignedBuffer::default();
             unpack(&mut decompressor().unwrap(), &packed[..len], text.len(), &mut plain).unwrap();
-            assert_eq!(plain, text);
+            assert_eq!(*plain, *text);
         }
     }
 
     #[test]
     fn a_bomb_is_refused_within_its_declared_length() {
         let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 3).unwrap();
-        let mut plain = Vec::new();
+        let mut plain = AlignedBuffer::default();
         let mut zstd = decompressor().unwrap();
         assert!(unpack(&mut zstd, &bomb, 1000, &mut plain).is_err());
         assert!(plain.capacity() < 10_000);

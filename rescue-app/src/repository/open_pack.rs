@@ -6,6 +6,7 @@ use super::error::Result;
 use super::id::IdHasher;
 use super::pack::{self, BlobType, LENGTH_FIELD, PackEntry};
 use super::{Id, RepositoryError};
+use crate::bytes::AlignedBuffer;
 
 /// A pack is closed when it has this many bytes (restic's default `--pack-size`).
 pub(super) const TARGET_LEN: usize = 16 << 20;
@@ -22,39 +23,17 @@ const LEAST_GAIN: usize = 32;
 
 const TOO_LONG: &str = "it does not fit into a pack";
 
-/// Packs start at a multiple of this in memory, so that a store can write them directly.
-const ALIGNMENT: usize = 4096;
-
-/// The buffer of a pack; kept initialised at its full length, so that reuse costs nothing.
+/// The buffer of a pack, to be used again: so large that the header fits behind the last blob.
 #[derive(Default)]
 pub(super) struct PackBuffer {
-    memory: Vec<u8>,
-    /// Where in `memory` the pack starts.
-    start: usize,
+    bytes: AlignedBuffer,
     entries: Vec<PackEntry>,
 }
 
 impl PackBuffer {
     /// Whether it is worth keeping for another pack.
     pub(super) fn is_reusable(&self) -> bool {
-        (TARGET_LEN..=KEPT_LEN).contains(&self.memory.len())
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.memory[self.start..]
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..]
-    }
-
-    /// Replaces the memory, whose contents are lost, if it has less than `len` bytes of room.
-    fn make_room(&mut self, len: usize) {
-        if self.bytes().len() < len {
-            self.memory = vec![0; len + ALIGNMENT];
-            let start = self.memory.as_ptr().align_offset(ALIGNMENT);
-            self.start = if start < ALIGNMENT { start } else { 0 };
-        }
+        (TARGET_LEN..=KEPT_LEN).contains(&self.bytes.len())
     }
 }
 
@@ -112,7 +91,7 @@ impl OpenPack {
         else {
             return Err(refused(id, TOO_LONG));
         };
-        let message = &mut self.buffer.bytes_mut()[self.used..end];
+        let message = &mut self.buffer.bytes[self.used..end];
         key.seal_in_place(message)?;
         self.hasher.update(message);
         self.buffer.entries.push(PackEntry { id, kind, offset, length, uncompressed });
@@ -128,7 +107,7 @@ impl OpenPack {
         }
         let end = self.used + sealed.len();
         entry.offset = u32::try_from(self.used).map_err(|_| refused(entry.id, TOO_LONG))?;
-        let Some(place) = self.buffer.bytes_mut().get_mut(self.used..end) else {
+        let Some(place) = self.buffer.bytes.get_mut(self.used..end) else {
             return Ok(false);
         };
         place.copy_from_slice(sealed);
@@ -142,7 +121,10 @@ impl OpenPack {
     /// of which most hold a few kilobytes, to what the blob needs.
     fn make_room(&mut self, kind: BlobType, plain_len: usize) {
         let usual = if kind == BlobType::Data { TARGET_LEN } else { 0 };
-        self.buffer.make_room(usual.max(plain_len + OVERHEAD) + SPARE_LEN);
+        let len = usual.max(plain_len + OVERHEAD) + SPARE_LEN;
+        if self.buffer.bytes.len() < len {
+            self.buffer.bytes.set_len(len);
+        }
     }
 
     /// Puts the blob's bytes where they are to be sealed: compressed if that gains enough.
@@ -153,7 +135,7 @@ impl OpenPack {
         level: i32,
         packer: &mut Packer,
     ) -> Option<(usize, Option<u32>)> {
-        let room = self.buffer.bytes_mut().get_mut(self.used + IV_LEN..)?;
+        let room = self.buffer.bytes.get_mut(self.used + IV_LEN..)?;
         let room_len = room.len().checked_sub(OVERHEAD - IV_LEN)?;
         let worthwhile = plain.len() - plain.len() / LEAST_GAIN;
         let packed_room = &mut room[..room_len.min(worthwhile)];
@@ -172,11 +154,13 @@ impl OpenPack {
         let len = u32::try_from(sealed.len())
             .map_err(|_| RepositoryError::Internal("a pack header of more than 4 GiB"))?;
         let end = self.used + sealed.len() + LENGTH_FIELD;
-        let memory_end = self.buffer.start + end;
-        if self.buffer.memory.len() < memory_end {
-            self.buffer.memory.resize(memory_end, 0);
+        if self.buffer.bytes.len() < end {
+            let mut larger = AlignedBuffer::default();
+            larger.set_len(end);
+            larger[..self.used].copy_from_slice(&self.buffer.bytes[..self.used]);
+            self.buffer.bytes = larger;
         }
-        let bytes = self.buffer.bytes_mut();
+        let bytes = &mut self.buffer.bytes;
         bytes[self.used..end - LENGTH_FIELD].copy_from_slice(&sealed);
         bytes[end - LENGTH_FIELD..end].copy_from_slice(&len.to_le_bytes());
         self.hasher.update(&bytes[self.used..end]);
@@ -187,7 +171,7 @@ impl OpenPack {
 impl FullPack {
     /// The file's bytes.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.buffer.bytes()[..self.used]
+        &self.buffer.bytes[..self.used]
     }
 
     /// Its blobs.

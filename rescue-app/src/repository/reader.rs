@@ -8,6 +8,7 @@ use super::error::{RepositoryError, Result, WRONG_SUM};
 use super::index::{BlobLocation, EntryNumber, Index};
 use super::pack::BlobType;
 use super::{Id, Repository, compression};
+use crate::bytes::{AlignedBuffer, PAGE};
 use crate::store::FileKind;
 
 /// The largest blobs accepted, sealed or plain, in bytes: a directory that lists 7 million
@@ -21,7 +22,7 @@ const TRUSTED_LEN: u32 = 32 << 20;
 /// One thread's buffers for reading blobs; reused from blob to blob.
 pub struct BlobReader {
     sealed: Vec<u8>,
-    plain: Vec<u8>,
+    plain: AlignedBuffer,
     zstd: Decompressor<'static>,
 }
 
@@ -29,7 +30,7 @@ impl BlobReader {
     /// Empty buffers; they grow to the largest blob read.
     pub fn new() -> Result<Self> {
         let zstd = compression::decompressor()?;
-        Ok(Self { sealed: Vec::new(), plain: Vec::new(), zstd })
+        Ok(Self { sealed: Vec::new(), plain: AlignedBuffer::default(), zstd })
     }
 }
 
@@ -53,9 +54,15 @@ pub struct Run {
 }
 
 impl Run {
+    /// Bytes before the run that are read along, so that reading starts at a page of the file.
+    fn lead(&self) -> u64 {
+        self.offset % PAGE as u64
+    }
+
     /// The sealed bytes of one of the run's blobs in the buffer the run was read into.
     pub fn sealed<'b>(&self, buf: &'b mut [u8], location: &BlobLocation) -> Option<&'b mut [u8]> {
-        let start = usize::try_from(u64::from(location.offset).checked_sub(self.offset)?).ok()?;
+        let from = self.offset - self.lead();
+        let start = usize::try_from(u64::from(location.offset).checked_sub(from)?).ok()?;
         buf.get_mut(start..start.checked_add(usize::try_from(location.length).ok()?)?)
     }
 }
@@ -156,16 +163,17 @@ impl Repository {
         Ok(ReadPlan { index, order })
     }
 
-    /// Reads a run's bytes into `buf`, which is resized to fit.
-    pub fn read_run(&self, run: &Run, buf: &mut Vec<u8>) -> Result<()> {
+    /// Reads a run's bytes into `buf`, which grows to fit.
+    pub fn read_run(&self, run: &Run, buf: &mut AlignedBuffer) -> Result<()> {
         let (len, end) = (run.len as u64, run.offset.saturating_add(run.len as u64));
         let name = run.pack.to_string();
         if len > u64::from(TRUSTED_LEN) && self.store.size(FileKind::Pack, &name)? < end {
             let problem = "it ends before blobs that the index says are in it";
             return Err(RepositoryError::damaged(FileKind::Pack, run.pack, problem));
         }
-        buf.resize(run.len, 0);
-        self.read_pack_range(&run.pack, run.offset, buf)
+        let lead = run.lead();
+        buf.set_len(run.len + usize::try_from(lead).unwrap_or_default());
+        self.read_pack_range(&run.pack, run.offset - lead, buf)
     }
 
     /// Fills `buf` from byte `offset` of a pack.
@@ -304,7 +312,7 @@ mod tests {
             assert!(repo.read_blob(&id, &mut reader).is_err(), "{forged:?}");
             assert!(reader.sealed.capacity() < 1 << 20 && reader.plain.capacity() < 1 << 20);
             let runs: Vec<Run> = repo.plan_reads([&id]).unwrap().runs(1 << 20, 0).collect();
-            let mut buf = Vec::new();
+            let mut buf = AlignedBuffer::default();
             assert!(runs.iter().all(|run| repo.read_run(run, &mut buf).is_err() || run.len < 200));
             assert!(buf.capacity() < 1 << 20, "{forged:?}");
         }
@@ -345,7 +353,7 @@ mod tests {
         assert_eq!((plan.len(), plan.plain_bytes()), (100, 300_000));
         let runs: Vec<Run> = plan.runs(1000, 0).collect();
         assert!(runs.len() > 1 && runs.iter().all(|run| run.len <= 1000));
-        let (mut buf, mut reader) = (Vec::new(), BlobReader::new().unwrap());
+        let (mut buf, mut reader) = (AlignedBuffer::default(), BlobReader::new().unwrap());
         let mut seen = 0;
         for run in &runs {
             repo.read_run(run, &mut buf).unwrap();

@@ -7,6 +7,7 @@ use super::error::{RepositoryError, Result, WRONG_SUM};
 use super::id::IdHasher;
 use super::reader::Run;
 use super::{BlobReader, Id, ReadPlan, Repository};
+use crate::bytes::AlignedBuffer;
 use crate::store::FileKind;
 
 /// Bytes fetched at a time, and unwanted bytes between wanted ones that are read along.
@@ -50,16 +51,15 @@ impl Repository {
         hasher: &mut IdHasher,
         progress: Progress<'_>,
     ) -> Result<()> {
-        let step = STEP.min(range.end.saturating_sub(range.start));
-        let mut buf = vec![0; usize::try_from(step).unwrap_or_default()];
+        let mut buf = AlignedBuffer::default();
         let mut at = range.start;
         while at < range.end {
-            let len = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(buf.len());
-            let part = buf.get_mut(..len).unwrap_or_default();
-            self.read_pack_range(id, at, part)?;
-            hasher.update(part);
-            at += len as u64;
-            if progress(len as u64).is_break() {
+            let len = STEP.min(range.end - at);
+            buf.set_len(usize::try_from(len).unwrap_or_default());
+            self.read_pack_range(id, at, &mut buf)?;
+            hasher.update(&buf);
+            at += len;
+            if progress(len).is_break() {
                 return Err(RepositoryError::Cancelled);
             }
         }
@@ -115,7 +115,7 @@ impl Repository {
         progress: Progress<'_>,
     ) -> Result<Verified> {
         let mut found = Verified::default();
-        let (mut reader, mut buf) = (BlobReader::new()?, Vec::new());
+        let (mut reader, mut buf) = (BlobReader::new()?, AlignedBuffer::default());
         while let Some(run) = next() {
             // What cannot be read in one go is tried blob by blob.
             let whole = self.read_run(&run, &mut buf).is_ok();

@@ -1,27 +1,20 @@
 //! A repository in a folder of a mounted filesystem.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::{FileEntry, FileKind, Result, Store, StoreError, valid_name};
+use crate::bytes::DirectFile;
 
 /// What our unfinished files have in their names after the 64 digits. Neither restic nor
 /// [`LocalStore::list`] takes a name for a repository file that is not 64 hex digits alone.
 const UNFINISHED: &str = ".lifeboat-unfinished-";
-
-/// Direct writes must start and end at multiples of the device's block size in memory and in the
-/// file; no device in use has larger blocks.
-const DIRECT_BLOCK: usize = 4096;
-
-/// Below this length direct writing gains nothing.
-const DIRECT_LEN: usize = 1 << 20;
 
 /// Counts the unfinished files of this process, for names that do not collide.
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);
@@ -126,10 +119,11 @@ impl LocalStore {
         let number = SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let pid = std::process::id();
         let unfinished = folder.join(format!("{name}{UNFINISHED}{pid}-{number}"));
-        let mut file = self.create_unfinished(&unfinished, folder)?;
+        let file = DirectFile::new(self.create_unfinished(&unfinished, folder)?);
         let target = folder.join(name);
-        let done = write_past_cache(&mut file, bytes)
-            .and_then(|()| file.sync_all())
+        let done = file
+            .write_all_at(bytes, 0)
+            .and_then(|()| file.file().sync_all())
             .and_then(|()| fs::rename(&unfinished, &target));
         if let Err(error) = done {
             // The first error is the one to report; a leftover is removed by a later run.
@@ -204,35 +198,6 @@ impl LocalStore {
     }
 }
 
-/// Writes all bytes, large aligned ones without going through the page cache: that takes a
-/// tenth of the processor time, leaves the cache to others, and makes a later verification read
-/// the medium. Filesystems that cannot do it get an ordinary write.
-fn write_past_cache(file: &mut File, bytes: &[u8]) -> io::Result<()> {
-    let whole_blocks = bytes.len() - bytes.len() % DIRECT_BLOCK;
-    let aligned = bytes.as_ptr().align_offset(DIRECT_BLOCK) == 0;
-    let mut written = 0;
-    if aligned && bytes.len() >= DIRECT_LEN && set_direct(file, true).is_ok() {
-        while written < whole_blocks {
-            match file.write(&bytes[written..whole_blocks]) {
-                Ok(0) => break,
-                Ok(len) => written += len,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => break,
-                Err(error) => return Err(error),
-            }
-        }
-        set_direct(file, false)?;
-    }
-    file.write_all(&bytes[written..])
-}
-
-/// Switches direct writing (`O_DIRECT`, open(2)) on or off.
-fn set_direct(file: &File, on: bool) -> io::Result<()> {
-    let flags = if on { OFlag::O_DIRECT } else { OFlag::empty() };
-    fcntl(file, FcntlArg::F_SETFL(flags))?;
-    Ok(())
-}
-
 impl Store for LocalStore {
     fn create_layout(&self) -> Result<()> {
         for kind in FileKind::FOLDERS {
@@ -262,7 +227,7 @@ impl Store for LocalStore {
     fn read_range(&self, kind: FileKind, name: &str, offset: u64, buf: &mut [u8]) -> Result<()> {
         let path = self.path_of(kind, name)?;
         let file = File::open(&path).map_err(self.failed_on("opening", kind, name, &path))?;
-        file.read_exact_at(buf, offset).map_err(|error| match error.kind() {
+        DirectFile::new(file).read_exact_at(buf, offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => StoreError::TooShort {
                 kind,
                 name: name.to_owned(),
@@ -348,21 +313,6 @@ mod tests {
         ));
         store.remove(FileKind::Pack, NAME).unwrap();
         assert!(!store.exists(FileKind::Pack, NAME).unwrap());
-    }
-
-    #[test]
-    fn bytes_of_any_length_and_alignment_are_written() {
-        let (_dir, store) = store();
-        let mut memory = vec![0; 3 << 20];
-        getrandom::fill(&mut memory).unwrap();
-        let aligned = memory.as_ptr().align_offset(DIRECT_BLOCK);
-        for start in [aligned, aligned + 1] {
-            for len in [0, 1, DIRECT_LEN - 1, DIRECT_LEN, DIRECT_LEN + 4097, 2 << 20] {
-                let bytes = &memory[start..start + len];
-                store.write(FileKind::Pack, NAME, bytes).unwrap();
-                assert!(store.read(FileKind::Pack, NAME, u64::MAX).unwrap() == bytes);
-            }
-        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::bytes::{Extent, Extents, ReadAt};
 use crate::disk::{self, Target, create_image_file};
 use crate::image::chunks::MIB;
+use crate::image::content::Placed;
 use crate::image::marker::Marker;
 use crate::image::reader::DiskImage;
 use crate::table;
@@ -24,6 +25,7 @@ use super::reporter::Reporter;
 use pipeline::{Work, reading, writing};
 pub use plan::{LayoutEntry, RestorePlan, RestoreRequest, plan_restore};
 use reserved::Reserved;
+use tasks::Task;
 
 /// What a restore achieved.
 #[derive(Clone, Debug, Serialize)]
@@ -77,7 +79,8 @@ fn execute(
 ) -> Result<RestoreReport, OperationError> {
     let placed = image.placed()?;
     let tasks = tasks::tasks(&placed, &plan.transfers);
-    let reserved = reserve(image, plan)?;
+    let tasks: Vec<&Task> = tasks.iter().collect();
+    let reserved = reserve(image, plan, &placed)?;
     let target = open_target(plan)?;
     let reporter = Reporter::start(control, Phase::Restoring, plan.writes, 0);
     wipe(&target, image, plan, &reserved)?;
@@ -88,19 +91,21 @@ fn execute(
     let work = Work {
         repo: image.repo,
         target: &target,
-        tasks: &tasks,
         reserved: &reserved,
         reporter: &reporter,
         only_changed: request.only_changed,
     };
-    pipeline::write(&work)?;
+    // Chunks that are on the target already were read from it to know that.
+    let tasks = if request.only_changed { pipeline::changed(&work, &tasks)? } else { tasks };
+    pipeline::write(&work, &tasks)?;
     flush(&target)?;
     let progress = reporter.finish();
 
     if request.read_back {
-        let reporter = Reporter::start(control, Phase::ReadingBack, plan.writes, 0);
+        let bytes = tasks.iter().map(|task| task.bytes()).sum();
+        let reporter = Reporter::start(control, Phase::ReadingBack, bytes, 0);
         drop_caches(&target)?;
-        let found = pipeline::read_back(&Work { reporter: &reporter, ..work })?;
+        let found = pipeline::read_back(&Work { reporter: &reporter, ..work }, &tasks)?;
         reporter.finish();
         if let Some(first) = found.first {
             return Err(OperationError::ReadBack { first, bytes: found.bytes });
@@ -128,7 +133,11 @@ fn execute(
 }
 
 /// Which ranges are written last, and with which bytes besides the image's.
-fn reserve(image: &OpenImage<'_>, plan: &RestorePlan) -> Result<Reserved, OperationError> {
+fn reserve(
+    image: &OpenImage<'_>,
+    plan: &RestorePlan,
+    placed: &[Placed],
+) -> Result<Reserved, OperationError> {
     if !plan.writes_table {
         let heads: Vec<Extent> = plan
             .transfers
@@ -137,8 +146,7 @@ fn reserve(image: &OpenImage<'_>, plan: &RestorePlan) -> Result<Reserved, Operat
             .collect();
         return Ok(Reserved::new(&heads, Vec::new()));
     }
-    let placed = image.placed()?;
-    let disk = DiskImage::new(image.repo, &placed)?;
+    let disk = DiskImage::new(image.repo, placed)?;
     let patches = table::fit_to_disk(&disk, &image.manifest.table, plan.target.size)?;
     let heads: Vec<Extent> = plan.kept.gaps_within(0, MIB.min(plan.target.size)).iter().collect();
     Ok(Reserved::new(&heads, patches))

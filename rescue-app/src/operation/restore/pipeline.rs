@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::bytes::{Extents, ReadAt};
+use crate::bytes::{AlignedBuffer, Extents, PAGE, ReadAt};
 use crate::disk::Target;
 use crate::operation::error::OperationError;
 use crate::operation::parallel;
@@ -17,11 +17,21 @@ use super::tasks::{Place, Task};
 /// Unit of comparison with `--only-changed`, bytes: what a filesystem changes at least.
 const BLOCK: usize = 4096;
 
+/// Size of the reads of packs, and the unwanted bytes between two chunks that are read along
+/// rather than skipped.
+const RUN_SIZE: u64 = 8 << 20;
+const PACK_READ_ALONG: u64 = 256 << 10;
+
+/// Unused stretches of a chunk up to this size are read from the target, and written to it as
+/// the zeros they are in the image, along with what is around them: one large transfer costs
+/// less than two small ones.
+const READ_ALONG: u64 = 128 << 10;
+const WRITE_ALONG: u64 = 64 << 10;
+
 /// What the threads share.
 pub(super) struct Work<'a> {
     pub(super) repo: &'a Repository,
     pub(super) target: &'a Target,
-    pub(super) tasks: &'a [Task],
     pub(super) reserved: &'a Reserved,
     pub(super) reporter: &'a Reporter<'a>,
     pub(super) only_changed: bool,
@@ -34,27 +44,19 @@ pub(super) struct Differences {
     pub(super) first: Option<u64>,
 }
 
-/// Size of the reads of packs, and the unwanted bytes between two chunks that are read along
-/// rather than skipped.
-const RUN_SIZE: u64 = 8 << 20;
-const READ_ALONG: u64 = 256 << 10;
-
-/// Writes every task, except to reserved ranges, whose bytes are kept for later. Chunks are
+/// Writes the tasks, except to reserved ranges, whose bytes are kept for later. Chunks are
 /// fetched in the order in which they lie in the repository.
-pub(super) fn write(work: &Work<'_>) -> Result<(), OperationError> {
-    let wanted: HashMap<Id, &Task> = if work.only_changed {
-        changed(work)?
-    } else {
-        work.tasks.iter().map(|task| (task.id, task)).collect()
-    };
+pub(super) fn write(work: &Work<'_>, tasks: &[&Task]) -> Result<(), OperationError> {
+    let wanted: HashMap<Id, &Task> = tasks.iter().map(|task| (task.id, *task)).collect();
     let plan = work.repo.plan_reads(wanted.keys())?;
-    parallel::for_each(plan.runs(RUN_SIZE, READ_ALONG), Scratch::new, |run, scratch| {
+    parallel::for_each(plan.runs(RUN_SIZE, PACK_READ_ALONG), Scratch::new, |run, scratch| {
         work.repo.read_run(&run, &mut scratch.sealed)?;
         for (id, location) in &run.blobs {
             let plain = match run.sealed(&mut scratch.sealed, location) {
                 Some(sealed) => work.repo.open_blob(id, location, sealed, &mut scratch.reader)?,
                 None => work.repo.read_blob(id, &mut scratch.reader)?,
             };
+            let plain = aligned(plain, &mut scratch.plain);
             for place in wanted.get(id).into_iter().flat_map(|task| &task.places) {
                 let written = put(work, place, plain, &mut scratch.current)?;
                 let bytes = place.used.total();
@@ -65,24 +67,38 @@ pub(super) fn write(work: &Work<'_>) -> Result<(), OperationError> {
     })
 }
 
+/// The bytes where a device can take them from: a chunk stored without compression lies in the
+/// middle of its pack, at no particular place in memory.
+fn aligned<'b>(plain: &'b [u8], copy: &'b mut AlignedBuffer) -> &'b [u8] {
+    if plain.as_ptr().align_offset(PAGE) == 0 {
+        return plain;
+    }
+    copy.set_len(plain.len());
+    copy.copy_from_slice(plain);
+    copy
+}
+
 /// The tasks that the target does not hold yet.
-fn changed<'t>(work: &Work<'t>) -> Result<HashMap<Id, &'t Task>, OperationError> {
-    let wanted = Mutex::new(HashMap::new());
-    parallel::for_each(work.tasks.iter(), Scratch::new, |task, scratch| {
+pub(super) fn changed<'t>(
+    work: &Work<'_>,
+    tasks: &[&'t Task],
+) -> Result<Vec<&'t Task>, OperationError> {
+    let wanted = Mutex::new(Vec::new());
+    parallel::for_each(tasks.iter(), Scratch::new, |task, scratch| {
         if is_on_target(work, task, &mut scratch.current)? {
             return work.reporter.advance(task.bytes(), 0, task.bytes());
         }
-        wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(task.id, task);
+        wanted.lock().unwrap_or_else(PoisonError::into_inner).push(*task);
         Ok(())
     })?;
     Ok(wanted.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Compares every task with what the target now holds.
-pub(super) fn read_back(work: &Work<'_>) -> Result<Differences, OperationError> {
+/// Compares the tasks with what the target now holds.
+pub(super) fn read_back(work: &Work<'_>, tasks: &[&Task]) -> Result<Differences, OperationError> {
     let bytes = AtomicU64::new(0);
     let first = AtomicU64::new(u64::MAX);
-    parallel::for_each(work.tasks.iter(), Scratch::new, |task, scratch| {
+    parallel::for_each(tasks.iter(), Scratch::new, |task, scratch| {
         for place in &task.places {
             if !holds(work, place, task, &mut scratch.current)? {
                 bytes.fetch_add(place.used.total(), Ordering::Relaxed);
@@ -100,13 +116,19 @@ pub(super) fn read_back(work: &Work<'_>) -> Result<Differences, OperationError> 
 /// Buffers of one thread.
 struct Scratch {
     reader: BlobReader,
-    sealed: Vec<u8>,
-    current: Vec<u8>,
+    sealed: AlignedBuffer,
+    plain: AlignedBuffer,
+    current: AlignedBuffer,
 }
 
 impl Scratch {
     fn new() -> Result<Self, OperationError> {
-        Ok(Self { reader: BlobReader::new()?, sealed: Vec::new(), current: Vec::new() })
+        Ok(Self {
+            reader: BlobReader::new()?,
+            sealed: AlignedBuffer::default(),
+            plain: AlignedBuffer::default(),
+            current: AlignedBuffer::default(),
+        })
     }
 }
 
@@ -115,7 +137,7 @@ impl Scratch {
 fn is_on_target(
     work: &Work<'_>,
     task: &Task,
-    current: &mut Vec<u8>,
+    current: &mut AlignedBuffer,
 ) -> Result<bool, OperationError> {
     for place in &task.places {
         let reserved = place.runs().any(|(at, range)| {
@@ -133,42 +155,61 @@ fn holds(
     work: &Work<'_>,
     place: &Place,
     task: &Task,
-    current: &mut Vec<u8>,
+    current: &mut AlignedBuffer,
 ) -> Result<bool, OperationError> {
-    current.clear();
-    current.resize(task.len, 0);
-    for (at, range) in place.runs() {
+    current.set_len(task.len);
+    for (at, range) in place.spans(READ_ALONG) {
         let part = current.get_mut(range).ok_or_else(bad_range)?;
         work.target.read_at(at, part).map_err(|error| reading(at, error))?;
-        work.reserved.substitute(at, part);
     }
+    let mut zeroed_to = 0;
+    for (at, range) in place.runs() {
+        current.get_mut(zeroed_to..range.start).ok_or_else(bad_range)?.fill(0);
+        zeroed_to = range.end;
+        work.reserved.substitute(at, current.get_mut(range).ok_or_else(bad_range)?);
+    }
+    current.get_mut(zeroed_to..).ok_or_else(bad_range)?.fill(0);
     Ok(Id::of(current) == task.id)
 }
 
-/// Writes the used bytes of a chunk to one place; returns the number of bytes written.
+/// Puts a chunk's used bytes where they belong; returns the number of bytes written.
 fn put(
     work: &Work<'_>,
     place: &Place,
     plain: &[u8],
-    current: &mut Vec<u8>,
+    current: &mut AlignedBuffer,
 ) -> Result<u64, OperationError> {
-    let mut written = 0;
     for (at, range) in place.runs() {
+        work.reserved.keep(at, plain.get(range).ok_or_else(bad_range)?);
+    }
+    let mut written = 0;
+    for (at, range) in place.spans(if work.only_changed { 0 } else { WRITE_ALONG }) {
         let bytes = plain.get(range).ok_or_else(bad_range)?;
-        work.reserved.keep(at, bytes);
-        let free = work.reserved.ranges().gaps_within(at, at + bytes.len() as u64);
-        for part in free.iter() {
+        let end = at + bytes.len() as u64;
+        if work.reserved.ranges().within(at, end).next().is_none() {
+            written += write_part(work, at, bytes, current)?;
+            continue;
+        }
+        for part in work.reserved.ranges().gaps_within(at, end).iter() {
             let from = usize::try_from(part.start - at).unwrap_or(usize::MAX);
             let to = usize::try_from(part.end - at).unwrap_or(usize::MAX);
             let bytes = bytes.get(from..to).ok_or_else(bad_range)?;
-            written += if work.only_changed {
-                write_changed(work.target, part.start, bytes, current)?
-            } else {
-                write_all(work.target, part.start, bytes)?
-            };
+            written += write_part(work, part.start, bytes, current)?;
         }
     }
     Ok(written)
+}
+
+fn write_part(
+    work: &Work<'_>,
+    at: u64,
+    bytes: &[u8],
+    current: &mut AlignedBuffer,
+) -> Result<u64, OperationError> {
+    match work.only_changed {
+        true => write_changed(work.target, at, bytes, current),
+        false => write_all(work.target, at, bytes),
+    }
 }
 
 fn write_all(target: &Target, at: u64, bytes: &[u8]) -> Result<u64, OperationError> {
@@ -181,10 +222,9 @@ fn write_changed(
     target: &Target,
     at: u64,
     bytes: &[u8],
-    current: &mut Vec<u8>,
+    current: &mut AlignedBuffer,
 ) -> Result<u64, OperationError> {
-    current.clear();
-    current.resize(bytes.len(), 0);
+    current.set_len(bytes.len());
     target.read_at(at, current).map_err(|error| reading(at, error))?;
     let mut changed = Extents::new();
     for (index, (new, old)) in bytes.chunks(BLOCK).zip(current.chunks(BLOCK)).enumerate() {

@@ -1,6 +1,7 @@
 //! The list of chunks to put on the target.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::bytes::Extents;
 use crate::image::content::Placed;
@@ -19,11 +20,20 @@ pub(super) struct Place {
 
 impl Place {
     /// The used ranges as offsets on the target and in the chunk.
-    pub(super) fn runs(&self) -> impl Iterator<Item = (u64, std::ops::Range<usize>)> + '_ {
-        self.used.iter().filter_map(|extent| {
-            let target = u64::try_from(self.at + i128::from(extent.start)).ok()?;
-            let range = usize::try_from(extent.start).ok()?..usize::try_from(extent.end).ok()?;
-            Some((target, range))
+    pub(super) fn runs(&self) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
+        self.spans(0)
+    }
+
+    /// As [`Place::runs`], but ranges that lie at most `gap` unused bytes apart are one.
+    pub(super) fn spans(&self, gap: u64) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
+        let mut used = self.used.iter().peekable();
+        std::iter::from_fn(move || {
+            let mut span = used.next()?;
+            while let Some(next) = used.next_if(|next| next.start - span.end <= gap) {
+                span.end = next.end;
+            }
+            let target = u64::try_from(self.at + i128::from(span.start)).ok()?;
+            Some((target, usize::try_from(span.start).ok()?..usize::try_from(span.end).ok()?))
         })
     }
 }
