@@ -60,6 +60,9 @@ pub enum Command {
     /// is read back from the disk and compared.
     Restore(RestoreArgs),
     /// Reads an image, or the whole repository, and checks every hash.
+    ///
+    /// Answers whether images can be restored. `lifeboat check` answers whether the repository is
+    /// in order, and is quick.
     Verify(VerifyArgs),
     /// Removes images from the list: named ones, or all that no keep rule keeps.
     ///
@@ -73,6 +76,18 @@ pub enum Command {
     /// Whatever an interrupted capture has stored is given up too. Interrupting it harms no
     /// image; running it again completes it. Nobody else can use the repository meanwhile.
     Prune(PruneArgs),
+    /// Checks the repository's structure: that all files are there and fit together.
+    ///
+    /// Finds missing and cut packs, damaged index files, snapshots and directories, and images
+    /// that lack something, without reading the data themselves; `--read-data` reads them too.
+    Check(CheckArgs),
+    /// Repairs a damaged repository as far as what is left allows.
+    Repair(RepairArgs),
+    /// Removes locks that were left behind.
+    ///
+    /// Locks older than 30 minutes, and those of this machine whose process is gone, are removed by
+    /// every command anyway. `--all` is for locks of a machine that is certainly gone.
+    Unlock(UnlockArgs),
     /// Start-up of the boot medium; its init calls this.
     #[command(hide = true)]
     Boot,
@@ -123,6 +138,9 @@ pub struct CaptureArgs {
     /// How hard to compress.
     #[arg(long, value_enum, default_value_t)]
     pub level: Compression,
+    /// Afterwards read back all data of the image, also what the repository held before.
+    #[arg(long)]
+    pub verify_all: bool,
     /// Store every byte, not only the blocks in use.
     #[arg(long)]
     pub whole: bool,
@@ -266,6 +284,62 @@ pub struct PruneArgs {
     /// One JSON object a line, for programs.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `check`.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// Read every byte of every pack too.
+    #[arg(long)]
+    pub read_data: bool,
+    /// The repository.
+    #[command(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `repair`.
+#[derive(Args, Debug)]
+pub struct RepairArgs {
+    /// What to repair.
+    #[command(subcommand)]
+    pub target: RepairTarget,
+}
+
+/// What can be repaired.
+#[derive(Debug, Subcommand)]
+pub enum RepairTarget {
+    /// Writes the index anew, from the lists that the packs contain.
+    Index(RepairCommon),
+    /// Reads all packs, saves what is good in damaged ones, and removes these.
+    ///
+    /// Afterwards nothing relies on a damaged copy any more: capturing a disk again stores anew what
+    /// is lost and still on it, for all images that need it.
+    Packs(RepairCommon),
+}
+
+/// Arguments of all repairs.
+#[derive(Args, Debug)]
+pub struct RepairCommon {
+    /// The repository.
+    #[command(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `unlock`.
+#[derive(Args, Debug)]
+pub struct UnlockArgs {
+    /// Remove all locks, also of those who seem to be at work.
+    #[arg(long)]
+    pub all: bool,
+    /// The repository.
+    #[command(flatten)]
+    pub repo: RepoArgs,
 }
 
 /// How thorough pruning is.

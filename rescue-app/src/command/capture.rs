@@ -20,6 +20,7 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
         compression: args.level,
         whole: args.whole,
         rescue: RescueOptions { retries: args.retries, map_file: args.map.clone() },
+        verify_all: args.verify_all,
     };
     let printer = Printer::new(args.json);
     if args.plan {

@@ -9,6 +9,7 @@ mod output;
 mod passphrase;
 mod prune;
 mod restore;
+mod upkeep;
 mod verify;
 
 use std::process::ExitCode;
@@ -24,6 +25,8 @@ use args::{Cli, Command};
 enum Ending {
     Done,
     NeedsAttention,
+    /// A report told of damage.
+    Damaged,
 }
 
 /// Set by Ctrl-C and SIGTERM; every operation looks at it between chunks.
@@ -35,6 +38,7 @@ pub fn main() -> ExitCode {
     match run(cli.command) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::NeedsAttention) => ExitCode::from(3),
+        Ok(Ending::Damaged) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("lifeboat: {error:#}");
             exit_code(&error)
@@ -64,6 +68,9 @@ fn run(command: Option<Command>) -> anyhow::Result<Ending> {
         Command::Verify(args) => verify::run(&args),
         Command::Forget(args) => forget::run(&args),
         Command::Prune(args) => prune::run(&args),
+        Command::Check(args) => upkeep::check(&args),
+        Command::Repair(args) => upkeep::repair(&args),
+        Command::Unlock(args) => upkeep::unlock(&args),
         Command::Boot => Ok(crate::boot::run().map(|()| Ending::Done)?),
     }
 }

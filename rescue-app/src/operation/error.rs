@@ -86,6 +86,15 @@ pub enum OperationError {
         /// The pack file.
         pack: Id,
     },
+    /// What the repository held before is damaged.
+    #[error(
+        "pack {pack}, which the repository held before and this image needs too, is damaged; run \
+         'lifeboat repair packs', then the same capture again: it stores anew what is lost"
+    )]
+    ReusedWrong {
+        /// The pack file.
+        pack: Id,
+    },
     /// Stored data is damaged or missing.
     #[error(
         "{} problem(s) found:\n  {}\nimages that do not need the damaged data are still good: verify \

@@ -18,6 +18,7 @@ mod reporter;
 mod restore;
 mod shortage;
 mod survey;
+mod upkeep;
 mod verify;
 
 pub use access::{Compression, RepoAccess, create_repository, is_repository};
@@ -33,4 +34,5 @@ pub use places::{OpenPlace, Place, find_places, open_place};
 pub use prune::{PruneRequest, prune};
 pub use restore::{LayoutEntry, RestorePlan, RestoreReport, RestoreRequest, plan_restore, restore};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
+pub use upkeep::{Repair, Repaired, check, repair, unlock};
 pub use verify::{VerifyReport, verify};

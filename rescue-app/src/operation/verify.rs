@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::repository::{CheckEvent, Id, Repository, RepositoryError};
+use crate::repository::{Id, Repository, RepositoryError};
 use crate::store::FileKind;
 
 use super::access::RepoAccess;
@@ -16,6 +15,7 @@ use super::event::{Control, Phase};
 use super::images::OpenImage;
 use super::parallel::{self, mixed_workers};
 use super::reporter::Reporter;
+use super::upkeep;
 
 /// What a verification read.
 #[derive(Clone, Debug, Serialize)]
@@ -80,31 +80,7 @@ fn verify_repository(
     repo: &Repository,
     control: Control<'_>,
 ) -> Result<VerifyReport, OperationError> {
-    let reporter = OnceLock::new();
-    let report = repo.check(true, mixed_workers(), &|event| {
-        let step = match event {
-            CheckEvent::Begin { bytes, .. } => {
-                reporter.get_or_init(|| Reporter::start(control, Phase::Verifying, bytes, 0));
-                0
-            }
-            CheckEvent::Pack { bytes } => bytes,
-            CheckEvent::Found(finding) if finding.is_damage => {
-                control.warn(finding.text.clone());
-                0
-            }
-            CheckEvent::Found(finding) => {
-                control.info(finding.text.clone());
-                0
-            }
-        };
-        match reporter.get().map_or(Ok(()), |reporter| reporter.advance(step, 0, 0)) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        }
-    })?;
-    if let Some(reporter) = reporter.get() {
-        reporter.finish();
-    }
+    let report = upkeep::run_check(repo, true, control)?;
     let damage = report.findings.iter().filter(|finding| finding.is_damage);
     damaged(damage.map(|finding| finding.text.clone()).collect())?;
     for image in OpenImage::all(repo)? {
@@ -132,6 +108,18 @@ pub(super) fn stored(
     let reporter = Reporter::start(control, Phase::Verifying, total, 0);
     parallel::for_each(packs.iter(), || Ok(()), |pack, ()| prove_pack(repo, pack, &reporter))?;
     Ok(reporter.finish().done)
+}
+
+/// Like [`stored`] for blobs that the repository held before.
+pub(super) fn reused(
+    repo: &Repository,
+    blobs: &[Id],
+    control: Control<'_>,
+) -> Result<u64, OperationError> {
+    stored(repo, blobs, control).map_err(|error| match error {
+        OperationError::StoredWrong { pack } => OperationError::ReusedWrong { pack },
+        other => other,
+    })
 }
 
 fn pack_size(repo: &Repository, pack: &Id) -> Result<u64, OperationError> {

@@ -7,6 +7,8 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Serialize;
+
 use super::error::{RepositoryError, Result, WRONG_SUM};
 use super::id::IdHasher;
 use super::index::{EntryNumber, Index};
@@ -38,7 +40,7 @@ pub enum CheckEvent<'e> {
 pub type CheckSink<'s> = &'s (dyn Fn(CheckEvent<'_>) -> ControlFlow<()> + Sync);
 
 /// Something that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Whether data is lost or may be; otherwise it does no harm.
     pub is_damage: bool,
@@ -47,7 +49,7 @@ pub struct Finding {
 }
 
 /// What [`Repository::check`] found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CheckReport {
     /// Snapshots looked at.
     pub snapshots: u64,

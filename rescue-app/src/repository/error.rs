@@ -127,7 +127,7 @@ pub enum RepositoryError {
     /// Someone else holds a lock that excludes ours.
     #[error(
         "the repository is in use by {who} (process {pid}, since {since}): wait until that has \
-         ended; if it is certainly gone, run 'restic unlock' or wait until its lock is 30 minutes old"
+         ended; if it is certainly gone, run 'lifeboat unlock --all', or wait until its lock is 30 minutes old"
     )]
     Locked {
         /// User and host.

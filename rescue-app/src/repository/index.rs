@@ -1,7 +1,7 @@
 //! Where every blob lies: the index files, and all of them together in memory
 //! (restic `doc/design.rst`, "Indexing").
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +129,16 @@ impl Index {
         }
         self.entries.sort_unstable_by_key(Entry::key);
         self
+    }
+
+    /// This index without some packs.
+    pub(super) fn without(self, packs: &HashSet<Id>) -> Self {
+        let gone: Vec<bool> = self.packs.iter().map(|pack| packs.contains(pack)).collect();
+        let is_gone = |number: u32| gone.get(number as usize).copied().unwrap_or(false);
+        let Self { mut entries, packs, mut numbers } = self;
+        entries.retain(|entry| !is_gone(entry.pack));
+        numbers.retain(|_, number| !is_gone(*number));
+        Self { entries, packs, numbers }
     }
 
     fn add(&mut self, pack: &IndexedPack) {

@@ -92,6 +92,15 @@ pub struct Lock {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What [`Repository::unlock`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Unlocked {
+    /// Locks removed.
+    pub removed: u64,
+    /// Why others are still there.
+    pub left: Vec<String>,
+}
+
 /// What the confirming thread shares with the lock.
 struct Held {
     store: Arc<dyn Store>,
@@ -229,7 +238,9 @@ impl Locks<'_> {
                 // Given back between listing and reading.
                 Err(RepositoryError::Store(StoreError::NotFound { .. })) => continue,
                 Err(RepositoryError::Damaged { kind, name, problem }) => {
-                    let problem = format!("{problem}; if nobody uses the repository, delete it");
+                    let problem = format!(
+                        "{problem}; if nobody uses the repository, run 'lifeboat unlock --all'"
+                    );
                     return Err(RepositoryError::Damaged { kind, name, problem });
                 }
                 Err(error) => return Err(error),
@@ -244,6 +255,28 @@ impl Locks<'_> {
             alone = false;
         }
         Ok(alone)
+    }
+
+    /// Removes the locks of those who are certainly gone, or with `all` every lock.
+    pub fn unlock(&self, all: bool) -> Result<Unlocked> {
+        let mut unlocked = Unlocked::default();
+        for id in self.ids(FileKind::Lock)? {
+            let problem =
+                match json_file::load::<LockFile>(&*self.store, &self.key, FileKind::Lock, &id) {
+                    Ok(lock) if lock.is_stale(&self.identity) => None,
+                    Ok(lock) => Some(lock.conflict()),
+                    Err(RepositoryError::Store(StoreError::NotFound { .. })) => continue,
+                    Err(error) => Some(error),
+                };
+            match problem {
+                Some(problem) if !all => unlocked.left.push(problem.to_string()),
+                _ => {
+                    self.remove_if_there(FileKind::Lock, &id)?;
+                    unlocked.removed += 1;
+                }
+            }
+        }
+        Ok(unlocked)
     }
 
     fn remove_stale(&self, id: &Id) -> Result<()> {
@@ -375,7 +408,24 @@ mod tests {
         let id = Id::of(b"").to_string();
         repo.store.write(FileKind::Lock, &id, b"").unwrap();
         let error = repo.lock_shared().err().unwrap().to_string();
-        assert!(error.contains(&id) && error.contains("if nobody uses"), "{error}");
+        assert!(error.contains(&id) && error.contains("lifeboat unlock --all"), "{error}");
+        let unlocked = repo.unlock(false).unwrap();
+        assert!(unlocked.removed == 0 && unlocked.left[0].contains(&id), "{unlocked:?}");
+        assert_eq!(repo.unlock(true).unwrap(), Unlocked { removed: 1, left: vec![] });
+        drop(repo.lock_exclusive().unwrap());
+    }
+
+    #[test]
+    fn unlocking_spares_the_living_unless_told_otherwise() {
+        let (_dir, repo) = repository();
+        let lock = repo.lock_shared().unwrap();
+        put(&repo, |file| file.pid = dead_pid());
+        put(&repo, |file| file.time -= Duration::minutes(31));
+        let unlocked = repo.unlock(false).unwrap();
+        assert_eq!((unlocked.removed, unlocked.left.len()), (2, 1));
+        lock.confirm().unwrap();
+        assert_eq!(repo.unlock(true).unwrap().removed, 1);
+        assert!(lock.confirm().is_err());
     }
 
     /// A place in which there is room for `locks` lock files, as long as it is not changed.

@@ -12,4 +12,5 @@ mod locks;
 mod prune;
 #[path = "../support/random.rs"]
 mod random;
+mod repair;
 mod stock_restic;

@@ -162,9 +162,7 @@ fn leftovers_copies_and_small_packs_are_tidied_up() {
     assert!(packs >= 25, "{packs}");
     // One of two copies is damaged; which one must not matter.
     for damaged in [0, 1] {
-        let copy = tempfile::tempdir().unwrap();
-        let restic = Restic { folder: copy.path().join("repo"), dir: copy };
-        restic_copy(&one, &restic);
+        let restic = restic.copy();
         damage_copy(&restic, damaged);
         prune(&restic, 5);
         assert_whole(&restic, &images);
@@ -185,15 +183,6 @@ fn abandon(repo: &Repository, bytes: &[u8]) {
         worker.save(BlobType::Data, None, chunk, 1).unwrap();
     }
     worker.finish().unwrap();
-}
-
-fn restic_copy(repo: &Repository, to: &Restic) {
-    copy_tree(Path::new(&repo.location()), &to.repo());
-}
-
-fn copy_tree(from: &Path, to: &Path) {
-    let copied = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
-    assert!(copied.success());
 }
 
 /// Flips bits all over one of the two packs that hold the same large data.
@@ -220,9 +209,7 @@ fn stopped_anywhere_it_harms_no_image_and_is_completed_by_running_it_again() {
     abandon(&open(&restic), &part(70));
     let mut steps = 0;
     loop {
-        let dir = tempfile::tempdir().unwrap();
-        let copy = Restic { folder: dir.path().join("repo"), dir };
-        copy_tree(&restic.repo(), &copy.repo());
+        let copy = restic.copy();
         let store = Faulty::new(&copy);
         let repo = Repository::open(store.clone(), PUBLIC_PASSPHRASE).unwrap();
         store.changes_left.store(steps, Ordering::Relaxed);

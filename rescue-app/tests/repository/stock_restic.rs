@@ -29,6 +29,15 @@ impl Restic {
         self.dir.path().join(name)
     }
 
+    /// A copy of the repository in a scratch folder of its own.
+    pub fn copy(&self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("repo");
+        let copied = Command::new("cp").arg("-a").args([&self.repo(), &folder]).status();
+        assert!(copied.unwrap().success());
+        Self { folder, dir }
+    }
+
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("restic");
         command

@@ -6,6 +6,7 @@ mod read;
 mod rescue;
 mod space;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -103,6 +104,13 @@ fn examine_and_store(
     if found.packs > 0 {
         control.info(format!("{} of an interrupted capture are used again", size(found.bytes)));
     }
+    let bad = repo.distrust_bad_packs()?;
+    if bad > 0 {
+        control.warn(format!(
+            "{bad} pack file(s) of the repository are missing or cut short: what this disk needs \
+             of them is stored again; run 'lifeboat repair packs' to mend the repository"
+        ));
+    }
     control.info(plan.space.sentence());
     store((&repo, &lock), &source, plan, request, patient)
 }
@@ -140,7 +148,10 @@ fn store(
     let manifest = manifest(&plan, damage, warnings.clone());
     let tree = save_tree(&saver, &manifest, &stored, input.zstd_level)?;
     let totals = saver.finish()?;
-    let verified = verify::stored(repo, &stored.new, control)?;
+    let mut verified = verify::stored(repo, &stored.new, control)?;
+    if request.verify_all {
+        verified += verify::reused(repo, &reused_blobs(&stored), control)?;
+    }
     let snapshot = snapshot(&manifest, tree, &totals, started);
     patient.insist(|| lock.confirm())?;
     let id = repo.save_snapshot(&snapshot)?;
@@ -155,6 +166,13 @@ fn store(
         seconds: 0.0,
         warnings,
     })
+}
+
+/// The chunks of the disk that the repository held before.
+fn reused_blobs(stored: &Stored) -> Vec<Id> {
+    let new: HashSet<&Id> = stored.new.iter().collect();
+    let blobs = stored.slots.iter().filter_map(|slot| slot.blob);
+    blobs.filter(|id| !new.contains(id)).collect()
 }
 
 fn unreadable_warning(unreadable: &Extents) -> Option<String> {

@@ -37,6 +37,8 @@ pub struct CaptureRequest {
     pub whole: bool,
     /// What to do about places that cannot be read.
     pub rescue: RescueOptions,
+    /// Read back also what the repository held before.
+    pub verify_all: bool,
 }
 
 /// What a capture will do.

@@ -224,6 +224,7 @@ fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
         compression: order.compression,
         whole: false,
         rescue: RescueOptions::default(),
+        verify_all: false,
     }
 }
 
