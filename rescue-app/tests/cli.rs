@@ -10,6 +10,8 @@ mod faulty;
 mod full;
 #[path = "support/cli.rs"]
 mod support;
+#[path = "support/cli_upkeep.rs"]
+mod upkeep;
 
 use std::fs;
 use std::process::{Command, Stdio};

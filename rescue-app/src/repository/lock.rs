@@ -205,6 +205,29 @@ impl Repository {
         Ok(lock)
     }
 
+    /// Removes the locks of those who are certainly gone, or with `all` every lock.
+    pub fn unlock(&self, all: bool) -> Result<Unlocked> {
+        let mut unlocked = Unlocked::default();
+        for id in self.ids(FileKind::Lock)? {
+            let lock: Result<LockFile> =
+                json_file::load(&*self.store, &self.key, FileKind::Lock, &id);
+            let problem = match lock {
+                Ok(lock) if lock.is_stale(&self.identity) => None,
+                Ok(lock) => Some(lock.conflict()),
+                Err(RepositoryError::Store(StoreError::NotFound { .. })) => continue,
+                Err(error) => Some(error),
+            };
+            match problem {
+                Some(problem) if !all => unlocked.left.push(problem.to_string()),
+                _ => {
+                    self.remove_if_there(FileKind::Lock, &id)?;
+                    unlocked.removed += 1;
+                }
+            }
+        }
+        Ok(unlocked)
+    }
+
     fn locks(&self) -> Locks<'_> {
         Locks { store: &*self.store, key: &self.key, identity: &self.identity }
     }
@@ -255,28 +278,6 @@ impl Locks<'_> {
             alone = false;
         }
         Ok(alone)
-    }
-
-    /// Removes the locks of those who are certainly gone, or with `all` every lock.
-    pub fn unlock(&self, all: bool) -> Result<Unlocked> {
-        let mut unlocked = Unlocked::default();
-        for id in self.ids(FileKind::Lock)? {
-            let problem =
-                match json_file::load::<LockFile>(&*self.store, &self.key, FileKind::Lock, &id) {
-                    Ok(lock) if lock.is_stale(&self.identity) => None,
-                    Ok(lock) => Some(lock.conflict()),
-                    Err(RepositoryError::Store(StoreError::NotFound { .. })) => continue,
-                    Err(error) => Some(error),
-                };
-            match problem {
-                Some(problem) if !all => unlocked.left.push(problem.to_string()),
-                _ => {
-                    self.remove_if_there(FileKind::Lock, &id)?;
-                    unlocked.removed += 1;
-                }
-            }
-        }
-        Ok(unlocked)
     }
 
     fn remove_stale(&self, id: &Id) -> Result<()> {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::fixture::{CHUNK, disk, init, open, read_all, save, save_counted, snapshot};
-use crate::stock_restic::Restic;
+use crate::stock_restic::{Restic, files_below};
 use lifeboat::repository::{
-    BlobType, Id, Node, PUBLIC_PASSPHRASE, Repository, RepositoryError, Saver, Tree,
+    BlobType, Id, Node, PUBLIC_PASSPHRASE, Repository, RepositoryError, Result as RepoResult,
+    Saver, Tree,
 };
 use lifeboat::store::{FileEntry, FileKind, LocalStore, Result, Store, StoreError};
 use time::OffsetDateTime;
@@ -91,6 +92,28 @@ impl Store for Faulty {
 
     fn location(&self) -> String {
         self.inner.location()
+    }
+}
+
+/// How many changes `work` makes; tried on a copy.
+pub fn changes_made(restic: &Restic, work: impl FnOnce(&Repository) -> RepoResult<()>) -> u64 {
+    let copy = restic.copy();
+    let store = Faulty::new(&copy);
+    work(&Repository::open(store.clone(), PUBLIC_PASSPHRASE).unwrap()).unwrap();
+    u64::MAX - store.changes_left.load(Ordering::Relaxed)
+}
+
+/// The repository, which loses its power after this many changes.
+pub fn stopping_after(restic: &Restic, changes: u64) -> Repository {
+    let store = Faulty::new(restic);
+    store.changes_left.store(changes, Ordering::Relaxed);
+    Repository::open(store, PUBLIC_PASSPHRASE).unwrap()
+}
+
+/// Removes the locks of a power cut: they are of this process, which lives on.
+pub fn remove_own_locks(restic: &Restic) {
+    for lock in files_below(&restic.repo().join("locks")) {
+        std::fs::remove_file(lock).unwrap();
     }
 }
 

@@ -12,7 +12,7 @@ use lifeboat::repository::{
 };
 use lifeboat::store::FileKind;
 
-use crate::faults::Faulty;
+use crate::faults::{Faulty, changes_made, remove_own_locks, stopping_after};
 use crate::fixture::{CHUNK, disk, init, open, read_all, save};
 use crate::random::Random;
 use crate::stock_restic::{Restic, files_below};
@@ -207,32 +207,22 @@ fn stopped_anywhere_it_harms_no_image_and_is_completed_by_running_it_again() {
         number % 2 == 0
     });
     abandon(&open(&restic), &part(70));
-    let mut steps = 0;
-    loop {
+    let steps = changes_made(&restic, |repo| try_prune(repo, &options(0)).map(drop));
+    assert!(steps > 10, "it took {steps} changes only");
+    for step in random.points(6, steps) {
+        println!("stopped after {step} of {steps} changes");
         let copy = restic.copy();
-        let store = Faulty::new(&copy);
-        let repo = Repository::open(store.clone(), PUBLIC_PASSPHRASE).unwrap();
-        store.changes_left.store(steps, Ordering::Relaxed);
-        let stopped = try_prune(&repo, &options(0));
-        // The lock is that of this process, which lives on.
-        files_below(&copy.repo().join("locks")).iter().for_each(|lock| {
-            fs::remove_file(lock).unwrap();
-        });
-        let sound = open(&copy).check(true, 2, &|_| ControlFlow::Continue(())).unwrap();
-        assert!(sound.is_sound(), "after {steps} changes: {:?}", sound.findings);
-        if random.below(3) == 0 {
-            copy.ok(&["check", "--read-data", "--no-lock"]);
-        }
+        let repo = stopping_after(&copy, step);
+        assert!(try_prune(&repo, &options(0)).is_err() || step + 1 == steps);
+        remove_own_locks(&copy);
+        let found = open(&copy).check(true, 2, &|_| ControlFlow::Continue(())).unwrap();
+        assert!(found.is_sound(), "{:?}", found.findings);
+        copy.ok(&["check", "--read-data"]);
         assert_whole(&copy, &images);
         prune(&copy, 0);
-        assert_eq!(findings(&copy), [""; 0], "after {steps} changes");
-        if stopped.is_ok() {
-            copy.check();
-            break;
-        }
-        steps += 1;
+        copy.check();
+        assert_eq!(findings(&copy), [""; 0]);
     }
-    assert!(steps > 10, "it took {steps} changes only");
 }
 
 #[test]

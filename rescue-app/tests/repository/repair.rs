@@ -3,14 +3,14 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use lifeboat::repository::{
     PUBLIC_PASSPHRASE, RebuiltIndex, RepairedPacks, Repository, RepositoryError, Result,
 };
 
-use crate::faults::Faulty;
+use crate::faults::{changes_made, remove_own_locks, stopping_after};
 use crate::fixture::{disk, init, open, read_all, save, store};
+use crate::random::Random;
 use crate::stock_restic::{Restic, files_below};
 
 /// Opens without demanding that the index is whole.
@@ -144,44 +144,43 @@ fn a_capture_does_not_rely_on_packs_that_are_gone_or_cut() {
     }
 }
 
-/// Repairs a damaged repository, stopped after every number of changes in turn.
-fn stop_everywhere<T>(damage: fn(&Restic), work: fn(&Repository) -> Result<T>) {
+/// Repairs a damaged repository, stopped after some numbers of changes.
+fn stop_at_points<T>(damage: fn(&Restic), work: fn(&Repository) -> Result<T>) {
     let restic = Restic::new();
     let image = disk(6, 20_000_000);
     let id = save(&init(&restic), &image);
     let hit = save(&open(&restic), &disk(7, 20_000_000));
     damage(&restic);
-    let mut changes = 0;
-    loop {
+    let steps = changes_made(&restic, |repo| work(repo).map(drop));
+    for step in Random::from_environment().points(3, steps) {
+        println!("stopped after {step} of {steps} changes");
         let copy = restic.copy();
-        let store = Faulty::new(&copy);
-        let repo = Repository::open(store.clone(), PUBLIC_PASSPHRASE).unwrap();
-        store.changes_left.store(changes, Ordering::Relaxed);
-        let stopped = work(&repo).is_err();
-        files(&copy, "locks").iter().for_each(|lock| fs::remove_file(lock).unwrap());
+        let stopped = work(&stopping_after(&copy, step));
+        assert!(stopped.is_err() || step + 1 == steps);
+        remove_own_locks(&copy);
         work(&open_damaged(&copy)).unwrap();
-        let tree = open(&copy).load_snapshot(id).unwrap().snapshot.tree;
-        assert!(read_all(&open(&copy), &tree)["/machine/disk.img"] == image);
-        if !stopped {
-            open(&copy).remove_snapshot(&hit).unwrap();
-            copy.check();
-            break;
-        }
-        changes += 1;
+        let repo = open(&copy);
+        let tree = repo.load_snapshot(id).unwrap().snapshot.tree;
+        assert!(read_all(&repo, &tree)["/machine/disk.img"] == image);
+        repo.remove_snapshot(&hit).unwrap();
+        copy.ok(&["check", "--read-data"]);
     }
-    assert!(changes > 3, "{changes}");
 }
 
 #[test]
-fn repairs_may_be_stopped_anywhere() {
-    stop_everywhere(|restic| flip(&files(restic, "index")[0], 50), rebuild);
+fn repairing_the_index_may_be_stopped_anywhere() {
+    stop_at_points(|restic| flip(&files(restic, "index")[0], 50), rebuild);
+}
+
+#[test]
+fn repairing_packs_may_be_stopped_anywhere() {
     let damage_newest = |restic: &Restic| {
         let modified = |path: &PathBuf| fs::metadata(path).unwrap().modified().unwrap();
         let large = |path: &PathBuf| fs::metadata(path).unwrap().len() > 1 << 20;
         let packs = files(restic, "data").into_iter().filter(large);
         flip(&packs.max_by_key(modified).unwrap(), 50_000);
     };
-    stop_everywhere(damage_newest, repair);
+    stop_at_points(damage_newest, repair);
 }
 
 #[test]

@@ -95,6 +95,7 @@ impl SmallPlace {
             compression: Compression::Fast,
             whole: false,
             rescue: RescueOptions::default(),
+            verify_all: false,
         }
     }
 }

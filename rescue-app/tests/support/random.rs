@@ -35,4 +35,18 @@ impl Random {
     pub fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit.max(1)
     }
+
+    /// Points to interrupt something that takes this many steps at, in no order: as many as the
+    /// variable `LIFEBOAT_TEST_POINTS` says, or `few`; each once, at most all there are.
+    pub fn points(&mut self, few: u64, steps: u64) -> Vec<u64> {
+        let given = std::env::var("LIFEBOAT_TEST_POINTS").ok().map(|count| count.parse().unwrap());
+        let mut all: Vec<u64> = (0..steps).collect();
+        let count = given.unwrap_or(few).min(steps);
+        (0..count)
+            .map(|_| {
+                let at = usize::try_from(self.below(all.len() as u64)).unwrap();
+                all.swap_remove(at)
+            })
+            .collect()
+    }
 }

@@ -97,19 +97,19 @@ fn examine_and_store(
     control.phase(Phase::Examining);
     repo.load_index()?;
     let found = repo.adopt_packs(&lock)?;
-    let plan = plan::examine(disk, &source, request, &repo)?;
-    for warning in &plan.warnings {
-        control.warn(warning.clone());
-    }
-    if found.packs > 0 {
-        control.info(format!("{} of an interrupted capture are used again", size(found.bytes)));
-    }
     let bad = repo.distrust_bad_packs()?;
     if bad > 0 {
         control.warn(format!(
             "{bad} pack file(s) of the repository are missing or cut short: what this disk needs \
              of them is stored again; run 'lifeboat repair packs' to mend the repository"
         ));
+    }
+    let plan = plan::examine(disk, &source, request, &repo)?;
+    for warning in &plan.warnings {
+        control.warn(warning.clone());
+    }
+    if found.packs > 0 {
+        control.info(format!("{} of an interrupted capture are used again", size(found.bytes)));
     }
     control.info(plan.space.sentence());
     store((&repo, &lock), &source, plan, request, patient)

@@ -1,18 +1,13 @@
 //! Looking after a repository from the command line, judged by stock restic.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[path = "support/cli.rs"]
-mod support;
-
 use std::fs;
 use std::path::PathBuf;
 
-use support::{Bench, noise, same};
+use crate::support::{Bench, noise, same};
 
 /// Captures a file of noise as a disk; returns the image's id.
 fn capture(bench: &Bench, disk: &str, seed: u64) -> String {
-    fs::write(bench.path(disk), noise(seed, 3 << 20)).unwrap();
+    fs::write(bench.path(disk), noise(2 * seed, 3 << 20)).unwrap();
     bench.capture(disk)["image"]["id"].as_str().unwrap().to_owned()
 }
 
