@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use serde::Serialize;
 
 use crate::repository::{
-    CheckEvent, CheckReport, Lock, RebuiltIndex, RepairedPacks, Repository, Result as RepoResult,
-    Unlocked,
+    CheckEvent, CheckReport, Lock, Progress, RebuiltIndex, RepairedPacks, Repository,
+    Result as RepoResult, Unlocked,
 };
 use crate::store::FileKind;
 
@@ -114,7 +114,7 @@ pub fn repair(
 fn with_progress<T>(
     repo: &Repository,
     lock: &Lock,
-    work: fn(&Repository, &Lock, &(dyn Fn(u64) -> ControlFlow<()> + Sync)) -> RepoResult<T>,
+    work: fn(&Repository, &Lock, Progress<'_>) -> RepoResult<T>,
     control: Control<'_>,
 ) -> Result<T, OperationError> {
     let packs = repo.store().list(FileKind::Pack);
