@@ -16,6 +16,8 @@ mod fs_fat;
 mod fs_hostile;
 #[path = "support/fs_ntfs.rs"]
 mod fs_ntfs;
+#[path = "support/fs_owners.rs"]
+mod fs_owners;
 #[path = "support/fs_recognition.rs"]
 mod fs_recognition;
 #[path = "support/fs_tools.rs"]

@@ -71,6 +71,12 @@ fn print_image(image: &ImageSummary) {
     for warning in &image.warnings {
         println!("warning {warning}");
     }
+    for file in &image.damage.files {
+        println!("damaged {file}");
+    }
+    if image.damage.more_files > 0 {
+        println!("damaged {} more files", image.damage.more_files);
+    }
 }
 
 fn print_partition(partition: &ImagePartition) {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::owners::{Names, Tally};
 use super::{Coverage, Filesystem, Kind};
 use crate::bytes::{Extents, ReadAt};
 
@@ -15,6 +16,18 @@ pub(super) trait Format: Sync {
     /// be refined (its state above all), also when the map itself is refused.
     fn map(&self, _volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
         Err(Doubt::NoMap(found.kind))
+    }
+
+    /// Counts what of the filesystem and of which files lies in the lost bytes, and names the
+    /// files. Reads what it can of a damaged volume.
+    fn owners(
+        &self,
+        volume: &dyn ReadAt,
+        _tally: &mut Tally<'_>,
+        _names: &mut Names,
+    ) -> Result<(), Doubt> {
+        let kind = self.probe(volume).ok().flatten().map(|found| found.kind);
+        Err(kind.map_or(Doubt::because("it cannot be recognised"), Doubt::NoNames))
     }
 
     /// Whether it wraps other content, whose signatures may then show through.
@@ -41,6 +54,9 @@ pub(super) enum Doubt {
     /// Recognised only.
     #[error("used blocks of {0} are not mapped by this version")]
     NoMap(Kind),
+    /// Files are not looked up.
+    #[error("files of {0} are not looked up by this version")]
+    NoNames(Kind),
     /// The device failed.
     #[error("{what} cannot be read: {source}")]
     Read {

@@ -6,7 +6,8 @@
 //! feature, an unreplayed log) makes the answer "the whole volume", with the reason in words.
 //!
 //! One file or folder per filesystem, each behind the `Format` trait; `format::FORMATS` lists
-//! them in the order of recognition. Nothing here writes, and nothing here panics on any bytes.
+//! them in the order of recognition. [`owners`] says which files lie in given bytes.
+//! Nothing here writes, and nothing here panics on any bytes.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
@@ -15,6 +16,7 @@ mod description;
 mod format;
 mod head_cache;
 mod kind;
+mod owners;
 mod probe;
 mod recognition;
 mod text;
@@ -41,4 +43,5 @@ mod zfs;
 
 pub use description::{Coverage, Filesystem, Inspection, State};
 pub use kind::Kind;
+pub use owners::{Owner, Owners, owners};
 pub use recognition::{inspect, recognise};

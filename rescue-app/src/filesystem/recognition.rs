@@ -31,6 +31,12 @@ fn decide(mut found: Vec<Found>) -> Result<Option<Found>, Vec<Found>> {
     Ok((!found.is_empty()).then(|| found.swap_remove(0)))
 }
 
+/// The reader of what a volume holds.
+pub(super) fn format_of(volume: &dyn ReadAt) -> Option<&'static dyn Format> {
+    let found = signatures(&HeadCache::new(volume)).ok()?;
+    decide(found).ok().flatten().map(|(format, _)| format)
+}
+
 /// Says what a volume holds, from its superblocks alone.
 ///
 /// `Ok(None)` when nothing is recognised, or when several filesystems' signatures contradict each

@@ -10,19 +10,32 @@ pub(super) fn label(bytes: &[u8]) -> Option<String> {
 
 /// A label in UTF-16 (little-endian), cut at the first NUL and trimmed; `None` when empty.
 pub(super) fn label_utf16(bytes: &[u8]) -> Option<String> {
-    let units = bytes
-        .chunks_exact(2)
-        .filter_map(|pair| pair.try_into().ok().map(u16::from_le_bytes))
-        .take_while(|&unit| unit != 0);
-    let text: String =
-        char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
-    clean(&text)
+    clean(&utf16(bytes))
+}
+
+/// A name in UTF-16 (little-endian), cut at the first NUL.
+pub(super) fn utf16(bytes: &[u8]) -> String {
+    decode(units(bytes))
+}
+
+fn units(bytes: &[u8]) -> impl Iterator<Item = u16> {
+    let units =
+        bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok().map(u16::from_le_bytes));
+    units.take_while(|&unit| unit != 0)
+}
+
+fn decode(units: impl Iterator<Item = u16>) -> String {
+    char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+}
+
+fn clean(text: &str) -> Option<String> {
+    let text = printable(text.trim());
+    (!text.is_empty()).then_some(text)
 }
 
 /// Control characters would reach a terminal: they become `?`.
-fn clean(text: &str) -> Option<String> {
-    let text: String = text.trim().chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    (!text.is_empty()).then_some(text)
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Lower-case hexadecimal digits.

@@ -6,6 +6,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::filesystem::{Kind, State};
 use crate::image::ImageError;
 use crate::image::content::{Placed, place};
+use crate::image::damage::Damage;
 use crate::image::manifest::{Manifest, Region, Stored};
 use crate::repository::{BlobReader, Id, Node, Repository, Snapshot, SnapshotFile};
 
@@ -41,6 +42,9 @@ pub struct ImageSummary {
     pub used: u64,
     /// Its partitions.
     pub partitions: Vec<ImagePartition>,
+    /// What of the disk could not be read.
+    #[serde(skip_serializing_if = "Damage::is_none")]
+    pub damage: Damage,
     /// What the capture warned of.
     pub warnings: Vec<String>,
 }
@@ -80,6 +84,7 @@ impl ImageSummary {
             size: manifest.disk.size,
             used: manifest.regions.iter().map(|region| region.used.total()).sum(),
             partitions: manifest.regions.iter().filter_map(partition).collect(),
+            damage: manifest.damage.clone(),
             warnings: manifest.warnings.clone(),
         }
     }

@@ -28,6 +28,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Wall-clock time in seconds.
     pub seconds: f64,
+    /// What the images lack although all that was stored is right: what their disks did not give.
+    pub warnings: Vec<String>,
 }
 
 /// Reads everything an image needs, or the whole repository, decrypts it and compares it with its
@@ -73,7 +75,8 @@ fn verify_image(
         None => error.to_string(),
     });
     damaged(findings.collect())?;
-    Ok(VerifyReport { images: 1, blobs: found.blobs, bytes: found.bytes, seconds: 0.0 })
+    let warnings = repeat_warnings(&image, control);
+    Ok(VerifyReport { images: 1, blobs: found.blobs, bytes: found.bytes, seconds: 0.0, warnings })
 }
 
 fn verify_repository(
@@ -83,11 +86,23 @@ fn verify_repository(
     let report = upkeep::run_check(repo, true, control)?;
     let damage = report.findings.iter().filter(|finding| finding.is_damage);
     damaged(damage.map(|finding| finding.text.clone()).collect())?;
+    let mut warnings = Vec::new();
     for image in OpenImage::all(repo)? {
         image.placed()?;
+        warnings.extend(repeat_warnings(&image, control));
     }
     let (images, blobs, bytes) = (report.snapshots, report.blobs, report.bytes_read);
-    Ok(VerifyReport { images, blobs, bytes, seconds: 0.0 })
+    Ok(VerifyReport { images, blobs, bytes, seconds: 0.0, warnings })
+}
+
+/// What was stored is right, but it may not be all of the disk.
+fn repeat_warnings(image: &OpenImage<'_>, control: Control<'_>) -> Vec<String> {
+    let name = |warning| format!("image {}: {warning}", image.short_id());
+    let warnings: Vec<String> = image.manifest.damage.warnings().into_iter().map(name).collect();
+    for warning in &warnings {
+        control.warn(warning.clone());
+    }
+    warnings
 }
 
 fn damaged(findings: Vec<String>) -> Result<(), OperationError> {

@@ -59,9 +59,10 @@ fn bad_sectors_cost_themselves_and_nothing_else() {
     let report = bench.run(&args).ended(3).result();
     assert_eq!(report["unreadable"], 3 * 512, "{report}");
     let out = bench.path("out");
-    bench.restore("out", &[]);
+    let restored = bench.restore("out", &[]);
     let lost = differing_sectors(&reference(&bench, "disk"), &out);
     assert_eq!(lost, BTreeSet::from(bad));
+    the_loss_is_told(&bench, &report, &restored);
     bench.restic(&["check", "--read-data"]);
 
     // GNU ddrescue reads the map and finds the same sectors in it.
@@ -77,6 +78,31 @@ fn bad_sectors_cost_themselves_and_nothing_else() {
     assert_eq!(report.result()["unreadable"], 0);
 }
 
+/// By capture, show, verify, and before and after a restore: bytes, places and files.
+fn the_loss_is_told(bench: &Bench, captured: &serde_json::Value, restored: &serde_json::Value) {
+    let damage = &captured["image"]["damage"];
+    let file = serde_json::json!({ "partition": 3, "path": "/file-7", "bytes": 1536 });
+    assert_eq!(damage["files"], serde_json::json!([file]));
+    assert_eq!(damage["ranges"].as_array().unwrap().len(), 2);
+    for range in damage["ranges"].as_array().unwrap() {
+        assert_eq!((range["errno"].as_i64(), range["tries"].as_u64()), (Some(5), Some(3)));
+    }
+    let out = bench.arg("out");
+    let told = [
+        captured["warnings"].to_string(),
+        restored["warnings"].to_string(),
+        bench.run(&["show", "latest"]).ended(0).stdout,
+        bench.run(&["verify", "latest"]).ended(0).stderr,
+        bench.run(&["verify"]).ended(0).stderr,
+        bench.run(&["restore", "latest", &out, "--plan"]).ended(0).stdout,
+    ];
+    for text in told {
+        assert!(text.contains("1536 bytes of the disk could not be read"), "{text}");
+        assert!(text.contains("in 2 places"), "{text}");
+        assert!(text.contains("1 file is damaged: partition 3: /file-7 (1536 bytes)"), "{text}");
+    }
+}
+
 #[test]
 fn unreadable_metadata_only_make_the_image_larger() {
     let bench = Bench::new();
@@ -88,7 +114,8 @@ fn unreadable_metadata_only_make_the_image_larger() {
     let report = run.result();
     assert_eq!(report["unreadable"], 2 * 512);
     let warnings = report["warnings"].to_string();
-    for partition in ["partition 3: captured whole", "partition 4: captured whole"] {
+    let expected = ["partition 3: captured whole", "partition 4: captured whole"];
+    for partition in expected {
         assert!(warnings.contains(partition), "{warnings}");
     }
     let out = bench.path("out");

@@ -16,13 +16,13 @@ use crate::fs_tools::{self as tools, Judge, Numbers, Volume};
 const MIB: u64 = 1 << 20;
 
 /// A mounted image; unmounted, and its driver waited for, when dropped.
-struct Mount {
+pub struct Mount {
     folder: TempDir,
     driver: Child,
 }
 
 impl Mount {
-    fn new(image: &Path, options: &str) -> Self {
+    pub fn new(image: &Path, options: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let before = fs::metadata(folder.path()).unwrap();
         let mut driver = Command::new("ntfs-3g")
@@ -45,7 +45,7 @@ impl Mount {
         }
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Group {
     pub(super) free_clusters: u64,
     /// The block bitmap was never written: only the group's own metadata is in use.
     pub(super) uninitialised: bool,
+    /// Inodes at the end of the group's table that were never used.
+    pub(super) unused_inodes: u64,
     block_bitmap_checksum: u32,
 }
 
@@ -36,6 +38,7 @@ impl Group {
         let wide = superblock.descriptor_size >= 64;
         let high32 = |at: usize| if wide { le32(bytes, at).map(u64::from) } else { Some(0) };
         let high16 = |at: usize| if wide { le16(bytes, at).map(u32::from) } else { Some(0) };
+        let unused = u64::from(u32::from(le16(bytes, 28)?) | high16(50)? << 16);
         let checked = superblock.ro_compat & (ro_compat::GDT_CSUM | ro_compat::METADATA_CSUM) != 0;
         Some(Self {
             block_bitmap: u64::from(le32(bytes, 0)?) | high32(32)? << 32,
@@ -43,6 +46,7 @@ impl Group {
             inode_table: u64::from(le32(bytes, 8)?) | high32(40)? << 32,
             free_clusters: u64::from(u32::from(le16(bytes, 12)?) | high16(44)? << 16),
             uninitialised: checked && le16(bytes, 18)? & BLOCK_UNINIT != 0,
+            unused_inodes: if checked { unused } else { 0 },
             block_bitmap_checksum: u32::from(le16(bytes, 24)?) | high16(56)? << 16,
         })
     }

@@ -9,9 +9,9 @@ use crate::bytes::{ReadAt, le16, le32, slice};
 use crate::filesystem::format::Doubt;
 
 /// `EXT4_EXTENTS_FL`.
-const EXTENTS: u32 = 0x8_0000;
+pub(super) const EXTENTS: u32 = 0x8_0000;
 /// `EXT4_EXT_MAGIC`.
-const EXTENT_MAGIC: u16 = 0xf30a;
+pub(super) const EXTENT_MAGIC: u16 = 0xf30a;
 /// Deeper trees do not exist.
 const DEEPEST: u16 = 5;
 /// Lengths above this mark an extent that was never written.
@@ -91,7 +91,12 @@ pub(super) fn file_blocks(
     Ok(reader.found)
 }
 
-fn read_inode(volume: &dyn ReadAt, layout: &Layout<'_>, number: u32) -> Result<Vec<u8>, Doubt> {
+/// The first 128 bytes of inode `number`.
+pub(super) fn read_inode(
+    volume: &dyn ReadAt,
+    layout: &Layout<'_>,
+    number: u32,
+) -> Result<Vec<u8>, Doubt> {
     let superblock = layout.superblock;
     let place = || -> Option<(u64, usize, u64)> {
         let index = u64::from(number.checked_sub(1)?);
@@ -102,7 +107,7 @@ fn read_inode(volume: &dyn ReadAt, layout: &Layout<'_>, number: u32) -> Result<V
         let at = descriptor.checked_mul(superblock.descriptor_size.into())?;
         Some((block, at, index.checked_rem(per_group)?))
     };
-    let outside = || Doubt::because("the journal's inode lies outside the filesystem");
+    let outside = || Doubt::because("an inode lies outside the filesystem");
     let (block, at, index) = place().ok_or_else(outside)?;
     let descriptors = descriptor_block(volume, layout, block)?;
     let group = slice(&descriptors, at, superblock.descriptor_size.into())
@@ -112,7 +117,7 @@ fn read_inode(volume: &dyn ReadAt, layout: &Layout<'_>, number: u32) -> Result<V
         .inode_table
         .saturating_mul(superblock.block_size.into())
         .saturating_add(index.saturating_mul(superblock.inode_size.into()));
-    volume.read_vec(at, 128).map_err(Doubt::reading("the journal's inode"))
+    volume.read_vec(at, 128).map_err(Doubt::reading("an inode"))
 }
 
 impl Reader<'_> {
@@ -202,13 +207,13 @@ fn volume_block(volume: &dyn ReadAt, at: u64, size: u32) -> Result<Vec<u8>, Doub
 }
 
 /// `ext4_extent`: length and first block.
-fn leaf(entry: &[u8]) -> Option<(u64, u64)> {
+pub(super) fn leaf(entry: &[u8]) -> Option<(u64, u64)> {
     let len = le16(entry, 4)?;
     let block = u64::from(le16(entry, 6)?) << 32 | u64::from(le32(entry, 8)?);
     (len <= LONGEST).then_some((len.into(), block))
 }
 
 /// `ext4_extent_idx`: the block of the child node.
-fn index(entry: &[u8]) -> Option<u64> {
+pub(super) fn index(entry: &[u8]) -> Option<u64> {
     Some(u64::from(le16(entry, 8)?) << 32 | u64::from(le32(entry, 4)?))
 }

@@ -4,6 +4,7 @@
 //! `lib/ext2fs/res_gdt.c`, `closefs.c` (`ext2fs_super_and_bgd_loc2`).
 
 use super::feature::{compat, incompat, ro_compat};
+use super::group::Group;
 use super::superblock::Superblock;
 use crate::filesystem::format::Doubt;
 
@@ -132,6 +133,17 @@ impl<'a> Layout<'a> {
         };
         let len = own.saturating_add(descriptors);
         (len != 0).then(|| (start, start.saturating_add(len).min(self.superblock.blocks_count)))
+    }
+
+    /// What a group uses for itself, wherever `flex_bg` put it.
+    pub(super) fn metadata(&self, number: u64, group: &Group) -> [Option<Blocks>; 4] {
+        let table_end = group.inode_table.saturating_add(self.inode_table_blocks);
+        [
+            self.copies(number),
+            Some((group.block_bitmap, group.block_bitmap.saturating_add(1))),
+            Some((group.inode_bitmap, group.inode_bitmap.saturating_add(1))),
+            Some((group.inode_table, table_end)),
+        ]
     }
 
     fn contiguous_descriptor_blocks(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! The map of used blocks, from the block bitmaps of all groups.
 
 use super::group::{Group, descriptor_is_intact};
-use super::layout::{Blocks, Layout};
+use super::layout::Layout;
 use crate::bytes::{Extents, ReadAt};
 use crate::filesystem::format::Doubt;
 use crate::filesystem::used_map::UsedMap;
@@ -114,19 +114,9 @@ impl Reader<'_> {
 
     /// Marks what a group uses for itself, wherever `flex_bg` put it, whatever its bitmap says.
     fn add_metadata(&mut self, number: u64, group: &Group) {
-        for (start, end) in self.metadata(number, group).into_iter().flatten() {
+        for (start, end) in self.layout.metadata(number, group).into_iter().flatten() {
             self.add_blocks(start, end);
         }
-    }
-
-    fn metadata(&self, number: u64, group: &Group) -> [Option<Blocks>; 4] {
-        let table_end = group.inode_table.saturating_add(self.layout.inode_table_blocks);
-        [
-            self.layout.copies(number),
-            Some((group.block_bitmap, group.block_bitmap.saturating_add(1))),
-            Some((group.inode_bitmap, group.inode_bitmap.saturating_add(1))),
-            Some((group.inode_table, table_end)),
-        ]
     }
 
     fn add_blocks(&mut self, start: u64, end: u64) {
@@ -139,7 +129,7 @@ impl Reader<'_> {
         let (start, end) = self.layout.group(number);
         let ratio = u64::from(self.layout.superblock.cluster_ratio).max(1);
         let mut own = Extents::new();
-        for (from, to) in self.metadata(number, group).into_iter().flatten() {
+        for (from, to) in self.layout.metadata(number, group).into_iter().flatten() {
             let (from, to) = (from.max(start), to.min(end));
             if from < to {
                 let first = from.saturating_sub(start).checked_div(ratio).unwrap_or(0);

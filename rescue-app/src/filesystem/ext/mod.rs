@@ -9,6 +9,7 @@ mod journal;
 mod layout;
 mod map;
 mod overlay;
+mod owners;
 mod superblock;
 
 use std::io;
@@ -19,6 +20,7 @@ use self::map::Strictness;
 use self::overlay::Overlay;
 use self::superblock::Superblock;
 use super::format::{Doubt, Format, Map};
+use super::owners::{Names, Tally};
 use super::probe::read;
 use super::{Coverage, Filesystem};
 use crate::bytes::{Extents, ReadAt};
@@ -48,6 +50,19 @@ impl Format for Ext {
         found.used = replayed.describe().used;
         let warning = "its used blocks are those of before and after replaying the journal";
         Ok(finished(&superblock, before.union(&after), vec![warning.into()]))
+    }
+
+    fn owners(
+        &self,
+        volume: &dyn ReadAt,
+        tally: &mut Tally<'_>,
+        names: &mut Names,
+    ) -> Result<(), Doubt> {
+        let superblock = superblock(volume)?;
+        let layout = Layout::new(&superblock, volume.size())?;
+        let mut lookup = owners::Lookup::new(volume, &layout);
+        lookup.inodes(tally);
+        lookup.names(&tally.ids(), names)
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) struct BootSector {
     /// FAT32: sector of the boot sector's copy.
     pub(super) backup_sector: Option<u16>,
     ext_flags: u16,
-    root_cluster: u32,
+    /// FAT32: cluster at which the root directory starts, as the FAT counts.
+    pub(super) root_cluster: u32,
     root_bytes: u32,
     serial: Option<u32>,
     label: Option<String>,

@@ -3,6 +3,7 @@
 //! Source: Microsoft, "FAT32 File System Specification" (fatgen103), version 1.03.
 
 mod boot_sector;
+mod owners;
 mod table;
 
 use std::io;
@@ -10,6 +11,7 @@ use std::io;
 use self::boot_sector::BootSector;
 use self::table::Table;
 use super::format::{Doubt, Format, Map};
+use super::owners::{Names, Tally};
 use super::probe::{byte, read};
 use super::used_map::UsedMap;
 use super::{Coverage, Filesystem, State, text};
@@ -64,6 +66,18 @@ impl Format for Fat {
             warnings.push("a check of the filesystem is advisable".into());
         }
         Ok(Map { coverage: Coverage::Used, used: used.finish(), minimum_size: None, warnings })
+    }
+
+    fn owners(
+        &self,
+        volume: &dyn ReadAt,
+        tally: &mut Tally<'_>,
+        names: &mut Names,
+    ) -> Result<(), Doubt> {
+        let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
+        let boot = BootSector::parse(&sector).ok_or_else(|| Doubt::because("it is damaged"))?;
+        tally.metadata(0, boot.data());
+        owners::walk(volume, &boot, tally, names)
     }
 }
 

@@ -115,23 +115,75 @@ impl<'a> Table<'a> {
     }
 }
 
+/// Follows chains of clusters, with one piece of the table in memory.
+pub(super) struct Chains<'a> {
+    volume: &'a dyn ReadAt,
+    table: Table<'a>,
+    /// Steps left; no cluster belongs to two files, and folders are followed twice.
+    steps: u64,
+    /// Where the piece begins in the table, and its bytes.
+    piece: (u64, Vec<u8>),
+}
+
+impl<'a> Chains<'a> {
+    pub(super) fn new(volume: &'a dyn ReadAt, boot: &'a BootSector) -> Result<Self, Doubt> {
+        let steps = u64::from(boot.clusters).saturating_mul(4);
+        Ok(Self { volume, table: Table::new(boot)?, steps, piece: (0, Vec::new()) })
+    }
+
+    /// Calls `each` for the clusters of a chain, counted from 0, until it says no. A chain that
+    /// has no end is given up.
+    pub(super) fn follow(&mut self, first: u32, mut each: impl FnMut(u32) -> bool) {
+        let end = self.table.boot.clusters.saturating_add(RESERVED);
+        let mut number = first;
+        for _ in 0..self.table.boot.clusters {
+            let Some(cluster) = number.checked_sub(RESERVED).filter(|_| number < end) else {
+                return;
+            };
+            if !each(cluster) {
+                return;
+            }
+            let Some(next) = self.next(number) else { return };
+            number = next;
+        }
+    }
+
+    /// The entry of a cluster.
+    fn next(&mut self, number: u32) -> Option<u32> {
+        self.steps = self.steps.checked_sub(1)?;
+        let bit = u64::from(number).checked_mul(self.table.width.bits.into())?;
+        let piece = PIECE as u64;
+        let start = (bit / 8).checked_div(piece)?.checked_mul(piece)?;
+        if self.piece.1.is_empty() || self.piece.0 != start {
+            let len = usize::try_from(self.table.len.checked_sub(start)?).ok()?.min(PIECE);
+            let fat = self.table.boot.fat(self.table.boot.active_fat());
+            self.piece = (start, read(self.volume, fat, start, len).ok()?);
+        }
+        let at = bit.checked_sub(start.checked_mul(8)?)?;
+        let index = usize::try_from(at.checked_div(self.table.width.bits.into())?).ok()?;
+        entry(&self.table.width, &self.piece.1, index)
+    }
+}
+
 fn read(volume: &dyn ReadAt, table: u64, at: u64, len: usize) -> Result<Vec<u8>, Doubt> {
     volume.read_vec(table.saturating_add(at), len).map_err(Doubt::reading("the allocation table"))
 }
 
 /// The entries in a piece that starts at an entry's first byte (with 12 bits: at a pair's).
 fn entries(width: &Width, bytes: &[u8]) -> impl Iterator<Item = u32> {
-    let (bits, mask) = (width.bits as usize, width.mask);
+    let bits = width.bits as usize;
     let count = bytes.len().saturating_mul(8).checked_div(bits).unwrap_or(0);
-    (0..count).map_while(move |index| {
-        let bit = index.checked_mul(bits)?;
-        let value = match bits {
-            32 => le32(bytes, bit / 8)?,
-            // Two entries of 12 bits share three bytes.
-            _ => u32::from(le16(bytes, bit / 8)?) >> (bit % 8),
-        };
-        Some(value & mask)
-    })
+    (0..count).map_while(move |index| entry(width, bytes, index))
+}
+
+fn entry(width: &Width, bytes: &[u8], index: usize) -> Option<u32> {
+    let bit = index.checked_mul(width.bits as usize)?;
+    let value = match width.bits {
+        32 => le32(bytes, bit / 8)?,
+        // Two entries of 12 bits share three bytes.
+        _ => u32::from(le16(bytes, bit / 8)?) >> (bit % 8),
+    };
+    Some(value & width.mask)
 }
 
 /// Bits of the second entry that Windows sets on a clean volume: one for "closed", the next lower

@@ -7,6 +7,7 @@ mod boot_sector;
 mod hibernation;
 mod log_file;
 mod master;
+mod owners;
 mod record;
 mod stream;
 
@@ -16,6 +17,7 @@ use self::boot_sector::BootSector;
 use self::master::Master;
 use self::record::{Record, kind};
 use super::format::{Doubt, Format, Map};
+use super::owners::{Names, Tally};
 use super::probe::read;
 use super::used_map::UsedMap;
 use super::{Coverage, Filesystem, Kind, State, text};
@@ -78,6 +80,20 @@ impl Format for Ntfs {
             )),
             _ => Err(Doubt::because("$Bitmap of a volume that was not closed may be out of date")),
         }
+    }
+
+    fn owners(
+        &self,
+        volume: &dyn ReadAt,
+        tally: &mut Tally<'_>,
+        names: &mut Names,
+    ) -> Result<(), Doubt> {
+        let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
+        let boot = BootSector::parse(&sector).ok_or_else(|| Doubt::because("it is damaged"))?;
+        let master = Master::open(volume, boot)?;
+        owners::records(&master, tally);
+        owners::names(&master, &tally.ids(), names);
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ const END: u32 = 0xffff_ffff;
 /// Attribute types.
 pub(super) mod kind {
     pub(in crate::filesystem::ntfs) const ATTRIBUTE_LIST: u32 = 0x20;
+    pub(in crate::filesystem::ntfs) const FILE_NAME: u32 = 0x30;
     pub(in crate::filesystem::ntfs) const VOLUME_NAME: u32 = 0x60;
     pub(in crate::filesystem::ntfs) const VOLUME_INFORMATION: u32 = 0x70;
     pub(in crate::filesystem::ntfs) const DATA: u32 = 0x80;

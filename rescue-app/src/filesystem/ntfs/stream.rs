@@ -129,6 +129,25 @@ impl Stream {
     }
 }
 
+/// Where the clusters of one piece of an attribute lie, whatever was made of its content: first
+/// cluster and number of each run, as far as they make sense. Nothing for a resident value.
+pub(super) fn places(attribute: Attribute<'_>, clusters: u64) -> Vec<(u64, u64)> {
+    let mut places = Vec::new();
+    let mut lcn = 0i64;
+    let mut pairs = attribute.mapping_pairs().unwrap_or_default();
+    while let Some(Some((step, len, rest))) = next_pair(pairs) {
+        pairs = rest;
+        let Some(step) = step else { continue };
+        lcn = lcn.saturating_add(step);
+        let Some(start) = u64::try_from(lcn).ok() else { break };
+        if start.checked_add(len).is_none_or(|end| end > clusters) {
+            break;
+        }
+        places.push((start, len));
+    }
+    places
+}
+
 /// A step of the cluster number (`None` for a hole), a length, and what follows.
 type Pair<'a> = (Option<i64>, u64, &'a [u8]);
 

@@ -5,6 +5,7 @@ mod plan;
 mod read;
 mod rescue;
 mod space;
+mod victims;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +14,6 @@ use std::time::Instant;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::bytes::Extents;
 use crate::disk::{self, Source};
 use crate::image::chunks::CHUNK_SIZE;
 use crate::image::content::{Entry, Slot, entries};
@@ -25,7 +25,7 @@ use crate::repository::{
 
 use super::error::{Doing, OperationError};
 use super::event::{Control, Phase};
-use super::format::{self, size};
+use super::format::size;
 use super::images::{DISK_FILE, ImageSummary, MANIFEST_FILE, TAG};
 use super::reporter::Reporter;
 use super::shortage::{Patient, patiently};
@@ -140,8 +140,8 @@ fn store(
 
     control.phase(Phase::Finishing);
     let mut warnings = plan.warnings.clone();
-    let damage = Damage { ranges: stored.unreadable.clone() };
-    if let Some(warning) = unreadable_warning(&damage.bytes()) {
+    let damage = victims::find(input.medium, &plan.regions, stored.unreadable.clone());
+    for warning in damage.warnings() {
         control.warn(warning.clone());
         warnings.push(warning);
     }
@@ -173,17 +173,6 @@ fn reused_blobs(stored: &Stored) -> Vec<Id> {
     let new: HashSet<&Id> = stored.new.iter().collect();
     let blobs = stored.slots.iter().filter_map(|slot| slot.blob);
     blobs.filter(|id| !new.contains(id)).collect()
-}
-
-fn unreadable_warning(unreadable: &Extents) -> Option<String> {
-    let first = unreadable.iter().next()?;
-    Some(format!(
-        "{} bytes of the disk could not be read and are stored as zeros, in {}, the first at byte \
-         {}; the disk is failing: keep this image and replace the disk",
-        unreadable.total(),
-        format::count(unreadable.count() as u64, "place"),
-        first.start
-    ))
 }
 
 fn manifest(plan: &CapturePlan, damage: Damage, warnings: Vec<String>) -> Manifest {

@@ -113,7 +113,10 @@ fn execute(
     }
     control.phase(Phase::Finishing);
     let last = finish(&target, &reserved, request.read_back)?;
-    let mut warnings = Vec::new();
+    let mut warnings = image.manifest.damage.warnings();
+    for warning in &warnings {
+        control.warn(warning.clone());
+    }
     if plan.writes_table
         && let Err(error) = target.re_read_table()
     {

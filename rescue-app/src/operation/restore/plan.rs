@@ -352,9 +352,6 @@ fn lost(survey: &Survey, before: &[LayoutEntry], writes_table: bool) -> Vec<Stri
 fn notices(request: &RestoreRequest, survey: &Survey, manifest: &Manifest) -> Vec<String> {
     let mut notices = survey.note.iter().cloned().collect::<Vec<_>>();
     notices.extend(manifest.warnings.iter().map(|warning| format!("image: {warning}")));
-    if !manifest.unreadable.is_empty() {
-        notices.push("some sectors of the captured disk were unreadable; they are zero".to_owned());
-    }
     if request.partitions.is_none() {
         let missing = manifest.regions.iter().filter(|region| !is_stored(region));
         notices.extend(missing.filter_map(|region| region.partition).map(|number| {

@@ -227,7 +227,7 @@ pub(super) fn verify_outcome(report: &VerifyReport) -> Outcome {
         fact("Read", format!("{} in {} pieces", format::size(report.bytes), report.blobs)),
         time_taken(report.seconds),
     ];
-    Outcome { facts, warnings: Vec::new() }
+    Outcome { facts, warnings: report.warnings.clone() }
 }
 
 fn fact(name: &str, value: String) -> (String, String) {

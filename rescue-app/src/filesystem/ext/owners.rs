@@ -1,0 +1,249 @@
+//! Which inodes and names belong to given blocks.
+//!
+//! Source: Linux `Documentation/filesystems/ext4/inodes.rst`, `ifork.rst`, `directory.rst`.
+
+use std::collections::{HashMap, HashSet};
+
+use super::group::Group;
+use super::inode::{self, EXTENT_MAGIC, EXTENTS, read_inode};
+use super::layout::Layout;
+use super::map::descriptor_block;
+use crate::bytes::{ReadAt, le16, le32, slice};
+use crate::filesystem::format::Doubt;
+use crate::filesystem::owners::{Names, Tally, join};
+use crate::filesystem::probe::byte;
+
+/// The root directory.
+const ROOT: u32 = 2;
+/// Inodes below this are the filesystem's own, but for the root.
+const FIRST_FREE: u32 = 11;
+/// `EXT4_INLINE_DATA_FL`: the content lies in the inode.
+const INLINE_DATA: u32 = 0x1000_0000;
+/// File types of `i_mode`.
+const DIRECTORY: u16 = 0x4000;
+const REGULAR: u16 = 0x8000;
+const SYMLINK: u16 = 0xa000;
+/// Bytes of an inode with all that is needed here.
+const INODE: usize = 128;
+/// A symbolic link up to this length lies in the inode.
+const SHORT_LINK: u64 = 60;
+/// Bytes of an inode table read at once.
+const PIECE: u64 = 1 << 20;
+/// More blocks of directories and of block lists than this are not read.
+const MOST_NODES: u64 = 1 << 22;
+/// More directories than this are not searched.
+const MOST_FOLDERS: usize = 1 << 22;
+/// Extent trees and indirect blocks are no deeper.
+const DEEPEST: u16 = 5;
+
+/// Looks inodes and their names up.
+pub(super) struct Lookup<'a> {
+    volume: &'a dyn ReadAt,
+    layout: &'a Layout<'a>,
+    nodes_left: u64,
+}
+
+/// Blocks of an inode: the first, how many, and whether they only say where others are.
+type Run = (u64, u64, bool);
+
+impl<'a> Lookup<'a> {
+    pub(super) fn new(volume: &'a dyn ReadAt, layout: &'a Layout<'a>) -> Self {
+        Self { volume, layout, nodes_left: MOST_NODES }
+    }
+
+    /// Goes through all groups and their inodes. What cannot be read, or makes no sense, is left
+    /// out.
+    pub(super) fn inodes(&mut self, tally: &mut Tally<'_>) {
+        let superblock = self.layout.superblock;
+        for index in 0..self.layout.descriptor_blocks {
+            let Ok(block) = descriptor_block(self.volume, self.layout, index) else { continue };
+            let first = index.saturating_mul(self.layout.descriptors_per_block);
+            let descriptors = block.chunks_exact(superblock.descriptor_size.into());
+            for (number, bytes) in (first..self.layout.groups).zip(descriptors) {
+                if let Some(group) = Group::parse(superblock, bytes) {
+                    self.group(number, &group, tally);
+                }
+            }
+        }
+    }
+
+    fn group(&mut self, number: u64, group: &Group, tally: &mut Tally<'_>) {
+        let superblock = self.layout.superblock;
+        let unit = u64::from(superblock.block_size);
+        for (start, end) in self.layout.metadata(number, group).into_iter().flatten() {
+            tally.metadata(start.saturating_mul(unit), end.saturating_mul(unit));
+        }
+        let size = u64::from(superblock.inode_size);
+        let per_group = u64::from(superblock.inodes_per_group);
+        let used = per_group.saturating_sub(group.unused_inodes);
+        let table = group.inode_table.saturating_mul(unit);
+        let per_piece = PIECE.checked_div(size).unwrap_or(1).max(1);
+        let mut at = 0;
+        while at < used {
+            let count = used.saturating_sub(at).min(per_piece);
+            let start = table.saturating_add(at.saturating_mul(size));
+            let len = usize::try_from(count.saturating_mul(size)).unwrap_or(0);
+            let bytes = self.volume.read_vec(start, len).unwrap_or_default();
+            let first = number.saturating_mul(per_group).saturating_add(at).saturating_add(1);
+            for (id, inode) in (first..).zip(bytes.chunks_exact(superblock.inode_size.into())) {
+                self.inode(id, inode, tally);
+            }
+            at = at.saturating_add(count);
+        }
+    }
+
+    fn inode(&mut self, id: u64, inode: &[u8], tally: &mut Tally<'_>) {
+        let unit = u64::from(self.layout.superblock.block_size);
+        let own = id < u64::from(FIRST_FREE) && id != u64::from(ROOT);
+        self.runs(inode, &mut |(block, len, _)| {
+            let start = block.saturating_mul(unit);
+            let end = start.saturating_add(len.saturating_mul(unit));
+            if own {
+                tally.metadata(start, end);
+            } else {
+                tally.file(id, start, end);
+            }
+        });
+    }
+
+    /// Calls `each` for all blocks of an inode that is in use and has any.
+    fn runs(&mut self, inode: &[u8], each: &mut dyn FnMut(Run)) {
+        let field = |at: usize| le32(inode, at).unwrap_or(0);
+        let kind = le16(inode, 0).unwrap_or(0) & 0xf000;
+        let (links, flags) = (le16(inode, 26).unwrap_or(0), field(32));
+        let size = u64::from(field(4)) | u64::from(field(108)) << 32;
+        let short = kind == SYMLINK && flags & EXTENTS == 0 && size < SHORT_LINK;
+        let has_blocks = matches!(kind, DIRECTORY | REGULAR | SYMLINK) && !short;
+        let Some(root) = slice(inode, 40, 60) else { return };
+        if links == 0 || !has_blocks || flags & INLINE_DATA != 0 {
+            return;
+        }
+        if flags & EXTENTS != 0 {
+            self.extents(root, DEEPEST, each);
+            return;
+        }
+        let (direct, indirect) = root.split_at_checked(48).unwrap_or_default();
+        self.pointers(direct, 0, each);
+        for (depth, pointer) in (1..).zip(indirect.chunks_exact(4)) {
+            self.pointers(pointer, depth, each);
+        }
+    }
+
+    fn extents(&mut self, node: &[u8], deepest: u16, each: &mut dyn FnMut(Run)) {
+        let field = |at: usize| le16(node, at).unwrap_or(0);
+        let (entries, depth) = (usize::from(field(2)), field(6));
+        if field(0) != EXTENT_MAGIC || depth > deepest {
+            return;
+        }
+        for entry in node.chunks_exact(12).skip(1).take(entries) {
+            if depth == 0 {
+                if let Some((len, block)) = inode::leaf(entry) {
+                    each((block, len, false));
+                }
+            } else if let Some(child) = inode::index(entry) {
+                each((child, 1, true));
+                if let Some(block) = self.node(child) {
+                    self.extents(&block, depth.saturating_sub(1), each);
+                }
+            }
+        }
+    }
+
+    /// Block numbers that lead to data through `depth` further blocks of numbers.
+    fn pointers(&mut self, pointers: &[u8], depth: u8, each: &mut dyn FnMut(Run)) {
+        let numbers = pointers.chunks_exact(4).filter_map(|pointer| le32(pointer, 0));
+        for number in numbers.filter(|number| *number != 0) {
+            each((number.into(), 1, depth > 0));
+            if let Some(depth) = depth.checked_sub(1)
+                && let Some(block) = self.node(number.into())
+            {
+                self.pointers(&block, depth, each);
+            }
+        }
+    }
+
+    fn node(&mut self, number: u64) -> Option<Vec<u8>> {
+        self.nodes_left = self.nodes_left.checked_sub(1)?;
+        let size = self.layout.superblock.block_size;
+        let at = number.checked_mul(size.into())?;
+        self.volume.read_vec(at, usize::try_from(size).ok()?).ok()
+    }
+
+    /// Walks the directories until all of `wanted` have a name.
+    pub(super) fn names(&mut self, wanted: &[u64], names: &mut Names) -> Result<(), Doubt> {
+        let wanted: HashSet<u64> = wanted.iter().copied().collect();
+        let mut seen = HashSet::from([ROOT]);
+        let mut folders = vec![(ROOT, "/".to_owned())];
+        if wanted.contains(&ROOT.into()) {
+            names.set(ROOT.into(), "/");
+        }
+        while let Some((folder, path)) = folders.pop() {
+            if names.count() >= wanted.len() {
+                return Ok(());
+            }
+            for (number, (name, is_folder)) in self.entries(folder) {
+                if !wanted.contains(&number.into()) && !is_folder {
+                    continue;
+                }
+                let path = join(&path, &name);
+                if wanted.contains(&number.into()) {
+                    names.set(number.into(), &path);
+                }
+                if is_folder && seen.insert(number) {
+                    folders.push((number, path));
+                }
+            }
+            if seen.len() > MOST_FOLDERS {
+                return Err(Doubt::because("it has too many folders to search them for names"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries of a directory: inode, name, whether it is a directory. The blocks of a hash
+    /// tree look like blocks without entries (`directory.rst`, "Hash Tree Directories").
+    fn entries(&mut self, folder: u32) -> HashMap<u32, (String, bool)> {
+        let mut entries = HashMap::new();
+        let Ok(inode) = read_inode(self.volume, self.layout, folder) else { return entries };
+        let inode = inode.get(..INODE).unwrap_or_default();
+        if le16(inode, 0).unwrap_or(0) & 0xf000 != DIRECTORY {
+            return entries;
+        }
+        let mut runs = Vec::new();
+        self.runs(inode, &mut |run| runs.push(run));
+        let most = self.layout.superblock.blocks_count;
+        for (start, len, is_list) in runs {
+            for block in start..start.saturating_add(len).min(most) {
+                if !is_list && let Some(bytes) = self.node(block) {
+                    self.parse(&bytes, &mut entries);
+                }
+            }
+        }
+        entries
+    }
+
+    fn parse(&self, mut block: &[u8], entries: &mut HashMap<u32, (String, bool)>) {
+        while let (Some(number), Some(len)) = (le32(block, 0), le16(block, 4)) {
+            let name = byte(block, 6).and_then(|len| slice(block, 8, len.into()));
+            let name = name.filter(|name| !matches!(*name, b"" | b"." | b".."));
+            if let Some(name) = name.filter(|_| number != 0) {
+                let name = String::from_utf8_lossy(name).into_owned();
+                let is_folder = match byte(block, 7) {
+                    Some(0) | None => self.is_folder(number),
+                    Some(kind) => kind == 2,
+                };
+                entries.entry(number).or_insert((name, is_folder));
+            }
+            match block.get(usize::from(len)..).filter(|_| len >= 8) {
+                Some(rest) => block = rest,
+                None => break,
+            }
+        }
+    }
+
+    /// Asked where entries carry no type.
+    fn is_folder(&self, number: u32) -> bool {
+        let inode = read_inode(self.volume, self.layout, number).unwrap_or_default();
+        le16(&inode, 0).unwrap_or(0) & 0xf000 == DIRECTORY
+    }
+}

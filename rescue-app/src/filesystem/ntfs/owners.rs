@@ -1,0 +1,94 @@
+//! Which files belong to given clusters: a scan of `$MFT`.
+
+use std::collections::HashSet;
+
+use super::master::Master;
+use super::record::{REFERENCE_MASK, Record, kind};
+use super::stream;
+use crate::bytes::{le64, slice};
+use crate::filesystem::format::Doubt;
+use crate::filesystem::owners::{Names, Tally, join};
+use crate::filesystem::probe::byte;
+use crate::filesystem::text;
+
+/// The root directory.
+const ROOT: u64 = 5;
+/// Records below this belong to the filesystem itself, but for the root.
+const FIRST_FREE: u64 = 16;
+/// Bytes of `$MFT` read at once.
+const PIECE: usize = 1 << 20;
+/// `FILE_NAME_DOS`: the short name beside a long one.
+const DOS: u8 = 2;
+/// A path with more folders is cut off.
+const DEEPEST: usize = 255;
+
+/// Goes through all file records that can be read.
+pub(super) fn records(master: &Master<'_>, tally: &mut Tally<'_>) {
+    let size = usize::try_from(master.boot.record_size).unwrap_or(PIECE).max(1);
+    let unit = u64::from(master.boot.cluster_size);
+    let mut at = 0u64;
+    while at < master.table.size {
+        let left = usize::try_from(master.table.size.saturating_sub(at)).unwrap_or(PIECE);
+        let mut piece = vec![0; left.min(PIECE)];
+        // Zeros instead of what cannot be read: no record.
+        let _ = master.read(&master.table, at, &mut piece);
+        let first = at.checked_div(size as u64).unwrap_or(0);
+        for (number, bytes) in (first..).zip(piece.chunks_exact(size)) {
+            let Some(record) = Record::new(bytes.to_vec()) else { continue };
+            let base = record.base().filter(|base| *base != 0).unwrap_or(number);
+            for attribute in record.attributes() {
+                for (lcn, len) in stream::places(attribute, master.boot.clusters()) {
+                    let start = lcn.saturating_mul(unit);
+                    let end = start.saturating_add(len.saturating_mul(unit));
+                    if base < FIRST_FREE && base != ROOT {
+                        tally.metadata(start, end);
+                    } else {
+                        tally.file(base, start, end);
+                    }
+                }
+            }
+        }
+        at = at.saturating_add(piece.len() as u64);
+    }
+}
+
+/// Names files by their own record and those of the folders above.
+pub(super) fn names(master: &Master<'_>, wanted: &[u64], names: &mut Names) {
+    for &number in wanted {
+        if let Ok(path) = path(master, number) {
+            names.set(number, &path);
+        }
+    }
+}
+
+fn path(master: &Master<'_>, number: u64) -> Result<String, Doubt> {
+    let mut steps = Vec::new();
+    let mut seen = HashSet::new();
+    let mut at = number;
+    while at != ROOT && steps.len() < DEEPEST && seen.insert(at) {
+        let record = master.record(at)?;
+        let (parent, name) = name(&record).ok_or_else(|| Doubt::because("it has no name"))?;
+        steps.push(name);
+        at = parent;
+    }
+    let path = steps.iter().rev().fold(String::from("/"), |path, name| join(&path, name));
+    Ok(path)
+}
+
+/// Parent and name of a record; the long name where there are two.
+fn name(record: &Record) -> Option<(u64, String)> {
+    let names = record.attributes().filter(|attribute| attribute.is(kind::FILE_NAME, &[]));
+    let mut best = None;
+    for value in names.filter_map(|attribute| attribute.value()) {
+        let (units, space) = (byte(value, 64)?, byte(value, 65)?);
+        let name = text::utf16(slice(value, 66, usize::from(units).checked_mul(2)?)?);
+        let parent = le64(value, 0)? & REFERENCE_MASK;
+        if best.is_none() || space != DOS {
+            best = Some((parent, name));
+        }
+        if space != DOS {
+            break;
+        }
+    }
+    best
+}
