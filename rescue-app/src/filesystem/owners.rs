@@ -135,6 +135,7 @@ pub(super) fn join(folder: &str, name: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
 
