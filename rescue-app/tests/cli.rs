@@ -8,15 +8,19 @@ mod failing;
 mod faulty;
 #[path = "support/cli_full.rs"]
 mod full;
+#[path = "support/cli_hostile.rs"]
+mod hostile;
+#[path = "support/cli_kill.rs"]
+mod kill;
+#[path = "support/random.rs"]
+mod random;
 #[path = "support/cli.rs"]
 mod support;
 #[path = "support/cli_upkeep.rs"]
 mod upkeep;
 
 use std::fs;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
 
 use support::{
     Bench, DISK_SIZE, EXT4, MIB, NTFS, cut, judge_gpt_disk, make_gpt_disk, noise, put, same, tool,
@@ -213,64 +217,6 @@ fn a_mounted_disk_and_the_disk_of_the_repository_are_refused() {
     bench.run(&["init", "--no-passphrase", "--repo", &inside]).ended(0);
     let run = bench.run(&["capture", &device.0, "--repo", &inside]).ended(4);
     assert!(run.stderr.contains("the repository"), "{}", run.stderr);
-}
-
-#[test]
-fn a_killed_capture_is_continued_by_running_it_again() {
-    let bench = Bench::new();
-    fs::write(bench.path("disk"), noise(11, 400 << 20)).unwrap();
-    let disk = bench.arg("disk");
-    let mut child = bench
-        .command(&["capture", &disk, "--json"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let packs = || -> u64 {
-        let data = fs::read_dir(bench.path("repo/data")).unwrap();
-        let files = data.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
-        files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
-    };
-    while packs() < 100 * MIB {
-        assert!(child.try_wait().unwrap().is_none(), "it was too fast to be killed");
-        thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(bench.run(&["images"]).ended(0).stdout.contains("no images"));
-    bench.capture("disk");
-    let checked = bench.restic(&["check", "--read-data"]);
-    assert!(checked.contains("no errors were found"), "{checked}");
-    bench.restore("out", &[]);
-    assert!(same(&bench.path("disk"), &bench.path("out")));
-}
-
-#[test]
-fn an_interrupted_restore_leaves_no_usable_disk_and_says_so() {
-    let bench = Bench::new();
-    make_gpt_disk(&bench, "disk");
-    bench.capture("disk");
-    fs::copy(bench.path("disk"), bench.path("out")).unwrap();
-    let out = bench.arg("out");
-    let args = ["restore", "latest", &out, "--erase", &out, "--json"];
-    let mut command = bench.command(&args);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let has_begun = || {
-        cut(&bench.path("out"), 0, 64, &bench.path("head"));
-        fs::read(bench.path("head")).unwrap().starts_with(b"LIFEBOAT RESTORE")
-    };
-    while !has_begun() {
-        assert!(child.try_wait().unwrap().is_none(), "it was too fast to be killed");
-        thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let table = Command::new("sfdisk").args(["-d", &out]).output().unwrap();
-    assert!(!table.status.success(), "a half-restored disk has a partition table");
-    let plan = bench.run(&["restore", "latest", &out, "--erase", &out, "--plan"]).ended(0);
-    assert!(plan.stdout.contains("was not finished"), "{}", plan.stdout);
-    bench.restore("out", &["--only-changed"]);
-    judge_gpt_disk(&bench, &bench.path("out"));
 }
 
 #[test]

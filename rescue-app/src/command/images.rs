@@ -2,7 +2,7 @@
 
 use crate::filesystem::State;
 use crate::image::manifest::Stored;
-use crate::operation::format::size;
+use crate::operation::format::{plain, size};
 use crate::operation::{self, ImagePartition, ImageSummary};
 
 use super::Ending;
@@ -39,7 +39,7 @@ pub(super) fn list(args: &ImagesArgs) -> anyhow::Result<Ending> {
             minute(&image.time),
             size(image.size),
             size(image.used),
-            image.disk_name
+            plain(&image.disk_name)
         );
     }
     Ok(Ending::Done)
@@ -63,13 +63,13 @@ pub(super) fn minute(time: &str) -> String {
 fn print_image(image: &ImageSummary) {
     println!("image   {}", image.id);
     println!("made    {}", image.time);
-    println!("disk    {}, {} ({} bytes)", image.disk_name, size(image.size), image.size);
+    println!("disk    {}, {} ({} bytes)", plain(&image.disk_name), size(image.size), image.size);
     println!("holds   {}", size(image.used));
     for partition in &image.partitions {
         print_partition(partition);
     }
     for warning in &image.warnings {
-        println!("warning {warning}");
+        println!("warning {}", plain(warning));
     }
     for file in &image.damage.files {
         println!("damaged {file}");
@@ -82,7 +82,7 @@ fn print_image(image: &ImageSummary) {
 fn print_partition(partition: &ImagePartition) {
     let number = partition.number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     let kind = partition.kind.map_or_else(|| "unknown".to_owned(), |kind| kind.to_string());
-    let label = partition.label.as_deref().unwrap_or("");
+    let label = plain(partition.label.as_deref().unwrap_or(""));
     let used = partition.used.map_or_else(String::new, |used| format!("{} used", size(used)));
     let stored = match partition.stored {
         Stored::Used => "used blocks",

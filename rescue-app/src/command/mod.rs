@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::operation::format::plain;
 use crate::operation::{Cancel, OperationError};
 
 use args::{Cli, Command};
@@ -40,7 +41,7 @@ pub fn main() -> ExitCode {
         Ok(Ending::NeedsAttention) => ExitCode::from(3),
         Ok(Ending::Damaged) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("lifeboat: {error:#}");
+            eprintln!("lifeboat: {}", plain(&format!("{error:#}")));
             exit_code(&error)
         }
     }

@@ -82,7 +82,7 @@ impl Printer {
         if self.mode == Mode::Json {
             print_json(&json!({"event": "result", "result": serde_json::to_value(value)?}));
         } else {
-            println!("{text}");
+            println!("{}", format::plain(text));
         }
         Ok(())
     }
@@ -105,7 +105,7 @@ impl Printer {
             Event::Notice(notice) => {
                 erase(&mut state);
                 let mark = if notice.level == Level::Warning { "warning: " } else { "" };
-                eprintln!("{mark}{}", notice.text);
+                eprintln!("{mark}{}", format::plain(&notice.text));
             }
             Event::Progress(_) => self.draw(&mut state),
             // Nobody can be asked here: a full place ends the operation instead.

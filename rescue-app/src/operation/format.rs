@@ -81,6 +81,13 @@ fn number_of(tenths: u128, whole_bytes: bool) -> String {
     }
 }
 
+/// Text for a terminal: control characters, which foreign data could steer it with, become `?`;
+/// line ends and tabs stay.
+pub fn plain(text: &str) -> String {
+    let harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    text.chars().map(|c| if harmless(c) { c } else { '?' }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

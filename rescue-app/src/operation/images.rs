@@ -7,7 +7,7 @@ use crate::filesystem::{Kind, State};
 use crate::image::ImageError;
 use crate::image::content::{Placed, place};
 use crate::image::damage::Damage;
-use crate::image::manifest::{Manifest, Region, Stored};
+use crate::image::manifest::{Manifest, ManifestError, Region, Stored};
 use crate::repository::{BlobReader, Id, Node, Repository, Snapshot, SnapshotFile};
 
 use super::access::RepoAccess;
@@ -20,8 +20,11 @@ pub(super) const MANIFEST_FILE: &str = "manifest.json";
 /// Tag that every snapshot of a disk carries.
 pub(super) const TAG: &str = "lifeboat";
 
-/// A manifest larger than this is refused: the map of a badly fragmented 20 TiB disk has a tenth.
-const MANIFEST_MAX: u64 = 1 << 30;
+/// A manifest larger than this is refused: the map of a badly fragmented 20 TiB disk has 100 MB.
+const MANIFEST_MAX: u64 = 256 << 20;
+
+/// One with more values than this too: a value takes up to 32 times the memory of its text.
+const MANIFEST_VALUES_MAX: usize = 12_000_000;
 
 /// An image as it is listed.
 #[derive(Clone, Debug, Serialize)]
@@ -189,14 +192,18 @@ fn content(file: &Node) -> &[Id] {
 }
 
 fn read_file(repo: &Repository, node: &Node) -> Result<Vec<u8>, OperationError> {
-    let placed = place(repo, content(node), node.size)?;
     if node.size > MANIFEST_MAX {
         return Err(ImageError::WrongSize { stored: node.size, expected: MANIFEST_MAX }.into());
     }
+    let placed = place(repo, content(node), node.size)?;
     let mut reader = BlobReader::new()?;
     let mut bytes = Vec::new();
     for blob in placed {
         bytes.extend_from_slice(repo.read_blob(&blob.id, &mut reader)?);
+    }
+    if bytes.iter().filter(|&&byte| byte == b',').count() > MANIFEST_VALUES_MAX {
+        let problem = format!("it has more than {MANIFEST_VALUES_MAX} values");
+        return Err(ManifestError::Inconsistent(problem).into());
     }
     Ok(bytes)
 }

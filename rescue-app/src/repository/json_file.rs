@@ -17,8 +17,11 @@ const COMPRESSED: u8 = 2;
 /// The largest such file accepted, in bytes; restic's index files have a few MB.
 const FILE_LIMIT: u64 = 64 << 20;
 
-/// The largest JSON text accepted, in bytes; that of a full index file has about 9 MB.
-const TEXT_LIMIT: u64 = 128 << 20;
+/// The largest JSON text of an index file accepted, in bytes; that of a full one has about 9 MB.
+const INDEX_TEXT_LIMIT: u64 = 128 << 20;
+
+/// The largest JSON text of any other file accepted, in bytes: a thousand times the usual.
+const TEXT_LIMIT: u64 = 1 << 20;
 
 /// The sealed form of a value, and its name.
 pub(super) fn seal(key: &Key, value: &impl Serialize) -> Result<(Id, Vec<u8>)> {
@@ -54,24 +57,35 @@ pub(super) fn load<T: DeserializeOwned>(
     if Id::of(&sealed) != *id {
         return Err(damaged(WRONG_SUM.to_owned()));
     }
-    parse(key, &mut sealed).map_err(damaged)
+    let limit = if kind == FileKind::Index { INDEX_TEXT_LIMIT } else { TEXT_LIMIT };
+    let plain = open(key, &mut sealed).map_err(damaged)?;
+    parse_plain(plain, limit).map_err(damaged)
 }
 
 /// Opens and parses the sealed bytes of a file; errors say what is wrong with them.
 pub(super) fn parse<T: DeserializeOwned>(key: &Key, sealed: &mut [u8]) -> Result<T, String> {
-    let plain = key.open_in_place(sealed).ok_or("it was altered, or sealed with another key")?;
-    parse_plain(plain)
+    parse_plain(open(key, sealed)?, TEXT_LIMIT)
 }
 
-/// Parses an opened file: JSON as it is, or [`COMPRESSED`] and zstd.
-fn parse_plain<T: DeserializeOwned>(plain: &[u8]) -> Result<T, String> {
+fn open<'s>(key: &Key, sealed: &'s mut [u8]) -> Result<&'s [u8], String> {
+    let plain = key.open_in_place(sealed);
+    Ok(plain.ok_or("it was altered, or sealed with another key")?)
+}
+
+/// Parses an opened file: JSON as it is, or [`COMPRESSED`] and zstd, of at most `limit` bytes.
+fn parse_plain<T: DeserializeOwned>(plain: &[u8], limit: u64) -> Result<T, String> {
+    let too_long = || format!("it has more than the {limit} bytes a sane one can have");
     match plain.split_first() {
         Some((&COMPRESSED, frame)) => {
             let text = compression::bounded_reader(frame).map_err(|error| error.to_string())?;
             let mut json = Vec::new();
-            text.take(TEXT_LIMIT).read_to_end(&mut json).map_err(|error| error.to_string())?;
+            text.take(limit + 1).read_to_end(&mut json).map_err(|error| error.to_string())?;
+            if json.len() as u64 > limit {
+                return Err(too_long());
+            }
             serde_json::from_slice(&json).map_err(|error| error.to_string())
         }
+        Some((b'{' | b'[', _)) if plain.len() as u64 > limit => Err(too_long()),
         Some((b'{' | b'[', _)) => serde_json::from_slice(plain).map_err(|error| error.to_string()),
         _ => Err("unknown encoding".to_owned()),
     }
@@ -115,9 +129,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_plain_text_makes_the_parser_panic(mut plain in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = parse_plain::<Value>(&plain);
+            let _ = parse_plain::<Value>(&plain, TEXT_LIMIT);
             plain.insert(0, COMPRESSED);
-            let _ = parse_plain::<Value>(&plain);
+            let _ = parse_plain::<Value>(&plain, TEXT_LIMIT);
         }
     }
 }

@@ -26,6 +26,8 @@ mod check;
 mod compression;
 mod crypto;
 mod error;
+#[cfg(test)]
+mod hostile;
 mod id;
 mod identity;
 mod index;

@@ -21,6 +21,10 @@ const KEYS_TRIED: usize = 20;
 /// The largest config or key file accepted, in bytes.
 pub(super) const SMALL_FILE_LIMIT: u64 = 1 << 20;
 
+/// The most blobs and packs the index may name: a gigabyte in memory, 80 TB of disk in chunks of
+/// 4 MiB. Without a limit a few megabytes of index files could fill any memory.
+const INDEX_LIMIT: usize = 20_000_000;
+
 /// The `config` file.
 #[derive(Serialize, Deserialize)]
 struct Config {
@@ -128,11 +132,25 @@ impl Repository {
     /// Reads all index files, replacing what is in memory. Damaged ones are left out and
     /// reported, so that images which do not need them stay usable.
     pub fn load_index(&self) -> Result<IndexSummary> {
+        self.load_index_up_to(INDEX_LIMIT)
+    }
+
+    /// Like [`Self::load_index`]; files that would bring the number of blobs and packs above
+    /// `room` count as damaged.
+    pub(super) fn load_index_up_to(&self, mut room: usize) -> Result<IndexSummary> {
         let mut summary = IndexSummary::default();
         let files = self.ids(FileKind::Index)?;
         summary.files = files.len();
+        let mut fits = |id: Id, file: IndexFile| {
+            let len: usize = file.packs.iter().map(|pack| 1 + pack.blobs.len()).sum();
+            let problem = "with it the index names more blobs than fit into memory";
+            let too_large = || RepositoryError::damaged(FileKind::Index, id, problem);
+            room = room.checked_sub(len).ok_or_else(too_large)?;
+            Ok(file)
+        };
         let load = |id: Id| {
-            json_file::load::<IndexFile>(&*self.store, &self.key, FileKind::Index, &id)
+            json_file::load(&*self.store, &self.key, FileKind::Index, &id)
+                .and_then(|file| fits(id, file))
                 .map_err(|error| summary.damaged.push((id, error)))
                 .ok()
         };

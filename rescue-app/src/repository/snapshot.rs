@@ -8,6 +8,9 @@ use super::error::{RepositoryError, Result};
 use super::{Id, Repository, json_file};
 use crate::store::FileKind;
 
+/// The most paths and tags that all snapshots together may have.
+const TEXTS_LIMIT: usize = 1_000_000;
+
 /// A snapshot; fields in restic's order. Unknown fields are not kept, for a snapshot is never
 /// rewritten by us.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,8 +131,9 @@ impl Repository {
     /// All snapshots.
     pub fn snapshots(&self) -> Result<SnapshotList> {
         let mut list = SnapshotList::default();
+        let mut room = TEXTS_LIMIT;
         for id in self.ids(FileKind::Snapshot)? {
-            match self.load_snapshot(id) {
+            match self.load_snapshot(id).and_then(|file| fits(file, &mut room)) {
                 Ok(file) => list.snapshots.push(file),
                 Err(error) => list.damaged.push((id, error)),
             }
@@ -172,6 +176,16 @@ impl Repository {
         let snapshot = json_file::load(&*self.store, &self.key, FileKind::Snapshot, &id)?;
         Ok(SnapshotFile { id, snapshot })
     }
+}
+
+/// Counts the paths and tags of one more snapshot.
+fn fits(file: SnapshotFile, room: &mut usize) -> Result<SnapshotFile> {
+    let texts = file.snapshot.paths.len() + file.snapshot.tags.len();
+    *room = room.checked_sub(texts).ok_or_else(|| {
+        let problem = "with it the snapshots name more paths than fit into memory";
+        RepositoryError::damaged(FileKind::Snapshot, file.id, problem)
+    })?;
+    Ok(file)
 }
 
 fn no_such(wanted: &str) -> RepositoryError {

@@ -1,10 +1,13 @@
 //! Directories (restic `doc/design.rst`, "Trees and Data"; `internal/data/node.go`, `tree.go`).
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 
 use super::error::{RepositoryError, Result};
-use super::{BlobReader, Id, Repository};
+use super::{BlobReader, BlobType, Id, Repository};
 
 /// Bit that Go's `os.FileMode` has for directories beside the permissions.
 const GO_MODE_DIR: u32 = 1 << 31;
@@ -126,7 +129,35 @@ impl Node {
 /// A directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tree {
+    #[serde(deserialize_with = "bounded")]
     nodes: Vec<Node>,
+}
+
+/// The most entries of a directory: a node takes ten times the memory of the shortest text of one.
+const NODES_LIMIT: usize = 1_000_000;
+
+/// Reads nodes up to the limit.
+fn bounded<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<Node>, D::Error> {
+    struct Nodes;
+    impl<'de> Visitor<'de> for Nodes {
+        type Value = Vec<Node>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {NODES_LIMIT} entries of a directory")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut json: A) -> Result<Self::Value, A::Error> {
+            let mut nodes = Vec::new();
+            while let Some(node) = json.next_element()? {
+                if nodes.len() == NODES_LIMIT {
+                    return Err(A::Error::invalid_length(NODES_LIMIT + 1, &self));
+                }
+                nodes.push(node);
+            }
+            Ok(nodes)
+        }
+    }
+    json.deserialize_seq(Nodes)
 }
 
 impl Tree {
@@ -181,6 +212,9 @@ impl Tree {
 impl Repository {
     /// Reads a directory.
     pub fn read_tree(&self, id: &Id) -> Result<Tree> {
+        if !self.index().contains(BlobType::Tree, id) {
+            return Err(RepositoryError::MissingBlob { blob: *id });
+        }
         let mut reader = BlobReader::new()?;
         let json = self.read_blob(id, &mut reader)?;
         Tree::parse(json).map_err(|problem| RepositoryError::DamagedTree { tree: *id, problem })

@@ -220,13 +220,20 @@ impl Store for LocalStore {
 
     fn size(&self, kind: FileKind, name: &str) -> Result<u64> {
         let path = self.path_of(kind, name)?;
-        let meta = fs::metadata(&path).map_err(self.failed_on("looking at", kind, name, &path))?;
-        Ok(meta.len())
+        let meta = fs::symlink_metadata(&path);
+        let meta = meta.map_err(self.failed_on("looking at", kind, name, &path))?;
+        if meta.is_file() {
+            return Ok(meta.len());
+        }
+        Err(self.failed("looking at", &path)(io::Error::other("it is not a regular file")))
     }
 
     fn read_range(&self, kind: FileKind, name: &str, offset: u64, buf: &mut [u8]) -> Result<()> {
         let path = self.path_of(kind, name)?;
-        let file = File::open(&path).map_err(self.failed_on("opening", kind, name, &path))?;
+        // A link would lead out of the store, and opening a pipe would wait for ever.
+        let flags = (nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK).bits();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(&path);
+        let file = file.map_err(self.failed_on("opening", kind, name, &path))?;
         DirectFile::new(file).read_exact_at(buf, offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => StoreError::TooShort {
                 kind,
@@ -324,6 +331,21 @@ mod tests {
         }
         assert!(store.write_note("../note", "x").is_err());
         assert!(store.write_note("config", "x").is_err());
+    }
+
+    #[test]
+    fn links_and_pipes_are_not_followed() {
+        let (dir, store) = store();
+        fs::write(dir.path().join("secret"), b"secret").unwrap();
+        let index = store.root().join("index");
+        std::os::unix::fs::symlink(dir.path().join("secret"), index.join(NAME)).unwrap();
+        let pipe = store.root().join("locks").join(NAME);
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for kind in [FileKind::Index, FileKind::Lock] {
+            assert!(store.list(kind).unwrap().is_empty());
+            assert!(store.read(kind, NAME, 100).is_err() && store.size(kind, NAME).is_err());
+            assert!(store.read_range(kind, NAME, 0, &mut [0; 3]).is_err());
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::fixture::{CHUNK, disk, init, open, read_all, save, store};
+use crate::random::Random;
 use crate::stock_restic::{Restic, files_below};
 use lifeboat::repository::{
     BlobReader, CheckEvent, CheckReport, Id, PUBLIC_PASSPHRASE, Repository, RepositoryError,
@@ -140,18 +141,32 @@ fn damage_hurts_no_other_image() {
     let restic = Restic::new();
     let repo = init(&restic);
     let kept = disk(5, 3_000_000);
-    save(&repo, &kept);
+    let kept_id = save(&repo, &kept);
     let before = repository_files(&restic, "");
     let hit = save(&repo, &disk(6, 3_000_000));
-    let new = |path: &PathBuf| !before.contains(path) && !path.ends_with(hit.to_string());
-    for path in repository_files(&restic, "").iter().filter(|path| new(path)) {
+    let tree = repo.load_snapshot(kept_id).unwrap().snapshot.tree;
+    let mut random = Random::from_environment();
+    let new = |path: &&PathBuf| !before.contains(path);
+    for path in repository_files(&restic, "").iter().filter(new) {
         let bytes = fs::read(path).unwrap();
-        flip(path, bytes.len() / 2, 0);
-        let report = check(&repo);
-        assert_eq!(report.incomplete, [hit], "{}: {:?}", path.display(), report.findings);
-        let list = repo.snapshots().unwrap().snapshots;
-        assert!(read_all(&repo, &list[0].snapshot.tree)["/machine/disk.img"] == kept);
-        fs::write(path, bytes).unwrap();
+        let len = bytes.len() as u64;
+        let is_snapshot = path.ends_with(hit.to_string());
+        for point in random.points(3, len) {
+            let at = usize::try_from(point).unwrap();
+            let flipped = [&bytes[..at], &[bytes[at] ^ 1], &bytes[at + 1..]].concat();
+            for damaged in [Some(&flipped[..]), Some(&bytes[..at]), None] {
+                match damaged {
+                    Some(bytes) => fs::write(path, bytes).unwrap(),
+                    None => fs::remove_file(path).unwrap(),
+                }
+                let gone = is_snapshot && damaged.is_none();
+                let report = check(&repo);
+                let expected = if gone { vec![] } else { vec![hit] };
+                assert_eq!(report.incomplete, expected, "{} at {at}", path.display());
+                assert!(read_all(&repo, &tree)["/machine/disk.img"] == kept);
+                fs::write(path, &bytes).unwrap();
+            }
+        }
     }
     assert!(check(&repo).is_sound());
 }

@@ -1,0 +1,185 @@
+//! The program killed (`kill -9`) at points chosen at random: `LIFEBOAT_TEST_SEED` repeats them,
+//! `LIFEBOAT_TEST_POINTS` makes them more.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::random::Random;
+use crate::support::{Bench, MIB, cut, judge_gpt_disk, make_gpt_disk, noise, same};
+
+/// Bytes of the disk that is captured; they do not compress.
+const CAPTURED: u64 = 192 * MIB;
+
+/// Starts the program.
+fn start(bench: &Bench, args: &[&str]) -> Child {
+    let mut command = bench.command(args);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Kills the program once `is_time`; tells whether it had not ended by itself before.
+fn kill_when(mut child: Child, mut is_time: impl FnMut() -> bool) -> bool {
+    while !is_time() {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{status}");
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    true
+}
+
+/// Kills the program after a share of the time it usually takes, in thousandths.
+fn kill_after(bench: &Bench, args: &[&str], usual: Duration, share: u64) -> bool {
+    let begun = Instant::now();
+    let limit = usual.mul_f64(f64::from(u32::try_from(share).unwrap()) / 1000.0);
+    kill_when(start(bench, args), || begun.elapsed() >= limit)
+}
+
+/// All files in a folder of the repository, with their sizes.
+fn files(bench: &Bench, folder: &str) -> Vec<(PathBuf, u64)> {
+    let mut found = Vec::new();
+    let mut folders = vec![bench.path("repo").join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match fs::metadata(&path) {
+                Ok(meta) if meta.is_dir() => folders.push(path),
+                Ok(meta) => found.push((path, meta.len())),
+                // A file of the program at work, which has been renamed since.
+                Err(_) => {}
+            }
+        }
+    }
+    found
+}
+
+/// Bytes of complete packs.
+fn stored(bench: &Bench) -> u64 {
+    let is_whole = |path: &Path| path.file_name().unwrap().len() == 64;
+    files(bench, "data").iter().filter(|(path, _)| is_whole(path)).map(|(_, size)| size).sum()
+}
+
+/// Everything that holds after a kill: images are whole for us and for stock restic.
+fn assert_unharmed(bench: &Bench) {
+    bench.restic(&["check", "--read-data", "--no-lock"]);
+    bench.run(&["verify"]).ended(0);
+}
+
+#[test]
+fn a_killed_capture_harms_nothing_and_carries_on() {
+    let bench = Bench::new();
+    fs::write(bench.path("small"), noise(3, 5 << 20)).unwrap();
+    bench.capture("small");
+    let before = stored(&bench);
+    fs::write(bench.path("disk"), noise(11, usize::try_from(CAPTURED).unwrap())).unwrap();
+    let disk = bench.arg("disk");
+    let mut random = Random::from_environment();
+    let mut points = random.points(3, 1000);
+    points.sort_unstable();
+    for point in points {
+        let limit = before + CAPTURED / 1000 * point;
+        println!("killed at {limit} stored bytes");
+        kill_when(start(&bench, &["capture", &disk]), || stored(&bench) >= limit);
+        assert_unharmed(&bench);
+    }
+    let kept = stored(&bench) - before;
+    bench.run(&["capture", &disk]).ended(0);
+    // What does not compress takes its own size and a thousandth for headers and directories.
+    let again = (stored(&bench) - before).saturating_sub(CAPTURED + CAPTURED / 1000);
+    assert!(again <= kept / 20, "{again} bytes of {kept} were stored again");
+    let unfinished = |(path, _): &(PathBuf, u64)| path.to_str().unwrap().contains("unfinished");
+    assert!(!files(&bench, "").iter().any(unfinished));
+    bench.restic(&["check", "--read-data"]);
+    bench.restore("out", &[]);
+    assert!(same(&bench.path("disk"), &bench.path("out")));
+}
+
+#[test]
+fn killed_pruning_harms_no_image_and_is_completed_by_running_it_again() {
+    let bench = Bench::new();
+    let mut random = Random::from_environment();
+    // Images of 4 MiB chunks, of which each shares some with others.
+    let chunk = 4 << 20;
+    for name in ["a", "b", "c", "d"] {
+        let chunks = (0..10).flat_map(|_| noise(2 * random.below(20), chunk));
+        fs::write(bench.path(name), chunks.collect::<Vec<u8>>()).unwrap();
+        bench.capture(name);
+    }
+    let ids: Vec<String> = bench.run(&["images"]).ended(0).stdout.lines().map(start_of).collect();
+    bench.run(&["forget", &ids[1], &ids[3]]).ended(0);
+    let whole = bench.arg("whole");
+    copy(&bench.arg("repo"), &whole);
+    let begun = Instant::now();
+    bench.run(&["prune", "--max-unused", "0"]).ended(0);
+    let usual = begun.elapsed();
+    for share in random.points(4, 1000) {
+        copy(&whole, &bench.arg("repo"));
+        let killed = kill_after(&bench, &["prune", "--max-unused", "0"], usual, share);
+        println!("killed after {share} thousandths of {usual:?}: {killed}");
+        assert_unharmed(&bench);
+        bench.run(&["prune", "--max-unused", "0"]).ended(0);
+        let rest = bench.run(&["prune", "--max-unused", "0", "-n", "--json"]).ended(0).result();
+        assert_eq!(rest["freed"], 0, "{rest}");
+        bench.restic(&["check", "--read-data"]);
+    }
+    let _ = fs::remove_file(bench.path("out"));
+    bench.restore("out", &[]);
+    assert!(same(&bench.path("d"), &bench.path("out")));
+}
+
+fn start_of(line: &str) -> String {
+    line.split_whitespace().next().unwrap().to_owned()
+}
+
+/// Makes one folder a copy of another.
+fn copy(from: &str, to: &str) {
+    let _ = fs::remove_dir_all(to);
+    assert!(Command::new("cp").args(["-a", from, to]).status().unwrap().success());
+}
+
+#[test]
+fn a_killed_restore_leaves_no_usable_disk_says_so_and_is_completed_by_running_it_again() {
+    let bench = Bench::new();
+    make_gpt_disk(&bench, "disk");
+    bench.capture("disk");
+    let begun = Instant::now();
+    bench.restore("reference", &[]);
+    let usual = begun.elapsed();
+    let out = bench.arg("out");
+    let args = ["restore", "latest", &out, "--erase", &out];
+    let head = |name: &str| {
+        cut(&bench.path(name), 0, MIB, &bench.path("head"));
+        fs::read(bench.path("head")).unwrap()
+    };
+    let mut random = Random::from_environment();
+    for (number, share) in (0..).zip(random.points(4, 1000)) {
+        fs::copy(bench.path("disk"), bench.path("out")).unwrap();
+        // One of them right after the start of writing, the others anywhere.
+        let killed = match number {
+            0 => kill_when(start(&bench, &args), || head("out").starts_with(b"LIFEBOAT RESTORE")),
+            _ => kill_after(&bench, &args, usual, share),
+        };
+        println!("killed after {share} thousandths of {usual:?}: {killed}");
+        let untouched = same(&bench.path("disk"), &bench.path("out"));
+        if !same(&bench.path("reference"), &bench.path("out")) && !untouched {
+            let head = head("out");
+            assert!(head.starts_with(b"LIFEBOAT RESTORE") && head[510..512] == [0, 0]);
+            let table = Command::new("sfdisk").args(["-d", &out]).output().unwrap();
+            assert!(!table.status.success(), "a half-restored disk has a partition table");
+            let plan = bench.run(&["restore", "latest", &out, "--plan"]).ended(0);
+            assert!(plan.stdout.contains("was not finished"), "{}", plan.stdout);
+        }
+        if number % 2 == 0 {
+            bench.run(&args).ended(0);
+        } else {
+            bench.restore("out", &["--only-changed"]);
+        }
+        judge_gpt_disk(&bench, &bench.path("out"));
+        bench.run(&["verify"]).ended(0);
+    }
+}
