@@ -149,8 +149,8 @@ fn what_is_of_another_type_is_refused() {
     refuses_to_prune(&repo);
     repo.remove_snapshot(&first).unwrap();
     // A directory that stands where data should be.
-    let tree = blob(&repo, BlobType::Tree, br#"{"nodes":[]}"#);
-    let file = json!({"nodes": [{"name": "f", "type": "file", "size": 12, "content": [tree]}]});
+    let tree = blob(&repo, BlobType::Tree, br#"{"nodes": []}"#);
+    let file = json!({"nodes": [{"name": "f", "type": "file", "size": 13, "content": [tree]}]});
     let other = json!({"nodes": [{"name": "f", "type": "dir", "subtree": Id::of(b"nowhere")}]});
     for nodes in [file, other] {
         let top = blob(&repo, BlobType::Tree, nodes.to_string().as_bytes());

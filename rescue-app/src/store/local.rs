@@ -16,6 +16,8 @@ use crate::bytes::DirectFile;
 /// [`LocalStore::list`] takes a name for a repository file that is not 64 hex digits alone.
 const UNFINISHED: &str = ".lifeboat-unfinished-";
 
+const NOT_A_FILE: &str = "it is not a regular file";
+
 /// Counts the unfinished files of this process, for names that do not collide.
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
@@ -225,7 +227,7 @@ impl Store for LocalStore {
         if meta.is_file() {
             return Ok(meta.len());
         }
-        Err(self.failed("looking at", &path)(io::Error::other("it is not a regular file")))
+        Err(self.failed("looking at", &path)(io::Error::other(NOT_A_FILE)))
     }
 
     fn read_range(&self, kind: FileKind, name: &str, offset: u64, buf: &mut [u8]) -> Result<()> {
@@ -234,6 +236,9 @@ impl Store for LocalStore {
         let flags = (nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK).bits();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(&path);
         let file = file.map_err(self.failed_on("opening", kind, name, &path))?;
+        if !file.metadata().is_ok_and(|meta| meta.is_file()) {
+            return Err(self.failed("opening", &path)(io::Error::other(NOT_A_FILE)));
+        }
         DirectFile::new(file).read_exact_at(buf, offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => StoreError::TooShort {
                 kind,

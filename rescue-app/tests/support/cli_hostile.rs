@@ -1,6 +1,7 @@
 //! Images made to do harm, by someone who has the key: the program refuses them with bounded
 //! memory.
 
+use std::fs;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use lifeboat::store::LocalStore;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::support::Bench;
+use crate::support::{Bench, noise};
 
 /// Address space that every command must do with, in bytes.
 const MEMORY: u64 = 2 << 30;
@@ -19,15 +20,11 @@ const MEMORY: u64 = 2 << 30;
 /// Size of the disk in the images.
 const DISK: u64 = 8 << 20;
 
-/// A manifest in order.
-fn manifest() -> Value {
-    json!({
-        "version": 1, "tool": "t", "chunk_size": 4 << 20,
-        "disk": {"model": "m", "serial": "s", "wwn": null, "size": DISK, "logical_sector": 512,
-            "physical_sector": 512, "transport": "file"},
-        "table": {"scheme": "none", "disk_id": null, "partitions": [], "notices": []},
-        "regions": [{"start": 0, "size": DISK, "stored": "whole", "used": [[0, DISK]]}],
-    })
+/// A manifest in order: that of a captured disk.
+fn manifest(bench: &Bench) -> Value {
+    fs::write(bench.path("disk"), noise(1, usize::try_from(DISK).unwrap())).unwrap();
+    bench.capture("disk");
+    serde_json::from_str(&bench.restic(&["dump", "latest", "/disk/manifest.json"])).unwrap()
 }
 
 /// Stores an image with this manifest, repeated in pieces of `piece` bytes `times` over.
@@ -91,7 +88,8 @@ fn is_refused(id: &str, bench: &Bench) {
 #[test]
 fn manifests_that_contradict_themselves_are_refused() {
     let bench = Bench::new();
-    let good = save_manifest(&bench, &manifest());
+    let whole = manifest(&bench);
+    let good = save_manifest(&bench, &whole);
     bench.run(&["verify", &good]).ended(0);
     type Change = fn(&mut Value);
     let changes: [Change; 10] = [
@@ -107,7 +105,7 @@ fn manifests_that_contradict_themselves_are_refused() {
         |m| m["version"] = 2.into(),
     ];
     for change in changes {
-        let mut manifest = manifest();
+        let mut manifest = whole.clone();
         change(&mut manifest);
         is_refused(&save_manifest(&bench, &manifest), &bench);
     }
@@ -130,7 +128,7 @@ fn manifests_that_grow_are_refused_with_bounded_memory() {
 #[test]
 fn names_do_not_steer_the_terminal() {
     let bench = Bench::new();
-    let mut manifest = manifest();
+    let mut manifest = manifest(&bench);
     manifest["disk"]["model"] = "\u{1b}]0;owned\u{7}../../etc".into();
     let id = save_manifest(&bench, &manifest);
     for args in [vec!["images"], vec!["show", &id], vec!["forget", "--keep-last", "1", "-n"]] {
