@@ -36,6 +36,11 @@ impl DirectFile {
         Self { cached: file, direct }
     }
 
+    /// Takes a file whose transfers all go through the page cache.
+    pub fn cached(file: File) -> Self {
+        Self { cached: file, direct: None }
+    }
+
     /// The file as it was given.
     pub fn file(&self) -> &File {
         &self.cached

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
+use crate::image::chunks::ChunkSize;
 use crate::operation::Compression;
 
 /// Captures, restores and verifies whole disks. Without a command it opens the menu.
@@ -138,6 +139,10 @@ pub struct CaptureArgs {
     /// How hard to compress.
     #[arg(long, value_enum, default_value_t)]
     pub level: Compression,
+    /// What the disk is cut into: a power of two from 4K to 16M. Smaller chunks add less when a
+    /// disk is captured again, larger ones compress better; keep to one for all images of a disk.
+    #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = parse_chunk_size)]
+    pub chunk_size: ChunkSize,
     /// Afterwards read back all data of the image, also what the repository held before.
     #[arg(long)]
     pub verify_all: bool,
@@ -385,6 +390,11 @@ fn parse_sector_size(text: &str) -> Result<u32, String> {
         Ok(size @ (512 | 1024 | 2048 | 4096)) => Ok(size),
         _ => Err("a sector has 512, 1024, 2048 or 4096 bytes".to_owned()),
     }
+}
+
+fn parse_chunk_size(text: &str) -> Result<ChunkSize, String> {
+    let size = ChunkSize::new(parse_size(text)?);
+    size.ok_or_else(|| "a chunk has 4K, 8K, … or 16M bytes".to_owned())
 }
 
 /// A size in bytes, or with a binary unit: `512M`, `64G`, `2T`.

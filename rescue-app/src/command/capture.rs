@@ -18,6 +18,7 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
         repo: passphrase::access(&args.repo)?,
         partitions: args.partitions.clone(),
         compression: args.level,
+        chunk_size: args.chunk_size,
         whole: args.whole,
         rescue: RescueOptions { retries: args.retries, map_file: args.map.clone() },
         verify_all: args.verify_all,

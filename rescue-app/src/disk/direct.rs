@@ -8,11 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::libc;
 
-use crate::bytes::slice;
-
-/// What every device takes as the alignment of memory for `O_DIRECT` (`dma_alignment` in
-/// `Documentation/ABI/stable/sysfs-block` is at most a page).
-const ALIGNMENT: usize = 4096;
+use crate::bytes::{AlignedBuffer, slice};
 
 /// A disk or image file whose reads ask the device itself, sector by sector. The page cache
 /// fetches whole pages, so that through it one bad sector takes its seven neighbours along.
@@ -21,7 +17,7 @@ pub struct DirectSource {
     file: File,
     sector: u64,
     /// Memory that the device writes to; grows to the largest read.
-    memory: Mutex<Vec<u8>>,
+    memory: Mutex<AlignedBuffer>,
 }
 
 impl DirectSource {
@@ -31,7 +27,7 @@ impl DirectSource {
     /// Whatever the kernel says; `EINVAL` from filesystems that cannot do without their cache.
     pub fn open(path: &Path, sector: u32) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(path)?;
-        Ok(Self { file, sector: u64::from(sector).max(1), memory: Mutex::new(Vec::new()) })
+        Ok(Self { file, sector: u64::from(sector).max(1), memory: Mutex::default() })
     }
 
     /// Fills `buf` from byte `offset`. The sectors that it touches are read whole.
@@ -46,13 +42,9 @@ impl DirectSource {
         let sector = usize::try_from(self.sector).map_err(|_| too_far())?;
         let whole = wanted.checked_next_multiple_of(sector).ok_or_else(too_far)?;
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.len() < whole + ALIGNMENT {
-            memory.resize(whole + ALIGNMENT, 0);
-        }
-        let first = memory.as_ptr().align_offset(ALIGNMENT);
-        let aligned = memory.get_mut(first..first + whole).ok_or_else(too_far)?;
-        self.fill(start, aligned, wanted)?;
-        buf.copy_from_slice(slice(aligned, skip, buf.len()).ok_or_else(too_far)?);
+        memory.set_len(whole);
+        self.fill(start, &mut memory, wanted)?;
+        buf.copy_from_slice(slice(&memory, skip, buf.len()).ok_or_else(too_far)?);
         Ok(())
     }
 

@@ -2,18 +2,18 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::{DiskError, ioctl, sysfs};
-use crate::bytes::ReadAt;
+use crate::bytes::{DirectFile, ReadAt};
 
 /// A disk, partition or image file opened read-only.
 #[derive(Debug)]
 pub struct Source {
-    file: File,
+    file: DirectFile,
     path: PathBuf,
     size: u64,
 }
@@ -26,6 +26,9 @@ impl Source {
     pub fn open(path: &Path) -> Result<Self, DiskError> {
         let file = File::open(path).map_err(DiskError::io("opening", path))?;
         let size = size_of(&file, path)?;
+        let is_device = file.metadata().is_ok_and(|meta| meta.file_type().is_block_device());
+        // An image file may well be in the page cache already.
+        let file = if is_device { DirectFile::new(file) } else { DirectFile::cached(file) };
         Ok(Self { file, path: path.to_owned(), size })
     }
 
@@ -36,21 +39,15 @@ impl Source {
 
     /// Tells the kernel that reads come in ascending order, so that it reads further ahead.
     pub fn advise_sequential(&self) {
-        advise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
-    }
-
-    /// Lets the kernel forget `len` bytes from `offset`, which are not read again: on a machine
-    /// that runs from memory the page cache is wanted for other things.
-    pub fn forget(&self, offset: u64, len: u64) {
-        advise(&self.file, offset, len, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        advise(self.file.file(), 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
     }
 
     /// Whether the device was unplugged or given up by the kernel since it was opened. Reads then
     /// fail like those of bad sectors, and go on failing.
     pub fn is_gone(&self) -> bool {
-        let Ok(meta) = self.file.metadata() else { return true };
+        let Ok(meta) = self.file.file().metadata() else { return true };
         meta.file_type().is_block_device()
-            && (ioctl::size(&self.file).map_or(true, |size| size == 0)
+            && (ioctl::size(self.file.file()).map_or(true, |size| size == 0)
                 || sysfs::is_gone(Path::new("/sys"), meta.rdev()))
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use lifeboat::image::chunks::ChunkSize;
 use lifeboat::operation::{
     self, Cancel, CaptureReport, CaptureRequest, Compression, Control, Event, OperationError,
     Phase, RepoAccess, RescueOptions, Resume, Shortage,
@@ -93,6 +94,7 @@ impl SmallPlace {
             repo: RepoAccess { location: self.root.clone(), passphrase: None },
             partitions: None,
             compression: Compression::Fast,
+            chunk_size: ChunkSize::default(),
             whole: false,
             rescue: RescueOptions::default(),
             verify_all: false,

@@ -15,7 +15,6 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::disk::{self, Source};
-use crate::image::chunks::CHUNK_SIZE;
 use crate::image::content::{Entry, Slot, entries};
 use crate::image::damage::Damage;
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest};
@@ -131,6 +130,7 @@ fn store(
         rescue: &request.rescue,
         sector_size: plan.disk.logical_sector,
         regions: &plan.regions,
+        chunk_size: plan.chunk_size,
         saver: &saver,
         zstd_level: request.compression.zstd_level(),
         reporter: &reporter,
@@ -181,7 +181,7 @@ fn manifest(plan: &CapturePlan, damage: Damage, warnings: Vec<String>) -> Manife
         tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).to_owned(),
         disk: identity(&plan.disk),
         machine: machine::this_machine(),
-        chunk_size: CHUNK_SIZE,
+        chunk_size: plan.chunk_size.bytes(),
         table: plan.table.clone(),
         regions: plan.regions.clone(),
         unreadable: damage.bytes(),

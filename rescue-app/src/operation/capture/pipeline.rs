@@ -8,8 +8,8 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::bytes::Extent;
-use crate::image::chunks::{CHUNK_SIZE, Piece, pieces};
+use crate::bytes::{AlignedBuffer, Extent};
+use crate::image::chunks::{ChunkSize, Piece, pieces};
 use crate::image::content::Slot;
 use crate::image::damage::BadRange;
 use crate::image::manifest::Region;
@@ -25,7 +25,7 @@ use super::rescue::{Feed, Medium, Rescue, RescueOptions};
 struct Job {
     slot: usize,
     used: u64,
-    buffer: Vec<u8>,
+    buffer: AlignedBuffer,
 }
 
 /// What a run of the pipeline stored.
@@ -48,6 +48,7 @@ pub(super) struct Input<'a> {
     pub(super) rescue: &'a RescueOptions,
     pub(super) sector_size: u32,
     pub(super) regions: &'a [Region],
+    pub(super) chunk_size: ChunkSize,
     pub(super) saver: &'a Saver<'a>,
     pub(super) zstd_level: i32,
     pub(super) reporter: &'a Reporter<'a>,
@@ -66,10 +67,10 @@ pub(super) fn run(input: &Input<'_>) -> Result<Stored, OperationError> {
     let workers = workers();
     let depth = workers + 2;
     let (full_in, full_out) = bounded::<Job>(depth);
-    let (empty_in, empty_out) = bounded::<Vec<u8>>(depth + workers);
+    let (empty_in, empty_out) = bounded::<AlignedBuffer>(depth + workers);
     for _ in 0..depth + workers {
         // Capacity only; the first use of each buffer sizes it.
-        let _ = empty_in.try_send(Vec::new());
+        let _ = empty_in.try_send(AlignedBuffer::default());
     }
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -112,9 +113,9 @@ fn stop_on_error<T>(
 /// The reader's end of the pipeline.
 struct Jobs<'a> {
     full: Sender<Job>,
-    empty: Receiver<Vec<u8>>,
+    empty: Receiver<AlignedBuffer>,
     /// A buffer that was taken and not needed.
-    spare: Option<Vec<u8>>,
+    spare: Option<AlignedBuffer>,
     stop: &'a AtomicBool,
     /// Used bytes sent so far.
     read: u64,
@@ -127,7 +128,7 @@ fn no_workers() -> OperationError {
 }
 
 impl Feed for Jobs<'_> {
-    fn buffer(&mut self) -> Result<Vec<u8>, OperationError> {
+    fn buffer(&mut self) -> Result<AlignedBuffer, OperationError> {
         if self.stop.load(Ordering::Acquire) {
             return Err(no_workers());
         }
@@ -137,11 +138,11 @@ impl Feed for Jobs<'_> {
         }
     }
 
-    fn keep(&mut self, buffer: Vec<u8>) {
+    fn keep(&mut self, buffer: AlignedBuffer) {
         self.spare = Some(buffer);
     }
 
-    fn send(&mut self, chunk: &Chunk<'_>, buffer: Vec<u8>) -> Result<(), OperationError> {
+    fn send(&mut self, chunk: &Chunk<'_>, buffer: AlignedBuffer) -> Result<(), OperationError> {
         let used = chunk.used_bytes();
         self.read += used;
         self.full.send(Job { slot: chunk.slot, used, buffer }).map_err(|_| no_workers())
@@ -173,7 +174,7 @@ fn read_chunks(
     let mut slots = Vec::new();
     let mut late = Vec::new();
     for region in input.regions {
-        for piece in pieces(region.start, region.size, CHUNK_SIZE, &region.used) {
+        for piece in pieces(region.start, region.size, input.chunk_size.bytes(), &region.used) {
             let (Piece::Hole { len, .. } | Piece::Chunk { len, .. }) = piece;
             let slot = slots.len();
             slots.push(Slot { len, blob: None });
@@ -193,7 +194,7 @@ fn read_chunks(
 fn work(
     input: &Input<'_>,
     jobs: Receiver<Job>,
-    empty: Sender<Vec<u8>>,
+    empty: Sender<AlignedBuffer>,
 ) -> Result<Worked, OperationError> {
     let mut writer = input.saver.worker()?;
     let mut worked = Worked::default();

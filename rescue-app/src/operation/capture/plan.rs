@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::bytes::ReadAt;
 use crate::disk::{self, Disk, Source};
+use crate::image::chunks::ChunkSize;
 use crate::image::layout::{self, Inspected, Selection};
 use crate::image::manifest::Region;
 use crate::operation::access::{Compression, RepoAccess};
@@ -33,6 +34,8 @@ pub struct CaptureRequest {
     pub partitions: Option<Vec<u32>>,
     /// How hard to compress.
     pub compression: Compression,
+    /// What the disk is cut into.
+    pub chunk_size: ChunkSize,
     /// Every byte instead of the blocks in use.
     pub whole: bool,
     /// What to do about places that cannot be read.
@@ -50,6 +53,8 @@ pub struct CapturePlan {
     pub table: Table,
     /// Its regions with the bytes to store of each.
     pub regions: Vec<Region>,
+    /// What the disk is cut into, bytes.
+    pub chunk_size: ChunkSize,
     /// Bytes to read.
     pub read: u64,
     /// Bytes nothing uses, or that were not chosen.
@@ -88,10 +93,11 @@ pub(super) fn examine(
     let selection = Selection { partitions: request.partitions.clone(), whole: request.whole };
     let regions = inspect_regions(source, &table, &selection, &mut warnings);
     let read = regions.iter().map(|region| region.used.total()).sum();
-    let space = Space::estimate(&identity(&disk), &regions, repo)?;
+    let space = Space::estimate(&identity(&disk), &regions, request.chunk_size, repo)?;
     warnings.extend(space.warning());
     let skipped = disk.size.saturating_sub(read);
-    Ok(CapturePlan { disk, table, regions, read, skipped, space, warnings })
+    let chunk_size = request.chunk_size;
+    Ok(CapturePlan { disk, table, regions, chunk_size, read, skipped, space, warnings })
 }
 
 fn check_partitions(table: &Table, chosen: Option<&[u32]>) -> Result<(), OperationError> {

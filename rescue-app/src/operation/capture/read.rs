@@ -1,6 +1,6 @@
 //! Which bytes of a chunk are read, and which are zero.
 
-use crate::bytes::{Extent, Extents};
+use crate::bytes::{AlignedBuffer, Extent, Extents};
 use crate::operation::error::OperationError;
 
 /// Unused stretches up to this size are read along rather than skipped: one large read costs
@@ -42,8 +42,8 @@ impl Chunk<'_> {
     }
 
     /// Makes `buffer` as long as the chunk.
-    pub(super) fn size(&self, buffer: &mut Vec<u8>) -> Result<(), OperationError> {
-        buffer.resize(to_usize(self.range.len())?, 0);
+    pub(super) fn size(&self, buffer: &mut AlignedBuffer) -> Result<(), OperationError> {
+        buffer.set_len(to_usize(self.range.len())?);
         Ok(())
     }
 
@@ -93,11 +93,11 @@ mod tests {
         assert_eq!(runs.len(), 2);
         assert_eq!(runs[0], Extent { start: at(4096), end: at(12800) });
         assert_eq!(chunk.used_bytes(), 4096 + 512 + 1000);
-        let mut buffer = Vec::new();
+        let mut buffer = AlignedBuffer::default();
         chunk.size(&mut buffer).unwrap();
         buffer.fill(0xff);
         chunk.blank(&mut buffer).unwrap();
-        for (offset, byte) in (0u64..).zip(&buffer) {
+        for (offset, byte) in (0u64..).zip(&*buffer) {
             let is_used = used.within(at(offset), at(offset) + 1).next().is_some();
             assert_eq!(*byte, if is_used { 0xff } else { 0 }, "byte {offset}");
         }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::image::chunks::{CHUNK_SIZE, Piece, pieces};
+use crate::image::chunks::{ChunkSize, Piece, pieces};
 use crate::image::manifest::{DiskIdentity, Region, Stored};
 use crate::operation::error::OperationError;
 use crate::operation::format::size;
@@ -42,11 +42,12 @@ impl Space {
     pub(super) fn estimate(
         disk: &DiskIdentity,
         regions: &[Region],
+        chunk_size: ChunkSize,
         repo: &Repository,
     ) -> Result<Self, OperationError> {
         let used: u64 = regions.iter().map(|region| region.used.total()).sum();
         let chunks = regions.iter().flat_map(|region| {
-            pieces(region.start, region.size, CHUNK_SIZE, &region.used)
+            pieces(region.start, region.size, chunk_size.bytes(), &region.used)
                 .filter(|piece| matches!(piece, Piece::Chunk { .. }))
         });
         let at_most = used + PER_CHUNK * chunks.count() as u64 + PER_IMAGE;

@@ -14,6 +14,7 @@ use super::model::{
     Log, Outcome, Place, Repository, RestoreOrder, RestorePlan,
 };
 use crate::disk::{self, pci};
+use crate::image::chunks::ChunkSize;
 use crate::operation::log::Log as RunLog;
 use crate::operation::{
     self, Cancel, CaptureRequest, Control, Event, ForgetRequest, OpenPlace, OperationError,
@@ -222,6 +223,7 @@ fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
         repo,
         partitions: order.partitions.clone(),
         compression: order.compression,
+        chunk_size: ChunkSize::default(),
         whole: false,
         rescue: RescueOptions::default(),
         verify_all: false,

@@ -25,7 +25,7 @@ mod way;
 
 use std::path::PathBuf;
 
-use crate::bytes::{Extent, Extents};
+use crate::bytes::{AlignedBuffer, Extent, Extents};
 use crate::image::damage::BadRange;
 use crate::operation::error::OperationError;
 use crate::operation::reporter::Reporter;
@@ -63,13 +63,13 @@ impl Default for RescueOptions {
 /// Where chunks go once they are complete.
 pub(super) trait Feed {
     /// An empty buffer, once there is one.
-    fn buffer(&mut self) -> Result<Vec<u8>, OperationError>;
+    fn buffer(&mut self) -> Result<AlignedBuffer, OperationError>;
 
     /// Takes a buffer back that was not needed.
-    fn keep(&mut self, buffer: Vec<u8>);
+    fn keep(&mut self, buffer: AlignedBuffer);
 
     /// Stores a chunk, in any order.
-    fn send(&mut self, chunk: &Chunk<'_>, buffer: Vec<u8>) -> Result<(), OperationError>;
+    fn send(&mut self, chunk: &Chunk<'_>, buffer: AlignedBuffer) -> Result<(), OperationError>;
 }
 
 /// Reads chunks, easy ones first.

@@ -1,6 +1,6 @@
 //! Getting out of bad areas what can be got, down to the sector.
 
-use crate::bytes::Extent;
+use crate::bytes::{AlignedBuffer, Extent};
 use crate::operation::error::OperationError;
 use crate::operation::format;
 
@@ -15,7 +15,7 @@ const HELD: usize = 16;
 /// An unsettled chunk with what was read of it.
 struct Held<'a, 'c> {
     chunk: &'a Chunk<'c>,
-    buffer: Vec<u8>,
+    buffer: AlignedBuffer,
 }
 
 impl Rescue<'_> {
@@ -28,7 +28,7 @@ impl Rescue<'_> {
         for batch in chunks.chunks(HELD) {
             let mut held = Vec::new();
             for chunk in batch {
-                let mut buffer = Vec::new();
+                let mut buffer = AlignedBuffer::default();
                 chunk.size(&mut buffer)?;
                 held.push(Held { chunk, buffer });
             }

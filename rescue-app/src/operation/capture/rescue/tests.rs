@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use proptest::prelude::*;
 
 use super::*;
-use crate::bytes::ReadAt;
+use crate::bytes::{AlignedBuffer, ReadAt};
 use crate::operation::event::{Cancel, Control, Phase};
 
 const SECTOR: u64 = 512;
@@ -85,17 +85,20 @@ impl Medium for Faulty {
 #[derive(Default)]
 struct Collected {
     order: Vec<usize>,
-    bytes: HashMap<usize, Vec<u8>>,
+    bytes: HashMap<usize, AlignedBuffer>,
 }
 
 impl Feed for Collected {
-    fn buffer(&mut self) -> Result<Vec<u8>, OperationError> {
-        Ok(vec![0xee; 77])
+    fn buffer(&mut self) -> Result<AlignedBuffer, OperationError> {
+        let mut used_before = AlignedBuffer::default();
+        used_before.set_len(8 << 20);
+        used_before.fill(0xee);
+        Ok(used_before)
     }
 
-    fn keep(&mut self, _buffer: Vec<u8>) {}
+    fn keep(&mut self, _buffer: AlignedBuffer) {}
 
-    fn send(&mut self, chunk: &Chunk<'_>, buffer: Vec<u8>) -> Result<(), OperationError> {
+    fn send(&mut self, chunk: &Chunk<'_>, buffer: AlignedBuffer) -> Result<(), OperationError> {
         assert_eq!(buffer.len() as u64, chunk.range.len());
         self.order.push(chunk.slot);
         assert!(self.bytes.insert(chunk.slot, buffer).is_none(), "a chunk was sent twice");
@@ -147,7 +150,7 @@ fn check(disk: &Faulty, feed: &Collected, chunk: u64, used: &Extents, bad: &[Bad
                 expected[inside(kept.start)..inside(kept.end)].copy_from_slice(&disk.bytes[from]);
             }
         }
-        assert!(*bytes == expected, "chunk {slot} differs");
+        assert!(**bytes == expected, "chunk {slot} differs");
     }
 }
 
