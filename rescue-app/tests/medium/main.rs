@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod end_to_end;
+mod failing;
 mod qemu;
+mod sources;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -19,6 +19,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 #[path = "qemu_monitor.rs"]
@@ -106,6 +107,23 @@ impl Machine {
                 format!("virtio-blk-pci,drive={serial},serial={serial},bootindex={index}"),
             )
             .next_boot_index()
+    }
+
+    /// A virtio disk with sectors (of 512 bytes) that cannot be read.
+    pub fn failing_disk(self, image: &Path, serial: &str, sectors: &[u64]) -> Self {
+        let errors: Vec<Value> = sectors
+            .iter()
+            .map(|sector| {
+                json!({ "event": "none", "iotype": "read", "errno": 5, "sector": sector,
+                        "once": false })
+            })
+            .collect();
+        let node = json!({
+            "driver": "blkdebug", "node-name": serial, "inject-error": errors,
+            "image": { "driver": "file", "filename": image },
+        });
+        self.with("-blockdev", node.to_string())
+            .with("-device", format!("virtio-blk-pci,drive={serial},serial={serial}"))
     }
 
     /// Starts it.

@@ -57,6 +57,27 @@ impl Monitor {
     /// Plugs a disk into the machine's USB controller.
     pub fn plug_usb_disk(&mut self, image: &Path, serial: &str) {
         self.add_image(image, serial);
+        self.add_usb_device(serial);
+    }
+
+    /// The same with a disk that delivers so many bytes a second.
+    pub fn plug_slow_usb_disk(&mut self, image: &Path, serial: &str, speed: u64) {
+        let (group, file) = (format!("{serial}-group"), format!("{serial}-file"));
+        self.add_image(image, &file);
+        self.execute(
+            "object-add",
+            &json!({ "qom-type": "throttle-group", "id": group,
+                     "limits": { "bps-read": speed } }),
+        );
+        self.execute(
+            "blockdev-add",
+            &json!({ "driver": "throttle", "node-name": serial, "throttle-group": group,
+                     "file": file }),
+        );
+        self.add_usb_device(serial);
+    }
+
+    fn add_usb_device(&mut self, serial: &str) {
         self.execute(
             "device_add",
             &json!({ "driver": "usb-storage", "bus": "xhci.0", "id": format!("{serial}-device"),

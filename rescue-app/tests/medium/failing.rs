@@ -1,0 +1,131 @@
+//! A failing disk and one that is pulled out, on the booted medium.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::iso;
+use super::qemu::{Firmware, Machine, REACTION, Running};
+
+/// The longest that a small capture or restore may take under emulation.
+const WORK: Duration = Duration::from_secs(300);
+
+/// Sizes of the disks in bytes.
+const SMALL: u64 = 24 << 20;
+const PULLED: u64 = 32 << 20;
+
+/// What the slow disk delivers, bytes a second.
+const SLOW: u64 = 3 << 20;
+
+fn tool(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(args)
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}; run `make setup`"));
+    assert!(output.status.success(), "{program} {args:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Bytes that do not compress, each chunk another.
+fn noise(len: u64) -> Vec<u8> {
+    let mut state = 88_172_645_463_325_252u64;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.flatten().take(usize::try_from(len).unwrap()).collect()
+}
+
+/// An ext4 disk with a file; the sectors of one of the file's blocks.
+fn ext4_disk(folder: &Path, disk: &Path) -> Vec<u64> {
+    let content = folder.join("content");
+    fs::create_dir_all(content.join("home")).unwrap();
+    fs::write(content.join("home/letter"), noise(200_000)).unwrap();
+    fs::File::create(disk).unwrap().set_len(SMALL).unwrap();
+    let disk = disk.to_str().unwrap();
+    tool("mke2fs", &["-q", "-F", "-b", "4096", "-d", content.to_str().unwrap(), disk]);
+    let blocks = tool("debugfs", &["-R", "blocks /home/letter", disk]);
+    let block: u64 = blocks.split_whitespace().nth(20).unwrap().parse().unwrap();
+    (0..8).map(|sector| block * 8 + sector).collect()
+}
+
+/// Runs the program with `--json`; its exit status and last event.
+fn lifeboat(machine: &Running, arguments: &str) -> (u32, Value) {
+    let command = format!("lifeboat {arguments} --json >/tmp/out");
+    let (status, said) = machine.try_shell(&command, WORK);
+    let (_, last) = machine.try_shell("tail -n1 /tmp/out", REACTION);
+    let event = serde_json::from_str(last.trim());
+    (status, event.unwrap_or_else(|error| panic!("{error}: {said}{last}")))
+}
+
+fn pulled_out(machine: &mut Running, disk: &Path) {
+    machine.monitor.plug_slow_usb_disk(disk, "PULLED", SLOW);
+    machine.shell_until("lifeboat disks", |out| out.contains("PULLED"));
+    machine.shell(
+        "((lifeboat capture /dev/disk/by-id/PULLED --json >/tmp/pulled 2>&1; \
+         echo $? >/tmp/status) &)",
+    );
+    // Some of it is stored when the plug is pulled.
+    machine.shell_until("grep -c '\"done\":[1-9]' /tmp/pulled", |out| out.trim() != "0");
+    machine.monitor.unplug("PULLED");
+    let status = machine.shell_until("cat /tmp/status", |out| !out.trim().is_empty());
+    let said = machine.shell("tail -n1 /tmp/pulled");
+    assert_eq!(status.trim(), "1", "{said}");
+    assert!(said.contains("the disk disappeared"), "{said}");
+    let images = machine.shell("lifeboat images --json");
+    assert_eq!(images.matches("\"disk_name\"").count(), 1, "{images}");
+
+    machine.monitor.plug_usb_disk(disk, "AGAIN");
+    machine.shell_until("lifeboat disks", |out| out.contains("AGAIN"));
+    let (status, report) = lifeboat(machine, "capture /dev/disk/by-id/AGAIN");
+    assert_eq!(status, 0, "{report}");
+    assert!(report["result"]["reused"].as_u64().unwrap() > 0, "{report}");
+}
+
+#[test]
+fn a_failing_disk_is_captured_and_a_pulled_one_is_continued() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let sectors = ext4_disk(folder.path(), &path("failing"));
+    // Two of the eight sectors of a block: the others must survive.
+    let bad = [sectors[2], sectors[5]];
+    fs::File::create(path("target")).unwrap().set_len(SMALL).unwrap();
+    fs::write(path("pulled"), noise(PULLED)).unwrap();
+    let mut machine = Machine::new(Firmware::Bios)
+        .cd(&iso())
+        .failing_disk(&path("failing"), "FAILING", &bad)
+        .disk(&path("target"), "TARGET")
+        .start();
+    machine.choose_shell();
+    machine.shell("export LIFEBOAT_REPO=/tmp/images; lifeboat init --no-passphrase");
+
+    let (status, report) = lifeboat(&machine, "capture /dev/disk/by-id/FAILING");
+    assert_eq!(status, 3, "{report}");
+    let report = &report["result"];
+    assert_eq!(report["unreadable"], 1024, "{report}");
+    let files = &report["image"]["damage"]["files"];
+    assert_eq!(files[0]["path"], "/home/letter", "{report}");
+    assert_eq!(files.as_array().unwrap().len(), 1);
+    let (status, report) =
+        lifeboat(&machine, "restore latest /dev/disk/by-id/TARGET --erase TARGET");
+    assert_eq!(status, 0, "{report}");
+
+    pulled_out(&mut machine, &path("pulled"));
+    machine.send("poweroff\r");
+    machine.wait_for_end(REACTION);
+    let (disk, target) = (fs::read(path("failing")).unwrap(), fs::read(path("target")).unwrap());
+    let differ: BTreeSet<u64> = (0..)
+        .zip(disk.chunks(512).zip(target.chunks(512)))
+        .filter(|(_, (a, b))| a != b)
+        .map(|(sector, _)| sector)
+        .collect();
+    assert_eq!(differ, BTreeSet::from(bad));
+}
