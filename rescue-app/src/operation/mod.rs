@@ -36,3 +36,5 @@ pub use restore::{LayoutEntry, RestorePlan, RestoreReport, RestoreRequest, plan_
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use upkeep::{Repair, Repaired, check, repair, unlock};
 pub use verify::{VerifyReport, verify};
+
+pub use crate::repository::{CheckReport, KeepRules, PruneReport};

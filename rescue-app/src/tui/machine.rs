@@ -1,7 +1,7 @@
 //! The menu's only way to the machine: requests that run in the background, replies that come back.
 
 use super::model::{
-    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Log, Outcome, Place,
+    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Log, Outcome, Place,
     Repository, RestoreOrder, RestorePlan,
 };
 use crate::operation::Control;
@@ -31,6 +31,8 @@ pub trait Machine: Send + Sync {
     fn run(&self, job: &Job, control: Control<'_>) -> Result<Outcome, Failure>;
     /// Removes one image from the list of a repository.
     fn forget(&self, repository: &Repository, image: &Image) -> Result<(), Failure>;
+    /// The ids of the images that the rules would forget.
+    fn plan_free(&self, repository: &Repository, keep: Keep) -> Result<Vec<String>, Failure>;
     /// The run's log.
     fn log(&self) -> Result<Log, Failure>;
 }
@@ -57,6 +59,8 @@ pub enum Request {
     Run(Job),
     /// [`Machine::forget`].
     Forget(Repository, Image),
+    /// [`Machine::plan_free`].
+    PlanFree(Repository, Keep),
     /// [`Machine::log`].
     Log,
 }
@@ -78,6 +82,8 @@ pub enum Reply {
     RestorePlan(Result<RestorePlan, Failure>),
     /// To [`Request::Run`].
     Finished(Result<Outcome, Failure>),
+    /// To [`Request::PlanFree`].
+    FreePlan(Result<Vec<String>, Failure>),
     /// To [`Request::Log`].
     Log(Result<Log, Failure>),
 }
@@ -94,6 +100,9 @@ impl Request {
             Self::PlanRestore(order) => Reply::RestorePlan(machine.plan_restore(order)),
             Self::Run(job) => Reply::Finished(machine.run(job, control)),
             Self::Forget(repository, image) => Reply::Done(machine.forget(repository, image)),
+            Self::PlanFree(repository, keep) => {
+                Reply::FreePlan(machine.plan_free(repository, *keep))
+            }
             Self::Log => Reply::Log(machine.log()),
         }
     }
@@ -108,6 +117,7 @@ impl Request {
             Self::PlanCapture(_) => Reply::CapturePlan(Err(failure)),
             Self::PlanRestore(_) => Reply::RestorePlan(Err(failure)),
             Self::Run(_) => Reply::Finished(Err(failure)),
+            Self::PlanFree(..) => Reply::FreePlan(Err(failure)),
             Self::Log => Reply::Log(Err(failure)),
         }
     }

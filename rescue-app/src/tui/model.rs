@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use crate::operation::{Compression, Space, format};
+use crate::operation::{Compression, KeepRules, Space, format};
 
 /// What the header says about the running system; fixed while the menu runs.
 #[derive(Clone, Debug, Default)]
@@ -307,6 +307,45 @@ pub enum Job {
         /// The image, or `None` for all.
         image: Option<Image>,
     },
+    /// Check a repository's structure.
+    Check {
+        /// The repository.
+        repository: Repository,
+    },
+    /// Forget images and remove what no image uses.
+    Free {
+        /// The repository.
+        repository: Repository,
+        /// The images that stay.
+        keep: Keep,
+    },
+}
+
+/// Which images of every disk stay when space is freed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// All.
+    #[default]
+    All,
+    /// Those of 7 days, 4 weeks and 12 months.
+    Rotation,
+    /// The three newest.
+    Three,
+    /// The newest.
+    One,
+}
+
+impl Keep {
+    /// The rules; none when all stay.
+    pub fn rules(self) -> Option<KeepRules> {
+        let none = KeepRules::default();
+        match self {
+            Self::All => None,
+            Self::Rotation => Some(KeepRules { daily: 7, weekly: 4, monthly: 12, ..none }),
+            Self::Three => Some(KeepRules { last: 3, ..none }),
+            Self::One => Some(KeepRules { last: 1, ..none }),
+        }
+    }
 }
 
 /// What a capture would do. All counts are bytes.

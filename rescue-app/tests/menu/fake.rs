@@ -6,8 +6,8 @@ use lifeboat::operation::{Control, Space};
 use lifeboat::tui::machine::Machine;
 use lifeboat::tui::model::{
     CaptureOrder, CapturePlan, Disk, DiskList, Facts, Failure, FoundRepository, Image,
-    ImagePartition, Job, LayoutEntry, Log, Outcome, Place, Repository, RestoreOrder, RestorePlan,
-    Volume,
+    ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Place, Repository, RestoreOrder,
+    RestorePlan, Volume,
 };
 
 pub const MIB: u64 = 1 << 20;
@@ -316,6 +316,12 @@ impl Machine for Fake {
     fn forget(&self, _repository: &Repository, image: &Image) -> Result<(), Failure> {
         self.forgotten.lock().unwrap().push(image.id.clone());
         Ok(())
+    }
+
+    fn plan_free(&self, _repository: &Repository, keep: Keep) -> Result<Vec<String>, Failure> {
+        // The list is the newest first; all images of one disk.
+        let kept = if keep == Keep::One { 1 } else { 3 };
+        Ok(self.images.iter().skip(kept).map(|image| image.id.clone()).collect())
     }
 
     fn log(&self) -> Result<Log, Failure> {

@@ -2,7 +2,7 @@
 
 use lifeboat::tui::key::Key::{Char, Down, Enter, Esc};
 use lifeboat::tui::machine::Request;
-use lifeboat::tui::model::{Failure, Job, Outcome};
+use lifeboat::tui::model::{Failure, Job, Keep, Outcome};
 
 use crate::assert_screen;
 use crate::fake::Fake;
@@ -66,4 +66,39 @@ fn all_images_or_one_are_verified() {
         ..Failure::default()
     }));
     assert_screen!("verify_failed", menu);
+}
+
+#[test]
+fn space_is_freed_after_the_number_of_lost_images_is_typed() {
+    let mut menu = Menu::new(Fake::new());
+    menu.keys(&[Char('i'), Enter, Char('f')]);
+    assert_screen!("free_space", menu);
+    menu.keys(&[Down, Down, Down, Enter]);
+    assert_screen!("free_space_confirm", menu);
+    menu.typed("7").key(Enter);
+    assert!(menu.jobs.is_empty(), "that is not the number");
+    menu.typed("1").key(Enter);
+    assert!(matches!(&menu.jobs[0].1, Request::Run(Job::Free { keep: Keep::One, .. })));
+    let facts = vec![("Freed".into(), "12.0 GiB".into())];
+    menu.finish(Ok(Outcome { facts, warnings: Vec::new() }));
+    assert_screen!("free_space_done", menu);
+}
+
+#[test]
+fn what_loses_no_image_needs_no_agreement() {
+    for downs in [0, 2] {
+        let mut menu = Menu::new(Fake::new());
+        menu.keys(&[Char('i'), Enter, Char('f')]);
+        menu.keys(&vec![Down; downs]).key(Enter);
+        assert!(matches!(&menu.jobs[0].1, Request::Run(Job::Free { .. })));
+    }
+}
+
+#[test]
+fn the_repository_is_checked() {
+    let mut menu = Menu::new(Fake::new());
+    menu.keys(&[Char('i'), Enter, Char('k')]);
+    assert!(matches!(&menu.jobs[0].1, Request::Run(Job::Check { .. })));
+    menu.finish(Ok(Outcome { facts: vec![("Images".into(), "2".into())], warnings: Vec::new() }));
+    assert!(menu.screen().contains("All files are there and fit together."));
 }

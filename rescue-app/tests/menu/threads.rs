@@ -130,6 +130,9 @@ impl Machine for Slow {
     fn forget(&self, repository: &Repository, image: &Image) -> Result<(), Failure> {
         self.fake.forget(repository, image)
     }
+    fn plan_free(&self, repository: &Repository, keep: Keep) -> Result<Vec<String>, Failure> {
+        self.fake.plan_free(repository, keep)
+    }
     fn log(&self) -> Result<Log, Failure> {
         panic!("a bug in the log");
     }

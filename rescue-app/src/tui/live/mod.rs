@@ -10,19 +10,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::machine::Machine;
 use super::model::{
-    CaptureOrder, CapturePlan, DiskList, Facts, Failure, FoundRepository, Image, Job, Location,
-    Log, Outcome, Place, Repository, RestoreOrder, RestorePlan,
+    CaptureOrder, CapturePlan, DiskList, Facts, Failure, FoundRepository, Image, Job, Keep,
+    Location, Log, Outcome, Place, Repository, RestoreOrder, RestorePlan,
 };
 use crate::disk::{self, pci};
 use crate::image::chunks::ChunkSize;
 use crate::operation::log::Log as RunLog;
 use crate::operation::{
     self, Cancel, CaptureRequest, Control, Event, ForgetRequest, OpenPlace, OperationError,
-    RepoAccess, RescueOptions, RestoreRequest, Unwanted,
+    PruneRequest, RepoAccess, RescueOptions, RestoreRequest, Unwanted,
 };
 
 /// How much of the log is shown: the end, in bytes.
 const LOG_SHOWN: u64 = 128 << 10;
+
+/// Share of unused data that stays in the repository, in percent: restic's default.
+const MAX_UNUSED: u8 = 5;
 
 /// This machine.
 #[derive(Default)]
@@ -103,6 +106,33 @@ impl LiveMachine {
         logged(&what, control, |control| operation::verify(&reached.access, id, control))
             .map(|report| views::verify_outcome(&report))
     }
+
+    fn run_check(&self, repository: &Repository, control: Control<'_>) -> Result<Outcome, Failure> {
+        let reached = self.reach(repository, Want::Read)?;
+        let what = format!("check of {}", repository.title);
+        logged(&what, control, |control| operation::check(&reached.access, false, control))
+            .and_then(|report| views::check_outcome(&report))
+    }
+
+    fn run_free(
+        &self,
+        repository: &Repository,
+        keep: Keep,
+        control: Control<'_>,
+    ) -> Result<Outcome, Failure> {
+        let reached = self.reach(repository, Want::Write)?;
+        let (repo, max_unused) = (reached.access.clone(), MAX_UNUSED);
+        let what = format!("freeing space in {}", repository.title);
+        let Some(rules) = keep.rules() else {
+            let request = PruneRequest { repo, max_unused, dry_run: false };
+            return logged(&what, control, |control| operation::prune(&request, control))
+                .map(|report| views::free_outcome(0, &report));
+        };
+        let unwanted = Unwanted::AllBut(rules);
+        let request = ForgetRequest { repo, unwanted, dry_run: false, prune: Some(max_unused) };
+        let report = logged(&what, control, |control| operation::forget(&request, control))?;
+        Ok(views::free_outcome(report.forgotten, &report.pruned.unwrap_or_default()))
+    }
 }
 
 impl Machine for LiveMachine {
@@ -171,6 +201,8 @@ impl Machine for LiveMachine {
             Job::Verify { repository, image } => {
                 self.run_verify(repository, image.as_ref(), control)
             }
+            Job::Check { repository } => self.run_check(repository, control),
+            Job::Free { repository, keep } => self.run_free(repository, *keep, control),
         }
     }
 
@@ -185,6 +217,22 @@ impl Machine for LiveMachine {
         };
         let control = Control { sink: &|_| {}, cancel: &Cancel::new(), resume: None };
         operation::forget(&request, control).map(drop).map_err(views::failure)
+    }
+
+    fn plan_free(&self, repository: &Repository, keep: Keep) -> Result<Vec<String>, Failure> {
+        let _turn = self.turn();
+        let reached = self.reach(repository, Want::Read)?;
+        let Some(rules) = keep.rules() else { return Ok(Vec::new()) };
+        let request = ForgetRequest {
+            repo: reached.access.clone(),
+            unwanted: Unwanted::AllBut(rules),
+            dry_run: true,
+            prune: None,
+        };
+        let control = Control { sink: &|_| {}, cancel: &Cancel::new(), resume: None };
+        let report = operation::forget(&request, control).map_err(views::failure)?;
+        let images = report.disks.into_iter().flat_map(|disk| disk.images);
+        Ok(images.filter(|image| image.kept_as.is_empty()).map(|image| image.id).collect())
     }
 
     fn log(&self) -> Result<Log, Failure> {

@@ -9,7 +9,8 @@ use crate::disk::pci::Controller;
 use crate::filesystem::State;
 use crate::image::manifest::Stored;
 use crate::operation::{
-    self, CaptureReport, ImageSummary, OperationError, RestoreReport, Survey, VerifyReport, format,
+    self, CaptureReport, CheckReport, ImageSummary, OperationError, PruneReport, RestoreReport,
+    Survey, VerifyReport, format,
 };
 use crate::table::Scheme;
 use crate::tui::model::{
@@ -226,6 +227,42 @@ pub(super) fn verify_outcome(report: &VerifyReport) -> Outcome {
         fact("Images", report.images.to_string()),
         fact("Read", format!("{} in {} pieces", format::size(report.bytes), report.blobs)),
         time_taken(report.seconds),
+    ];
+    Outcome { facts, warnings: report.warnings.clone() }
+}
+
+/// What a check found; damage is a failure.
+pub(super) fn check_outcome(report: &CheckReport) -> Result<Outcome, Failure> {
+    if !report.is_sound() {
+        let damage = report.findings.iter().filter(|finding| finding.is_damage);
+        let texts: Vec<_> = damage.map(|finding| sentence(&finding.text)).collect();
+        return Err(Failure {
+            text: texts.join(" "),
+            next_step: Some(
+                "Run \"lifeboat repair index\" or \"lifeboat repair packs\" in the shell, then \
+                 capture the disks again."
+                    .into(),
+            ),
+            ..Failure::default()
+        });
+    }
+    let facts = vec![
+        fact("Images", report.snapshots.to_string()),
+        fact("Packs", format!("{} with {} pieces", report.packs, report.blobs)),
+    ];
+    let warnings = report.findings.iter().map(|finding| sentence(&finding.text)).collect();
+    Ok(Outcome { facts, warnings })
+}
+
+/// What freeing space achieved.
+pub(super) fn free_outcome(forgotten: u64, report: &PruneReport) -> Outcome {
+    let facts = vec![
+        fact("Forgotten", format!("{forgotten} images")),
+        fact("Freed", format::size(report.freed)),
+        fact(
+            "Remaining",
+            format!("{} for {} images", format::size(report.remaining), report.images),
+        ),
     ];
     Outcome { facts, warnings: report.warnings.clone() }
 }

@@ -12,7 +12,7 @@ use super::progress::ProgressPage;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Confirmation, Failure, Image, Job, Repository, RestoreOrder};
+use crate::tui::model::{Confirmation, Failure, Image, Job, Keep, Repository, RestoreOrder};
 use crate::tui::page::{Action, Context, Hint, Page, ask, replace};
 use crate::tui::widgets::{Field, Lines, spinner};
 
@@ -23,6 +23,8 @@ pub(super) enum Then {
     Restore(Box<RestoreOrder>, Vec<String>),
     /// The image leaves the repository's list.
     Forget(Repository, Box<Image>),
+    /// These images leave the list, and the space is freed.
+    Free(Repository, Keep, Vec<Image>),
 }
 
 /// The question and the field for the answer.
@@ -44,6 +46,10 @@ impl Confirm {
                 ask: "the first 4 characters of its id".into(),
                 word: image.id.chars().take(4).collect(),
             },
+            Then::Free(_, _, images) => Confirmation {
+                ask: "the number of images that go".into(),
+                word: images.len().to_string(),
+            },
         };
         let field = Field::new("");
         Self { then, confirmation, field, wrong: false, working: false, failure: None }
@@ -60,6 +66,10 @@ impl Confirm {
             Then::Forget(repository, image) => {
                 self.working = true;
                 ask(Request::Forget(repository.clone(), (**image).clone()))
+            }
+            Then::Free(repository, keep, _) => {
+                let (repository, keep) = (repository.clone(), *keep);
+                replace(ProgressPage::new(Job::Free { repository, keep }))
             }
         }
     }
@@ -81,9 +91,15 @@ impl Confirm {
             }
             Then::Forget(_, image) => {
                 lines.text("This image will be forgotten:", Style::new());
-                let text = format!("{}, {}, {}", image.short_id(), image.time, image.disk);
-                lines.item(" ", &text, look.bad());
+                lines.item(" ", &image_line(image), look.bad());
                 lines.gap().text("It can then no longer be restored.", Style::new());
+            }
+            Then::Free(_, _, images) => {
+                lines.text("These images will be forgotten and their data removed:", Style::new());
+                for image in images {
+                    lines.item(" ", &image_line(image), look.bad());
+                }
+                lines.gap().text("They can then no longer be restored.", Style::new());
             }
         }
         let ask = format!(
@@ -95,11 +111,16 @@ impl Confirm {
     }
 }
 
+fn image_line(image: &Image) -> String {
+    format!("{}, {}, {}", image.short_id(), image.time, image.disk)
+}
+
 impl Page for Confirm {
     fn title(&self) -> String {
         match self.then {
             Then::Restore(..) => "Restore: the last question".into(),
             Then::Forget(..) => "Images: forget".into(),
+            Then::Free(..) => "Images: free space".into(),
         }
     }
 
@@ -118,8 +139,12 @@ impl Page for Confirm {
                 "Nothing has been written so far. Esc goes back without a change.",
             ],
             Then::Forget(..) => {
-                &["The image leaves the list. Data it shares with other images stays; \"restic \
-                 prune\" gives the rest of the space back."]
+                &["The image leaves the list. Data it shares with other images stays; \"Free \
+                 space\" on the page of all images gives the rest of the space back."]
+            }
+            Then::Free(..) => {
+                &["The images leave the list, and what no other image uses is removed. This \
+                 cannot be undone."]
             }
         }
     }

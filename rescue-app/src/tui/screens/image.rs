@@ -72,7 +72,7 @@ impl Page for ImagePage {
         &[
             "Restore writes this image to a disk. Verify reads all its data and checks every byte.",
             "Forget removes the image from the list. Data that other images share stays; the space \
-             of the rest is given back by \"restic prune\".",
+             of the rest is given back by \"Free space\" on the page before.",
         ]
     }
 

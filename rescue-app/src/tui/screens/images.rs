@@ -9,7 +9,7 @@ use ratatui::text::Line;
 
 use super::image::ImagePage;
 use super::progress::ProgressPage;
-use super::{Disks, Goal, Purpose, failure_lines};
+use super::{Disks, Free, Goal, Purpose, failure_lines};
 use crate::operation::format;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
@@ -68,6 +68,16 @@ impl Images {
         }
     }
 
+    /// What can be done to the repository as a whole.
+    fn tend(&self, key: Key) -> Action {
+        let repository = self.repository.clone();
+        match (&self.goal, key.letter()) {
+            (Goal::Images, Some('k')) => open(ProgressPage::new(Job::Check { repository })),
+            (Goal::Images, Some('f')) => open(Free::new(repository, self.images.clone())),
+            _ => Action::None,
+        }
+    }
+
     fn details(&self) -> Action {
         self.current().map_or(Action::None, |image| {
             open(ImagePage::new(self.repository.clone(), image.clone()))
@@ -112,7 +122,10 @@ impl Page for Images {
 
     fn hints(&self) -> Vec<Hint> {
         if self.images.is_empty() {
-            return vec![("Esc", "Back")];
+            return match self.goal {
+                Goal::Images => vec![("K", "Check"), ("F", "Free space"), ("Esc", "Back")],
+                _ => vec![("Esc", "Back")],
+            };
         }
         let enter = match self.goal {
             Goal::Verify => "Check",
@@ -123,6 +136,9 @@ impl Page for Images {
         if self.current().is_some() && !matches!(self.goal, Goal::Images) {
             hints.push(("D", "Details"));
         }
+        if matches!(self.goal, Goal::Images) {
+            hints.extend([("K", "Check"), ("F", "Free space")]);
+        }
         hints.push(("Esc", "Back"));
         hints
     }
@@ -132,6 +148,8 @@ impl Page for Images {
             "All images of this repository, the newest first. Every image is complete in itself.",
             "\"Stored\" is what the image holds of the disk; what it shares with other images is in \
              the repository once.",
+            "Check looks at the repository's structure, without reading all data as Verify does. \
+             Free space removes what no image uses, and old images if you like.",
         ]
     }
 
@@ -163,7 +181,7 @@ impl Page for Images {
         match key {
             Key::Enter => self.choose(),
             Key::Char('d' | 'D') => self.details(),
-            _ => Action::None,
+            _ => self.tend(key),
         }
     }
 

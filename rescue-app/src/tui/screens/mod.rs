@@ -5,6 +5,7 @@ mod confirm;
 mod create;
 mod disks;
 mod folder;
+mod free;
 mod home;
 mod image;
 mod images;
@@ -28,6 +29,7 @@ use ratatui::text::Line;
 
 use self::confirm::Confirm;
 use self::disks::{Disks, Purpose};
+use self::free::Free;
 use self::images::Images;
 use self::level::Level;
 use super::look::Look;

@@ -176,6 +176,10 @@ fn subjects(job: &Job) -> (String, String) {
             },
             format!("In    {}", repository.title),
         ),
+        Job::Check { repository } => ("All files".into(), format!("In    {}", repository.title)),
+        Job::Free { repository, .. } => {
+            ("What no image uses".into(), format!("In    {}", repository.title))
+        }
     }
 }
 
@@ -196,7 +200,10 @@ fn stop_question(job: &Job) -> Question {
             "Stop the restore? The target is left half written and will not start a computer. \
              Restoring again with \"compare first\" carries on from here."
         }
-        Job::Verify { .. } => "Stop checking? Nothing is changed by it.",
+        Job::Verify { .. } | Job::Check { .. } => "Stop checking? Nothing is changed by it.",
+        Job::Free { .. } => {
+            "Stop freeing space? No image is harmed by it; freeing space again carries on."
+        }
     };
     Question::new("Stop?", text, "Stop", "Carry on")
 }
@@ -207,6 +214,8 @@ impl Page for ProgressPage {
             Job::Capture(_) => "Capture: running".into(),
             Job::Restore(_) => "Restore: running".into(),
             Job::Verify { .. } => "Verify: running".into(),
+            Job::Check { .. } => "Check: running".into(),
+            Job::Free { .. } => "Free space: running".into(),
         }
     }
 

@@ -62,6 +62,8 @@ impl Report {
             }
             Job::Restore(_) => "The disk is restored. It was not read back.",
             Job::Verify { .. } => "Everything is whole: every byte was read and matches its hash.",
+            Job::Check { .. } => "All files are there and fit together.",
+            Job::Free { .. } => "What no image uses is gone.",
         };
         lines.item("√", text, look.good());
         if !outcome.warnings.is_empty() {
@@ -80,7 +82,8 @@ impl Report {
                 "You can capture this disk again at any time: only what changed is stored."
             }
             Job::Restore(_) => "You can now start a computer from this disk.",
-            Job::Verify { .. } => "",
+            Job::Check { .. } => "Verify reads all data as well, which takes longer.",
+            Job::Verify { .. } | Job::Free { .. } => "",
         };
         if !next.is_empty() {
             lines.gap().text(next, Style::new());
@@ -110,7 +113,11 @@ impl Report {
                 "The target is not complete and will not start a computer. Restoring again with \
                  \"compare first\" carries on from where it stopped.",
             ),
-            Job::Verify { .. } => ("The check", "Nothing was changed."),
+            Job::Verify { .. } | Job::Check { .. } => ("The check", "Nothing was changed."),
+            Job::Free { .. } => (
+                "Freeing space",
+                "All images that are in the list are whole. Freeing space again carries on.",
+            ),
         };
         if failure.cancelled {
             lines.item("!", &format!("{what} was stopped."), look.warning());
@@ -128,6 +135,8 @@ impl Page for Report {
             Job::Capture(_) => "Capture",
             Job::Restore(_) => "Restore",
             Job::Verify { .. } => "Verify",
+            Job::Check { .. } => "Check",
+            Job::Free { .. } => "Free space",
         };
         let how = match &self.ending {
             Ending::Done(outcome) if outcome.warnings.is_empty() => "done",

@@ -1,0 +1,163 @@
+//! Freeing space in a repository: which images stay.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::confirm::{Confirm, Then};
+use super::failure_lines;
+use super::progress::ProgressPage;
+use crate::tui::key::Key;
+use crate::tui::look::Look;
+use crate::tui::machine::{Reply, Request};
+use crate::tui::model::{Failure, Image, Job, Keep, Repository};
+use crate::tui::page::{Action, Context, Hint, Page, ask, open};
+use crate::tui::widgets::{Cursor, Lines, Row, rows, spinner};
+
+/// All choices, in the order shown.
+const CHOICES: [Keep; 4] = [Keep::All, Keep::Rotation, Keep::Three, Keep::One];
+
+/// The choice among them.
+pub(super) struct Free {
+    repository: Repository,
+    images: Vec<Image>,
+    cursor: Cursor,
+    working: bool,
+    failure: Option<Failure>,
+}
+
+impl Free {
+    /// The choice for a repository with these images.
+    pub(super) fn new(repository: Repository, images: Vec<Image>) -> Self {
+        Self { repository, images, cursor: Cursor::default(), working: false, failure: None }
+    }
+
+    fn keep(&self) -> Keep {
+        CHOICES.get(self.cursor.index).copied().unwrap_or_default()
+    }
+
+    fn start(&self) -> Action {
+        open(ProgressPage::new(Job::Free {
+            repository: self.repository.clone(),
+            keep: self.keep(),
+        }))
+    }
+
+    fn choose(&mut self) -> Action {
+        self.failure = None;
+        if self.keep() == Keep::All {
+            return self.start();
+        }
+        self.working = true;
+        ask(Request::PlanFree(self.repository.clone(), self.keep()))
+    }
+
+    /// Shows what would go; what loses no image needs no agreement.
+    fn confirm(&self, ids: &[String]) -> Action {
+        let going = self.images.iter().filter(|image| ids.contains(&image.id)).cloned();
+        let going: Vec<Image> = going.collect();
+        match going.is_empty() && ids.is_empty() {
+            true => self.start(),
+            false => open(Confirm::new(Then::Free(self.repository.clone(), self.keep(), going))),
+        }
+    }
+}
+
+fn description(keep: Keep) -> (&'static str, &'static str) {
+    match keep {
+        Keep::All => ("Keep all images", "Frees what forgotten images left behind."),
+        Keep::Rotation => (
+            "Keep 7 daily, 4 weekly and 12 monthly images of every disk",
+            "Forgets the others and frees their space.",
+        ),
+        Keep::Three => {
+            ("Keep the 3 newest images of every disk", "Forgets the others and frees their space.")
+        }
+        Keep::One => {
+            ("Keep the newest image of every disk", "Forgets the others and frees their space.")
+        }
+    }
+}
+
+impl Page for Free {
+    fn title(&self) -> String {
+        "Images: free space".into()
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        if self.working {
+            return vec![("", "Please wait")];
+        }
+        vec![("↑↓", "Move"), ("Enter", "Choose"), ("Esc", "Back")]
+    }
+
+    fn help(&self) -> &'static [&'static str] {
+        &[
+            "Forgotten images leave data behind that no other image uses, and so does a capture \
+             that was given up. This removes it. Images that stay are not changed.",
+            "Before an image is forgotten you are asked. Other rules: \"lifeboat forget\" in the \
+             shell.",
+        ]
+    }
+
+    fn is_busy(&self) -> bool {
+        self.working
+    }
+
+    fn on_escape(&mut self) -> Action {
+        if self.working { Action::None } else { Action::Back }
+    }
+
+    fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
+        self.working = false;
+        match reply {
+            Reply::FreePlan(Ok(ids)) => self.confirm(&ids),
+            Reply::FreePlan(Err(failure)) => {
+                self.failure = Some(failure);
+                Action::None
+            }
+            _ => Action::None,
+        }
+    }
+
+    fn on_key(&mut self, key: Key, context: &Context) -> Action {
+        let page = usize::from(context.body.height);
+        if self.working || self.cursor.on_key(key, CHOICES.len(), page) {
+            return Action::None;
+        }
+        if key == Key::Enter { self.choose() } else { Action::None }
+    }
+
+    fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
+        let mut top = Lines::new(area.width);
+        top.fact("Repository", &self.repository.title);
+        if self.working {
+            top.text(&format!("{} Looking", spinner(now)), Style::new());
+        } else if let Some(failure) = &self.failure {
+            failure_lines(&mut top, failure, look);
+        }
+        let top = top.finish();
+        let mut y = area.y;
+        for line in &top {
+            if y < area.bottom() {
+                buffer.set_line(area.x, y, line, area.width);
+            }
+            y += 1;
+        }
+        let list: Vec<Row> = CHOICES
+            .iter()
+            .map(|keep| {
+                let (name, text) = description(*keep);
+                Row::new(Line::styled(name, look.heading()))
+                    .with(Line::raw(format!("   {text}")))
+                    .with(Line::default())
+            })
+            .collect();
+        let y = (y + 1).min(area.bottom());
+        let list_area = Rect { y, height: area.bottom() - y, ..area };
+        rows(&list, Some(self.cursor.index), list_area, buffer, look);
+    }
+}
