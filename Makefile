@@ -29,7 +29,7 @@ test: iso ## all tests, among them those that boot the medium in QEMU
 lint: setup ## formatting, clippy, dependency rules, shellcheck
 	@scripts/lint
 
-bench: build ## compare a capture with partclone | zstd
+bench: build ## measure beside partclone, restic, fsarchiver and the floors; `cargo bench` measures the inner loops
 	@scripts/bench
 
 lock: setup ## take the newest Debian packages into initramfs/packages.lock

@@ -63,7 +63,7 @@ pub enum Compression {
 
 impl Compression {
     /// The level handed to zstd.
-    pub(super) fn zstd_level(self) -> i32 {
+    pub fn zstd_level(self) -> i32 {
         match self {
             Self::Fast => 1,
             Self::Balanced => 4,
