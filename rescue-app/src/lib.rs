@@ -27,6 +27,8 @@ pub mod bytes;
 pub mod command;
 pub mod disk;
 pub mod filesystem;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod image;
 pub mod operation;
 pub mod repository;

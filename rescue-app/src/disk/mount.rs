@@ -30,7 +30,13 @@ pub struct Mount {
 pub fn mounts(proc: &Path) -> Result<Vec<Mount>, DiskError> {
     let path = proc.join("self/mountinfo");
     let text = fs::read(&path).map_err(DiskError::io("reading", path))?;
-    Ok(text.split(|byte| *byte == b'\n').filter_map(parse_mount).collect())
+    Ok(parse_mounts(&text))
+}
+
+/// The mounts that a file in the format of `/proc/self/mountinfo` lists; lines that are not in
+/// that format are left out.
+pub fn parse_mounts(text: &[u8]) -> Vec<Mount> {
+    text.split(|byte| *byte == b'\n').filter_map(parse_mount).collect()
 }
 
 fn parse_mount(line: &[u8]) -> Option<Mount> {

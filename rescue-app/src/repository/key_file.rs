@@ -97,6 +97,12 @@ impl KeyFile {
         key.map(Some).ok_or_else(|| "its master key is incomplete".to_owned())
     }
 
+    /// Whether deriving the key takes about a millisecond or nothing at all.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn is_cheap(&self) -> bool {
+        self.checked_cost().is_none_or(|(log_n, r, p)| (u64::from(r) << log_n) * u64::from(p) < 512)
+    }
+
     fn checked_cost(&self) -> Option<(u8, u32, u32)> {
         let per_block = u64::from(self.r).checked_mul(self.n)?;
         let memory = per_block.checked_mul(128)?;

@@ -28,6 +28,8 @@ mod crypto;
 mod error;
 #[cfg(test)]
 mod hostile;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod id;
 mod identity;
 mod index;

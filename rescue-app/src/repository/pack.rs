@@ -83,7 +83,7 @@ pub(super) fn parse_header(header: &[u8]) -> Option<Vec<PackEntry>> {
 
 /// Where the header of a pack of `size` bytes starts and how long its sealed form is, from the
 /// last four bytes of the file. Refuses what cannot be before anything is allocated.
-fn locate_header(size: u64, last: [u8; LENGTH_FIELD]) -> Option<(u64, usize)> {
+pub(super) fn locate_header(size: u64, last: [u8; LENGTH_FIELD]) -> Option<(u64, usize)> {
     let sealed = u64::from(u32::from_le_bytes(last));
     let start = size.checked_sub(sealed.checked_add(LENGTH_FIELD as u64)?)?;
     let sane = sealed > OVERHEAD as u64 && sealed <= HEADER_LIMIT;

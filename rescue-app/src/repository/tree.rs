@@ -200,7 +200,7 @@ impl Tree {
     }
 
     /// Parses a blob's bytes. Names must be in strictly ascending order, as restic demands.
-    fn parse(json: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
         let tree: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         match tree.nodes.windows(2).all(|pair| pair[0].name < pair[1].name) {
             true => Ok(tree),

@@ -1,7 +1,7 @@
 //! CRC-32 as GPT uses it (UEFI specification, 5.3.2: the CRC of ISO 3309).
 
 /// CRC-32 of the bytes.
-pub(super) fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for byte in bytes {
         crc ^= u32::from(*byte);

@@ -9,6 +9,8 @@
 
 mod check;
 mod crc;
+#[cfg(any(test, fuzzing))]
+pub(crate) use crc::crc32;
 mod fit;
 mod gpt;
 mod mbr;

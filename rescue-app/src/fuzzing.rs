@@ -1,0 +1,211 @@
+//! What `cargo fuzz` feeds with changing bytes: one function for each parser of foreign bytes.
+//! Compiled for fuzzing and for the tests alone, which replay the seeds and whatever was found.
+//!
+//! Each asserts what must hold whatever the bytes say. A panic, an endless loop or too much
+//! memory is a finding.
+
+mod pieces;
+
+use pieces::Pieces;
+
+use crate::bytes::ReadAt;
+use crate::disk::mount::parse_mounts;
+use crate::disk::uevent::Uevent;
+use crate::filesystem::{Coverage, inspect, recognise};
+use crate::image::layout::{self, Selection};
+use crate::image::manifest::Manifest;
+use crate::image::marker;
+pub use crate::repository::fuzzing::{blob, index, key_file, pack_header, sealed, snapshot, tree};
+use crate::table;
+
+/// A target.
+pub type Target = fn(&[u8]);
+
+/// All targets by name; the seeds of each are in the folder of that name.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("blob", blob),
+    ("disk", disk),
+    ("ext", ext),
+    ("fat", fat),
+    ("gpt", gpt),
+    ("index", index),
+    ("key_file", key_file),
+    ("manifest", manifest),
+    ("marker", read_marker),
+    ("mbr", mbr),
+    ("mountinfo", mountinfo),
+    ("ntfs", ntfs),
+    ("pack_header", pack_header),
+    ("recognition", recognition),
+    ("sealed", sealed),
+    ("snapshot", snapshot),
+    ("tree", tree),
+    ("uevent", uevent),
+];
+
+/// A whole disk: its table, then every region with its filesystem, as a capture examines it.
+pub fn disk(data: &[u8]) {
+    let disk = Pieces::parse(data);
+    let Ok(table) = table::read(&disk, 512) else { return };
+    let metadata = table::metadata_extents(&disk, &table);
+    let selection = Selection { partitions: None, whole: false };
+    let mut at = 0;
+    for span in layout::spans(disk.size(), &table).into_iter().take(16) {
+        let region = layout::inspect(&disk, span, Some(&metadata), &selection).region;
+        assert_eq!(region.start, at, "regions have gaps or overlap");
+        at = region.end();
+        let inside = region.used.iter().all(|used| region.start <= used.start && used.end <= at);
+        assert!(inside, "used blocks outside of their region");
+    }
+}
+
+/// GPT: the checksums of both headers are made right first, for changes to get past them.
+pub fn gpt(data: &[u8]) {
+    let mut disk = Pieces::parse(data);
+    disk.protect();
+    let last = (disk.size() / 512).saturating_sub(1);
+    let sealed = disk.with_gpt_checksums(1).with_gpt_checksums(last);
+    tables(&sealed);
+}
+
+/// MBR with extended partitions.
+pub fn mbr(data: &[u8]) {
+    let mut disk = Pieces::parse(data);
+    disk.sign();
+    tables(&disk);
+}
+
+fn tables(disk: &Pieces) {
+    for sector_size in [512, 4096] {
+        let Ok(table) = table::read(disk, sector_size) else { continue };
+        let data = table.partitioned();
+        assert!(data.end() <= disk.size(), "a partition reaches past the end");
+        let sum: u64 = table.data_partitions().map(|partition| partition.size).sum();
+        assert_eq!(data.total(), sum, "partitions overlap");
+        let metadata = table::metadata_extents(disk, &table);
+        assert!(metadata.intersection(&data).is_empty(), "the table lies in a partition");
+        for target in [disk.size(), disk.size() + 10 * u64::from(sector_size)] {
+            let Ok(patches) = table::fit_to_disk(disk, &table, target) else { continue };
+            let mut end = 0;
+            for patch in patches {
+                assert!(patch.offset >= end, "patches overlap");
+                end = patch.offset + patch.bytes.len() as u64;
+                assert!(end <= target, "a patch reaches past the end");
+                let hits = data.within(patch.offset, end).next().is_some();
+                assert!(!hits, "a patch hits a partition");
+            }
+        }
+    }
+}
+
+/// Whatever a volume may hold.
+pub fn recognition(data: &[u8]) {
+    let volume = Pieces::parse(data);
+    let _ = recognise(&volume);
+    volume_map(&volume);
+}
+
+/// ext2, ext3 and ext4, their journals too: the superblock always has its magic number.
+pub fn ext(data: &[u8]) {
+    let mut volume = Pieces::parse(data);
+    volume.put(1024 + 56, &[0x53, 0xef]);
+    volume_map(&volume);
+}
+
+/// NTFS: the boot sector always has its name.
+pub fn ntfs(data: &[u8]) {
+    let mut volume = Pieces::parse(data);
+    volume.put(3, b"NTFS    ");
+    volume.sign();
+    volume_map(&volume);
+}
+
+/// FAT12, FAT16 and FAT32: the boot sector always has its jump and its signature.
+pub fn fat(data: &[u8]) {
+    let mut volume = Pieces::parse(data);
+    volume.put(0, &[0xeb, 0x58, 0x90]);
+    volume.sign();
+    volume_map(&volume);
+}
+
+fn volume_map(volume: &Pieces) {
+    let found = inspect(volume);
+    assert!(found.used.end() <= volume.size(), "the map reaches past the end");
+    if found.coverage == Coverage::Whole {
+        assert_eq!(found.used.total(), volume.size(), "the whole volume is not all of it");
+        assert!(!found.warnings.is_empty() || volume.size() == 0, "no reason is given");
+    }
+}
+
+/// An image's manifest.
+pub fn manifest(data: &[u8]) {
+    let Ok(manifest) = Manifest::parse(data) else { return };
+    assert!(manifest.used().end() <= manifest.disk.size, "used bytes past the end");
+    let folder = manifest.disk.folder();
+    assert!(!folder.is_empty() && !folder.starts_with('.') && !folder.contains('/'), "{folder}");
+    let again = manifest.to_json().map(|json| Manifest::parse(&json));
+    assert!(matches!(again, Ok(Ok(again)) if again == manifest), "it changes when written");
+}
+
+/// The note at the start of a half-restored disk.
+pub fn read_marker(data: &[u8]) {
+    let mut disk = b"LIFEBOAT RESTORE NOT FINISHED\n".to_vec();
+    disk.extend_from_slice(data);
+    disk.resize(512, 0);
+    let note = marker::read(&disk);
+    assert!(note.is_some(), "the note is overlooked");
+    let _ = note.map(|note| note.to_string());
+    let _ = marker::read(&data);
+}
+
+/// The kernel's announcements of devices.
+pub fn uevent(data: &[u8]) {
+    let Some(event) = Uevent::parse(data) else { return };
+    let _ = (event.concerns_disks(), event.whole_disk(), event.property("DEVNAME"));
+}
+
+/// The kernel's list of mounts.
+pub fn mountinfo(data: &[u8]) {
+    let lines = data.split(|byte| *byte == b'\n').count();
+    assert!(parse_mounts(data).len() <= lines, "more mounts than lines");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Every seed and every input that once was a finding.
+    #[test]
+    fn seeds_and_findings_do_no_harm() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+        for (name, target) in TARGETS {
+            let mut inputs = 0;
+            for entry in fs::read_dir(folder.join(name)).unwrap() {
+                let path = entry.unwrap().path();
+                println!("{}", path.display());
+                target(&fs::read(&path).unwrap());
+                inputs += 1;
+            }
+            assert!(inputs > 0, "{name} has no seeds");
+            target(&[]);
+        }
+    }
+
+    /// Seeds that no parser recognised would test nothing.
+    #[test]
+    fn seeds_of_filesystems_are_recognised() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+        for name in ["ext", "fat", "ntfs"] {
+            for entry in fs::read_dir(folder.join(name)).unwrap() {
+                let path = entry.unwrap().path();
+                let is_seed = path.file_name().unwrap().to_str().unwrap().starts_with("seed-");
+                let found = inspect(&Pieces::parse(&fs::read(&path).unwrap()));
+                let mapped = found.coverage != Coverage::Whole;
+                assert!(!is_seed || mapped, "{}: {:?}", path.display(), found.warnings);
+            }
+        }
+    }
+}

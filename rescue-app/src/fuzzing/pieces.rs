@@ -1,0 +1,119 @@
+//! A sparse disk as few bytes: its size, then pieces with their places.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::bytes::{ReadAt, le16, le32, le64, slice};
+use crate::table::crc32;
+
+/// Places are counted in these, so that four bytes reach anywhere; in bytes.
+const UNIT: u64 = 16;
+
+/// Largest disk, in bytes: the largest that examining must cope with within a test's time.
+const LARGEST: u64 = 1 << 32;
+
+/// Most that a parser may ask for at once, in bytes.
+const LARGEST_READ: usize = 1 << 20;
+
+/// Most that a parser may read of one disk, in bytes.
+const READ_LIMIT: u64 = 512 << 20;
+
+/// A disk of zeros with pieces laid over it, later ones over earlier ones. Minds how it is read.
+///
+/// Layout, little endian: size in sectors of 512 bytes (4 bytes), then for each piece its place
+/// in units of 16 bytes (4), its length (2) and its bytes.
+pub(super) struct Pieces {
+    size: u64,
+    pieces: Vec<(u64, Vec<u8>)>,
+    read: AtomicU64,
+}
+
+impl Pieces {
+    /// Any bytes make a disk; a last piece that is cut short is as long as it is.
+    pub(super) fn parse(data: &[u8]) -> Self {
+        let size = (u64::from(le32(data, 0).unwrap_or(0)) * 512).min(LARGEST);
+        let mut pieces = Vec::new();
+        let mut at = 4;
+        while let (Some(place), Some(len)) = (le32(data, at), le16(data, at + 4)) {
+            let start = at + 6;
+            let end = (start + usize::from(len)).min(data.len());
+            let bytes = data.get(start..end).unwrap_or_default().to_vec();
+            pieces.push((u64::from(place) * UNIT, bytes));
+            at = end;
+        }
+        Self { size, pieces, read: AtomicU64::new(0) }
+    }
+
+    /// Lays bytes over the disk.
+    pub(super) fn put(&mut self, at: u64, bytes: &[u8]) {
+        self.pieces.push((at, bytes.to_vec()));
+    }
+
+    /// Ends the first sector with the signature of boot sectors.
+    pub(super) fn sign(&mut self) {
+        self.put(510, &[0x55, 0xaa]);
+    }
+
+    /// Puts a protective MBR at the start.
+    pub(super) fn protect(&mut self) {
+        self.put(446, &[0, 0, 2, 0, 0xee, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+        self.sign();
+    }
+
+    /// Makes the checksums of the GPT header in a sector right, when it is one (UEFI
+    /// specification, section 5.3.2).
+    pub(super) fn with_gpt_checksums(mut self, lba: u64) -> Self {
+        let Ok(mut header) = self.read_vec(lba * 512, 512) else { return self };
+        if !header.starts_with(b"EFI PART") {
+            return self;
+        }
+        let array = le64(&header, 72).unwrap_or(0).checked_mul(512);
+        let len = le32(&header, 80).unwrap_or(0).checked_mul(le32(&header, 84).unwrap_or(0));
+        let len = len.and_then(|len| usize::try_from(len).ok()).filter(|len| *len <= LARGEST_READ);
+        if let (Some(array), Some(len)) = (array, len)
+            && let Ok(entries) = self.read_vec(array, len)
+        {
+            let sum = crc32(&entries).to_le_bytes();
+            header.splice(88..92, sum);
+        }
+        header.splice(16..20, [0; 4]);
+        let len = le32(&header, 12).and_then(|len| usize::try_from(len).ok()).unwrap_or(0);
+        if let Some(covered) = slice(&header, 0, len) {
+            let sum = crc32(covered).to_le_bytes();
+            header.splice(16..20, sum);
+        }
+        self.put(lba * 512, &header);
+        self
+    }
+}
+
+impl ReadAt for Pieces {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        assert!(buf.len() <= LARGEST_READ, "{} bytes at once", buf.len());
+        let len = buf.len() as u64;
+        let end = offset.checked_add(len).filter(|end| *end <= self.size);
+        let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let read = self.read.fetch_add(len, Ordering::Relaxed) + len;
+        assert!(read <= READ_LIMIT, "{read} bytes read in all");
+        buf.fill(0);
+        for (start, bytes) in &self.pieces {
+            let (from, to) = (offset.max(*start), end.min(start + bytes.len() as u64));
+            let place = |at: u64, base: u64| usize::try_from(at.saturating_sub(base)).ok();
+            let (Some(source), Some(target)) = (
+                place(from, *start).zip(place(to, *start)),
+                place(from, offset).zip(place(to, offset)),
+            ) else {
+                continue;
+            };
+            let source = bytes.get(source.0..source.1);
+            if let Some((source, target)) = source.zip(buf.get_mut(target.0..target.1)) {
+                target.copy_from_slice(source);
+            }
+        }
+        Ok(())
+    }
+}
