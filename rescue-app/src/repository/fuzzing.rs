@@ -5,7 +5,7 @@ use super::crypto::Key;
 use super::index::{Index, IndexFile};
 use super::key_file::KeyFile;
 use super::{Snapshot, Tree, json_file, pack};
-use crate::bytes::le32;
+use crate::bytes::{AlignedBuffer, le32};
 
 /// A key that everybody knows.
 fn key() -> Key {
@@ -86,7 +86,7 @@ pub fn blob(data: &[u8]) {
     let Some((len, frame)) = le32(data, 0).zip(data.get(4..)) else { return };
     let Ok(mut zstd) = compression::decompressor() else { return };
     let len = usize::try_from(len % (8 << 20)).unwrap_or(0);
-    let mut plain = Vec::new();
+    let mut plain = AlignedBuffer::default();
     if compression::unpack(&mut zstd, frame, len, &mut plain).is_ok() {
         assert_eq!(plain.len(), len, "another length than it should have");
     }

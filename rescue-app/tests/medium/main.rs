@@ -3,8 +3,12 @@
 
 mod end_to_end;
 mod failing;
+mod power_cut;
 mod qemu;
+#[path = "../support/random.rs"]
+mod random;
 mod sources;
+mod write_log;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -126,6 +126,19 @@ impl Machine {
             .with("-device", format!("virtio-blk-pci,drive={serial},serial={serial}"))
     }
 
+    /// A virtio disk whose writes and flushes are logged, in the order in which they were asked
+    /// for (QEMU's `blklogwrites`); both files must exist.
+    pub fn logged_disk(self, image: &Path, log: &Path, serial: &str) -> Self {
+        let node = json!({
+            "driver": "blklogwrites", "node-name": serial, "log-super-update-interval": 1,
+            "discard": "unmap",
+            "file": { "driver": "file", "filename": image },
+            "log": { "driver": "file", "filename": log },
+        });
+        self.with("-blockdev", node.to_string())
+            .with("-device", format!("virtio-blk-pci,drive={serial},serial={serial}"))
+    }
+
     /// Starts it.
     pub fn start(self) -> Running {
         let folder = tempfile::tempdir().unwrap();
