@@ -4,7 +4,7 @@
 # A toolchain that `setup` has just installed is found without a new login.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
-.PHONY: help setup build iso run test lint bench lock clean
+.PHONY: help setup build iso run test fuzz lint bench lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -25,6 +25,11 @@ run: iso ## boot the medium in QEMU, in this terminal, with two demo disks
 test: iso ## all tests, among them those that boot the medium in QEMU
 	@scripts/make-test-debian
 	@cargo nextest run --cargo-quiet $(if $(CI),--profile ci)
+	@scripts/fuzz 1
+
+MINUTES ?= 10
+fuzz: setup ## fuzz the parsers of foreign bytes for MINUTES=10 each, or only TARGETS="ext ntfs"
+	@scripts/fuzz $$(($(MINUTES) * 60)) $(TARGETS)
 
 lint: setup ## formatting, clippy, dependency rules, shellcheck
 	@scripts/lint
@@ -36,4 +41,4 @@ lock: setup ## take the newest Debian packages into initramfs/packages.lock
 	@scripts/lock-packages
 
 clean: ## remove everything that was built
-	rm -rf build target
+	rm -rf build target rescue-app/fuzz/target

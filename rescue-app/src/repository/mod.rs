@@ -26,10 +26,10 @@ mod check;
 mod compression;
 mod crypto;
 mod error;
-#[cfg(test)]
-mod hostile;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+#[cfg(test)]
+mod hostile;
 mod id;
 mod identity;
 mod index;

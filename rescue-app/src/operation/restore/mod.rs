@@ -27,6 +27,10 @@ pub use plan::{LayoutEntry, RestorePlan, RestoreRequest, plan_restore};
 use reserved::Reserved;
 use tasks::Task;
 
+/// What goes to the start of the target in one piece, first and last of all: the note or the
+/// table's first sector is in it.
+const FIRST_BLOCK: usize = 4096;
+
 /// What a restore achieved.
 #[derive(Clone, Debug, Serialize)]
 pub struct RestoreReport {
@@ -165,7 +169,8 @@ fn open_target(plan: &RestorePlan) -> Result<Target, OperationError> {
 }
 
 /// Makes the target look like what it is until the end: not a usable disk. A stale backup table
-/// at its end would bring the old partitions back, so the last mebibyte goes too.
+/// at its end would bring the old partitions back, so the last mebibyte goes too. The block with
+/// the old table goes first of all: a power cut never leaves it in front of wiped ones.
 fn wipe(
     target: &Target,
     image: &OpenImage<'_>,
@@ -181,7 +186,11 @@ fn wipe(
                 *to = from;
             }
         }
-        target.write_at(guard.start, &blank).map_err(|error| writing(guard.start, error))?;
+        let (first, rest) = blank.split_at(len.min(FIRST_BLOCK));
+        target.write_at(guard.start, first).map_err(|error| writing(guard.start, error))?;
+        flush(target)?;
+        let at = guard.start + first.len() as u64;
+        target.write_at(at, rest).map_err(|error| writing(at, error))?;
     }
     let size = target.size();
     if plan.writes_table && size > 2 * MIB {
@@ -211,12 +220,16 @@ fn discard_unused(target: &Target, plan: &RestorePlan) {
     }
 }
 
-/// Writes the reserved ranges, the start of the disk last of all, and reads them back.
+/// Writes the reserved ranges, the start of the disk last of all, and reads them back. The block
+/// with the table comes after the others are on the disk, whatever order its cache is written in.
 fn finish(target: &Target, reserved: &Reserved, read_back: bool) -> Result<u64, OperationError> {
     let finals = reserved.final_bytes();
     for (at, bytes) in &finals {
-        target.write_at(*at, bytes).map_err(|error| writing(*at, error))?;
-        flush(target)?;
+        let (first, rest) = bytes.split_at(bytes.len().min(FIRST_BLOCK));
+        for (at, bytes) in [(*at + first.len() as u64, rest), (*at, first)] {
+            target.write_at(at, bytes).map_err(|error| writing(at, error))?;
+            flush(target)?;
+        }
     }
     if read_back {
         drop_caches(target)?;
