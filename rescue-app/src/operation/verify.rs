@@ -109,15 +109,18 @@ fn damaged(findings: Vec<String>) -> Result<(), OperationError> {
     if findings.is_empty() { Ok(()) } else { Err(OperationError::Damaged { findings }) }
 }
 
-/// Reads back every pack that holds one of `blobs` and compares it with its name, which is its
-/// hash. Returns the number of bytes read.
+/// The packs that hold these blobs.
+pub(super) fn packs_of(repo: &Repository, blobs: impl Iterator<Item = Id>) -> BTreeSet<Id> {
+    blobs.filter_map(|id| repo.blob(&id)).map(|location| location.pack).collect()
+}
+
+/// Reads back packs and compares each with its name, which is its hash. Returns the number of
+/// bytes read.
 pub(super) fn stored(
     repo: &Repository,
-    blobs: &[Id],
+    packs: &BTreeSet<Id>,
     control: Control<'_>,
 ) -> Result<u64, OperationError> {
-    let packs: BTreeSet<Id> =
-        blobs.iter().filter_map(|id| repo.blob(id)).map(|location| location.pack).collect();
     let sizes = packs.iter().map(|pack| pack_size(repo, pack));
     let total = sizes.sum::<Result<u64, OperationError>>()?;
     let reporter = Reporter::start(control, Phase::Verifying, total, 0);
@@ -125,13 +128,13 @@ pub(super) fn stored(
     Ok(reporter.finish().done)
 }
 
-/// Like [`stored`] for blobs that the repository held before.
+/// Like [`stored`] for packs that the repository held before.
 pub(super) fn reused(
     repo: &Repository,
-    blobs: &[Id],
+    packs: &BTreeSet<Id>,
     control: Control<'_>,
 ) -> Result<u64, OperationError> {
-    stored(repo, blobs, control).map_err(|error| match error {
+    stored(repo, packs, control).map_err(|error| match error {
         OperationError::StoredWrong { pack } => OperationError::ReusedWrong { pack },
         other => other,
     })

@@ -1,6 +1,6 @@
 //! Storing blobs: what all threads of one capture share.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -300,8 +300,8 @@ impl<'r> Saver<'r> {
 
     /// Ends storing, after all [`BlobWriter`]s have finished: waits for the packs, writes the
     /// last index file and takes all that is new into the repository's index. Only after this
-    /// may a snapshot refer to what was stored.
-    pub fn finish(mut self) -> Result<Totals> {
+    /// may a snapshot refer to what was stored. Returns what was done, and the packs written.
+    pub fn finish(mut self) -> Result<(Totals, BTreeSet<Id>)> {
         self.stop_writers()?;
         self.shared.check()?;
         if self.shared.lost_blobs.load(Ordering::Acquire) {
@@ -309,9 +309,10 @@ impl<'r> Saver<'r> {
         }
         self.shared.write_index()?;
         let written = std::mem::take(&mut locked(&self.shared.pending).written);
+        let packs = written.iter().flat_map(|file| &file.packs).map(|pack| pack.id).collect();
         let index = Index::clone(&self.shared.index).with(written);
         self.repository.set_index(index);
-        Ok(self.totals())
+        Ok((self.totals(), packs))
     }
 
     fn stop_writers(&mut self) -> Result<()> {

@@ -7,7 +7,6 @@ mod rescue;
 mod space;
 mod victims;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -147,10 +146,12 @@ fn store(
     }
     let manifest = manifest(&plan, damage, warnings.clone());
     let tree = save_tree(&saver, &manifest, &stored, input.zstd_level)?;
-    let totals = saver.finish()?;
-    let mut verified = verify::stored(repo, &stored.new, control)?;
+    let (totals, packs) = saver.finish()?;
+    let mut verified = verify::stored(repo, &packs, control)?;
     if request.verify_all {
-        verified += verify::reused(repo, &reused_blobs(&stored), control)?;
+        let needed = stored.slots.iter().filter_map(|slot| slot.blob);
+        let reused = &verify::packs_of(repo, needed) - &packs;
+        verified += verify::reused(repo, &reused, control)?;
     }
     let snapshot = snapshot(&manifest, tree, &totals, started);
     patient.insist(|| lock.confirm())?;
@@ -166,13 +167,6 @@ fn store(
         seconds: 0.0,
         warnings,
     })
-}
-
-/// The chunks of the disk that the repository held before.
-fn reused_blobs(stored: &Stored) -> Vec<Id> {
-    let new: HashSet<&Id> = stored.new.iter().collect();
-    let blobs = stored.slots.iter().filter_map(|slot| slot.blob);
-    blobs.filter(|id| !new.contains(id)).collect()
 }
 
 fn manifest(plan: &CapturePlan, damage: Damage, warnings: Vec<String>) -> Manifest {

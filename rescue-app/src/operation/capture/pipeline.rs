@@ -36,8 +36,6 @@ pub(super) struct Stored {
     pub(super) read: u64,
     /// Bytes of chunks the repository already had.
     pub(super) reused: u64,
-    /// Chunks the repository did not have.
-    pub(super) new: Vec<Id>,
     /// Bytes that could not be read and are stored as zeros.
     pub(super) unreadable: Vec<BadRange>,
 }
@@ -58,7 +56,6 @@ pub(super) struct Input<'a> {
 #[derive(Default)]
 struct Worked {
     blobs: Vec<(usize, Id)>,
-    new: Vec<Id>,
     reused: u64,
 }
 
@@ -89,7 +86,6 @@ pub(super) fn run(input: &Input<'_>) -> Result<Stored, OperationError> {
         let mut stored = read?;
         for worked in worked {
             stored.reused += worked.reused;
-            stored.new.extend(worked.new);
             for (slot, id) in worked.blobs {
                 if let Some(slot) = stored.slots.get_mut(slot) {
                     slot.blob = Some(id);
@@ -161,7 +157,6 @@ fn read(input: &Input<'_>, jobs: &mut Jobs<'_>) -> Result<Stored, OperationError
         slots: read?,
         read: jobs.read,
         reused: 0,
-        new: Vec::new(),
         unreadable: input.regions.iter().flat_map(bad).collect(),
     })
 }
@@ -204,9 +199,7 @@ fn work(
             let saved = writer.save(BlobType::Data, None, &job.buffer, input.zstd_level)?;
             worked.blobs.push((job.slot, saved.id));
             written = saved.stored;
-            if saved.new {
-                worked.new.push(saved.id);
-            } else {
+            if !saved.new {
                 worked.reused += job.used;
             }
         }

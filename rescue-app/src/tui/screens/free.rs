@@ -5,7 +5,6 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::text::Line;
 
 use super::confirm::{Confirm, Then};
 use super::failure_lines;
@@ -15,7 +14,7 @@ use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, Image, Job, Keep, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
-use crate::tui::widgets::{Cursor, Lines, Row, rows, spinner};
+use crate::tui::widgets::{Cursor, Lines, choices, spinner};
 
 /// All choices, in the order shown.
 const CHOICES: [Keep; 4] = [Keep::All, Keep::Rotation, Keep::Three, Keep::One];
@@ -139,25 +138,7 @@ impl Page for Free {
         } else if let Some(failure) = &self.failure {
             failure_lines(&mut top, failure, look);
         }
-        let top = top.finish();
-        let mut y = area.y;
-        for line in &top {
-            if y < area.bottom() {
-                buffer.set_line(area.x, y, line, area.width);
-            }
-            y += 1;
-        }
-        let list: Vec<Row> = CHOICES
-            .iter()
-            .map(|keep| {
-                let (name, text) = description(*keep);
-                Row::new(Line::styled(name, look.heading()))
-                    .with(Line::raw(format!("   {text}")))
-                    .with(Line::default())
-            })
-            .collect();
-        let y = (y + 1).min(area.bottom());
-        let list_area = Rect { y, height: area.bottom() - y, ..area };
-        rows(&list, Some(self.cursor.index), list_area, buffer, look);
+        let list = CHOICES.iter().map(|choice| description(*choice));
+        choices(&top.finish(), list, self.cursor, area, (buffer, look));
     }
 }

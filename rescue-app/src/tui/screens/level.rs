@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
 
 use super::capture_plan::CapturePlanPage;
 use crate::operation::Compression;
@@ -12,7 +11,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::model::{CaptureOrder, Disk, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, open};
-use crate::tui::widgets::{Cursor, Lines, Row, rows};
+use crate::tui::widgets::{Cursor, Lines, choices};
 
 /// All levels, in the order shown.
 const LEVELS: [Compression; 3] = [Compression::Fast, Compression::Balanced, Compression::Small];
@@ -86,25 +85,7 @@ impl Page for Level {
         let mut top = Lines::new(area.width);
         top.fact("Disk", &self.disk.line());
         top.fact("Repository", &self.repository.title);
-        let top = top.finish();
-        let mut y = area.y;
-        for line in &top {
-            if y < area.bottom() {
-                buffer.set_line(area.x, y, line, area.width);
-            }
-            y += 1;
-        }
-        let list: Vec<Row> = LEVELS
-            .iter()
-            .map(|level| {
-                let (name, text) = description(*level);
-                Row::new(Line::styled(name, look.heading()))
-                    .with(Line::raw(format!("   {text}")))
-                    .with(Line::default())
-            })
-            .collect();
-        let y = (y + 1).min(area.bottom());
-        let list_area = Rect { y, height: area.bottom() - y, ..area };
-        rows(&list, Some(self.cursor.index), list_area, buffer, look);
+        let list = LEVELS.iter().map(|choice| description(*choice));
+        choices(&top.finish(), list, self.cursor, area, (buffer, look));
     }
 }

@@ -1,5 +1,6 @@
 //! Pieces that pages are drawn from. Each borrows its data and knows nothing of the pages.
 
+mod choices;
 mod disk_bar;
 mod document;
 mod field;
@@ -9,6 +10,7 @@ mod speed_graph;
 pub(super) mod text;
 mod volumes;
 
+pub(super) use choices::choices;
 pub(super) use document::{Document, Lines};
 pub(super) use field::Field;
 pub(super) use gauge::gauge;
