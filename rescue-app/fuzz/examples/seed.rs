@@ -1,12 +1,12 @@
 //! Makes a seed of a filesystem's or a disk's image: the pieces of it that are read when it is
 //! examined, and are not zero, in the form that `lifeboat::fuzzing` lays over a disk of zeros.
 //!
-//! usage: seed volume|disk IMAGE >SEED
+//! usage: seed volume|owners|disk IMAGE >SEED
 
 use std::io::{self, Write};
 use std::sync::Mutex;
 
-use lifeboat::bytes::ReadAt;
+use lifeboat::bytes::{Extents, ReadAt};
 use lifeboat::image::layout::{self, Selection};
 use lifeboat::{filesystem, table};
 
@@ -39,13 +39,17 @@ impl ReadAt for Watched {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);
     let (Some(kind), Some(path)) = (words.next(), words.next()) else {
-        return Err("usage: seed volume|disk IMAGE >SEED".into());
+        return Err("usage: seed volume|owners|disk IMAGE >SEED".into());
     };
     let mut bytes = std::fs::read(path)?;
     bytes.resize(bytes.len().next_multiple_of(512), 0);
     let read = Mutex::new(vec![false; bytes.len() / UNIT]);
     let image = Watched { bytes, read };
-    if kind == "disk" {
+    if kind == "owners" {
+        let size = image.size();
+        let found = filesystem::owners(&image, &Extents::of(0, size));
+        eprintln!("{} files, {:?}", found.files.len(), found.note);
+    } else if kind == "disk" {
         let table = table::read(&image, 512)?;
         let metadata = table::metadata_extents(&image, &table);
         let selection = Selection { partitions: None, whole: false };

@@ -12,8 +12,8 @@ const UNIT: u64 = 16;
 /// Largest disk, in bytes: the largest that examining must cope with within a test's time.
 const LARGEST: u64 = 1 << 32;
 
-/// Most that a parser may ask for at once, in bytes.
-const LARGEST_READ: usize = 1 << 20;
+/// Most that a parser may ask for at once, in bytes: the largest folder of FAT.
+const LARGEST_READ: usize = 2 << 20;
 
 /// Most that a parser may read of one disk, in bytes.
 const READ_LIMIT: u64 = 512 << 20;

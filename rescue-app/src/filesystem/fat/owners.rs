@@ -39,17 +39,20 @@ pub(super) fn walk(
     let mut chains = Chains::new(volume, boot)?;
     let mut left = MOST_ENTRIES;
     let mut seen = HashSet::new();
-    let root = match boot.kind {
-        Kind::Fat32 => content(volume, boot, &mut chains, boot.root_cluster),
-        _ => fixed_root(volume, boot),
-    };
     if boot.kind == Kind::Fat32 {
         count(boot, &mut chains, boot.root_cluster, ("/", 1), tally, names);
     }
+    // Where a folder begins; FAT12 and FAT16 have the root in a place of its own. What is in them
+    // is read one after the other: many large folders that share their clusters would not fit.
+    let root = (boot.kind == Kind::Fat32).then_some(boot.root_cluster);
     let mut folders = vec![("/".to_owned(), root)];
     // A file is numbered in the order of the walk; 1 is the root.
     let mut id = 1u64;
-    while let Some((path, bytes)) = folders.pop() {
+    while let Some((path, cluster)) = folders.pop() {
+        let bytes = match cluster {
+            Some(first) => content(volume, boot, &mut chains, first),
+            None => fixed_root(volume, boot),
+        };
         for entry in entries(&bytes) {
             id = id.saturating_add(1);
             left = left
@@ -58,8 +61,7 @@ pub(super) fn walk(
             let path = join(&path, &entry.name);
             count(boot, &mut chains, entry.cluster, (&path, id), tally, names);
             if entry.is_folder && entry.cluster != 0 && seen.insert(entry.cluster) {
-                let bytes = content(volume, boot, &mut chains, entry.cluster);
-                folders.push((path, bytes));
+                folders.push((path, Some(entry.cluster)));
             }
         }
     }
