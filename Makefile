@@ -24,8 +24,8 @@ run: iso ## boot the medium in QEMU, in this terminal, with two demo disks
 
 test: iso ## all tests, among them those that boot the medium in QEMU
 	@scripts/make-test-debian
-	@cargo nextest run --cargo-quiet $(if $(CI),--profile ci)
 	@scripts/fuzz 1
+	@cargo nextest run --cargo-quiet $(if $(CI),--profile ci)
 
 MINUTES ?= 10
 fuzz: setup ## fuzz the parsers of foreign bytes for MINUTES=10 each, or only TARGETS="ext ntfs"
