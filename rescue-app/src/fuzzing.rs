@@ -15,6 +15,7 @@ use crate::filesystem::{Coverage, inspect, owners, recognise};
 use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
 use crate::image::marker;
+use crate::image::neighbours::Neighbours;
 pub use crate::repository::fuzzing::{blob, index, key_file, pack_header, sealed, snapshot, tree};
 use crate::table;
 
@@ -50,9 +51,10 @@ pub fn disk(data: &[u8]) {
     let Ok(table) = table::read(&disk, 512) else { return };
     let metadata = table::metadata_extents(&disk, &table);
     let selection = Selection { partitions: None, whole: false };
+    let neighbours = Neighbours::new(&disk, &table);
     let mut at = 0;
     for span in layout::spans(disk.size(), &table).into_iter().take(16) {
-        let region = layout::inspect(&disk, span, Some(&metadata), &selection).region;
+        let region = layout::inspect(&disk, span, Some(&metadata), &neighbours, &selection).region;
         assert_eq!(region.start, at, "regions have gaps or overlap");
         at = region.end();
         let inside = region.used.iter().all(|used| region.start <= used.start && used.end <= at);

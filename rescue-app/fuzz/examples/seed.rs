@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use lifeboat::bytes::{Extents, ReadAt};
 use lifeboat::image::layout::{self, Selection};
+use lifeboat::image::neighbours::Neighbours;
 use lifeboat::{filesystem, table};
 
 /// Pieces lie at multiples of this many bytes.
@@ -53,8 +54,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let table = table::read(&image, 512)?;
         let metadata = table::metadata_extents(&image, &table);
         let selection = Selection { partitions: None, whole: false };
+        let neighbours = Neighbours::new(&image, &table);
         for span in layout::spans(image.size(), &table) {
-            layout::inspect(&image, span, Some(&metadata), &selection);
+            layout::inspect(&image, span, Some(&metadata), &neighbours, &selection);
         }
     } else {
         let found = filesystem::inspect(&image);

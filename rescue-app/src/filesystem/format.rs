@@ -3,7 +3,7 @@
 use std::io;
 
 use super::owners::{Names, Tally};
-use super::{Coverage, Filesystem, Kind};
+use super::{Companions, Coverage, Filesystem, Kind};
 use crate::bytes::{Extents, ReadAt};
 
 /// A reader of one family of filesystems.
@@ -16,6 +16,17 @@ pub(super) trait Format: Sync {
     /// be refined (its state above all), also when the map itself is refused.
     fn map(&self, _volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
         Err(Doubt::NoMap(found.kind))
+    }
+
+    /// [`Format::map`] for what may be spread over several volumes: the others it can be read from
+    /// are among `companions`.
+    fn map_among(
+        &self,
+        volume: &dyn ReadAt,
+        _companions: &dyn Companions,
+        found: &mut Filesystem,
+    ) -> Result<Map, Doubt> {
+        self.map(volume, found)
     }
 
     /// Counts what of the filesystem and of which files lies in the lost bytes, and names the

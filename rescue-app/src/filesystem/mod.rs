@@ -12,6 +12,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod checksum;
+mod companions;
 mod description;
 mod format;
 mod head_cache;
@@ -41,7 +42,8 @@ mod swap;
 mod xfs;
 mod zfs;
 
+pub use companions::{Alone, Companions};
 pub use description::{Coverage, Filesystem, Inspection, State};
 pub use kind::Kind;
 pub use owners::{Owner, Owners, owners};
-pub use recognition::{inspect, recognise};
+pub use recognition::{inspect, inspect_among, recognise};

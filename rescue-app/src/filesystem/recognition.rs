@@ -4,7 +4,7 @@ use std::io;
 
 use super::format::{Doubt, FORMATS, Format, Map};
 use super::head_cache::HeadCache;
-use super::{Coverage, Filesystem, Inspection, State};
+use super::{Alone, Companions, Coverage, Filesystem, Inspection, State};
 use crate::bytes::{Extents, ReadAt};
 
 /// A signature and the reader that knows it.
@@ -54,6 +54,11 @@ pub fn recognise(volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {
 /// Never fails: any read error, disagreement or unknown feature gives [`Coverage::Whole`] and a
 /// warning with the reason.
 pub fn inspect(volume: &dyn ReadAt) -> Inspection {
+    inspect_among(volume, &Alone)
+}
+
+/// [`inspect`] for a volume that may be one of several that belong together.
+pub fn inspect_among(volume: &dyn ReadAt, companions: &dyn Companions) -> Inspection {
     let decided = match signatures(&HeadCache::new(volume)) {
         Ok(found) => decide(found),
         Err(error) => {
@@ -66,7 +71,8 @@ pub fn inspect(volume: &dyn ReadAt) -> Inspection {
     };
     match decided {
         Ok(Some((format, mut filesystem))) => {
-            let map = format.map(volume, &mut filesystem).and_then(|map| fits(volume, map));
+            let map = format.map_among(volume, companions, &mut filesystem);
+            let map = map.and_then(|map| fits(volume, map));
             match map {
                 Ok(map) => mapped(filesystem, map),
                 Err(doubt) => whole(volume, Some(filesystem), &doubt),

@@ -1,7 +1,7 @@
 //! Cutting a disk into the regions of its manifest.
 
 use crate::bytes::{Extents, ReadAt, Window};
-use crate::filesystem::{self, Coverage, Inspection};
+use crate::filesystem::{self, Companions, Coverage, Inspection};
 use crate::table::{Role, Table};
 
 use super::chunks::MIB;
@@ -77,11 +77,13 @@ pub struct Inspected {
 /// Reads the filesystem in `span` and decides which bytes of it to store.
 ///
 /// `metadata` are the sectors of the partition table; `None` on a disk without one, which is
-/// one volume from end to end.
+/// one volume from end to end. `companions` are the volumes that the one in `span` may be spread
+/// over besides.
 pub fn inspect(
     disk: &dyn ReadAt,
     span: Span,
     metadata: Option<&Extents>,
+    companions: &dyn Companions,
     selection: &Selection,
 ) -> Inspected {
     if !selection.wants(&span) {
@@ -91,7 +93,7 @@ pub fn inspect(
         return gap(span, metadata, selection);
     }
     let volume = Window::new(disk, span.start, span.size);
-    let inspection = filesystem::inspect(&volume);
+    let inspection = filesystem::inspect_among(&volume, companions);
     let whole = selection.whole || inspection.coverage == Coverage::Whole;
     let (stored, used) = match inspection.coverage {
         _ if whole => (Stored::Whole, Extents::of(0, span.size)),

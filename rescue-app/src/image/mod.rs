@@ -6,6 +6,7 @@ pub mod damage;
 pub mod layout;
 pub mod manifest;
 pub mod marker;
+pub mod neighbours;
 pub mod reader;
 
 use crate::repository::Id;

@@ -2,6 +2,7 @@
 
 mod access;
 mod capture;
+mod companions;
 mod error;
 mod event;
 mod forget;

@@ -10,6 +10,7 @@ use crate::image::chunks::ChunkSize;
 use crate::image::layout::{self, Inspected, Selection};
 use crate::image::manifest::Region;
 use crate::operation::access::{Compression, RepoAccess};
+use crate::operation::companions::MachineVolumes;
 use crate::operation::error::OperationError;
 use crate::operation::event::{Control, Phase};
 use crate::operation::guard;
@@ -91,7 +92,7 @@ pub(super) fn examine(
     check_partitions(&table, request.partitions.as_deref())?;
     let mut warnings = table.notices.clone();
     let selection = Selection { partitions: request.partitions.clone(), whole: request.whole };
-    let regions = inspect_regions(source, &table, &selection, &mut warnings);
+    let regions = inspect_regions(&disk, source, &table, &selection, &mut warnings);
     let read = regions.iter().map(|region| region.used.total()).sum();
     let space = Space::estimate(&identity(&disk), &regions, request.chunk_size, repo)?;
     warnings.extend(space.warning());
@@ -112,16 +113,18 @@ fn check_partitions(table: &Table, chosen: Option<&[u32]>) -> Result<(), Operati
 }
 
 fn inspect_regions(
+    disk: &Disk,
     source: &Source,
     table: &Table,
     selection: &Selection,
     warnings: &mut Vec<String>,
 ) -> Vec<Region> {
     let metadata = (table.scheme != Scheme::None).then(|| table::metadata_extents(source, table));
+    let companions = MachineVolumes::new(disk, source, table);
     let spans = layout::spans(source.size(), table);
     let inspected = spans.into_iter().map(|span| {
         let Inspected { region, warnings: own } =
-            layout::inspect(source, span, metadata.as_ref(), selection);
+            layout::inspect(source, span, metadata.as_ref(), &companions, selection);
         let name = span.partition.map_or_else(|| "disk".to_owned(), |n| format!("partition {n}"));
         warnings.extend(own.into_iter().map(|warning| format!("{name}: {warning}")));
         region
