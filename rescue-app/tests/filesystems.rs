@@ -14,6 +14,8 @@ mod fs_ext;
 mod fs_fat;
 #[path = "support/fs_hostile.rs"]
 mod fs_hostile;
+#[path = "support/fs_lvm.rs"]
+mod fs_lvm;
 #[path = "support/fs_ntfs.rs"]
 mod fs_ntfs;
 #[path = "support/fs_owners.rs"]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Kind;
+use super::{Kind, LogicalVolume};
 use crate::bytes::Extents;
 
 /// A recognised filesystem or container, as its superblock describes it.
@@ -64,6 +64,8 @@ pub struct Inspection {
     /// Bytes the filesystem's own tool is expected to be able to shrink it to: an estimate with a
     /// margin. `None` where it cannot be shrunk, or is not understood.
     pub minimum_size: Option<u64>,
+    /// The logical volumes in it, and in those.
+    pub volumes: Vec<LogicalVolume>,
     /// What a person should know, such as why the volume is captured whole.
     pub warnings: Vec<String>,
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::container::Content;
 use super::owners::{Names, Tally};
 use super::{Companions, Coverage, Filesystem, Kind};
 use crate::bytes::{Extents, ReadAt};
@@ -27,6 +28,16 @@ pub(super) trait Format: Sync {
         found: &mut Filesystem,
     ) -> Result<Map, Doubt> {
         self.map(volume, found)
+    }
+
+    /// The volumes inside a container, whose maps make its own; `None` for anything else.
+    /// `found` may be refined.
+    fn content(
+        &self,
+        _volume: &dyn ReadAt,
+        _found: &mut Filesystem,
+    ) -> Result<Option<Content>, Doubt> {
+        Ok(None)
     }
 
     /// Counts what of the filesystem and of which files lies in the lost bytes, and names the

@@ -13,11 +13,14 @@
 
 mod checksum;
 mod companions;
+mod container;
 mod description;
 mod format;
 mod head_cache;
 mod kind;
+mod logical_volume;
 mod owners;
+mod placement;
 mod probe;
 mod recognition;
 mod text;
@@ -45,5 +48,6 @@ mod zfs;
 pub use companions::{Alone, Companions};
 pub use description::{Coverage, Filesystem, Inspection, State};
 pub use kind::Kind;
+pub use logical_volume::LogicalVolume;
 pub use owners::{Owner, Owners, owners};
-pub use recognition::{inspect, inspect_among, recognise};
+pub use recognition::{inspect, inspect_among, recognise, volumes};

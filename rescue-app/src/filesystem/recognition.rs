@@ -2,9 +2,10 @@
 
 use std::io;
 
+use super::container;
 use super::format::{Doubt, FORMATS, Format, Map};
 use super::head_cache::HeadCache;
-use super::{Alone, Companions, Coverage, Filesystem, Inspection, State};
+use super::{Alone, Companions, Coverage, Filesystem, Inspection, LogicalVolume, State};
 use crate::bytes::{Extents, ReadAt};
 
 /// A signature and the reader that knows it.
@@ -49,6 +50,22 @@ pub fn recognise(volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {
     Ok(decided.ok().flatten().map(|(_, filesystem)| filesystem))
 }
 
+/// The logical volumes in a volume, from its metadata and their superblocks. None when it is no
+/// container that is understood, or when it is damaged ([`inspect`] says so in a warning).
+pub fn volumes(volume: &dyn ReadAt) -> Vec<LogicalVolume> {
+    volumes_at(volume, 0)
+}
+
+/// [`volumes`] of a volume that lies in `depth` containers.
+pub(super) fn volumes_at(volume: &dyn ReadAt, depth: u32) -> Vec<LogicalVolume> {
+    let found = signatures(&HeadCache::new(volume)).ok().and_then(|found| decide(found).ok());
+    let Some((format, mut filesystem)) = found.flatten() else { return Vec::new() };
+    match format.content(volume, &mut filesystem) {
+        Ok(Some(content)) => container::list(volume, &content, depth),
+        _ => Vec::new(),
+    }
+}
+
 /// Says what a volume holds and which of its bytes have to be stored.
 ///
 /// Never fails: any read error, disagreement or unknown feature gives [`Coverage::Whole`] and a
@@ -59,6 +76,15 @@ pub fn inspect(volume: &dyn ReadAt) -> Inspection {
 
 /// [`inspect`] for a volume that may be one of several that belong together.
 pub fn inspect_among(volume: &dyn ReadAt, companions: &dyn Companions) -> Inspection {
+    inspect_at(volume, companions, 0)
+}
+
+/// [`inspect_among`] for a volume that lies in `depth` containers.
+pub(super) fn inspect_at(
+    volume: &dyn ReadAt,
+    companions: &dyn Companions,
+    depth: u32,
+) -> Inspection {
     let decided = match signatures(&HeadCache::new(volume)) {
         Ok(found) => decide(found),
         Err(error) => {
@@ -71,10 +97,14 @@ pub fn inspect_among(volume: &dyn ReadAt, companions: &dyn Companions) -> Inspec
     };
     match decided {
         Ok(Some((format, mut filesystem))) => {
-            let map = format.map_among(volume, companions, &mut filesystem);
-            let map = map.and_then(|map| fits(volume, map));
-            match map {
-                Ok(map) => mapped(filesystem, map),
+            let mut volumes = Vec::new();
+            let map = match format.content(volume, &mut filesystem) {
+                Ok(Some(content)) => Ok(container::map(volume, &content, depth, &mut volumes)),
+                Ok(None) => format.map_among(volume, companions, &mut filesystem),
+                Err(doubt) => Err(doubt),
+            };
+            match map.and_then(|map| fits(volume, map)) {
+                Ok(map) => Inspection { volumes, ..mapped(filesystem, map) },
                 Err(doubt) => whole(volume, Some(filesystem), &doubt),
             }
         }
@@ -103,11 +133,17 @@ fn mapped(filesystem: Filesystem, map: Map) -> Inspection {
         coverage: map.coverage,
         used: map.used,
         minimum_size: map.minimum_size,
+        volumes: Vec::new(),
         warnings,
     }
 }
 
-fn whole(volume: &dyn ReadAt, filesystem: Option<Filesystem>, doubt: &Doubt) -> Inspection {
+/// Every byte, for the reason given.
+pub(super) fn whole(
+    volume: &dyn ReadAt,
+    filesystem: Option<Filesystem>,
+    doubt: &Doubt,
+) -> Inspection {
     let mut warnings = vec![format!("captured whole: {doubt}")];
     warnings.extend(filesystem.as_ref().and_then(state_warning));
     Inspection {
@@ -115,6 +151,7 @@ fn whole(volume: &dyn ReadAt, filesystem: Option<Filesystem>, doubt: &Doubt) -> 
         coverage: Coverage::Whole,
         used: Extents::of(0, volume.size()),
         minimum_size: None,
+        volumes: Vec::new(),
         warnings,
     }
 }

@@ -39,7 +39,7 @@ const VARIANTS: &[(&str, u64, &str)] = &[
     ("ext4-fast-commit", 64, "-t ext4 -b 4096 -O fast_commit"),
 ];
 
-fn format(image: &Path, options: &str, content: Option<&Path>) {
+pub fn format(image: &Path, options: &str, content: Option<&Path>) {
     let mut args: Vec<&str> = vec!["-q", "-F", "-F", "-L", "lifeboat", "-U"];
     args.extend(["1b4e28ba-2fa1-11d2-883f-b9a761bde3fb", "-E", "nodiscard"]);
     // mke2fs takes the last -E only.
@@ -77,14 +77,14 @@ fn churn(image: &Path, scratch: &Path, files: &BTreeMap<PathBuf, String>) {
     tools::run("debugfs", &["-w", "-f", script.to_str().unwrap(), image.to_str().unwrap()]);
 }
 
-fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
+pub fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
     let folder = TempDir::new().unwrap();
     let command = format!("rdump / {}", folder.path().display());
     tools::run("debugfs", &["-R", &command, image.to_str().unwrap()]);
     tools::hashes(folder.path())
 }
 
-fn is_sound(image: &Path) -> bool {
+pub fn is_sound(image: &Path) -> bool {
     tools::succeeds("e2fsck", &["-fn", image.to_str().unwrap()])
 }
 

@@ -14,14 +14,14 @@ use crate::fs_tools::{self as tools, Judge, Volume};
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-fn format(image: &Path, options: &str) {
+pub fn format(image: &Path, options: &str) {
     let mut args: Vec<&str> = vec!["-n", "STICK", "-i", "1a2b3c4d"];
     args.extend(options.split_whitespace());
     args.push(image.to_str().unwrap());
     tools::run("mkfs.fat", &args);
 }
 
-fn copy_in(image: &Path, files: &[PathBuf], target: &str) {
+pub fn copy_in(image: &Path, files: &[PathBuf], target: &str) {
     let mut args = vec!["-s".into(), "-o".into(), "-i".into(), image.to_path_buf()];
     args.extend_from_slice(files);
     args.push(target.into());
@@ -40,11 +40,11 @@ fn churn(image: &Path, tree: &Path, scratch: &Path) {
     fs::remove_dir_all(again).unwrap();
 }
 
-fn is_sound(image: &Path) -> bool {
+pub fn is_sound(image: &Path) -> bool {
     tools::succeeds("fsck.fat", &["-n", image.to_str().unwrap()])
 }
 
-fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
+pub fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
     let folder = TempDir::new().unwrap();
     let (image, target) = (image.to_str().unwrap(), folder.path().to_str().unwrap());
     tools::run("mcopy", &["-s", "-n", "-i", image, "::/*", target]);

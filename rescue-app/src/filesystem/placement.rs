@@ -1,0 +1,228 @@
+//! Where the bytes of a volume lie that a container deals out over its own bytes.
+
+use std::io;
+
+use crate::bytes::{Extents, ReadAt};
+
+use super::used_map::UsedMap;
+
+/// The place of every byte of a volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Placement {
+    stretches: Vec<Stretch>,
+    size: u64,
+}
+
+/// Consecutive bytes of the volume, dealt out over columns in turns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stretch {
+    start: u64,
+    len: u64,
+    /// Bytes that one column takes in its turn; positive.
+    stripe: u64,
+    /// First byte of each column on the container; `None` on another device.
+    columns: Vec<Option<u64>>,
+}
+
+/// Consecutive bytes of the volume that lie together on the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// First byte in the volume.
+    pub(super) start: u64,
+    /// Length in bytes.
+    pub(super) len: u64,
+    /// First byte on the container; `None` on another device.
+    pub(super) at: Option<u64>,
+}
+
+impl Placement {
+    /// Appends `len` bytes that go to the columns, first bytes on the container, in turns of `stripe`
+    /// bytes. `len` has to be a multiple of one turn of all columns.
+    pub(super) fn push(&mut self, len: u64, stripe: u64, columns: Vec<Option<u64>>) {
+        if len == 0 || stripe == 0 || columns.is_empty() {
+            return;
+        }
+        self.stretches.push(Stretch { start: self.size, len, stripe, columns });
+        self.size = self.size.saturating_add(len);
+    }
+
+    /// Length of the volume in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether every byte lies on this container.
+    pub(super) fn is_complete(&self) -> bool {
+        self.stretches.iter().all(|stretch| stretch.columns.iter().all(Option::is_some))
+    }
+
+    /// Marks what `used` bytes of the volume take of the container.
+    pub(super) fn translate(&self, used: &Extents, to: &mut UsedMap) {
+        for stretch in &self.stretches {
+            for part in used.within(stretch.start, stretch.end()) {
+                let from = part.start.saturating_sub(stretch.start);
+                stretch.translate(from, part.end.saturating_sub(stretch.start), to);
+            }
+        }
+    }
+
+    /// The pieces of the volume's bytes `start..end`, in order.
+    pub(super) fn pieces(&self, start: u64, end: u64) -> impl Iterator<Item = Piece> + '_ {
+        let end = end.min(self.size);
+        let mut at = start;
+        let mut index = self.stretches.partition_point(|stretch| stretch.end() <= start);
+        std::iter::from_fn(move || {
+            if at >= end {
+                return None;
+            }
+            let mut stretch = self.stretches.get(index)?;
+            if at >= stretch.end() {
+                index = index.saturating_add(1);
+                stretch = self.stretches.get(index)?;
+            }
+            let piece = stretch.piece(at, end.min(stretch.end()))?;
+            at = at.saturating_add(piece.len);
+            Some(piece)
+        })
+    }
+}
+
+impl Stretch {
+    fn end(&self) -> u64 {
+        self.start.saturating_add(self.len)
+    }
+
+    /// Bytes of one turn of all columns.
+    fn row(&self) -> u64 {
+        self.stripe.saturating_mul(self.columns.len() as u64).max(1)
+    }
+
+    /// How many of the stretch's first `count` bytes are column `index`'s.
+    fn column_part(&self, index: u64, count: u64) -> u64 {
+        let rows = count.checked_div(self.row()).unwrap_or(0);
+        let rest = count.checked_rem(self.row()).unwrap_or(0);
+        let own = rest.saturating_sub(index.saturating_mul(self.stripe)).min(self.stripe);
+        rows.saturating_mul(self.stripe).saturating_add(own)
+    }
+
+    /// Consecutive bytes of a stretch are consecutive in each of its columns.
+    fn translate(&self, from: u64, to: u64, map: &mut UsedMap) {
+        for (index, column) in (0u64..).zip(&self.columns) {
+            let Some(column) = column else { continue };
+            let (first, last) = (self.column_part(index, from), self.column_part(index, to));
+            map.add(column.saturating_add(first), column.saturating_add(last));
+        }
+    }
+
+    /// The longest piece from byte `at` of the volume that ends by `end`.
+    fn piece(&self, at: u64, end: u64) -> Option<Piece> {
+        let within = at.checked_sub(self.start)?;
+        let turn = within.checked_div(self.stripe)?;
+        let index = turn.checked_rem(self.columns.len() as u64)?;
+        let left = self.stripe.checked_sub(within.checked_rem(self.stripe)?)?;
+        let column = *self.columns.get(usize::try_from(index).ok()?)?;
+        let len = left.min(end.checked_sub(at)?);
+        let at_container =
+            column.map(|column| column.saturating_add(self.column_part(index, within)));
+        (len > 0).then_some(Piece { start: at, len, at: at_container })
+    }
+}
+
+/// The volume, read through its container.
+pub(super) struct View<'a> {
+    /// The container.
+    pub(super) container: &'a dyn ReadAt,
+    /// Where the volume's bytes lie on it.
+    pub(super) placement: &'a Placement,
+}
+
+impl ReadAt for View<'_> {
+    fn size(&self) -> u64 {
+        self.placement.size()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let end = offset.checked_add(buf.len() as u64).filter(|end| *end <= self.size());
+        let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let mut rest = buf;
+        for piece in self.placement.pieces(offset, end) {
+            let len = usize::try_from(piece.len).map_err(io::Error::other)?;
+            let (part, next) =
+                rest.split_at_mut_checked(len).ok_or(io::ErrorKind::UnexpectedEof)?;
+            let at = piece.at.ok_or_else(|| io::Error::other("it lies on another device"))?;
+            self.container.read_at(at, part)?;
+            rest = next;
+        }
+        if rest.is_empty() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Rows, stripe and columns of each stretch; columns follow each other on the container.
+    fn placed(stretches: &[(u64, u64, usize)]) -> (Placement, Vec<u8>, Vec<u8>) {
+        let mut placement = Placement::default();
+        let (mut container, mut volume) = (Vec::new(), Vec::new());
+        for (seed, &(rows, stripe, columns)) in (0u64..).zip(stretches) {
+            let bases: Vec<u64> =
+                (0..columns as u64).map(|i| container.len() as u64 + i * rows * stripe).collect();
+            let len = rows * stripe * columns as u64;
+            let fresh: Vec<u8> = (0..len).map(|at| (at * 7 + seed).to_le_bytes()[0]).collect();
+            container.extend_from_slice(&fresh);
+            for row in 0..rows {
+                for base in &bases {
+                    let at = usize::try_from(base + row * stripe).unwrap();
+                    let len = usize::try_from(stripe).unwrap();
+                    volume.extend_from_slice(&container[at..at + len]);
+                }
+            }
+            placement.push(len, stripe, bases.into_iter().map(Some).collect());
+        }
+        (placement, container, volume)
+    }
+
+    proptest! {
+        #[test]
+        fn reading_and_translating_agree_with_dealing_out(
+            stretches in prop::collection::vec((1u64..5, 1u64..6, 1usize..4), 1..5),
+            range in (0u64..200, 0u64..200),
+        ) {
+            let (placement, container, volume) = placed(&stretches);
+            let size = volume.len() as u64;
+            prop_assert_eq!(placement.size(), size);
+            let view = View { container: &container, placement: &placement };
+            let (start, end) = (range.0.min(range.1).min(size), range.0.max(range.1).min(size));
+            let len = usize::try_from(end - start).unwrap();
+            let expected = &volume[usize::try_from(start).unwrap()..][..len];
+            prop_assert_eq!(view.read_vec(start, len).unwrap(), expected);
+            prop_assert!(view.read_vec(size, 1).is_err());
+
+            let mut map = UsedMap::new();
+            placement.translate(&Extents::of(start, end), &mut map);
+            let mut byte_by_byte = UsedMap::new();
+            for at in start..end {
+                let piece = placement.pieces(at, at + 1).next().unwrap();
+                let place = piece.at.unwrap();
+                prop_assert_eq!(piece.len, 1);
+                byte_by_byte.add(place, place + 1);
+            }
+            prop_assert_eq!(map.finish(), byte_by_byte.finish());
+        }
+    }
+
+    #[test]
+    fn what_lies_elsewhere_cannot_be_read() {
+        let mut placement = Placement::default();
+        placement.push(4, 4, vec![Some(2)]);
+        placement.push(4, 4, vec![None]);
+        let container: Vec<u8> = (0..8).collect();
+        let view = View { container: &container, placement: &placement };
+        assert_eq!(view.read_vec(1, 3).unwrap(), [3, 4, 5]);
+        assert!(view.read_vec(3, 2).is_err() && !placement.is_complete());
+    }
+}
