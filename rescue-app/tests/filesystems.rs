@@ -2,12 +2,14 @@
 //! full of old bytes, filled and churned; then every byte that the map calls unused is overwritten
 //! and the filesystem's own checker and every file's hash have to stay the same.
 //!
-//! Needs root, loop devices, FUSE and: e2fsprogs, ntfs-3g, dosfstools, mtools; for
-//! recognition also exfatprogs, xfsprogs, btrfs-progs, f2fs-tools, cryptsetup-bin, lvm2, xorriso,
+//! Needs root, loop devices, FUSE and: e2fsprogs, ntfs-3g, dosfstools, mtools, btrfs-progs; for
+//! recognition also exfatprogs, xfsprogs, f2fs-tools, cryptsetup-bin, lvm2, xorriso,
 //! squashfs-tools and util-linux.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/fs_btrfs.rs"]
+mod fs_btrfs;
 #[path = "support/fs_ext.rs"]
 mod fs_ext;
 #[path = "support/fs_fat.rs"]

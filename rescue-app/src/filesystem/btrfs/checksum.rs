@@ -1,0 +1,46 @@
+//! Checksums of superblocks and tree blocks.
+//!
+//! Source: btrfs documentation, "Checksumming"; Linux `fs/btrfs/fs.h`, `btrfs_csum_type`.
+
+use blake2::Blake2b;
+use blake2::digest::consts::U32;
+use sha2::{Digest, Sha256};
+use twox_hash::XxHash64;
+
+use crate::filesystem::checksum::crc32c;
+
+/// Bytes at the start of a block that are kept for its checksum and not covered by it.
+const FIELD: usize = 32;
+
+/// An algorithm, chosen for the whole filesystem when it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checksum {
+    /// CRC-32C.
+    Crc32c,
+    /// xxHash of 64 bits with seed 0.
+    XxHash64,
+    /// SHA-256.
+    Sha256,
+    /// BLAKE2b of 256 bits without a key.
+    Blake2b,
+}
+
+impl Checksum {
+    /// By its number in the superblock; `None` for one that is not known.
+    pub(super) fn from_number(number: u16) -> Option<Self> {
+        [Self::Crc32c, Self::XxHash64, Self::Sha256, Self::Blake2b]
+            .get(usize::from(number))
+            .copied()
+    }
+
+    /// Whether `block` starts with the checksum of what follows the checksum's field.
+    pub(super) fn is_right(self, block: &[u8]) -> bool {
+        let Some((field, covered)) = block.split_at_checked(FIELD) else { return false };
+        match self {
+            Self::Crc32c => field.starts_with(&(!crc32c(!0, covered)).to_le_bytes()),
+            Self::XxHash64 => field.starts_with(&XxHash64::oneshot(0, covered).to_le_bytes()),
+            Self::Sha256 => field == Sha256::digest(covered).as_slice(),
+            Self::Blake2b => field == Blake2b::<U32>::digest(covered).as_slice(),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Btrfs.
+//!
+//! Sources: btrfs documentation, "On-disk format"; Linux `include/uapi/linux/btrfs_tree.h` and
+//! `fs/btrfs/`.
+
+mod checksum;
+mod chunk;
+mod chunks;
+mod devices;
+mod feature;
+mod log;
+mod node;
+mod roots;
+mod superblock;
+mod trees;
+mod used;
+
+use std::io;
+
+use self::chunks::Chunks;
+use self::devices::Devices;
+use self::roots::Roots;
+use self::superblock::Superblock;
+use self::trees::Trees;
+use super::format::{Doubt, Format, Map};
+use super::probe::read;
+use super::{Companions, Coverage, Filesystem};
+use crate::bytes::ReadAt;
+
+/// The reader.
+pub(super) struct Btrfs;
+
+impl Format for Btrfs {
+    fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {
+        let place = superblock::PRIMARY;
+        let block = read(volume, place, superblock::LEN)?;
+        let found = block.and_then(|block| Superblock::parse(&block, place));
+        Ok(found.map(|found| found.describe()))
+    }
+
+    fn map_among(
+        &self,
+        volume: &dyn ReadAt,
+        companions: &dyn Companions,
+        found: &mut Filesystem,
+    ) -> Result<Map, Doubt> {
+        let (superblock, warning) = superblock::newest(volume)?;
+        feature::check(&superblock)?;
+        if superblock.device.size > volume.size() {
+            return Err(Doubt::because("it is larger than the volume"));
+        }
+        *found = superblock.describe();
+        let devices = Devices::new(volume, &superblock, companions)?;
+        let system = Chunks::of_system(&superblock)?;
+        let mut trees = Trees::new(&superblock, devices, system);
+        trees.chunks = Chunks::read(&trees)?;
+        let roots = Roots::read(&trees)?;
+        let used = used::used(&trees, &roots, volume.size())?;
+        Ok(Map {
+            coverage: Coverage::Used,
+            used,
+            minimum_size: minimum(&trees),
+            warnings: warning.into_iter().chain(remarks(&trees, &roots)).collect(),
+        })
+    }
+}
+
+/// What does not shake the map, and yet should be known.
+fn remarks(trees: &Trees<'_>, roots: &Roots) -> Vec<String> {
+    let (devices, damaged) = (trees.superblock.devices, trees.damaged());
+    let mut remarks = Vec::new();
+    if devices > 1 {
+        remarks.push(format!(
+            "it is one of the {devices} devices of a Btrfs: capture and restore all of them together"
+        ));
+    }
+    if damaged > 0 {
+        remarks.push(format!(
+            "{damaged} metadata blocks of Btrfs are damaged and were read from their other copy; \
+             `btrfs scrub` mends them"
+        ));
+    }
+    if let Some(unfinished) = roots.unfinished {
+        remarks.push(format!(
+            "{unfinished} was under way in Btrfs; the next mount carries on with it"
+        ));
+    }
+    remarks
+}
+
+/// Shrinking moves chunks, it does not empty them: all that is allocated, room to move the largest
+/// piece to, and the reserved start (btrfs-progs, `inspect-internal min-dev-size`). Of several
+/// devices one is not shrunk alone.
+fn minimum(trees: &Trees<'_>) -> Option<u64> {
+    let device = &trees.superblock.device;
+    let lengths = || trees.chunks.pieces(device.id).map(|(_, len)| len);
+    let allocated = lengths().fold(0u64, u64::saturating_add);
+    let room = lengths().max()?.saturating_add(used::RESERVED);
+    let minimum = allocated.saturating_add(room).min(device.size);
+    (trees.superblock.devices == 1).then_some(minimum)
+}

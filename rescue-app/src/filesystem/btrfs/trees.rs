@@ -1,0 +1,123 @@
+//! Reading trees: addresses are looked up in the chunks, every block is verified, and the next
+//! copy is read where one is damaged.
+
+use std::cell::Cell;
+use std::io;
+
+use super::chunks::Chunks;
+use super::devices::Devices;
+use super::node::{Expected, Key, LEVELS, Node};
+use super::superblock::{Root, Superblock};
+use crate::filesystem::format::Doubt;
+
+/// What comes by in a walk through a tree.
+pub(super) trait Visitor {
+    /// A tree block at this logical address.
+    fn block(&mut self, _address: u64) {}
+
+    /// An item; items come in the order of their keys.
+    fn item(&mut self, key: Key, data: &[u8]) -> Result<(), Doubt>;
+}
+
+impl<F: FnMut(Key, &[u8]) -> Result<(), Doubt>> Visitor for F {
+    fn item(&mut self, key: Key, data: &[u8]) -> Result<(), Doubt> {
+        self(key, data)
+    }
+}
+
+/// All trees of a filesystem.
+pub(super) struct Trees<'a> {
+    /// Where they begin.
+    pub(super) superblock: &'a Superblock,
+    /// Where they lie.
+    pub(super) chunks: Chunks,
+    devices: Devices<'a>,
+    /// Blocks that may still be read: no more than there is room for.
+    left: Cell<u64>,
+    damaged: Cell<u64>,
+}
+
+impl<'a> Trees<'a> {
+    /// Trees whose blocks lie in `chunks`.
+    pub(super) fn new(superblock: &'a Superblock, devices: Devices<'a>, chunks: Chunks) -> Self {
+        let room = devices.size().checked_div(superblock.node_size.into()).unwrap_or(0);
+        Self { superblock, chunks, devices, left: Cell::new(room), damaged: Cell::new(0) }
+    }
+
+    /// Tree blocks so far of which a copy was damaged.
+    pub(super) fn damaged(&self) -> u64 {
+        self.damaged.get()
+    }
+
+    /// Shows `visitor` all blocks and items of the tree. Where blocks tell which tree they belong
+    /// to, it is `owner`.
+    pub(super) fn walk(
+        &self,
+        root: Root,
+        owner: Option<u64>,
+        visitor: &mut dyn Visitor,
+    ) -> Result<(), Doubt> {
+        if root.level >= LEVELS {
+            return Err(Doubt::because("a tree is higher than the format allows"));
+        }
+        self.descend(&Expected { root, owner, first: None }, visitor)
+    }
+
+    /// Levels fall by one with each step, and a first key that has to be the pointer's keeps two
+    /// pointers of a tree from leading to one block.
+    fn descend(&self, expected: &Expected, visitor: &mut dyn Visitor) -> Result<(), Doubt> {
+        let node = self.read(expected)?;
+        visitor.block(expected.root.address);
+        for index in 0..node.count() {
+            if let Some((key, data)) = node.item(index).filter(|_| node.is_leaf()) {
+                visitor.item(key, data)?;
+            } else if let Some(child) = node.child(index, expected.owner) {
+                self.descend(&child, visitor)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first copy that is in order.
+    fn read(&self, expected: &Expected) -> Result<Node, Doubt> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or_else(|| Doubt::because("its trees have no end"))?);
+        let (address, len) = (expected.root.address, self.superblock.node_size);
+        let chunk = self.chunks.find(address);
+        let copies = chunk.map(|chunk| chunk.copies(address, len.into())).unwrap_or_default();
+        let mut failure = None;
+        let mut elsewhere = None;
+        for (stripe, at) in copies {
+            let Some(read) = self.devices.read(stripe, at, len as usize) else {
+                elsewhere = Some(missing(address, stripe.device));
+                continue;
+            };
+            match read.map_err(unreadable).and_then(|bytes| self.verify(bytes, expected)) {
+                Ok(node) => {
+                    let damaged = u64::from(failure.is_some());
+                    self.damaged.set(self.damaged.get().saturating_add(damaged));
+                    return Ok(node);
+                }
+                Err(doubt) => failure = Some(doubt),
+            }
+        }
+        let nowhere = || Doubt::because(format!("no chunk holds tree block {address:#x}"));
+        Err(failure.or(elsewhere).unwrap_or_else(nowhere))
+    }
+
+    fn verify(&self, bytes: Vec<u8>, expected: &Expected) -> Result<Node, Doubt> {
+        let address = expected.root.address;
+        Node::new(bytes, self.superblock, expected)
+            .map_err(|what| Doubt::because(format!("tree block {address:#x}: {what}")))
+    }
+}
+
+fn unreadable(source: io::Error) -> Doubt {
+    Doubt::Read { what: "a tree block", source }
+}
+
+fn missing(address: u64, device: u64) -> Doubt {
+    Doubt::because(format!(
+        "tree block {address:#x} is on device {device} of the filesystem, which was not found"
+    ))
+}
