@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::bytes::AlignedBuffer;
 use crate::repository::{Id, Repository, RepositoryError};
 use crate::store::FileKind;
 
@@ -16,6 +17,9 @@ use super::images::OpenImage;
 use super::parallel::{self, mixed_workers};
 use super::reporter::Reporter;
 use super::upkeep;
+
+/// Packs that a thread reads and hashes at once.
+const TOGETHER: usize = 3;
 
 /// What a verification read.
 #[derive(Clone, Debug, Serialize)]
@@ -124,7 +128,9 @@ pub(super) fn stored(
     let sizes = packs.iter().map(|pack| pack_size(repo, pack));
     let total = sizes.sum::<Result<u64, OperationError>>()?;
     let reporter = Reporter::start(control, Phase::Verifying, total, 0);
-    parallel::for_each(packs.iter(), || Ok(()), |pack, ()| prove_pack(repo, pack, &reporter))?;
+    let packs: Vec<Id> = packs.iter().copied().collect();
+    let prove = |packs, bufs: &mut _| prove_packs(repo, packs, bufs, &reporter);
+    parallel::for_each(packs.chunks(TOGETHER), || Ok(Vec::new()), prove)?;
     Ok(reporter.finish().done)
 }
 
@@ -144,13 +150,18 @@ fn pack_size(repo: &Repository, pack: &Id) -> Result<u64, OperationError> {
     Ok(repo.store().size(FileKind::Pack, &pack.to_string()).map_err(RepositoryError::from)?)
 }
 
-fn prove_pack(repo: &Repository, pack: &Id, reporter: &Reporter<'_>) -> Result<(), OperationError> {
-    let proven = repo.prove_pack(pack, &|bytes| match reporter.advance(bytes, 0, 0) {
+fn prove_packs(
+    repo: &Repository,
+    packs: &[Id],
+    bufs: &mut Vec<AlignedBuffer>,
+    reporter: &Reporter<'_>,
+) -> Result<(), OperationError> {
+    let wrong = repo.first_wrong_pack(packs, bufs, &|bytes| match reporter.advance(bytes, 0, 0) {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),
     });
-    match proven {
-        Err(RepositoryError::Damaged { .. }) => Err(OperationError::StoredWrong { pack: *pack }),
-        proven => Ok(proven.map(drop)?),
+    match wrong? {
+        Some(pack) => Err(OperationError::StoredWrong { pack }),
+        None => Ok(()),
     }
 }

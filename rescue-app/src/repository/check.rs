@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use super::error::{RepositoryError, Result, WRONG_SUM};
-use super::id::IdHasher;
+use super::hasher::IdHasher;
 use super::index::{EntryNumber, Index};
 use super::pack;
 use super::repo::SMALL_FILE_LIMIT;

@@ -1,4 +1,4 @@
-//! Names of everything in a repository: SHA-256 sums. The only file that knows the hash crate.
+//! Names of everything in a repository: SHA-256 sums.
 
 use std::fmt;
 use std::str::FromStr;
@@ -45,22 +45,6 @@ impl Id {
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
-
-/// Hashes bytes that come in pieces.
-#[derive(Clone, Default)]
-pub struct IdHasher(Sha256);
-
-impl IdHasher {
-    /// Takes the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// The sum of all bytes since the start or the last call; starts afresh.
-    pub fn finish(&mut self) -> Id {
-        Id(self.0.finalize_reset().into())
-    }
-}
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,15 +116,5 @@ mod tests {
         let json = serde_json::to_string(&id).unwrap();
         assert_eq!(serde_json::from_str::<Id>(&json).unwrap(), id);
         assert_eq!(id.short(), "ba7816bf");
-    }
-
-    #[test]
-    fn pieces_hash_like_the_whole() {
-        let mut hasher = IdHasher::default();
-        for _ in 0..2 {
-            hasher.update(b"ab");
-            hasher.update(b"c");
-            assert_eq!(hasher.finish(), Id::of(b"abc"));
-        }
     }
 }

@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::PUBLIC_PASSPHRASE;
 use super::crypto::{self, Key};
 use super::error::{RepositoryError, Result};
 use super::identity::Identity;
 
 /// Cost of a new key: 32 MiB and about a tenth of a second, as restic's calibration picks.
 const LOG_N: u8 = 15;
+/// The same for the passphrase everybody knows: there is nothing to protect.
+const PUBLIC_LOG_N: u8 = 10;
 const R: u32 = 8;
 const P: u32 = 1;
 
@@ -67,7 +70,8 @@ impl KeyFile {
     pub(super) fn create(master: &Key, passphrase: &str, identity: &Identity) -> Result<Self> {
         let mut salt = [0; SALT_LEN];
         crypto::fill_random(&mut salt)?;
-        let user = derive(passphrase, &salt, (LOG_N, R, P))
+        let log_n = if passphrase == PUBLIC_PASSPHRASE { PUBLIC_LOG_N } else { LOG_N };
+        let user = derive(passphrase, &salt, (log_n, R, P))
             .ok_or(RepositoryError::Internal("scrypt parameters"))?;
         let json = Zeroizing::new(super::json_file::to_json(&MasterKey::of(master))?);
         Ok(Self {
@@ -75,7 +79,7 @@ impl KeyFile {
             username: identity.username.clone(),
             hostname: identity.hostname.clone(),
             kdf: "scrypt".to_owned(),
-            n: 1 << LOG_N,
+            n: 1 << log_n,
             r: R,
             p: P,
             salt: BASE64.encode(salt),

@@ -28,6 +28,7 @@ mod crypto;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod hasher;
 #[cfg(test)]
 mod hostile;
 mod id;
@@ -37,6 +38,8 @@ mod index_files;
 mod json_file;
 mod keep;
 mod key_file;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod lock;
 mod open_pack;
 mod pack;
@@ -55,7 +58,8 @@ mod writer;
 pub use adopt::Adopted;
 pub use check::{CheckEvent, CheckReport, CheckSink, Finding};
 pub use error::{RepositoryError, Result};
-pub use id::{Id, IdHasher, NotAnId};
+pub use hasher::IdHasher;
+pub use id::{Id, NotAnId};
 pub use identity::Identity;
 pub use index::BlobLocation;
 pub use keep::{Choice, KeepRules, KeptAs};

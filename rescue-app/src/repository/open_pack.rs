@@ -3,7 +3,7 @@
 use super::compression::Packer;
 use super::crypto::{IV_LEN, Key, OVERHEAD};
 use super::error::Result;
-use super::id::IdHasher;
+use super::hasher::IdHasher;
 use super::pack::{self, BlobType, LENGTH_FIELD, PackEntry};
 use super::{Id, RepositoryError};
 use crate::bytes::AlignedBuffer;
@@ -41,7 +41,9 @@ impl PackBuffer {
 pub(super) struct OpenPack {
     buffer: PackBuffer,
     used: usize,
+    /// Has taken the first `hashed` bytes.
     hasher: IdHasher,
+    hashed: usize,
 }
 
 /// A pack that is ready to be stored.
@@ -55,7 +57,7 @@ impl OpenPack {
     /// An empty pack in a buffer that may have been used before.
     pub(super) fn new(mut buffer: PackBuffer) -> Self {
         buffer.entries.clear();
-        Self { buffer, used: 0, hasher: IdHasher::default() }
+        Self { buffer, used: 0, hasher: IdHasher::default(), hashed: 0 }
     }
 
     /// Whether nothing is in it.
@@ -66,6 +68,12 @@ impl OpenPack {
     /// Whether it should be closed.
     pub(super) fn is_full(&self) -> bool {
         self.used >= TARGET_LEN
+    }
+
+    /// What the pack's hasher has not taken yet; the caller lets it take all of it.
+    pub(super) fn unhashed(&mut self) -> (&mut IdHasher, &[u8]) {
+        let from = std::mem::replace(&mut self.hashed, self.used);
+        (&mut self.hasher, &self.buffer.bytes[from..self.used])
     }
 
     /// Adds a blob; returns how many bytes it takes in the pack, or `None` when it does not fit
@@ -93,7 +101,6 @@ impl OpenPack {
         };
         let message = &mut self.buffer.bytes[self.used..end];
         key.seal_in_place(message)?;
-        self.hasher.update(message);
         self.buffer.entries.push(PackEntry { id, kind, offset, length, uncompressed });
         self.used = end;
         Ok(Some(length))
@@ -111,7 +118,6 @@ impl OpenPack {
             return Ok(false);
         };
         place.copy_from_slice(sealed);
-        self.hasher.update(sealed);
         self.buffer.entries.push(entry);
         self.used = end;
         Ok(true)
@@ -163,7 +169,7 @@ impl OpenPack {
         let bytes = &mut self.buffer.bytes;
         bytes[self.used..end - LENGTH_FIELD].copy_from_slice(&sealed);
         bytes[end - LENGTH_FIELD..end].copy_from_slice(&len.to_le_bytes());
-        self.hasher.update(&bytes[self.used..end]);
+        self.hasher.update(&bytes[self.hashed..end]);
         Ok(FullPack { id: self.hasher.finish(), buffer: self.buffer, used: end })
     }
 }

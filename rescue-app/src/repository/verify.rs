@@ -4,7 +4,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::{Mutex, PoisonError};
 
 use super::error::{RepositoryError, Result, WRONG_SUM};
-use super::id::IdHasher;
+use super::hasher::IdHasher;
 use super::reader::Run;
 use super::{BlobReader, Id, ReadPlan, Repository};
 use crate::bytes::AlignedBuffer;
@@ -34,13 +34,44 @@ pub struct Verified {
 impl Repository {
     /// Reads a whole pack and compares it with its name, which is its hash. Returns its size.
     pub fn prove_pack(&self, id: &Id, progress: Progress<'_>) -> Result<u64> {
-        let size = self.store.size(FileKind::Pack, &id.to_string())?;
-        let mut hasher = IdHasher::default();
-        self.hash_pack(id, 0..size, &mut hasher, progress)?;
-        if hasher.finish() != *id {
-            return Err(RepositoryError::damaged(FileKind::Pack, id, WRONG_SUM));
+        match self.first_wrong_pack(&[*id], &mut Vec::new(), progress)? {
+            None => Ok(self.store.size(FileKind::Pack, &id.to_string())?),
+            Some(id) => Err(RepositoryError::damaged(FileKind::Pack, id, WRONG_SUM)),
         }
-        Ok(size)
+    }
+
+    /// Reads whole packs, which are hashed together, and compares each with its name. Returns the
+    /// first that differs; `bufs` are there to be reused.
+    pub fn first_wrong_pack(
+        &self,
+        ids: &[Id],
+        bufs: &mut Vec<AlignedBuffer>,
+        progress: Progress<'_>,
+    ) -> Result<Option<Id>> {
+        let size = |id: &Id| Ok(self.store.size(FileKind::Pack, &id.to_string())?);
+        let sizes = ids.iter().map(size).collect::<Result<Vec<u64>>>()?;
+        let mut hashers = vec![IdHasher::default(); ids.len()];
+        bufs.resize_with(ids.len(), AlignedBuffer::default);
+        let longest = sizes.iter().copied().max().unwrap_or(0);
+        let mut at = 0;
+        while at < longest {
+            let mut read = 0;
+            for ((id, size), buf) in ids.iter().zip(&sizes).zip(&mut *bufs) {
+                let len = STEP.min(size.saturating_sub(at));
+                buf.set_len(usize::try_from(len).unwrap_or_default());
+                if len > 0 {
+                    self.read_pack_range(id, at, buf)?;
+                }
+                read += len;
+            }
+            IdHasher::update_all(hashers.iter_mut().zip(bufs.iter().map(|buf| &**buf)));
+            at += STEP;
+            if progress(read).is_break() {
+                return Err(RepositoryError::Cancelled);
+            }
+        }
+        let sums = hashers.iter_mut().map(IdHasher::finish);
+        Ok(ids.iter().zip(sums).find(|(id, sum)| *id != sum).map(|(id, _)| *id))
     }
 
     /// Feeds a range of bytes of a pack to the hasher.

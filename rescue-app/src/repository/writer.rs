@@ -54,6 +54,12 @@ impl BlobWriter {
         Ok(Saved { id, new: true, stored: u64::from(stored) })
     }
 
+    /// The names of several plain texts, for [`Self::save`]. Hashing them together, and the open
+    /// pack along with them, takes about half as long as one after the other.
+    pub fn name_all(&mut self, plains: &[&[u8]]) -> Vec<Id> {
+        Id::of_all_along(plains, self.data.as_mut().map(OpenPack::unhashed))
+    }
+
     /// Stores a directory; returns the name of its blob.
     pub fn save_tree(&mut self, tree: &Tree) -> Result<Id> {
         let json = tree.to_json()?;

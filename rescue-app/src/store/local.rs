@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use nix::errno::Errno;
+use nix::sys::statfs::statfs;
 
 use super::{FileEntry, FileKind, Result, Store, StoreError, valid_name};
 use crate::bytes::DirectFile;
@@ -15,6 +16,11 @@ use crate::bytes::DirectFile;
 /// What our unfinished files have in their names after the 64 digits. Neither restic nor
 /// [`LocalStore::list`] takes a name for a repository file that is not 64 hex digits alone.
 const UNFINISHED: &str = ".lifeboat-unfinished-";
+
+/// Filesystems of this machine's own disks and memory, as `statfs` calls them (Linux
+/// `include/uapi/linux/magic.h`): ext2, ext3 and ext4, XFS, Btrfs, F2FS, FAT, exFAT, overlay, tmpfs.
+const LOCAL: [i128; 8] =
+    [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x4d44, 0x2011_bab0, 0x794c_7630, 0x0102_1994];
 
 const NOT_A_FILE: &str = "it is not a regular file";
 
@@ -281,6 +287,10 @@ impl Store for LocalStore {
             return Err(StoreError::InvalidName { kind: FileKind::Config, name: name.to_owned() });
         }
         self.write_whole(&self.root, name, text.as_bytes())
+    }
+
+    fn lists_at_once(&self) -> bool {
+        statfs(&self.root).is_ok_and(|place| LOCAL.contains(&place.filesystem_type().0.into()))
     }
 
     fn free_space(&self) -> Option<u64> {

@@ -127,6 +127,12 @@ pub trait Store: Send + Sync {
     /// Puts a note for people beside the repository's files, such as `README.txt`.
     fn write_note(&self, name: &str, text: &str) -> Result<()>;
 
+    /// Whether a new file shows to everybody as soon as it is written; over a network it may take
+    /// a while.
+    fn lists_at_once(&self) -> bool {
+        false
+    }
+
     /// Bytes that can still be written, where the place can tell.
     fn free_space(&self) -> Option<u64>;
 

@@ -84,6 +84,10 @@ impl Store for PatientStore {
         self.inner.write_note(name, text)
     }
 
+    fn lists_at_once(&self) -> bool {
+        self.inner.lists_at_once()
+    }
+
     fn free_space(&self) -> Option<u64> {
         self.inner.free_space()
     }

@@ -16,10 +16,13 @@ use crate::image::manifest::Region;
 use crate::operation::error::OperationError;
 use crate::operation::parallel::{join, workers};
 use crate::operation::reporter::Reporter;
-use crate::repository::{BlobType, Id, Saver};
+use crate::repository::{BlobType, BlobWriter, Id, Saver};
 
 use super::read::Chunk;
 use super::rescue::{Feed, Medium, Rescue, RescueOptions};
+
+/// Chunks a worker hashes at once, if so many wait; a fourth message is its pack.
+const TOGETHER: usize = 3;
 
 /// A filled buffer on its way to a worker.
 struct Job {
@@ -62,10 +65,10 @@ struct Worked {
 /// Stores the used chunks of all regions.
 pub(super) fn run(input: &Input<'_>) -> Result<Stored, OperationError> {
     let workers = workers();
-    let depth = workers + 2;
+    let depth = (workers + 1) * TOGETHER;
     let (full_in, full_out) = bounded::<Job>(depth);
-    let (empty_in, empty_out) = bounded::<AlignedBuffer>(depth + workers);
-    for _ in 0..depth + workers {
+    let (empty_in, empty_out) = bounded::<AlignedBuffer>(depth);
+    for _ in 0..depth {
         // Capacity only; the first use of each buffer sizes it.
         let _ = empty_in.try_send(AlignedBuffer::default());
     }
@@ -193,21 +196,43 @@ fn work(
 ) -> Result<Worked, OperationError> {
     let mut writer = input.saver.worker()?;
     let mut worked = Worked::default();
-    for job in jobs {
-        let mut written = 0;
-        if !is_zero(&job.buffer) {
-            let saved = writer.save(BlobType::Data, None, &job.buffer, input.zstd_level)?;
-            worked.blobs.push((job.slot, saved.id));
-            written = saved.stored;
-            if !saved.new {
-                worked.reused += job.used;
-            }
-        }
-        input.reporter.advance(job.used, written, 0)?;
-        let _ = empty.try_send(job.buffer);
+    while let Ok(first) = jobs.recv() {
+        // Whatever waits is hashed together; nobody waits for more.
+        let more = jobs.try_iter().take(TOGETHER - 1);
+        store_together(
+            input,
+            std::iter::once(first).chain(more).collect(),
+            &mut writer,
+            &mut worked,
+        )?
+        .into_iter()
+        .for_each(|buffer| drop(empty.try_send(buffer)));
     }
     writer.finish()?;
     Ok(worked)
+}
+
+/// Stores some chunks; gives their buffers back.
+fn store_together(
+    input: &Input<'_>,
+    jobs: Vec<Job>,
+    writer: &mut BlobWriter,
+    worked: &mut Worked,
+) -> Result<Vec<AlignedBuffer>, OperationError> {
+    let (zero, stored): (Vec<Job>, Vec<Job>) =
+        jobs.into_iter().partition(|job| is_zero(&job.buffer));
+    let plains: Vec<&[u8]> = stored.iter().map(|job| &*job.buffer).collect();
+    let names = writer.name_all(&plains);
+    for (job, id) in stored.iter().zip(names) {
+        let saved = writer.save(BlobType::Data, Some(id), &job.buffer, input.zstd_level)?;
+        worked.blobs.push((job.slot, id));
+        if !saved.new {
+            worked.reused += job.used;
+        }
+        input.reporter.advance(job.used, saved.stored, 0)?;
+    }
+    zero.iter().try_for_each(|job| input.reporter.advance(job.used, 0, 0))?;
+    Ok(zero.into_iter().chain(stored).map(|job| job.buffer).collect())
 }
 
 /// Whether every byte is zero; most chunks that are not say so in their first block.

@@ -28,6 +28,9 @@ const PACK_READ_ALONG: u64 = 256 << 10;
 const READ_ALONG: u64 = 128 << 10;
 const WRITE_ALONG: u64 = 64 << 10;
 
+/// Places a thread reads and hashes at once.
+const TOGETHER: usize = 3;
+
 /// What the threads share.
 pub(super) struct Work<'a> {
     pub(super) repo: &'a Repository,
@@ -83,32 +86,50 @@ pub(super) fn changed<'t>(
     work: &Work<'_>,
     tasks: &[&'t Task],
 ) -> Result<Vec<&'t Task>, OperationError> {
-    let wanted = Mutex::new(Vec::new());
-    parallel::for_each(tasks.iter(), Scratch::new, |task, scratch| {
-        if is_on_target(work, task, &mut scratch.current)? {
-            return work.reporter.advance(task.bytes(), 0, task.bytes());
-        }
-        wanted.lock().unwrap_or_else(PoisonError::into_inner).push(*task);
-        Ok(())
-    })?;
-    Ok(wanted.into_inner().unwrap_or_else(PoisonError::into_inner))
+    // Reserved bytes were wiped, so a chunk that reaches into them is always fetched.
+    let (mut wanted, there): (Vec<&Task>, Vec<&Task>) =
+        tasks.iter().partition(|task| is_reserved(work, task));
+    let missing = Mutex::new(Vec::new());
+    parallel::for_each(
+        there.chunks(TOGETHER),
+        || Ok(Vec::new()),
+        |tasks, bufs| {
+            let mut held = [true; TOGETHER];
+            compare(work, tasks, bufs, |number, _, holds| {
+                held[number] &= holds;
+                Ok(())
+            })?;
+            for (task, held) in tasks.iter().zip(held) {
+                match held {
+                    true => work.reporter.advance(task.bytes(), 0, task.bytes())?,
+                    false => missing.lock().unwrap_or_else(PoisonError::into_inner).push(*task),
+                }
+            }
+            Ok(())
+        },
+    )?;
+    wanted.append(&mut missing.into_inner().unwrap_or_else(PoisonError::into_inner));
+    Ok(wanted)
 }
 
 /// Compares the tasks with what the target now holds.
 pub(super) fn read_back(work: &Work<'_>, tasks: &[&Task]) -> Result<Differences, OperationError> {
     let bytes = AtomicU64::new(0);
     let first = AtomicU64::new(u64::MAX);
-    parallel::for_each(tasks.iter(), Scratch::new, |task, scratch| {
-        for place in &task.places {
-            if !holds(work, place, task, &mut scratch.current)? {
-                bytes.fetch_add(place.used.total(), Ordering::Relaxed);
-                let at = place.runs().next().map_or(0, |(at, _)| at);
-                first.fetch_min(at, Ordering::Relaxed);
-            }
-            work.reporter.advance(place.used.total(), 0, 0)?;
-        }
-        Ok(())
-    })?;
+    parallel::for_each(
+        tasks.chunks(TOGETHER),
+        || Ok(Vec::new()),
+        |tasks, bufs| {
+            compare(work, tasks, bufs, |_, place, holds| {
+                if !holds {
+                    bytes.fetch_add(place.used.total(), Ordering::Relaxed);
+                    let at = place.runs().next().map_or(0, |(at, _)| at);
+                    first.fetch_min(at, Ordering::Relaxed);
+                }
+                work.reporter.advance(place.used.total(), 0, 0)
+            })
+        },
+    )?;
     let first = first.into_inner();
     Ok(Differences { bytes: bytes.into_inner(), first: (first != u64::MAX).then_some(first) })
 }
@@ -132,32 +153,46 @@ impl Scratch {
     }
 }
 
-/// Whether every place of a task already holds it. Reserved bytes were wiped, so a chunk that
-/// reaches into them is always fetched.
-fn is_on_target(
-    work: &Work<'_>,
-    task: &Task,
-    current: &mut AlignedBuffer,
-) -> Result<bool, OperationError> {
-    for place in &task.places {
-        let reserved = place.runs().any(|(at, range)| {
-            work.reserved.ranges().within(at, at + range.len() as u64).next().is_some()
-        });
-        if reserved || !holds(work, place, task, current)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// Whether a task reaches into reserved ranges.
+fn is_reserved(work: &Work<'_>, task: &Task) -> bool {
+    task.places.iter().flat_map(Place::runs).any(|(at, range)| {
+        work.reserved.ranges().within(at, at + range.len() as u64).next().is_some()
+    })
 }
 
-/// Whether the target holds the chunk at this place, its unused bytes taken as zero.
-fn holds(
+/// Tells of every place of the tasks whether the target holds the chunk there, the unused bytes
+/// taken as zero; `each` gets the number of the task among those given.
+fn compare(
+    work: &Work<'_>,
+    tasks: &[&Task],
+    bufs: &mut Vec<AlignedBuffer>,
+    mut each: impl FnMut(usize, &Place, bool) -> Result<(), OperationError>,
+) -> Result<(), OperationError> {
+    let numbered = tasks.iter().enumerate();
+    let places: Vec<_> = numbered
+        .flat_map(|(number, task)| task.places.iter().map(move |place| (number, *task, place)))
+        .collect();
+    bufs.resize_with(TOGETHER, AlignedBuffer::default);
+    for places in places.chunks(TOGETHER) {
+        for ((_, task, place), buf) in places.iter().zip(&mut *bufs) {
+            load(work, place, task.len, buf)?;
+        }
+        let found = bufs.iter().take(places.len()).map(|buf| &**buf).collect::<Vec<_>>();
+        for ((number, task, place), id) in places.iter().zip(Id::of_all(&found)) {
+            each(*number, place, id == task.id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads what the target holds at a chunk's place, zero where the chunk is unused.
+fn load(
     work: &Work<'_>,
     place: &Place,
-    task: &Task,
+    len: usize,
     current: &mut AlignedBuffer,
-) -> Result<bool, OperationError> {
-    current.set_len(task.len);
+) -> Result<(), OperationError> {
+    current.set_len(len);
     for (at, range) in place.spans(READ_ALONG) {
         let part = current.get_mut(range).ok_or_else(bad_range)?;
         work.target.read_at(at, part).map_err(|error| reading(at, error))?;
@@ -169,7 +204,7 @@ fn holds(
         work.reserved.substitute(at, current.get_mut(range).ok_or_else(bad_range)?);
     }
     current.get_mut(zeroed_to..).ok_or_else(bad_range)?.fill(0);
-    Ok(Id::of(current) == task.id)
+    Ok(())
 }
 
 /// Puts a chunk's used bytes where they belong; returns the number of bytes written.
