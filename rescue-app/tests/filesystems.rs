@@ -2,8 +2,8 @@
 //! full of old bytes, filled and churned; then every byte that the map calls unused is overwritten
 //! and the filesystem's own checker and every file's hash have to stay the same.
 //!
-//! Needs root, loop devices, FUSE and: e2fsprogs, ntfs-3g, dosfstools, mtools, btrfs-progs; for
-//! recognition also exfatprogs, xfsprogs, f2fs-tools, cryptsetup-bin, lvm2, xorriso,
+//! Needs root, loop devices, FUSE and: e2fsprogs, ntfs-3g, dosfstools, mtools, btrfs-progs,
+//! xfsprogs; for recognition also exfatprogs, f2fs-tools, cryptsetup-bin, lvm2, xorriso,
 //! squashfs-tools and util-linux.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -26,3 +26,5 @@ mod fs_owners;
 mod fs_recognition;
 #[path = "support/fs_tools.rs"]
 mod fs_tools;
+#[path = "support/fs_xfs.rs"]
+mod fs_xfs;

@@ -1,15 +1,14 @@
 //! ext2, ext3 and ext4, judged by e2fsprogs.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::{Extents, ReadAt};
 use lifeboat::filesystem::{self, Coverage, Inspection, Kind, State};
 use tempfile::TempDir;
 
-use crate::fs_tools::{self as tools, Judge, Numbers, Volume};
+use crate::fs_tools::{self as tools, Judge, Mount, Numbers, Volume};
 
 const MIB: u64 = 1 << 20;
 
@@ -218,46 +217,20 @@ fn ext_identity_is_what_the_tools_say() {
     assert_eq!(found.used, Some(volume.size() - free_by_dumpe2fs(&image).total()));
 }
 
-/// An image mounted by the kernel.
-struct Mount(TempDir);
-
-impl Mount {
-    fn new(image: &Path, options: &str) -> Self {
-        let folder = TempDir::new().unwrap();
-        let options = format!("loop,{options}");
-        let args = ["-t", "ext4", "-o", &options, image.to_str().unwrap()];
-        tools::run("mount", &[&args[..], &[folder.path().to_str().unwrap()]].concat());
-        Self(folder)
-    }
-
-    /// Writes a file and waits until it is safe, which puts its metadata into the journal.
-    fn write(&self, name: &str, bytes: &[u8]) {
-        let mut file = File::create(self.0.path().join(name)).unwrap();
-        file.write_all(bytes).unwrap();
-        file.sync_all().unwrap();
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        tools::unmount(self.0.path());
-    }
-}
-
 /// What the kernel finds after replaying the journal, and whether all is in order then.
 fn replayed(image: &Path) -> (BTreeMap<PathBuf, String>, bool) {
-    let mount = Mount::new(image, "rw");
-    let found = tools::hashes(mount.0.path());
+    let mount = Mount::new(image, "ext4", "rw");
+    let found = tools::hashes(mount.path());
     drop(mount);
     (found, is_sound(image))
 }
 
 /// Power is cut while the filesystem is in use: the newest bitmaps are in the journal alone.
 fn cut_power_while_in_use(image: &Path, options: &str) -> PathBuf {
-    let mount = Mount::new(image, &format!("commit=600,{options}"));
+    let mount = Mount::new(image, "ext4", &format!("commit=600,{options}"));
     let mut numbers = Numbers::new(21);
     for round in 0..6 {
-        let folder = mount.0.path().join(format!("round {round}"));
+        let folder = mount.path().join(format!("round {round}"));
         fs::create_dir(&folder).unwrap();
         for index in 0..150 {
             fs::write(folder.join(format!("a rather long name {index}")), [index; 100]).unwrap();
@@ -268,11 +241,11 @@ fn cut_power_while_in_use(image: &Path, options: &str) -> PathBuf {
         mount.write(&format!("kept {round}"), &bytes);
         if round >= 2 {
             // Freed directory blocks are revoked; what is written next may lie in them.
-            fs::remove_dir_all(mount.0.path().join(format!("round {}", round - 2))).unwrap();
+            fs::remove_dir_all(mount.path().join(format!("round {}", round - 2))).unwrap();
             mount.write(&format!("after {round}"), &numbers.bytes(700_000));
         }
     }
-    fs::write(mount.0.path().join("never synced"), numbers.bytes(50_000)).unwrap();
+    fs::write(mount.path().join("never synced"), numbers.bytes(50_000)).unwrap();
     let copy = image.with_extension("cut");
     fs::copy(image, &copy).unwrap();
     copy

@@ -97,7 +97,7 @@ fn volumes_are_recognised_as_libblkid_does() {
         let inspection = filesystem::inspect(&volume);
         let expected = match kind {
             Kind::Swap => Coverage::HeaderOnly,
-            Kind::Ext2 | Kind::Ext3 | Kind::Ext4 | Kind::Ntfs => Coverage::Used,
+            Kind::Ext2 | Kind::Ext3 | Kind::Ext4 | Kind::Ntfs | Kind::Xfs => Coverage::Used,
             Kind::Fat12 | Kind::Fat16 | Kind::Fat32 | Kind::Btrfs => Coverage::Used,
             _ => Coverage::Whole,
         };

@@ -10,6 +10,7 @@ use std::process::{Command, Output, Stdio};
 
 use lifeboat::bytes::{Extents, ReadAt};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 /// What an old medium holds where nothing was written: neither zeros nor a valid anything.
 pub const OLD: u8 = 0xa5;
@@ -104,6 +105,36 @@ pub fn unmount(folder: &Path) {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     panic!("{} stays busy", folder.display());
+}
+
+/// An image mounted by the kernel until it is dropped.
+pub struct Mount(TempDir);
+
+impl Mount {
+    pub fn new(image: &Path, kind: &str, options: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let options = format!("loop,{options}");
+        let args = ["-t", kind, "-o", &options, image.to_str().unwrap()];
+        run("mount", &[&args[..], &[folder.path().to_str().unwrap()]].concat());
+        Self(folder)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Writes a file and waits until it is safe, which puts its metadata into the journal.
+    pub fn write(&self, name: &str, bytes: &[u8]) {
+        let mut file = File::create(self.path().join(name)).unwrap();
+        file.write_all(bytes).unwrap();
+        file.sync_all().unwrap();
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        unmount(self.path());
+    }
 }
 
 /// Overwrites everything outside `used` with `byte`: what a restore that left those bytes out

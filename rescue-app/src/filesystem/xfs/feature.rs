@@ -1,0 +1,39 @@
+//! Features, by the names that `xfs_info` and `xfs_db version` give them.
+//!
+//! Source: Linux `fs/xfs/libxfs/xfs_format.h`, `XFS_SB_VERSION_*` and `XFS_SB_FEAT_*`. A feature
+//! outside `KNOWN` may change what a free-space record means, so it ends in the whole volume
+//! being captured.
+
+/// `sb_versionnum` above its lowest four bits.
+pub(super) mod version {
+    pub(in crate::filesystem::xfs) const LOG_V2: u16 = 0x400;
+    pub(in crate::filesystem::xfs) const MORE: u16 = 0x8000;
+    /// attr, nlink, quota, align, dalign, logv2, sector, extflg, dirv2, asciici, morebits; not
+    /// shared (0x200), which no Linux ever mounted.
+    pub(in crate::filesystem::xfs) const KNOWN: u16 =
+        0x10 | 0x20 | 0x40 | 0x80 | 0x100 | 0x400 | 0x800 | 0x1000 | 0x2000 | 0x4000 | 0x8000;
+}
+/// `sb_features2`.
+pub(super) mod features2 {
+    /// lazysbcount, attr2, projid32bit, crc, ftype.
+    pub(in crate::filesystem::xfs) const KNOWN: u32 = 0x2 | 0x8 | 0x80 | 0x100 | 0x200;
+}
+/// Features without which the filesystem must not be written (version 5).
+pub(super) mod ro_compat {
+    /// finobt, rmapbt, reflink, inobtcount.
+    pub(in crate::filesystem::xfs) const KNOWN: u32 = 0x1 | 0x2 | 0x4 | 0x8;
+}
+/// Features without which the filesystem must not be mounted (version 5).
+pub(super) mod incompat {
+    pub(in crate::filesystem::xfs) const META_UUID: u32 = 0x4;
+    pub(in crate::filesystem::xfs) const NEEDS_REPAIR: u32 = 0x10;
+    /// ftype, sparse inodes, meta_uuid, bigtime, needsrepair, nrext64, exchange, parent. Metadata
+    /// directories, and the realtime groups and zones that build on them, are not known.
+    pub(in crate::filesystem::xfs) const KNOWN: u32 =
+        0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x20 | 0x40 | 0x80;
+}
+/// Features of what the log holds (version 5).
+pub(super) mod log_incompat {
+    /// Logged extended attributes.
+    pub(in crate::filesystem::xfs) const KNOWN: u32 = 0x1;
+}
