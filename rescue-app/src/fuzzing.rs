@@ -11,7 +11,7 @@ use pieces::Pieces;
 use crate::bytes::{Extents, ReadAt};
 use crate::disk::mount::parse_mounts;
 use crate::disk::uevent::Uevent;
-use crate::filesystem::{Coverage, inspect, owners, recognise};
+use crate::filesystem::{Coverage, Effort, inspect, owners, recognise, unlock};
 use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
 use crate::image::marker;
@@ -30,6 +30,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("fat", fat),
     ("gpt", gpt),
     ("index", index),
+    ("luks", luks),
     ("key_file", key_file),
     ("manifest", manifest),
     ("marker", read_marker),
@@ -50,7 +51,7 @@ pub fn disk(data: &[u8]) {
     let disk = Pieces::parse(data);
     let Ok(table) = table::read(&disk, 512) else { return };
     let metadata = table::metadata_extents(&disk, &table);
-    let selection = Selection { partitions: None, whole: false };
+    let selection = Selection::default();
     let neighbours = Neighbours::new(&disk, &table);
     let mut at = 0;
     for span in layout::spans(disk.size(), &table).into_iter().take(16) {
@@ -113,6 +114,16 @@ pub fn ext(data: &[u8]) {
     let mut volume = Pieces::parse(data);
     volume.put(1024 + 56, &[0x53, 0xef]);
     volume_map(&volume);
+}
+
+/// LUKS: the magic number and, in version 2, the checksum are always right. The passphrase is tried
+/// on every key slot that asks for little.
+pub fn luks(data: &[u8]) {
+    let mut volume = Pieces::parse(data);
+    volume.put(0, b"LUKS\xba\xbe");
+    let sealed = volume.with_luks2_checksum();
+    let _ = unlock(&sealed, b"x", Effort { memory: 1 << 20, work: 2000 });
+    volume_map(&sealed);
 }
 
 /// NTFS: the boot sector always has its name.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/exported.rs"]
+mod exported;
 #[path = "support/cli_failing.rs"]
 mod failing;
 #[path = "support/faulty.rs"]
@@ -16,6 +18,8 @@ mod kill;
 mod random;
 #[path = "support/cli.rs"]
 mod support;
+#[path = "support/cli_unlock.rs"]
+mod unlock;
 #[path = "support/cli_upkeep.rs"]
 mod upkeep;
 

@@ -3,11 +3,13 @@
 //! and the filesystem's own checker and every file's hash have to stay the same.
 //!
 //! Needs root, loop devices, FUSE and: e2fsprogs, ntfs-3g, dosfstools, mtools, btrfs-progs,
-//! xfsprogs; for recognition also exfatprogs, f2fs-tools, cryptsetup-bin, lvm2, xorriso,
-//! squashfs-tools and util-linux.
+//! xfsprogs, lvm2, cryptsetup-bin, qemu-system-common; for recognition also exfatprogs,
+//! f2fs-tools, xorriso, squashfs-tools and util-linux.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/exported.rs"]
+mod exported;
 #[path = "support/fs_btrfs.rs"]
 mod fs_btrfs;
 #[path = "support/fs_ext.rs"]
@@ -16,6 +18,8 @@ mod fs_ext;
 mod fs_fat;
 #[path = "support/fs_hostile.rs"]
 mod fs_hostile;
+#[path = "support/fs_luks.rs"]
+mod fs_luks;
 #[path = "support/fs_lvm.rs"]
 mod fs_lvm;
 #[path = "support/fs_ntfs.rs"]

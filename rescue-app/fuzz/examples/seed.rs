@@ -1,12 +1,13 @@
 //! Makes a seed of a filesystem's or a disk's image: the pieces of it that are read when it is
 //! examined, and are not zero, in the form that `lifeboat::fuzzing` lays over a disk of zeros.
 //!
-//! usage: seed volume|owners|disk IMAGE >SEED
+//! usage: seed volume|owners|luks|disk IMAGE >SEED
 
 use std::io::{self, Write};
 use std::sync::Mutex;
 
 use lifeboat::bytes::{Extents, ReadAt};
+use lifeboat::filesystem::Effort;
 use lifeboat::image::layout::{self, Selection};
 use lifeboat::image::neighbours::Neighbours;
 use lifeboat::{filesystem, table};
@@ -40,7 +41,7 @@ impl ReadAt for Watched {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);
     let (Some(kind), Some(path)) = (words.next(), words.next()) else {
-        return Err("usage: seed volume|owners|disk IMAGE >SEED".into());
+        return Err("usage: seed volume|owners|luks|disk IMAGE >SEED".into());
     };
     let mut bytes = std::fs::read(path)?;
     bytes.resize(bytes.len().next_multiple_of(512), 0);
@@ -53,11 +54,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     } else if kind == "disk" {
         let table = table::read(&image, 512)?;
         let metadata = table::metadata_extents(&image, &table);
-        let selection = Selection { partitions: None, whole: false };
+        let selection = Selection::default();
         let neighbours = Neighbours::new(&image, &table);
         for span in layout::spans(image.size(), &table) {
             layout::inspect(&image, span, Some(&metadata), &neighbours, &selection);
         }
+    } else if kind == "luks" {
+        // No key slot is tried: key material is noise, and much of it.
+        let opened = filesystem::unlock(&image, b"x", Effort { memory: 0, work: 0 });
+        eprintln!("{}", opened.err().map(|error| error.to_string()).unwrap_or_default());
     } else {
         let found = filesystem::inspect(&image);
         eprintln!("{:?} {:?}", found.coverage, found.warnings);

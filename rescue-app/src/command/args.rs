@@ -149,6 +149,14 @@ pub struct CaptureArgs {
     /// Store every byte, not only the blocks in use.
     #[arg(long)]
     pub whole: bool,
+    /// Open LUKS containers and store of them what is used, still encrypted: restoring needs no
+    /// passphrase. N: the partition numbers; all LUKS containers when absent. The passphrase is
+    /// asked for.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', num_args = 0.., require_equals = true)]
+    pub unlock: Option<Vec<u32>>,
+    /// File with the passphrase for --unlock in its only line; any other content is the key itself.
+    #[arg(long, value_name = "FILE", requires = "unlock")]
+    pub unlock_file: Option<PathBuf>,
     /// Print what would be read and how much space it takes, and store nothing.
     #[arg(long)]
     pub plan: bool,

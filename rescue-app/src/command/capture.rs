@@ -9,7 +9,7 @@ use crate::operation::{self, CapturePlan, CaptureReport, CaptureRequest, RescueO
 use super::Ending;
 use super::args::CaptureArgs;
 use super::output::Printer;
-use super::passphrase;
+use super::{passphrase, unlock};
 
 pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
     let request = CaptureRequest {
@@ -20,6 +20,7 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
         compression: args.level,
         chunk_size: args.chunk_size,
         whole: args.whole,
+        keys: unlock::keys(args)?,
         rescue: RescueOptions { retries: args.retries, map_file: args.map.clone() },
         verify_all: args.verify_all,
     };

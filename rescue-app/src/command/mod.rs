@@ -9,6 +9,7 @@ mod output;
 mod passphrase;
 mod prune;
 mod restore;
+mod unlock;
 mod upkeep;
 mod verify;
 

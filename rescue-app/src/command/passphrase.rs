@@ -5,6 +5,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use zeroize::Zeroizing;
 
 use crate::operation::RepoAccess;
 
@@ -37,7 +38,8 @@ pub(super) fn access(args: &RepoArgs) -> anyhow::Result<RepoAccess> {
         if !error.needs_passphrase() {
             return Err(error.into());
         }
-        access.passphrase = Some(ask(&format!("Passphrase of {}: ", access.location.display()))?);
+        let word = ask_for_repository(&format!("Passphrase of {}: ", access.location.display()))?;
+        access.passphrase = Some(word.to_string());
     }
     Ok(access)
 }
@@ -51,32 +53,37 @@ pub(super) fn new_access(args: &RepoArgs, no_passphrase: bool) -> anyhow::Result
     if let Some(passphrase) = given(args)? {
         return Ok(RepoAccess { location, passphrase: Some(passphrase) });
     }
-    let first = ask("New passphrase: ")?;
+    let first = ask_for_repository("New passphrase: ")?;
     if first.is_empty() {
         bail!("an empty passphrase cannot be used; give one, or say --no-passphrase");
     }
-    if ask("The same again: ")? != first {
+    if ask_for_repository("The same again: ")? != first {
         bail!("the two passphrases differ; nothing was created");
     }
-    Ok(RepoAccess { location, passphrase: Some(first) })
+    Ok(RepoAccess { location, passphrase: Some(first.to_string()) })
 }
 
-fn ask(prompt: &str) -> anyhow::Result<String> {
+fn ask_for_repository(prompt: &str) -> anyhow::Result<Zeroizing<String>> {
     if !std::io::stdin().is_terminal() {
         bail!(
             "the repository needs a passphrase and there is no terminal to ask at; \
              use --passphrase-file, {VARIABLE}, or --no-passphrase for a new one"
         );
     }
+    ask(prompt)
+}
+
+/// Asks at the terminal for what nobody should see.
+pub(super) fn ask(prompt: &str) -> anyhow::Result<Zeroizing<String>> {
     // The prompt comes after the echo is off: what is typed before that is thrown away.
     let word = without_echo(|| {
         eprint!("{prompt}");
         std::io::stderr().flush()?;
-        let mut line = String::new();
+        let mut line = Zeroizing::new(String::new());
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
     })?;
     eprintln!();
-    Ok(word.trim_end_matches(['\r', '\n']).to_owned())
+    Ok(Zeroizing::new(word.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// Runs `read` with the terminal's echo off; it is back on afterwards whatever happens.

@@ -57,6 +57,8 @@ pub enum Coverage {
 pub struct Inspection {
     /// What was recognised; `None` also when several signatures contradict each other.
     pub filesystem: Option<Filesystem>,
+    /// What a container that was opened holds, outermost first, without labels and identities.
+    pub inside: Vec<Filesystem>,
     /// What [`Inspection::used`] covers.
     pub coverage: Coverage,
     /// Byte ranges of the volume that have to be stored; everything else may be dropped.

@@ -7,6 +7,7 @@
 //!
 //! One file or folder per filesystem, each behind the `Format` trait; `format::FORMATS` lists
 //! them in the order of recognition. [`owners`] says which files lie in given bytes.
+//! [`unlock`] opens LUKS containers, for [`inspect_unlocked`] to look into them.
 //! Nothing here writes, and nothing here panics on any bytes.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
@@ -49,5 +50,6 @@ pub use companions::{Alone, Companions};
 pub use description::{Coverage, Filesystem, Inspection, State};
 pub use kind::Kind;
 pub use logical_volume::LogicalVolume;
+pub use luks::{Effort, UnlockError, VolumeKey, unlock};
 pub use owners::{Owner, Owners, owners};
-pub use recognition::{inspect, inspect_among, recognise, volumes};
+pub use recognition::{inspect, inspect_among, inspect_unlocked, recognise, volumes};

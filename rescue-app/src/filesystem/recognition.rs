@@ -5,7 +5,8 @@ use std::io;
 use super::container;
 use super::format::{Doubt, FORMATS, Format, Map};
 use super::head_cache::HeadCache;
-use super::{Alone, Companions, Coverage, Filesystem, Inspection, LogicalVolume, State};
+use super::luks::{self, Opened, VolumeKey};
+use super::{Alone, Companions, Coverage, Filesystem, Inspection, Kind, LogicalVolume, State};
 use crate::bytes::{Extents, ReadAt};
 
 /// A signature and the reader that knows it.
@@ -117,6 +118,24 @@ pub(super) fn inspect_at(
     }
 }
 
+/// [`inspect_among`] for a LUKS container whose key is known: says which ciphertext has to be stored.
+pub fn inspect_unlocked(
+    volume: &dyn ReadAt,
+    key: &VolumeKey,
+    companions: &dyn Companions,
+) -> Inspection {
+    let mut container = match recognise(volume) {
+        Ok(Some(found)) if matches!(found.kind, Kind::Luks1 | Kind::Luks2) => found,
+        _ => return inspect_among(volume, companions),
+    };
+    let opened = luks::map_opened(volume, key, companions, &mut container)
+        .and_then(|Opened { map, inside }| Ok((fits(volume, map)?, inside)));
+    match opened {
+        Ok((map, inside)) => Inspection { inside, ..mapped(container, map) },
+        Err(doubt) => whole(volume, Some(container), &doubt),
+    }
+}
+
 /// A last check on every map: it lies inside the volume.
 fn fits(volume: &dyn ReadAt, map: Map) -> Result<Map, Doubt> {
     if map.used.end() > volume.size() {
@@ -130,6 +149,7 @@ fn mapped(filesystem: Filesystem, map: Map) -> Inspection {
     warnings.extend(state_warning(&filesystem));
     Inspection {
         filesystem: Some(filesystem),
+        inside: Vec::new(),
         coverage: map.coverage,
         used: map.used,
         minimum_size: map.minimum_size,
@@ -148,6 +168,7 @@ pub(super) fn whole(
     warnings.extend(filesystem.as_ref().and_then(state_warning));
     Inspection {
         filesystem,
+        inside: Vec::new(),
         coverage: Coverage::Whole,
         used: Extents::of(0, volume.size()),
         minimum_size: None,
@@ -171,7 +192,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::filesystem::Kind;
 
     /// Signatures and their places.
     const MAGIC: &[(usize, &[u8])] = &[

@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::bytes::{ReadAt, le16, le32, le64, slice};
+use sha2::{Digest as _, Sha256};
+
+use crate::bytes::{ReadAt, be64, le16, le32, le64, slice};
 use crate::table::crc32;
 
 /// Places are counted in these, so that four bytes reach anywhere; in bytes.
@@ -12,8 +14,8 @@ const UNIT: u64 = 16;
 /// Largest disk, in bytes: the largest that examining must cope with within a test's time.
 const LARGEST: u64 = 1 << 32;
 
-/// Most that a parser may ask for at once, in bytes: the largest folder of FAT.
-const LARGEST_READ: usize = 2 << 20;
+/// Most that a parser may ask for at once, in bytes: the largest header of LUKS2.
+const LARGEST_READ: usize = 4 << 20;
 
 /// Most that a parser may read of one disk, in bytes.
 const READ_LIMIT: u64 = 512 << 20;
@@ -83,6 +85,24 @@ impl Pieces {
             header.splice(16..20, sum);
         }
         self.put(lba * 512, &header);
+        self
+    }
+
+    /// Makes the checksum of a first LUKS2 header right, and its own place in it
+    /// ("LUKS2 On-Disk Format Specification", section 2.1).
+    pub(super) fn with_luks2_checksum(mut self) -> Self {
+        let len = self.read_vec(8, 8).ok().and_then(|size| be64(&size, 0));
+        let len = len.and_then(|len| usize::try_from(len).ok()).filter(|len| *len <= LARGEST_READ);
+        let Some(mut header) = len.and_then(|len| self.read_vec(0, len).ok()) else { return self };
+        if header.len() < 4096 {
+            return self;
+        }
+        header.splice(72..80, *b"sha256\0\0");
+        header.splice(256..264, [0; 8]);
+        header.splice(448..512, [0; 64]);
+        let sum = Sha256::digest(&header);
+        header.splice(448..480, sum);
+        self.put(0, header.get(..4096).unwrap_or_default());
         self
     }
 }

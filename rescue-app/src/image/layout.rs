@@ -1,7 +1,9 @@
 //! Cutting a disk into the regions of its manifest.
 
+use std::collections::BTreeMap;
+
 use crate::bytes::{Extents, ReadAt, Window};
-use crate::filesystem::{self, Companions, Coverage, Inspection};
+use crate::filesystem::{self, Companions, Coverage, Inspection, VolumeKey};
 use crate::table::{Role, Table};
 
 use super::chunks::MIB;
@@ -55,6 +57,8 @@ pub struct Selection {
     pub partitions: Option<Vec<u32>>,
     /// Every byte instead of the used blocks.
     pub whole: bool,
+    /// Keys of LUKS containers, by partition number; `None` is a disk without a table.
+    pub keys: BTreeMap<Option<u32>, VolumeKey>,
 }
 
 impl Selection {
@@ -93,16 +97,19 @@ pub fn inspect(
         return gap(span, metadata, selection);
     }
     let volume = Window::new(disk, span.start, span.size);
-    let inspection = filesystem::inspect_among(&volume, companions);
+    let inspection = match selection.keys.get(&span.partition) {
+        Some(key) => filesystem::inspect_unlocked(&volume, key, companions),
+        None => filesystem::inspect_among(&volume, companions),
+    };
     let whole = selection.whole || inspection.coverage == Coverage::Whole;
     let (stored, used) = match inspection.coverage {
         _ if whole => (Stored::Whole, Extents::of(0, span.size)),
         Coverage::HeaderOnly => (Stored::Header, inspection.used.clone()),
         _ => (Stored::Used, inspection.used.clone()),
     };
-    let Inspection { filesystem, minimum_size, warnings, .. } = inspection;
+    let Inspection { filesystem, inside, minimum_size, warnings, .. } = inspection;
     let used = used.shifted(span.start);
-    let region = Region { filesystem, minimum_size, ..region(span, stored, used) };
+    let region = Region { filesystem, inside, minimum_size, ..region(span, stored, used) };
     Inspected { region, warnings }
 }
 
@@ -112,6 +119,7 @@ fn region(span: Span, stored: Stored, used: Extents) -> Region {
         size: span.size,
         partition: span.partition,
         filesystem: None,
+        inside: Vec::new(),
         stored,
         used,
         minimum_size: None,

@@ -136,6 +136,9 @@ pub struct Region {
     /// What is in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filesystem: Option<Filesystem>,
+    /// What a container that was unlocked for the capture holds, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inside: Vec<Filesystem>,
     /// How much of it the image holds.
     pub stored: Stored,
     /// The bytes that matter, as offsets on the disk. What is in none of them was unused:

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use crate::operation::Compression;
+use crate::operation::{Compression, Keys};
 
 use super::model::{CaptureOrder, Location, Repository, RestoreOrder};
 
@@ -15,6 +15,7 @@ const MOUNT_POINT: &str = "/mnt";
 pub(super) fn capture(order: &CaptureOrder) -> Vec<String> {
     let mut command = format!("lifeboat capture {}", path(&order.disk.path));
     command.push_str(&partitions(order.partitions.as_deref()));
+    command.push_str(&unlock(&order.keys));
     command.push_str(&format!(" --level {}", level(order.compression)));
     with_repository(command, &order.repository)
 }
@@ -58,6 +59,16 @@ fn partitions(chosen: Option<&[u32]>) -> String {
     format!(" --partitions {}", numbers.join(","))
 }
 
+/// The command asks for the passphrases again: they are no part of it.
+fn unlock(keys: &Keys) -> String {
+    let numbers: Vec<String> = keys.keys().flatten().map(ToString::to_string).collect();
+    match numbers.as_slice() {
+        _ if keys.is_empty() => String::new(),
+        [] => " --unlock".into(),
+        numbers => format!(" --unlock={}", numbers.join(",")),
+    }
+}
+
 fn path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
@@ -90,6 +101,7 @@ mod tests {
                 folder: "my images".into(),
             }),
             compression: Compression::Small,
+            keys: Keys::new(),
         };
         assert_eq!(
             capture(&order),

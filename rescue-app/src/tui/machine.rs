@@ -1,9 +1,12 @@
 //! The menu's only way to the machine: requests that run in the background, replies that come back.
 
+use std::path::{Path, PathBuf};
+
 use super::model::{
-    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Log, Outcome, Place,
-    Repository, RestoreOrder, RestorePlan,
+    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Log, Outcome,
+    Passphrase, Place, Repository, RestoreOrder, RestorePlan,
 };
+use crate::filesystem::VolumeKey;
 use crate::operation::Control;
 
 /// Everything the menu can learn from and do to the machine. All calls may block; none is made on
@@ -19,6 +22,13 @@ pub trait Machine: Send + Sync {
     fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure>;
     /// Creates a repository.
     fn create(&self, repository: &Repository) -> Result<(), Failure>;
+    /// Opens a LUKS container: a partition of a disk, or `None` for all of it.
+    fn unlock(
+        &self,
+        disk: &Path,
+        partition: Option<u32>,
+        passphrase: &Passphrase,
+    ) -> Result<VolumeKey, Failure>;
     /// Finds out what a capture would do.
     fn plan_capture(
         &self,
@@ -51,6 +61,15 @@ pub enum Request {
     Images(Repository),
     /// [`Machine::create`].
     Create(Repository),
+    /// [`Machine::unlock`].
+    Unlock {
+        /// The disk's path below `/dev`.
+        disk: PathBuf,
+        /// Partition number.
+        partition: Option<u32>,
+        /// What was typed.
+        passphrase: Passphrase,
+    },
     /// [`Machine::plan_capture`].
     PlanCapture(CaptureOrder),
     /// [`Machine::plan_restore`].
@@ -76,6 +95,8 @@ pub enum Reply {
     Images(Result<Vec<Image>, Failure>),
     /// To [`Request::Create`] and [`Request::Forget`].
     Done(Result<(), Failure>),
+    /// To [`Request::Unlock`].
+    Unlocked(Result<VolumeKey, Failure>),
     /// To [`Request::PlanCapture`].
     CapturePlan(Result<CapturePlan, Failure>),
     /// To [`Request::PlanRestore`].
@@ -96,6 +117,9 @@ impl Request {
             Self::Places => Reply::Places(machine.places(control)),
             Self::Images(repository) => Reply::Images(machine.images(repository)),
             Self::Create(repository) => Reply::Done(machine.create(repository)),
+            Self::Unlock { disk, partition, passphrase } => {
+                Reply::Unlocked(machine.unlock(disk, *partition, passphrase))
+            }
             Self::PlanCapture(order) => Reply::CapturePlan(machine.plan_capture(order, control)),
             Self::PlanRestore(order) => Reply::RestorePlan(machine.plan_restore(order)),
             Self::Run(job) => Reply::Finished(machine.run(job, control)),
@@ -114,6 +138,7 @@ impl Request {
             Self::Places => Reply::Places(Err(failure)),
             Self::Images(_) => Reply::Images(Err(failure)),
             Self::Create(_) | Self::Forget(..) => Reply::Done(Err(failure)),
+            Self::Unlock { .. } => Reply::Unlocked(Err(failure)),
             Self::PlanCapture(_) => Reply::CapturePlan(Err(failure)),
             Self::PlanRestore(_) => Reply::RestorePlan(Err(failure)),
             Self::Run(_) => Reply::Finished(Err(failure)),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use crate::operation::{Compression, KeepRules, Space, format};
+use crate::operation::{Compression, KeepRules, Keys, Space, format};
 
 /// What the header says about the running system; fixed while the menu runs.
 #[derive(Clone, Debug, Default)]
@@ -274,6 +274,8 @@ pub struct CaptureOrder {
     pub repository: Repository,
     /// Compression level.
     pub compression: Compression,
+    /// LUKS containers that were unlocked.
+    pub keys: Keys,
 }
 
 /// What to restore and where to.

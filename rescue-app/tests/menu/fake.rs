@@ -1,13 +1,15 @@
 //! A machine with fixed disks, places and images.
 
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use lifeboat::operation::{Control, Space};
+use lifeboat::filesystem::VolumeKey;
+use lifeboat::operation::{Control, LockedDisk, Space};
 use lifeboat::tui::machine::Machine;
 use lifeboat::tui::model::{
     CaptureOrder, CapturePlan, Disk, DiskList, Facts, Failure, FoundRepository, Image,
-    ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Place, Repository, RestoreOrder,
-    RestorePlan, Volume,
+    ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Passphrase, Place, Repository,
+    RestoreOrder, RestorePlan, Volume,
 };
 
 pub const MIB: u64 = 1 << 20;
@@ -26,6 +28,8 @@ pub struct Fake {
     pub created: Mutex<Vec<Repository>>,
     pub forgotten: Mutex<Vec<String>>,
     pub restores_planned: Mutex<Vec<RestoreOrder>>,
+    /// A LUKS container in a file.
+    pub container: Option<PathBuf>,
 }
 
 fn volume(
@@ -184,6 +188,7 @@ impl Fake {
             created: Mutex::default(),
             forgotten: Mutex::default(),
             restores_planned: Mutex::default(),
+            container: None,
         }
     }
 
@@ -256,6 +261,23 @@ impl Machine for Fake {
         }
         self.created.lock().unwrap().push(repository.clone());
         Ok(())
+    }
+
+    fn unlock(
+        &self,
+        _disk: &Path,
+        partition: Option<u32>,
+        passphrase: &Passphrase,
+    ) -> Result<VolumeKey, Failure> {
+        // Keys come from containers only: a real one stands in for those of the fixed disks.
+        let number = partition.unwrap_or_default();
+        let container = LockedDisk::open(self.container.as_deref().unwrap(), None).unwrap();
+        let opened = container.unlock(None, passphrase.reveal().as_bytes());
+        opened.map_err(|error| Failure {
+            text: format!("Partition {number} stays locked."),
+            next_step: error.is_refusal().then(|| "Try again.".into()),
+            ..Failure::default()
+        })
     }
 
     fn plan_capture(

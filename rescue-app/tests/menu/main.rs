@@ -9,6 +9,7 @@ mod images;
 mod looks;
 mod restore;
 mod threads;
+mod unlock;
 
 /// The screen as it was reviewed; shown when it changes.
 macro_rules! assert_screen {

@@ -1,10 +1,12 @@
 //! The real loop with its background threads, on a screen in memory.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use lifeboat::filesystem::VolumeKey;
 use lifeboat::operation::{Control, Phase, Progress};
 use lifeboat::tui::app::{Host, run_menu};
 use lifeboat::tui::key::Key::{self, Char, Enter};
@@ -97,6 +99,14 @@ impl Machine for Slow {
     }
     fn create(&self, repository: &Repository) -> Result<(), Failure> {
         self.fake.create(repository)
+    }
+    fn unlock(
+        &self,
+        disk: &Path,
+        partition: Option<u32>,
+        passphrase: &Passphrase,
+    ) -> Result<VolumeKey, Failure> {
+        self.fake.unlock(disk, partition, passphrase)
     }
     fn plan_capture(
         &self,

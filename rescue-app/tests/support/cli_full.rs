@@ -96,6 +96,7 @@ impl SmallPlace {
             compression: Compression::Fast,
             chunk_size: ChunkSize::default(),
             whole: false,
+            keys: lifeboat::operation::Keys::default(),
             rescue: RescueOptions::default(),
             verify_all: false,
         }

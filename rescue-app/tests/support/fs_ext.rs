@@ -56,7 +56,7 @@ pub fn format(image: &Path, options: &str, content: Option<&Path>) {
 }
 
 /// Deletes half of the files, writes new ones and rewrites some, all without mounting.
-fn churn(image: &Path, scratch: &Path, files: &BTreeMap<PathBuf, String>) {
+pub fn churn(image: &Path, scratch: &Path, files: &BTreeMap<PathBuf, String>) {
     let mut numbers = Numbers::new(7);
     let mut commands = String::new();
     let plain = |hash: &&String| hash.as_str() != "folder";

@@ -15,6 +15,7 @@ use crate::operation::error::OperationError;
 use crate::operation::event::{Control, Phase};
 use crate::operation::guard;
 use crate::operation::survey::read_table;
+use crate::operation::unlock::{Keys, name_of};
 use crate::repository::Repository;
 use crate::table::{self, Scheme, Table};
 
@@ -39,6 +40,8 @@ pub struct CaptureRequest {
     pub chunk_size: ChunkSize,
     /// Every byte instead of the blocks in use.
     pub whole: bool,
+    /// LUKS containers that were opened, to store of them what is used.
+    pub keys: Keys,
     /// What to do about places that cannot be read.
     pub rescue: RescueOptions,
     /// Read back also what the repository held before.
@@ -91,7 +94,11 @@ pub(super) fn examine(
     let table = read_table(source, disk.logical_sector)?;
     check_partitions(&table, request.partitions.as_deref())?;
     let mut warnings = table.notices.clone();
-    let selection = Selection { partitions: request.partitions.clone(), whole: request.whole };
+    let selection = Selection {
+        partitions: request.partitions.clone(),
+        whole: request.whole,
+        keys: request.keys.clone(),
+    };
     let regions = inspect_regions(&disk, source, &table, &selection, &mut warnings);
     let read = regions.iter().map(|region| region.used.total()).sum();
     let space = Space::estimate(&identity(&disk), &regions, request.chunk_size, repo)?;
@@ -125,7 +132,7 @@ fn inspect_regions(
     let inspected = spans.into_iter().map(|span| {
         let Inspected { region, warnings: own } =
             layout::inspect(source, span, metadata.as_ref(), &companions, selection);
-        let name = span.partition.map_or_else(|| "disk".to_owned(), |n| format!("partition {n}"));
+        let name = name_of(span.partition);
         warnings.extend(own.into_iter().map(|warning| format!("{name}: {warning}")));
         region
     });

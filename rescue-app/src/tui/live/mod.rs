@@ -11,14 +11,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::machine::Machine;
 use super::model::{
     CaptureOrder, CapturePlan, DiskList, Facts, Failure, FoundRepository, Image, Job, Keep,
-    Location, Log, Outcome, Place, Repository, RestoreOrder, RestorePlan,
+    Location, Log, Outcome, Passphrase, Place, Repository, RestoreOrder, RestorePlan,
 };
 use crate::disk::{self, pci};
+use crate::filesystem::VolumeKey;
 use crate::image::chunks::ChunkSize;
 use crate::operation::log::Log as RunLog;
 use crate::operation::{
-    self, Cancel, CaptureRequest, Control, Event, ForgetRequest, OpenPlace, OperationError,
-    PruneRequest, RepoAccess, RescueOptions, RestoreRequest, Unwanted,
+    self, Cancel, CaptureRequest, Control, Event, ForgetRequest, LockedDisk, OpenPlace,
+    OperationError, PruneRequest, RepoAccess, RescueOptions, RestoreRequest, Unwanted,
 };
 
 /// How much of the log is shown: the end, in bytes.
@@ -173,6 +174,17 @@ impl Machine for LiveMachine {
         operation::create_repository(&reached.access).map_err(views::failure)
     }
 
+    fn unlock(
+        &self,
+        disk: &Path,
+        partition: Option<u32>,
+        passphrase: &Passphrase,
+    ) -> Result<VolumeKey, Failure> {
+        let _turn = self.turn();
+        let disk = LockedDisk::open(disk, None).map_err(views::failure)?;
+        disk.unlock(partition, passphrase.reveal().as_bytes()).map_err(views::failure)
+    }
+
     fn plan_capture(
         &self,
         order: &CaptureOrder,
@@ -273,6 +285,7 @@ fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
         compression: order.compression,
         chunk_size: ChunkSize::default(),
         whole: false,
+        keys: order.keys.clone(),
         rescue: RescueOptions::default(),
         verify_all: false,
     }

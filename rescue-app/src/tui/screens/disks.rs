@@ -8,9 +8,9 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::partitions::Partitions;
-use super::places::Places;
 use super::restore_options::RestoreOptions;
-use super::{Goal, TextWindow, failure_lines, waiting};
+use super::unlock::after_partitions;
+use super::{TextWindow, failure_lines, waiting};
 use crate::operation::format;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
@@ -96,9 +96,7 @@ impl Disks {
             Purpose::Source if disk.volumes.iter().any(|volume| volume.number.is_some()) => {
                 open(Partitions::new(disk.clone()))
             }
-            Purpose::Source => {
-                open(Places::new(Goal::Capture { disk: Box::new(disk.clone()), partitions: None }))
-            }
+            Purpose::Source => after_partitions(disk, None),
             Purpose::Target { repository, image } => open(RestoreOptions::new(RestoreOrder {
                 image: (**image).clone(),
                 repository: (**repository).clone(),

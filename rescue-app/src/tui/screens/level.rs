@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::capture_plan::CapturePlanPage;
-use crate::operation::Compression;
+use crate::operation::{Compression, Keys};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::model::{CaptureOrder, Disk, Repository};
@@ -20,16 +20,22 @@ const LEVELS: [Compression; 3] = [Compression::Fast, Compression::Balanced, Comp
 pub(super) struct Level {
     disk: Disk,
     partitions: Option<Vec<u32>>,
+    keys: Keys,
     repository: Repository,
     cursor: Cursor,
 }
 
 impl Level {
     /// The choice for a capture of `disk` into `repository`, at the usual level.
-    pub(super) fn new(disk: Disk, partitions: Option<Vec<u32>>, repository: Repository) -> Self {
+    pub(super) fn new(
+        disk: Disk,
+        partitions: Option<Vec<u32>>,
+        keys: Keys,
+        repository: Repository,
+    ) -> Self {
         let usual = Compression::default();
         let index = LEVELS.iter().position(|level| *level == usual).unwrap_or(0);
-        Self { disk, partitions, repository, cursor: Cursor { index } }
+        Self { disk, partitions, keys, repository, cursor: Cursor { index } }
     }
 
     fn choose(&self) -> Action {
@@ -39,6 +45,7 @@ impl Level {
             partitions: self.partitions.clone(),
             repository: self.repository.clone(),
             compression,
+            keys: self.keys.clone(),
         }))
     }
 }

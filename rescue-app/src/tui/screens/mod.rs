@@ -21,6 +21,7 @@ mod report;
 mod restore_options;
 mod restore_plan;
 mod text_window;
+mod unlock;
 
 pub(super) use home::Home;
 pub(super) use text_window::TextWindow;
@@ -36,12 +37,13 @@ use super::look::Look;
 use super::model::{Disk, Failure, Image, Repository};
 use super::page::Page;
 use super::widgets::Lines;
+use crate::operation::Keys;
 
 /// What the person is up to while choosing a repository.
 #[derive(Clone, Debug)]
 enum Goal {
     /// Store this disk, or these partitions of it.
-    Capture { disk: Box<Disk>, partitions: Option<Vec<u32>> },
+    Capture { disk: Box<Disk>, partitions: Option<Vec<u32>>, keys: Keys },
     /// Write an image to a disk.
     Restore,
     /// Check images.
@@ -69,8 +71,8 @@ impl Goal {
     /// The page that follows once a repository is open.
     fn next(&self, repository: Repository, images: Vec<Image>) -> Box<dyn Page> {
         match self {
-            Self::Capture { disk, partitions } => {
-                Box::new(Level::new((**disk).clone(), partitions.clone(), repository))
+            Self::Capture { disk, partitions, keys } => {
+                Box::new(Level::new((**disk).clone(), partitions.clone(), keys.clone(), repository))
             }
             goal => Box::new(Images::new(goal.clone(), repository, images)),
         }

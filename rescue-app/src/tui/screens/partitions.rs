@@ -7,12 +7,11 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::Goal;
-use super::places::Places;
+use super::unlock::after_partitions;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::model::Disk;
-use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::page::{Action, Context, Hint, Page};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_bar, volume_line};
 
 /// A list of partitions with ticks, all set at first.
@@ -91,8 +90,7 @@ impl Page for Partitions {
                 self.ticked.fill(!all);
             }
             Key::Enter if !self.none_ticked() => {
-                let (disk, partitions) = (Box::new(self.disk.clone()), self.chosen());
-                return open(Places::new(Goal::Capture { disk, partitions }));
+                return after_partitions(&self.disk, self.chosen());
             }
             _ => {}
         }

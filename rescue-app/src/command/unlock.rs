@@ -1,0 +1,92 @@
+//! Passphrases of LUKS containers: from a file, or from a person.
+
+use std::fs::File;
+use std::io::{IsTerminal, Read, stdin};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use zeroize::Zeroizing;
+
+use crate::operation::{Keys, LockedDisk, OperationError, name_of};
+
+use super::args::CaptureArgs;
+use super::passphrase::ask;
+
+/// How often a person may mistype.
+const ATTEMPTS: u32 = 3;
+
+/// `cryptsetup` takes no larger key files, bytes.
+const LONGEST_FILE: u64 = 8 << 20;
+
+/// Opens what `--unlock` asks for, before anything is stored.
+pub(super) fn keys(args: &CaptureArgs) -> anyhow::Result<Keys> {
+    let Some(wanted) = &args.unlock else { return Ok(Keys::new()) };
+    let disk = LockedDisk::open(&args.disk, args.sector_size)?;
+    let partitions = match wanted.as_slice() {
+        [] => chosen(&disk, args.partitions.as_deref())?,
+        numbers => numbers.iter().copied().map(Some).collect(),
+    };
+    let file = args.unlock_file.as_deref().map(read_file).transpose()?;
+    let mut keys = Keys::new();
+    for partition in partitions {
+        let key = match &file {
+            Some(secret) => disk.unlock(partition, secret)?,
+            None => attempts(&disk, partition)?,
+        };
+        keys.insert(partition, key);
+    }
+    Ok(keys)
+}
+
+/// All containers among the partitions to be captured.
+fn chosen(
+    disk: &LockedDisk,
+    partitions: Option<&[u32]>,
+) -> Result<Vec<Option<u32>>, OperationError> {
+    let mut found = disk.partitions();
+    if let Some(numbers) = partitions {
+        found.retain(|partition| partition.is_some_and(|number| numbers.contains(&number)));
+    }
+    if found.is_empty() {
+        let next = "look at the disk with `lifeboat disks`, or leave out --unlock";
+        return Err(OperationError::refused("there is no LUKS container to unlock", next));
+    }
+    Ok(found)
+}
+
+/// Asks until a passphrase fits.
+fn attempts(
+    disk: &LockedDisk,
+    partition: Option<u32>,
+) -> anyhow::Result<crate::filesystem::VolumeKey> {
+    if !stdin().is_terminal() {
+        bail!(
+            "{} is to be unlocked and there is no terminal to ask at; use --unlock-file",
+            name_of(partition)
+        );
+    }
+    let mut left = ATTEMPTS;
+    loop {
+        let word = ask(&format!("Passphrase of {}: ", name_of(partition)))?;
+        left = left.saturating_sub(1);
+        match disk.unlock(partition, word.as_bytes()) {
+            Err(error) if left > 0 => eprintln!("{error}"),
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// One line is a passphrase; anything else is a key, every byte of it, as in `cryptsetup`.
+fn read_file(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let reading = || format!("reading the passphrase file {}", path.display());
+    let mut bytes = Zeroizing::new(Vec::new());
+    let file = File::open(path).with_context(reading)?;
+    file.take(LONGEST_FILE).read_to_end(&mut bytes).with_context(reading)?;
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        bail!("the passphrase file {} is empty; put the passphrase in it", path.display());
+    }
+    let is_line = std::str::from_utf8(line).is_ok_and(|line| !line.contains(['\n', '\r', '\0']));
+    Ok(if is_line { Zeroizing::new(line.to_vec()) } else { bytes })
+}

@@ -1,0 +1,193 @@
+//! Passphrases of LUKS containers on the disk to be captured.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::places::Places;
+use super::{Goal, failure_lines};
+use crate::filesystem::Kind;
+use crate::operation::{Keys, name_of};
+use crate::tui::key::Key;
+use crate::tui::look::Look;
+use crate::tui::machine::{Reply, Request};
+use crate::tui::model::{Disk, Failure, Passphrase, Volume};
+use crate::tui::page::{Action, Context, Hint, Page, ask, open};
+use crate::tui::widgets::{Field, Lines, spinner, volume_line};
+
+/// Asks for one passphrase after the other; none is needed to go on.
+pub(super) struct Unlock {
+    disk: Disk,
+    partitions: Option<Vec<u32>>,
+    /// Containers, one after the other.
+    containers: Vec<Volume>,
+    /// Which of them is asked for.
+    at: usize,
+    keys: Keys,
+    field: Field,
+    trying: bool,
+    failure: Option<Failure>,
+}
+
+/// The page that follows the choice of partitions.
+pub(super) fn after_partitions(disk: &Disk, partitions: Option<Vec<u32>>) -> Action {
+    let is_container = |volume: &&Volume| {
+        let kinds = [Kind::Luks1, Kind::Luks2].map(|kind| kind.to_string());
+        volume.kind.as_ref().is_some_and(|kind| kinds.contains(kind))
+    };
+    let is_chosen = |volume: &&Volume| match (&partitions, volume.number) {
+        (Some(chosen), Some(number)) => chosen.contains(&number),
+        _ => true,
+    };
+    let volumes = disk.volumes.iter().filter(is_container).filter(is_chosen);
+    let containers: Vec<Volume> = volumes.cloned().collect();
+    let page = Unlock {
+        disk: disk.clone(),
+        partitions,
+        containers,
+        at: 0,
+        keys: Keys::new(),
+        field: Field::hidden(),
+        trying: false,
+        failure: None,
+    };
+    page.go_on()
+}
+
+impl Unlock {
+    /// The page of the next container, or what follows when there is none.
+    fn go_on(self) -> Action {
+        if self.at < self.containers.len() {
+            return open(self);
+        }
+        let disk = Box::new(self.disk);
+        open(Places::new(Goal::Capture { disk, partitions: self.partitions, keys: self.keys }))
+    }
+
+    /// This page stays as it is, to come back to.
+    fn next(&self) -> Action {
+        let next = Self {
+            disk: self.disk.clone(),
+            partitions: self.partitions.clone(),
+            containers: self.containers.clone(),
+            at: self.at.saturating_add(1),
+            keys: self.keys.clone(),
+            field: Field::hidden(),
+            trying: false,
+            failure: None,
+        };
+        next.go_on()
+    }
+
+    fn partition(&self) -> Option<u32> {
+        self.containers.get(self.at).and_then(|volume| volume.number)
+    }
+
+    fn try_it(&mut self) -> Action {
+        self.keys.remove(&self.partition());
+        if self.field.text().is_empty() {
+            return self.next();
+        }
+        self.trying = true;
+        self.failure = None;
+        ask(Request::Unlock {
+            disk: self.disk.path.clone(),
+            partition: self.partition(),
+            passphrase: Passphrase::new(self.field.text()),
+        })
+    }
+}
+
+impl Page for Unlock {
+    fn title(&self) -> String {
+        format!("Capture: unlock {}", name_of(self.partition()))
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        if self.trying {
+            return Vec::new();
+        }
+        let enter = if self.field.text().is_empty() { "Leave it locked" } else { "Unlock" };
+        vec![("Enter", enter), ("F1", "Help"), ("Esc", "Back")]
+    }
+
+    fn help(&self) -> &'static [&'static str] {
+        &[
+            "An encrypted partition shows nothing of what is in it, so that every byte of it has to \
+             be stored, and nothing of it compresses. With its passphrase Lifeboat finds out which \
+             blocks are in use and stores only those.",
+            "They are stored as they are, encrypted. Restoring needs no passphrase, the restored \
+             partition has the same ones, and the image tells nobody more than the disk did, but \
+             for how much of it is in use and where.",
+            "The passphrase is kept in memory only until it has been tried, and the key until the \
+             capture is done.",
+        ]
+    }
+
+    fn takes_text(&self) -> bool {
+        true
+    }
+
+    fn on_key(&mut self, key: Key, _context: &Context) -> Action {
+        if self.trying {
+            return Action::None;
+        }
+        if key == Key::Enter {
+            return self.try_it();
+        }
+        self.field.on_key(key);
+        Action::None
+    }
+
+    fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
+        self.trying = false;
+        match reply {
+            Reply::Unlocked(Ok(key)) => {
+                self.keys.insert(self.partition(), key);
+                self.field.clear();
+                self.next()
+            }
+            Reply::Unlocked(Err(failure)) => {
+                self.failure = Some(failure);
+                self.field.clear();
+                Action::None
+            }
+            _ => Action::None,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.trying
+    }
+
+    fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
+        let mut lines = Lines::new(area.width);
+        lines.text(&self.disk.line(), look.heading());
+        if let Some(volume) = self.containers.get(self.at) {
+            lines.line(volume_line(volume, usize::from(area.width))).gap();
+        }
+        let text = "It is encrypted. With its passphrase only what is used in it is stored, still \
+                    encrypted: restoring needs no passphrase. Leave the field empty to store every \
+                    byte.";
+        lines.text(text, Style::new()).gap();
+        let before = lines.finish();
+        let field_y = area.y.saturating_add(u16::try_from(before.len()).unwrap_or(area.height));
+        let mut after = Lines::new(area.width);
+        if self.trying {
+            after.line(format!("{} Trying the key slots; this takes some seconds", spinner(now)));
+        } else if let Some(failure) = &self.failure {
+            failure_lines(&mut after, failure, look);
+        }
+        for (y, line) in (area.y..area.bottom()).zip(&before) {
+            buffer.set_line(area.x, y, line, area.width);
+        }
+        if field_y < area.bottom() {
+            self.field.render(!self.trying, Rect { y: field_y, height: 1, ..area }, buffer, look);
+        }
+        for (y, line) in (field_y.saturating_add(2)..area.bottom()).zip(after.finish()) {
+            buffer.set_line(area.x, y, &line, area.width);
+        }
+    }
+}

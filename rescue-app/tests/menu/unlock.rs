@@ -1,0 +1,84 @@
+//! Unlocking LUKS containers on the way to a capture.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lifeboat::tui::key::Key::{Char, Down, Enter, Esc};
+use lifeboat::tui::machine::Request;
+use lifeboat::tui::model::{CaptureOrder, Job};
+use tempfile::TempDir;
+
+use crate::assert_screen;
+use crate::fake::Fake;
+use crate::harness::Menu;
+
+/// A container made by `cryptsetup`.
+fn container(folder: &Path) -> PathBuf {
+    let (key, image) = (folder.join("key"), folder.join("container"));
+    fs::write(&key, "ebb").unwrap();
+    File::create(&image).unwrap().set_len(3 << 20).unwrap();
+    let made = Command::new("/usr/sbin/cryptsetup")
+        .args(["-q", "luksFormat", "--type", "luks1", "--pbkdf-force-iterations", "1000"])
+        .args([&image, &key])
+        .status();
+    assert!(made.unwrap().success());
+    image
+}
+
+/// A menu whose laptop has encrypted partitions 3 and 5, at the choice of partitions.
+fn at_partitions(folder: &Path) -> Menu {
+    let mut fake = Fake::new();
+    fake.container = Some(container(folder));
+    for index in [2, 3] {
+        let volume = &mut fake.list.disks[0].volumes[index];
+        volume.kind = Some("LUKS2".into());
+        volume.label = None;
+        volume.used = None;
+        volume.note = None;
+    }
+    let mut menu = Menu::new(fake);
+    menu.keys(&[Char('c'), Enter]);
+    menu
+}
+
+fn started(menu: &Menu) -> &CaptureOrder {
+    match &menu.jobs.last().expect("no job was started").1 {
+        Request::Run(Job::Capture(order)) => order,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn each_container_is_asked_for_and_may_stay_locked() {
+    let folder = TempDir::new().unwrap();
+    let mut menu = at_partitions(folder.path());
+    menu.key(Enter);
+    assert!(menu.screen().contains("Capture: unlock partition 3"), "{}", menu.screen());
+    menu.key(Enter);
+    assert_screen!("unlock", menu);
+    menu.typed("flood").key(Enter);
+    assert_screen!("unlock_wrong", menu);
+    menu.typed("ebb").key(Enter);
+    assert!(menu.screen().contains("choose where the image goes"), "{}", menu.screen());
+    menu.keys(&[Enter, Enter]);
+    let summary = menu.screen();
+    assert!(summary.contains("--unlock=5 --level balanced"), "{summary}");
+    assert!(!summary.contains("ebb"), "{summary}");
+    assert!(summary.contains("partition 5"), "{summary}");
+    menu.key(Enter);
+    let keys: Vec<_> = started(&menu).keys.keys().copied().collect();
+    assert_eq!(keys, [Some(5)]);
+}
+
+#[test]
+fn a_container_that_is_not_captured_is_not_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let mut menu = at_partitions(folder.path());
+    menu.keys(&[Char('a'), Char(' '), Enter]);
+    assert!(menu.screen().contains("choose where the image goes"), "{}", menu.screen());
+    menu.keys(&[Esc, Down, Down, Char(' '), Enter]);
+    assert!(menu.screen().contains("Capture: unlock partition 3"), "{}", menu.screen());
+    menu.key(Enter);
+    assert!(menu.screen().contains("choose where the image goes"), "{}", menu.screen());
+}
