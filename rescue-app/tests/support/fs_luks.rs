@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::exported::Exported;
 use crate::fs_ext;
+use crate::fs_lvm;
 use crate::fs_tools::{self as tools, Volume};
 
 const MIB: u64 = 1 << 20;
@@ -323,4 +324,26 @@ fn what_cannot_be_opened_says_why() {
     let cut = Window::new(&volume, 0, 16 * MIB - 512);
     let found = inspect_unlocked(&cut, &key_of(&other), &Alone);
     assert_eq!((found.coverage, found.used.total()), (Coverage::Whole, cut.size()));
+}
+
+#[test]
+fn volumes_of_lvm_in_a_container_are_stored_by_what_is_used_in_them() {
+    let scratch = TempDir::new().unwrap();
+    let scratch = scratch.path();
+    let plain = scratch.join("plain");
+    fs_lvm::make_device(&plain, scratch);
+    let size = fs::metadata(&plain).unwrap().len();
+    let expected = fs_lvm::contents(&plain);
+    let image = encrypted(scratch, &plain, CHEAP);
+    let found = opened(&image);
+    assert_eq!(found.coverage, Coverage::Used, "{:?}", found.warnings);
+    let unused = fs::metadata(&image).unwrap().len() - found.used.total();
+    assert_eq!(unused, free_of(&plain));
+    let kinds: Vec<Kind> = found.inside.iter().map(|filesystem| filesystem.kind).collect();
+    assert_eq!((kinds[0], kinds.contains(&Kind::Ext4)), (Kind::Lvm2, true), "{kinds:?}");
+    assert!(found.volumes.is_empty() && found.inside.iter().all(|inside| inside.uuid.is_none()));
+    let copy = tools::scribbled_copy(&image, &found.used, 0x5a);
+    let back = decrypted(scratch, &copy, size);
+    assert!(fs_lvm::is_sound(&back));
+    assert!(fs_lvm::contents(&back) == expected);
 }

@@ -198,7 +198,7 @@ const VOLUMES: &[(&str, &str)] = &[
 ];
 
 /// A device with a group as they grow: in pieces, with a volume removed, volumes of all sorts.
-fn make_device(image: &Path, scratch: &Path) {
+pub fn make_device(image: &Path, scratch: &Path) {
     tools::old_medium(image, 128 * MIB + 77 * 512);
     let device = Devices::attach(&[image]);
     device.make_group(2, VOLUMES);
@@ -219,7 +219,7 @@ fn make_device(image: &Path, scratch: &Path) {
 }
 
 /// lvm2 finds nothing to complain of, and neither do the checkers of what it holds.
-fn is_sound(image: &Path) -> bool {
+pub fn is_sound(image: &Path) -> bool {
     let scratch = TempDir::new().unwrap();
     let file = scratch.path().join("file");
     let device = Devices::attach(&[image]);
@@ -234,7 +234,7 @@ fn is_sound(image: &Path) -> bool {
     root && data && tools::run("blkid", &["-p", file.to_str().unwrap()]).contains("\"swap\"")
 }
 
-fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
+pub fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
     let scratch = TempDir::new().unwrap();
     let file = scratch.path().join("file");
     let device = Devices::attach(&[image]);

@@ -81,14 +81,15 @@ pub(super) fn map_opened(
     }
     let segment = &container.segment;
     let view = Decrypted::new(volume, segment, segment.cipher.with_key(key.bytes())?);
-    let inner = recognition::inspect_among(&view, companions);
+    let inner = recognition::inspect_at(&view, companions, 1);
     if inner.coverage == Coverage::Whole {
-        let words = inner.warnings.join("; ");
+        let words = nameless_warnings(&inner).join("; ");
         return Err(Doubt::because(format!("what is inside is {words}")));
     }
     let used = translated(segment, &inner.used, volume.size());
     found.used = Some(used.total());
-    let warnings = inner.warnings.iter().map(|warning| format!("inside: {warning}")).collect();
+    let warnings = nameless_warnings(&inner);
+    let warnings = warnings.iter().map(|warning| format!("inside: {warning}")).collect();
     let map = Map { coverage: Coverage::Used, used, minimum_size: None, warnings };
     Ok(Opened { map, inside: nameless(inner) })
 }
@@ -110,6 +111,17 @@ fn translated(segment: &Segment, used: &Extents, volume_size: u64) -> Extents {
 /// What is inside, without what only those who have the passphrase could know: names and
 /// identities. Manifests are not encrypted with the disk's key.
 fn nameless(inner: Inspection) -> Vec<Filesystem> {
-    let all = inner.filesystem.into_iter().chain(inner.inside);
+    let volumes = inner.volumes.into_iter().filter_map(|volume| volume.filesystem);
+    let all = inner.filesystem.into_iter().chain(inner.inside).chain(volumes);
     all.map(|filesystem| Filesystem { label: None, uuid: None, ..filesystem }).collect()
+}
+
+/// The remarks on what is inside, without the names of logical volumes.
+fn nameless_warnings(inner: &Inspection) -> Vec<String> {
+    let nameless = |warning: &String| {
+        inner.volumes.iter().fold(warning.clone(), |warning, volume| {
+            warning.replace(&volume.to_string(), "a logical volume")
+        })
+    };
+    inner.warnings.iter().map(nameless).collect()
 }
