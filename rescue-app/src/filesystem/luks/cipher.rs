@@ -4,7 +4,10 @@
 //! 1619 (XTS).
 
 use aes::cipher::array::Array;
-use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, InnerIvInit, KeyInit};
+use aes::cipher::consts::U16;
+use aes::cipher::{
+    BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockSizeUser, InnerIvInit, KeyInit,
+};
 use aes::{Aes128, Aes256};
 use xts_mode::Xts128;
 
@@ -145,9 +148,9 @@ fn keyed<C: KeyInit>(key: &[u8]) -> Result<C, Doubt> {
 }
 
 /// The first half of the key is for the data, the second for the tweak.
-fn xts<C: KeyInit + BlockCipherEncrypt + BlockCipherDecrypt>(key: &[u8]) -> Result<Xts128<C>, Doubt>
+fn xts<C>(key: &[u8]) -> Result<Xts128<C>, Doubt>
 where
-    C: aes::cipher::BlockSizeUser<BlockSize = aes::cipher::consts::U16>,
+    C: KeyInit + BlockSizeUser<BlockSize = U16>,
 {
     let (data, tweak) = key.split_at_checked(key.len() / 2).unwrap_or_default();
     Ok(Xts128::new(keyed(data)?, keyed(tweak)?))
@@ -155,9 +158,7 @@ where
 
 fn cbc_sector<C>(cipher: &C, vector: [u8; 16], sector: &mut [u8])
 where
-    C: BlockCipherDecrypt
-        + aes::cipher::BlockSizeUser<BlockSize = aes::cipher::consts::U16>
-        + Clone,
+    C: BlockCipherDecrypt + BlockSizeUser<BlockSize = U16> + Clone,
 {
     let mut chain = cbc::Decryptor::inner_iv_init(cipher.clone(), &vector.into());
     let (blocks, _) = Array::slice_as_chunks_mut(sector);
