@@ -5,8 +5,10 @@
 //! memory is a finding.
 
 mod pieces;
+mod summed;
 
 use pieces::Pieces;
+use summed::Summed;
 
 use crate::bytes::{Extents, ReadAt};
 use crate::disk::mount::parse_mounts;
@@ -25,6 +27,7 @@ pub type Target = fn(&[u8]);
 /// All targets by name; the seeds of each are in the folder of that name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("blob", blob),
+    ("btrfs", btrfs),
     ("disk", disk),
     ("ext", ext),
     ("fat", fat),
@@ -142,7 +145,14 @@ pub fn fat(data: &[u8]) {
     volume_map(&volume);
 }
 
-fn volume_map(volume: &Pieces) {
+/// Btrfs: the superblock always has its name, and the checksums of all blocks are right.
+pub fn btrfs(data: &[u8]) {
+    let mut volume = Pieces::parse(data);
+    volume.put(65536 + 64, b"_BHRfS_M");
+    volume_map(&Summed(volume));
+}
+
+fn volume_map(volume: &dyn ReadAt) {
     let found = inspect(volume);
     assert!(found.used.end() <= volume.size(), "the map reaches past the end");
     if found.coverage == Coverage::Whole {
@@ -223,7 +233,7 @@ mod tests {
     #[test]
     fn seeds_of_filesystems_are_recognised() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-        for name in ["ext", "fat", "ntfs"] {
+        for name in ["btrfs", "ext", "fat", "ntfs"] {
             for entry in fs::read_dir(folder.join(name)).unwrap() {
                 let path = entry.unwrap().path();
                 let is_seed = path.file_name().unwrap().to_str().unwrap().starts_with("seed-");

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/cli_btrfs.rs"]
+mod btrfs;
 #[path = "support/exported.rs"]
 mod exported;
 #[path = "support/cli_failing.rs"]

@@ -368,6 +368,24 @@ fn uses_of_a_disk_and_its_partitions() {
 }
 
 #[test]
+fn a_mounted_btrfs_uses_all_of_its_devices() {
+    let machine = Machine::new();
+    let dir = sata(&machine);
+    machine.file(&format!("{dir}/sda1/partition"), "1\n");
+    let other = machine.path("dev/sdz9").display().to_string();
+    let mounts = format!("31 1 0:40 / /data rw - btrfs {other} rw\n");
+    machine.file("proc/self/mountinfo", mounts);
+    machine.file("sys/fs/btrfs/features/raid56", "0\n");
+    assert_eq!(machine.only().uses, []);
+    for name in ["sda1", "sdz9"] {
+        machine.file(&format!("sys/fs/btrfs/1b4e28ba-2fa1/devices/{name}/size"), "1\n");
+    }
+    let device = machine.path("dev/sda1");
+    let mountpoint = "/data".into();
+    assert_eq!(machine.only().uses, [Use::Mounted { device, mountpoint }]);
+}
+
+#[test]
 fn names_from_devices_cannot_talk_to_the_terminal() {
     let machine = Machine::new();
     let bus = "pci0000:00/0000:00:14.0/usb1/1-4/host6";

@@ -13,13 +13,15 @@ pub(super) struct InUse {
     swaps: Vec<PathBuf>,
     /// Loop devices and what they stand on.
     loops: Vec<(PathBuf, PathBuf)>,
+    /// Devices of each mounted Btrfs that has several: its mounts name only one of them.
+    btrfs: Vec<Vec<PathBuf>>,
 }
 
 impl InUse {
     pub(super) fn read(system: &Sysfs) -> Result<Self, DiskError> {
         let mounts = mounts(&system.proc)?;
         let swaps = swaps(&system.proc)?;
-        Ok(Self { mounts, swaps, loops: loops(system) })
+        Ok(Self { mounts, swaps, loops: loops(system), btrfs: btrfs(system) })
     }
 
     /// Uses of an image file.
@@ -44,7 +46,9 @@ impl InUse {
         let number = text(dir, "dev");
         // By number for most; by name for Btrfs, whose mounts carry an anonymous number.
         let here = |mount: &&Mount| {
-            number.as_deref() == Some(mount.device_number.as_str()) || mount.source == device
+            number.as_deref() == Some(mount.device_number.as_str())
+                || mount.source == device
+                || self.are_mounted_together(&mount.source, &device)
         };
         let mounted = self.mounts.iter().filter(here).map(|mount| Use::Mounted {
             device: device.clone(),
@@ -59,6 +63,10 @@ impl InUse {
         );
         uses.extend(self.loops_on(&device));
         uses
+    }
+
+    fn are_mounted_together(&self, a: &PathBuf, b: &PathBuf) -> bool {
+        self.btrfs.iter().any(|devices| devices.contains(a) && devices.contains(b))
     }
 
     fn swap_on(&self, path: &Path) -> Option<Use> {
@@ -85,6 +93,15 @@ fn loops(system: &Sysfs) -> Vec<(PathBuf, PathBuf)> {
     let names = names_in(&block).into_iter().filter(|name| name.starts_with("loop"));
     let backing = |name: &str| text(&block.join(name), "loop/backing_file").map(PathBuf::from);
     names.filter_map(|name| Some((system.node(&name), backing(&name)?))).collect()
+}
+
+fn btrfs(system: &Sysfs) -> Vec<Vec<PathBuf>> {
+    let folder = system.sys.join("fs/btrfs");
+    let devices = |id: String| {
+        let names = names_in(&folder.join(id).join("devices"));
+        names.iter().map(|name| system.node(name)).collect()
+    };
+    names_in(&folder).into_iter().map(devices).collect()
 }
 
 /// Sorted names in a directory; none when it is not there.

@@ -36,7 +36,7 @@ static CRC16: Crc<u16> = Crc::<u16>::new(&Algorithm {
 });
 
 /// CRC-32C carried on from `seed`; a first call is given `!0`.
-pub(super) fn crc32c(seed: u32, bytes: &[u8]) -> u32 {
+pub(crate) fn crc32c(seed: u32, bytes: &[u8]) -> u32 {
     let mut digest = CRC32C.digest_with_initial(seed.reverse_bits());
     digest.update(bytes);
     digest.finalize()

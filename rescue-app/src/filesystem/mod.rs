@@ -46,6 +46,8 @@ mod swap;
 mod xfs;
 mod zfs;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use checksum::crc32c;
 pub use companions::{Alone, Companions};
 pub use description::{Coverage, Filesystem, Inspection, State};
 pub use kind::Kind;

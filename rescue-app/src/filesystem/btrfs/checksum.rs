@@ -44,3 +44,30 @@ impl Checksum {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checksums of "123456789" behind the field: the catalogue of CRCs for CRC-32C, and `xxhsum`,
+    /// `sha256sum` and `b2sum -l 256` for the others.
+    #[test]
+    fn known_sums_are_right() {
+        for (number, sum) in [
+            (0, "839206e3"),
+            (1, "83aee640db41b88c"),
+            (2, "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"),
+            (3, "16e0bf1f85594a11e75030981c0b670370b3ad83a43f49ae58a2fd6f6513cde9"),
+        ] {
+            let mut block = vec![0; FIELD];
+            let sum = hex::decode(sum).unwrap();
+            block.splice(..sum.len(), sum);
+            block.extend(b"123456789");
+            let checksum = Checksum::from_number(number).unwrap();
+            assert!(checksum.is_right(&block), "{checksum:?}");
+            block.push(0);
+            assert!(!checksum.is_right(&block), "{checksum:?}");
+        }
+        assert_eq!(Checksum::from_number(4), None);
+    }
+}

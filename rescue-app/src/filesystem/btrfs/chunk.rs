@@ -216,3 +216,115 @@ impl Chunk {
         mark(row(last), row(last).saturating_add(tail));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bytes::Extents;
+
+    const START: u64 = 5 << 30;
+
+    /// A chunk item; each device has one stripe, and number `n` starts at `n` TiB.
+    fn item(profile: u64, stripes: u16, length: u64) -> Vec<u8> {
+        let mut item = Vec::new();
+        for field in [length, 2, STRIPE_LEN, 1 | profile] {
+            item.extend(field.to_le_bytes());
+        }
+        for field in [65536u32, 65536, 4096] {
+            item.extend(field.to_le_bytes());
+        }
+        item.extend(stripes.to_le_bytes());
+        item.extend(if profile == 0x40 { 2u16 } else { 1 }.to_le_bytes());
+        for device in 0..u64::from(stripes) {
+            item.extend(device.to_le_bytes());
+            item.extend((device << 40).to_le_bytes());
+            item.extend([7; 16]);
+        }
+        item
+    }
+
+    /// Profile, stripes, and how many copies of each byte there are.
+    fn layouts() -> impl Strategy<Value = (u64, u16, u64)> {
+        prop_oneof![
+            Just((0, 1, 1)),
+            Just((0x20, 2, 2)),
+            Just((0x10, 2, 2)),
+            Just((0x200, 3, 3)),
+            Just((0x400, 4, 4)),
+            (1u16..6).prop_map(|stripes| (0x8, stripes, 1)),
+            (1u16..5).prop_map(|pairs| (0x40, pairs * 2, 2)),
+            (2u16..6).prop_map(|stripes| (0x80, stripes, 0)),
+            (3u16..7).prop_map(|stripes| (0x100, stripes, 0)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_marked(
+            (profile, stripes, copies) in layouts(),
+            from in 0u64..480,
+            len in 1u64..200,
+        ) {
+            let length = 60 * STRIPE_LEN;
+            let chunk = Chunk::parse(START, &item(profile, stripes, length)).unwrap();
+            let end = (from + len).min(length / 4096);
+            let range = (START + from * 4096, START + end * 4096);
+            let mut marked = Extents::new();
+            for device in 0..u64::from(stripes) {
+                let mut mark = |from: u64, to: u64| {
+                    assert!(from >> 40 == device && to <= (device << 40) + chunk.stripe_length());
+                    marked = marked.union(&Extents::of(from, to));
+                };
+                chunk.on_device(device, range, &mut mark);
+            }
+            for sector in from..end {
+                let places = chunk.copies(START + sector * 4096, 4096);
+                prop_assert_eq!(places.len() as u64, copies.max(1));
+                for (stripe, at) in places {
+                    prop_assert_eq!(at >> 40, stripe.device);
+                    prop_assert!(marked.gaps_within(at, at + 4096).is_empty());
+                }
+            }
+            if copies > 0 {
+                prop_assert_eq!(marked.total(), copies * (range.1 - range.0));
+            } else {
+                // All stripes of every row that is touched, and no more.
+                let columns: std::collections::BTreeSet<u64> = (from..end)
+                    .map(|sector| chunk.copies(START + sector * 4096, 4096)[0].1 % (1 << 40))
+                    .collect();
+                prop_assert_eq!(marked.total(), columns.len() as u64 * 4096 * u64::from(stripes));
+            }
+        }
+
+        #[test]
+        fn any_item_does_no_harm(mut bytes in prop::collection::vec(any::<u8>(), 0..300), at: u64) {
+            if let Some(kind) = bytes.get_mut(24..32) {
+                kind[1..].fill(0);
+            }
+            if let Ok(chunk) = Chunk::parse(at, &bytes) {
+                chunk.copies(at, 4096);
+                chunk.on_device(1, (0, u64::MAX), &mut |from, to| assert!(from <= to));
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_layouts_are_refused() {
+        assert!(Chunk::parse(0, &item(0, 1, 1 << 20)).is_ok());
+        for (profile, stripes, length) in [
+            (0, 2, 1 << 20),
+            (0x10, 3, 1 << 20),
+            (0x18, 2, 1 << 20),
+            (0x40, 3, 3 << 20),
+            (0x800, 1, 1 << 20),
+            (0x8, 2, (1 << 20) + 4096),
+            (0, 1, 0),
+            (0, 1, u64::MAX),
+        ] {
+            assert!(Chunk::parse(1, &item(profile, stripes, length)).is_err(), "{profile:#x}");
+        }
+    }
+}
