@@ -100,16 +100,16 @@ impl IdHasher {
 impl Id {
     /// The SHA-256 sums of several messages; several at once where the processor can.
     pub fn of_all(messages: &[&[u8]]) -> Vec<Self> {
-        Self::of_all_along(messages, None)
+        Self::of_all_along(messages, [])
     }
 
-    /// The same, while another hasher takes its next bytes.
-    pub(super) fn of_all_along(
+    /// The same, while other hashers take their next bytes.
+    pub(super) fn of_all_along<'a>(
         messages: &[&[u8]],
-        along: Option<(&mut IdHasher, &[u8])>,
+        along: impl IntoIterator<Item = (&'a mut IdHasher, &'a [u8])>,
     ) -> Vec<Self> {
         let mut hashers = vec![IdHasher::default(); messages.len()];
-        let along = along.map(|(hasher, bytes)| hasher.take(bytes));
+        let along = along.into_iter().map(|(hasher, bytes)| hasher.take(bytes));
         let taken = hashers.iter_mut().zip(messages).map(|(hasher, bytes)| hasher.take(bytes));
         compress_all(&mut taken.chain(along).collect::<Vec<_>>());
         hashers.iter_mut().map(IdHasher::finish).collect()

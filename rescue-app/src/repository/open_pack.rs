@@ -46,6 +46,9 @@ pub(super) struct OpenPack {
     hashed: usize,
 }
 
+/// A pack with its header, of which the last bytes may not have been hashed.
+pub(super) struct ClosedPack(OpenPack);
+
 /// A pack that is ready to be stored.
 pub(super) struct FullPack {
     pub(super) id: Id,
@@ -152,8 +155,8 @@ impl OpenPack {
         Some((plain.len(), None))
     }
 
-    /// Closes the pack: appends its header and names it.
-    pub(super) fn close(mut self, key: &Key) -> Result<FullPack> {
+    /// Closes the pack: appends its header.
+    pub(super) fn close(mut self, key: &Key) -> Result<ClosedPack> {
         let mut header = Vec::new();
         pack::encode_header(&self.buffer.entries, &mut header);
         let sealed = key.seal(&header)?;
@@ -169,8 +172,22 @@ impl OpenPack {
         let bytes = &mut self.buffer.bytes;
         bytes[self.used..end - LENGTH_FIELD].copy_from_slice(&sealed);
         bytes[end - LENGTH_FIELD..end].copy_from_slice(&len.to_le_bytes());
-        self.hasher.update(&bytes[self.hashed..end]);
-        Ok(FullPack { id: self.hasher.finish(), buffer: self.buffer, used: end })
+        self.used = end;
+        Ok(ClosedPack(self))
+    }
+}
+
+impl ClosedPack {
+    /// As [`OpenPack::unhashed`].
+    pub(super) fn unhashed(&mut self) -> (&mut IdHasher, &[u8]) {
+        self.0.unhashed()
+    }
+
+    /// Names the pack, hashing what is left to hash.
+    pub(super) fn name(mut self) -> FullPack {
+        let (hasher, rest) = self.0.unhashed();
+        hasher.update(rest);
+        FullPack { id: hasher.finish(), buffer: self.0.buffer, used: self.0.used }
     }
 }
 
@@ -210,7 +227,7 @@ mod tests {
             let blob = (BlobType::Data, Id::of(plain), &plain[..]);
             assert!(pack.add(blob, 1, &mut packer, &key).unwrap().is_some());
         }
-        let full = pack.close(&key).unwrap();
+        let full = pack.close(&key).unwrap().name();
         assert_eq!(full.id, Id::of(full.bytes()));
         let [raw, packed] = full.entries() else { panic!("two blobs") };
         assert_eq!((raw.length, raw.uncompressed), (50_032, None));
@@ -231,6 +248,6 @@ mod tests {
         let zeros = vec![0; 16 << 20];
         let blob = (BlobType::Data, Id::of(&zeros), &zeros[..]);
         assert!(pack.add(blob, 1, &mut packer, &key).unwrap().is_some());
-        assert!(pack.close(&key).unwrap().into_buffer().is_reusable());
+        assert!(pack.close(&key).unwrap().name().into_buffer().is_reusable());
     }
 }

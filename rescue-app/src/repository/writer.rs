@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::compression::{Packer, TEXT_LEVEL};
 use super::error::{RepositoryError, Result};
-use super::open_pack::OpenPack;
+use super::open_pack::{ClosedPack, OpenPack};
 use super::saver::Shared;
 use super::{BlobType, Id, Tree};
 
@@ -27,12 +27,14 @@ pub struct BlobWriter {
     shared: Arc<Shared>,
     packer: Packer,
     data: Option<OpenPack>,
+    /// A pack that waits to be hashed along with the next chunks.
+    closed: Option<ClosedPack>,
     trees: Option<OpenPack>,
 }
 
 impl BlobWriter {
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self> {
-        Ok(Self { shared, packer: Packer::new()?, data: None, trees: None })
+        Ok(Self { shared, packer: Packer::new()?, data: None, closed: None, trees: None })
     }
 
     /// Stores a blob unless it is there already or another thread is storing it. `id` saves
@@ -57,7 +59,9 @@ impl BlobWriter {
     /// The names of several plain texts, for [`Self::save`]. Hashing them together, and the open
     /// pack along with them, takes about half as long as one after the other.
     pub fn name_all(&mut self, plains: &[&[u8]]) -> Vec<Id> {
-        Id::of_all_along(plains, self.data.as_mut().map(OpenPack::unhashed))
+        let closed = self.closed.as_mut().map(ClosedPack::unhashed);
+        let packs = closed.into_iter().chain(self.data.as_mut().map(OpenPack::unhashed));
+        Id::of_all_along(plains, packs)
     }
 
     /// Stores a directory; returns the name of its blob.
@@ -71,6 +75,7 @@ impl BlobWriter {
         for kind in [BlobType::Data, BlobType::Tree] {
             self.close(kind)?;
         }
+        self.pass_on()?;
         self.shared.check()
     }
 
@@ -106,17 +111,23 @@ impl BlobWriter {
         let Some(pack) = self.open_pack(kind).take().filter(|pack| !pack.is_empty()) else {
             return Ok(());
         };
-        let key = Arc::clone(&self.shared.key);
-        pack.close(&key)
-            .and_then(|full| self.shared.enqueue(full))
-            .inspect_err(|_| self.shared.mark_lost())
+        self.pass_on()?;
+        let closed = pack.close(&self.shared.key).inspect_err(|_| self.shared.mark_lost())?;
+        self.closed = Some(closed);
+        Ok(())
+    }
+
+    /// Passes the closed pack on to be written.
+    fn pass_on(&mut self) -> Result<()> {
+        let Some(closed) = self.closed.take() else { return Ok(()) };
+        self.shared.enqueue(closed.name()).inspect_err(|_| self.shared.mark_lost())
     }
 }
 
 impl Drop for BlobWriter {
     fn drop(&mut self) {
         let packs = [&self.data, &self.trees];
-        if packs.into_iter().flatten().any(|pack| !pack.is_empty()) {
+        if self.closed.is_some() || packs.into_iter().flatten().any(|pack| !pack.is_empty()) {
             self.shared.mark_lost();
         }
     }

@@ -21,7 +21,7 @@ use crate::repository::{BlobType, BlobWriter, Id, Saver};
 use super::read::Chunk;
 use super::rescue::{Feed, Medium, Rescue, RescueOptions};
 
-/// Chunks a worker hashes at once, if so many wait; a fourth message is its pack.
+/// Chunks a worker gets at a time, to hash them together; a fourth message is its pack.
 const TOGETHER: usize = 3;
 
 /// A filled buffer on its way to a worker.
@@ -65,8 +65,9 @@ struct Worked {
 /// Stores the used chunks of all regions.
 pub(super) fn run(input: &Input<'_>) -> Result<Stored, OperationError> {
     let workers = workers();
-    let depth = (workers + 1) * TOGETHER;
-    let (full_in, full_out) = bounded::<Job>(depth);
+    // A batch for each worker, one that waits and one that is being filled.
+    let depth = (workers + 2) * TOGETHER;
+    let (full_in, full_out) = bounded::<Vec<Job>>(workers);
     let (empty_in, empty_out) = bounded::<AlignedBuffer>(depth);
     for _ in 0..depth {
         // Capacity only; the first use of each buffer sizes it.
@@ -81,7 +82,14 @@ pub(super) fn run(input: &Input<'_>) -> Result<Stored, OperationError> {
             })
             .collect();
         drop((full_out, empty_in));
-        let mut jobs = Jobs { full: full_in, empty: empty_out, spare: None, stop: &stop, read: 0 };
+        let mut jobs = Jobs {
+            full: full_in,
+            empty: empty_out,
+            batch: Vec::with_capacity(TOGETHER),
+            spare: None,
+            stop: &stop,
+            read: 0,
+        };
         let read = stop_on_error(&stop, read(input, &mut jobs));
         drop(jobs);
         let worked: Result<Vec<_>, _> = handles.into_iter().map(join).collect();
@@ -111,7 +119,9 @@ fn stop_on_error<T>(
 
 /// The reader's end of the pipeline.
 struct Jobs<'a> {
-    full: Sender<Job>,
+    full: Sender<Vec<Job>>,
+    /// What will be sent together.
+    batch: Vec<Job>,
     empty: Receiver<AlignedBuffer>,
     /// A buffer that was taken and not needed.
     spare: Option<AlignedBuffer>,
@@ -144,7 +154,16 @@ impl Feed for Jobs<'_> {
     fn send(&mut self, chunk: &Chunk<'_>, buffer: AlignedBuffer) -> Result<(), OperationError> {
         let used = chunk.used_bytes();
         self.read += used;
-        self.full.send(Job { slot: chunk.slot, used, buffer }).map_err(|_| no_workers())
+        self.batch.push(Job { slot: chunk.slot, used, buffer });
+        if self.batch.len() < TOGETHER { Ok(()) } else { self.flush() }
+    }
+}
+
+impl Jobs<'_> {
+    /// Sends what waits for its batch to be full.
+    fn flush(&mut self) -> Result<(), OperationError> {
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(TOGETHER));
+        self.full.send(batch).map_err(|_| no_workers())
     }
 }
 
@@ -186,27 +205,21 @@ fn read_chunks(
         }
     }
     rescue.finish(late, jobs)?;
+    jobs.flush()?;
     Ok(slots)
 }
 
 fn work(
     input: &Input<'_>,
-    jobs: Receiver<Job>,
+    jobs: Receiver<Vec<Job>>,
     empty: Sender<AlignedBuffer>,
 ) -> Result<Worked, OperationError> {
     let mut writer = input.saver.worker()?;
     let mut worked = Worked::default();
-    while let Ok(first) = jobs.recv() {
-        // Whatever waits is hashed together; nobody waits for more.
-        let more = jobs.try_iter().take(TOGETHER - 1);
-        store_together(
-            input,
-            std::iter::once(first).chain(more).collect(),
-            &mut writer,
-            &mut worked,
-        )?
-        .into_iter()
-        .for_each(|buffer| drop(empty.try_send(buffer)));
+    for jobs in jobs {
+        for buffer in store_together(input, jobs, &mut writer, &mut worked)? {
+            let _ = empty.try_send(buffer);
+        }
     }
     writer.finish()?;
     Ok(worked)

@@ -96,8 +96,13 @@ impl Plan {
         small
     }
 
+    /// Joins small packs where there are many, counting the one that repacking leaves: otherwise
+    /// it would be the next pruning that finds enough of them.
     fn choose_small(&mut self, small: Vec<PackPlan>) {
-        let of_kind = |kind| small.iter().filter(|pack| pack.kind == kind).count();
+        let of_kind = |kind| {
+            let repacks = self.repack.iter().any(|pack| pack.kind == kind);
+            small.iter().filter(|pack| pack.kind == kind).count() + usize::from(repacks)
+        };
         let (data, trees) = (of_kind(BlobType::Data), of_kind(BlobType::Tree));
         for pack in small {
             let count = if pack.kind == BlobType::Data { data } else { trees };

@@ -80,7 +80,7 @@ impl<'m> Mover<'m> {
         let Some(pack) = self.open[place].take().filter(|pack| !pack.is_empty()) else {
             return Ok(());
         };
-        let full = pack.close(&self.repo.key)?;
+        let full = pack.close(&self.repo.key)?.name();
         self.repo.store.write(FileKind::Pack, &full.id.to_string(), full.bytes())?;
         let blobs = full.entries().iter().map(Into::into).collect();
         self.written.push(IndexedPack { id: full.id, blobs });
