@@ -3,7 +3,7 @@
 //! and the filesystem's own checker and every file's hash have to stay the same.
 //!
 //! Needs root, loop devices, FUSE and: e2fsprogs, ntfs-3g, dosfstools, mtools, btrfs-progs,
-//! xfsprogs, lvm2, cryptsetup-bin, qemu-system-common; for recognition also exfatprogs,
+//! xfsprogs, lvm2, mdadm, cryptsetup-bin, qemu-system-common; for recognition also exfatprogs,
 //! f2fs-tools, xorriso, squashfs-tools and util-linux.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -22,6 +22,10 @@ mod fs_hostile;
 mod fs_luks;
 #[path = "support/fs_lvm.rs"]
 mod fs_lvm;
+#[path = "support/fs_lvm_restore.rs"]
+mod fs_lvm_restore;
+#[path = "support/fs_mdraid.rs"]
+mod fs_mdraid;
 #[path = "support/fs_ntfs.rs"]
 mod fs_ntfs;
 #[path = "support/fs_owners.rs"]
@@ -32,3 +36,5 @@ mod fs_recognition;
 mod fs_tools;
 #[path = "support/fs_xfs.rs"]
 mod fs_xfs;
+#[path = "support/lvm_devices.rs"]
+mod lvm_devices;

@@ -218,6 +218,10 @@ pub struct RestoreArgs {
     /// Partition numbers to restore; the whole disk when absent.
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     pub partitions: Option<Vec<u32>>,
+    /// One logical volume to restore, as `show` lists it, to the start of DISK: a disk, a logical
+    /// volume that is at least as large, or a file.
+    #[arg(long, value_name = "GROUP/NAME", conflicts_with = "partitions")]
+    pub volume: Option<String>,
     /// Read the target first and write only what differs.
     #[arg(long)]
     pub only_changed: bool,
@@ -227,7 +231,8 @@ pub struct RestoreArgs {
     /// Print the plan and write nothing.
     #[arg(long)]
     pub plan: bool,
-    /// Size of a new image file, such as `64G`; the size of the captured disk when absent.
+    /// Size of a new image file, such as `64G`; that of the captured disk or logical volume when
+    /// absent.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub size: Option<u64>,
     /// Logical sector size of an image file, in bytes.

@@ -9,7 +9,7 @@ use crate::operation::{self, Survey, Volume};
 
 use super::Ending;
 use super::args::DisksArgs;
-use super::output::document;
+use super::output::{document, logical_volume};
 
 pub(super) fn run(args: &DisksArgs) -> anyhow::Result<Ending> {
     let disks = operation::survey_machine()?;
@@ -69,6 +69,7 @@ fn print_volume(volume: &Volume) {
         }
     }
     println!("{text}");
+    volume.logical_volumes.iter().for_each(|volume| println!("{}", logical_volume(volume)));
 }
 
 fn describe_use(found: &Use) -> String {

@@ -7,7 +7,7 @@ use crate::operation::{self, ImagePartition, ImageSummary};
 
 use super::Ending;
 use super::args::{ImagesArgs, InitArgs, ShowArgs};
-use super::output::document;
+use super::output::{document, logical_volume};
 use super::passphrase;
 
 pub(super) fn init(args: &InitArgs) -> anyhow::Result<Ending> {
@@ -99,4 +99,5 @@ fn print_partition(partition: &ImagePartition) {
         "  {number:>3}  {:>10}  {kind:<8} {label:<16} {used:<16} {stored}{state}",
         size(partition.size)
     );
+    partition.logical_volumes.iter().for_each(|volume| println!("{}", logical_volume(volume)));
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::filesystem::LogicalVolume;
 use crate::operation::format;
 use crate::operation::log::Log;
 use crate::operation::{Control, Event, Level, Meter, OperationError, Phase};
@@ -172,6 +173,24 @@ fn print_json(value: &Value) {
         object.insert("schema".to_owned(), Value::from(SCHEMA));
     }
     println!("{value}");
+}
+
+/// A line below the partition that a logical volume lies in.
+pub(super) fn logical_volume(volume: &LogicalVolume) -> String {
+    let mut text = format!("       {:>10}  {volume}", format::size(volume.size));
+    if let Some(filesystem) = &volume.filesystem {
+        text.push_str(&format!("  {}", filesystem.kind));
+        if let Some(label) = &filesystem.label {
+            text.push_str(&format!(" {}", format::plain(label)));
+        }
+        if let Some(used) = filesystem.used {
+            text.push_str(&format!(", {} used", format::size(used)));
+        }
+    }
+    if !volume.complete {
+        text.push_str("  (not all of it is here)");
+    }
+    text
 }
 
 /// Prints one JSON document.

@@ -20,6 +20,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
         repo: passphrase::access(&args.repo)?,
         erase: args.erase.clone(),
         partitions: args.partitions.clone(),
+        volume: args.volume.clone(),
         only_changed: args.only_changed,
         read_back: !args.no_read_back,
     };

@@ -4,8 +4,8 @@
 use crate::bytes::{Extents, ReadAt};
 
 use super::format::{Doubt, Map};
-use super::logical_volume::LogicalVolume;
-use super::placement::{Placement, View};
+use super::logical_volume::{Fragment, Located, LogicalVolume};
+use super::placement::{Piece, Placement, View};
 use super::recognition;
 use super::used_map::UsedMap;
 use super::{Alone, Coverage, Inspection};
@@ -13,6 +13,9 @@ use super::{Alone, Coverage, Inspection};
 /// Containers in containers are looked into down to here: LVM on LUKS on RAID, and that in a
 /// volume of another machine's.
 pub(super) const DEEPEST: u32 = 4;
+
+/// A volume in more fragments than this is not restored alone.
+const MOST_FRAGMENTS: usize = 1 << 20;
 
 /// What a container holds.
 pub(super) struct Content {
@@ -128,4 +131,57 @@ pub(super) fn list(container: &dyn ReadAt, content: &Content, depth: u32) -> Vec
         }
     }
     volumes
+}
+
+/// Looks for a volume by its name, and then inside of each.
+pub(super) fn locate(
+    container: &dyn ReadAt,
+    content: &Content,
+    name: &str,
+    depth: u32,
+) -> Option<Located> {
+    let mut complete = content.parts.iter().filter(|part| part.is_complete());
+    let named = content.parts.iter().find_map(|part| {
+        let view = View { container, placement: &part.placement };
+        let inside = if part.is_complete() { recognition::recognise(&view) } else { Ok(None) };
+        let volume = part.volumes(inside.ok().flatten()).filter(|v| v.to_string() == name)?;
+        let pieces = part.placement.pieces(0, part.placement.size());
+        Some(Located { fragments: volume.complete.then(|| fragments(pieces)).flatten(), volume })
+    });
+    named.or_else(|| {
+        complete.find_map(|part| {
+            let view = View { container, placement: &part.placement };
+            let deeper = depth.checked_add(1).filter(|depth| *depth <= DEEPEST)?;
+            let Located { volume, fragments: inner } = recognition::locate_at(&view, name, deeper)?;
+            let pieces = inner.map(|inner| {
+                let outwards = inner.into_iter().flat_map(|inner| {
+                    let end = inner.at.saturating_add(inner.len);
+                    part.placement.pieces(inner.at, end).map(move |piece| {
+                        let offset = piece.start.saturating_sub(inner.at);
+                        Piece { start: inner.start.saturating_add(offset), ..piece }
+                    })
+                });
+                fragments(outwards)
+            });
+            Some(Located { volume, fragments: pieces.flatten() })
+        })
+    })
+}
+
+/// Joins pieces that follow each other.
+fn fragments(pieces: impl Iterator<Item = Piece>) -> Option<Vec<Fragment>> {
+    let mut joined: Vec<Fragment> = Vec::new();
+    for piece in pieces {
+        let at = piece.at?;
+        match joined.last_mut() {
+            Some(last) if last.at.checked_add(last.len) == Some(at) => {
+                last.len = last.len.saturating_add(piece.len);
+            }
+            _ => joined.push(Fragment { start: piece.start, at, len: piece.len }),
+        }
+        if joined.len() > MOST_FRAGMENTS {
+            return None;
+        }
+    }
+    Some(joined)
 }

@@ -25,6 +25,27 @@ pub struct LogicalVolume {
     pub complete: bool,
 }
 
+/// A logical volume and where its bytes lie on the volume it was looked for on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The volume.
+    pub volume: LogicalVolume,
+    /// Its bytes from first to last; `None` when not all of them are here, or when they are
+    /// strewn over too many places.
+    pub fragments: Option<Vec<Fragment>>,
+}
+
+/// Bytes of a logical volume that lie together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// First byte in the logical volume.
+    pub start: u64,
+    /// First byte on what it lies on.
+    pub at: u64,
+    /// Length in bytes.
+    pub len: u64,
+}
+
 /// `group/name`, as LVM's own tools take it.
 impl fmt::Display for LogicalVolume {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,11 +2,13 @@
 
 use std::io;
 
-use super::container;
+use super::container::{self, Content};
 use super::format::{Doubt, FORMATS, Format, Map};
 use super::head_cache::HeadCache;
 use super::luks::{self, Opened, VolumeKey};
-use super::{Alone, Companions, Coverage, Filesystem, Inspection, Kind, LogicalVolume, State};
+use super::{
+    Alone, Companions, Coverage, Filesystem, Inspection, Kind, Located, LogicalVolume, State,
+};
 use crate::bytes::{Extents, ReadAt};
 
 /// A signature and the reader that knows it.
@@ -59,12 +61,24 @@ pub fn volumes(volume: &dyn ReadAt) -> Vec<LogicalVolume> {
 
 /// [`volumes`] of a volume that lies in `depth` containers.
 pub(super) fn volumes_at(volume: &dyn ReadAt, depth: u32) -> Vec<LogicalVolume> {
-    let found = signatures(&HeadCache::new(volume)).ok().and_then(|found| decide(found).ok());
-    let Some((format, mut filesystem)) = found.flatten() else { return Vec::new() };
-    match format.content(volume, &mut filesystem) {
-        Ok(Some(content)) => container::list(volume, &content, depth),
-        _ => Vec::new(),
-    }
+    content(volume).map_or_else(Vec::new, |content| container::list(volume, &content, depth))
+}
+
+/// Looks for the logical volume `name` (`group/name`) in a volume, and in those in it.
+pub fn locate(volume: &dyn ReadAt, name: &str) -> Option<Located> {
+    locate_at(volume, name, 0)
+}
+
+/// [`locate`] in a volume that lies in `depth` containers.
+pub(super) fn locate_at(volume: &dyn ReadAt, name: &str, depth: u32) -> Option<Located> {
+    container::locate(volume, &content(volume)?, name, depth)
+}
+
+/// What a container holds; `None` for anything else, and for what is not understood.
+fn content(volume: &dyn ReadAt) -> Option<Content> {
+    let found = signatures(&HeadCache::new(volume)).ok()?;
+    let (format, mut filesystem) = decide(found).ok().flatten()?;
+    format.content(volume, &mut filesystem).ok().flatten()
 }
 
 /// Says what a volume holds and which of its bytes have to be stored.

@@ -107,9 +107,15 @@ pub fn inspect(
         Coverage::HeaderOnly => (Stored::Header, inspection.used.clone()),
         _ => (Stored::Used, inspection.used.clone()),
     };
-    let Inspection { filesystem, inside, minimum_size, warnings, .. } = inspection;
+    let Inspection { filesystem, inside, minimum_size, volumes, warnings, .. } = inspection;
     let used = used.shifted(span.start);
-    let region = Region { filesystem, inside, minimum_size, ..region(span, stored, used) };
+    let region = Region {
+        filesystem,
+        inside,
+        logical_volumes: volumes,
+        minimum_size,
+        ..region(span, stored, used)
+    };
     Inspected { region, warnings }
 }
 
@@ -122,6 +128,7 @@ fn region(span: Span, stored: Stored, used: Extents) -> Region {
         inside: Vec::new(),
         stored,
         used,
+        logical_volumes: Vec::new(),
         minimum_size: None,
         other: serde_json::Map::new(),
     }

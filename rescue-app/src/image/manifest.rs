@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::bytes::Extents;
-use crate::filesystem::{Filesystem, State};
+use crate::filesystem::{Filesystem, LogicalVolume, State};
 use crate::table::Table;
 
 use super::damage::Damage;
@@ -144,6 +144,9 @@ pub struct Region {
     /// The bytes that matter, as offsets on the disk. What is in none of them was unused:
     /// restoring may leave it as it is, while a used zero is really written.
     pub used: Extents,
+    /// The logical volumes in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logical_volumes: Vec<LogicalVolume>,
     /// Smallest size in bytes the filesystem could have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_size: Option<u64>,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
-use crate::filesystem::{Kind, State};
+use crate::filesystem::{Kind, LogicalVolume, State};
 use crate::image::ImageError;
 use crate::image::content::{Placed, place};
 use crate::image::damage::Damage;
@@ -73,6 +73,9 @@ pub struct ImagePartition {
     pub state: State,
     /// How much of it the image holds.
     pub stored: Stored,
+    /// The logical volumes in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logical_volumes: Vec<LogicalVolume>,
 }
 
 impl ImageSummary {
@@ -110,6 +113,7 @@ fn partition(region: &Region) -> Option<ImagePartition> {
         used: filesystem.and_then(|filesystem| filesystem.used),
         state: region.state(),
         stored: region.stored,
+        logical_volumes: region.logical_volumes.clone(),
     })
 }
 

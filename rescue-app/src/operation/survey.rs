@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::bytes::{ReadAt, Window};
 use crate::disk::{self, Disk, Source};
-use crate::filesystem::{self, Filesystem, Kind};
+use crate::filesystem::{self, Filesystem, Kind, LogicalVolume};
 use crate::image::{layout, marker};
 use crate::table::{self, Scheme, Table};
 
@@ -36,6 +36,9 @@ pub struct Volume {
     pub size: u64,
     /// What it holds.
     pub filesystem: Option<Filesystem>,
+    /// The logical volumes in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logical_volumes: Vec<LogicalVolume>,
 }
 
 /// Every disk of this machine, the boot medium last: it is hardly ever meant. A disk that cannot
@@ -103,7 +106,13 @@ fn volumes(source: &Source, table: &Table) -> Vec<Volume> {
         let window = Window::new(source, span.start, span.size);
         let filesystem = filesystem::recognise(&window).ok().flatten();
         let filesystem = filesystem.map(|found| with_used(&window, found));
-        Volume { partition: span.partition, start: span.start, size: span.size, filesystem }
+        Volume {
+            partition: span.partition,
+            start: span.start,
+            size: span.size,
+            filesystem,
+            logical_volumes: filesystem::volumes(&window),
+        }
     });
     volumes.filter(|v| v.partition.is_some() || v.filesystem.is_some()).collect()
 }

@@ -131,6 +131,8 @@ pub struct Volume {
     pub used: Option<u64>,
     /// Something to know, such as "hibernated".
     pub note: Option<String>,
+    /// The logical volumes in it.
+    pub inside: Vec<Volume>,
 }
 
 /// A partition on which images can live.

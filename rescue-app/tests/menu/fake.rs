@@ -48,6 +48,7 @@ fn volume(
         label: (!label.is_empty()).then(|| label.into()),
         used,
         note: None,
+        inside: Vec::new(),
     }
 }
 

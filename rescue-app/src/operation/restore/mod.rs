@@ -1,9 +1,11 @@
 //! Writing an image to a disk.
 
+mod picture;
 mod pipeline;
 mod plan;
 mod reserved;
 mod tasks;
+mod volume;
 
 use std::time::Instant;
 
@@ -22,8 +24,10 @@ use super::event::{Control, Phase};
 use super::images::OpenImage;
 use super::reporter::Reporter;
 
+pub use picture::LayoutEntry;
 use pipeline::{Work, reading, writing};
-pub use plan::{LayoutEntry, RestorePlan, RestoreRequest, plan_restore};
+use plan::Scope;
+pub use plan::{RestorePlan, RestoreRequest, plan_restore};
 use reserved::Reserved;
 use tasks::Task;
 
@@ -121,7 +125,7 @@ fn execute(
     for warning in &warnings {
         control.warn(warning.clone());
     }
-    if plan.writes_table
+    if plan.scope.replaces_all()
         && let Err(error) = target.re_read_table()
     {
         let warning = format!(
@@ -145,7 +149,7 @@ fn reserve(
     plan: &RestorePlan,
     placed: &[Placed],
 ) -> Result<Reserved, OperationError> {
-    if !plan.writes_table {
+    if !plan.scope.replaces_all() {
         let heads: Vec<Extent> = plan
             .transfers
             .iter()
@@ -154,7 +158,10 @@ fn reserve(
         return Ok(Reserved::new(&heads, Vec::new()));
     }
     let disk = DiskImage::new(image.repo, placed)?;
-    let patches = table::fit_to_disk(&disk, &image.manifest.table, plan.target.size)?;
+    let patches = match plan.scope {
+        Scope::Disk => table::fit_to_disk(&disk, &image.manifest.table, plan.target.size)?,
+        _ => Vec::new(),
+    };
     let heads: Vec<Extent> = plan.kept.gaps_within(0, MIB.min(plan.target.size)).iter().collect();
     Ok(Reserved::new(&heads, patches))
 }
@@ -180,7 +187,7 @@ fn wipe(
     for guard in reserved.guards().iter() {
         let len = usize::try_from(guard.len()).unwrap_or_default();
         let mut blank = vec![0; len];
-        if plan.writes_table && guard.start == 0 {
+        if plan.scope.replaces_all() && guard.start == 0 {
             let marker = Marker { image: image.id.to_string(), disk: image.manifest.disk.name() };
             for (to, from) in blank.iter_mut().zip(marker.to_bytes()) {
                 *to = from;
@@ -193,7 +200,7 @@ fn wipe(
         target.write_at(at, rest).map_err(|error| writing(at, error))?;
     }
     let size = target.size();
-    if plan.writes_table && size > 2 * MIB {
+    if plan.scope.replaces_all() && size > 2 * MIB {
         for tail in plan.kept.gaps_within(size - MIB, size).iter() {
             let blank = vec![0; usize::try_from(tail.len()).unwrap_or_default()];
             target.write_at(tail.start, &blank).map_err(|error| writing(tail.start, error))?;

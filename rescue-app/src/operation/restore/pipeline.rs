@@ -90,24 +90,20 @@ pub(super) fn changed<'t>(
     let (mut wanted, there): (Vec<&Task>, Vec<&Task>) =
         tasks.iter().partition(|task| is_reserved(work, task));
     let missing = Mutex::new(Vec::new());
-    parallel::for_each(
-        there.chunks(TOGETHER),
-        || Ok(Vec::new()),
-        |tasks, bufs| {
-            let mut held = [true; TOGETHER];
-            compare(work, tasks, bufs, |number, _, holds| {
-                held[number] &= holds;
-                Ok(())
-            })?;
-            for (task, held) in tasks.iter().zip(held) {
-                match held {
-                    true => work.reporter.advance(task.bytes(), 0, task.bytes())?,
-                    false => missing.lock().unwrap_or_else(PoisonError::into_inner).push(*task),
-                }
-            }
+    parallel::for_each(there.chunks(TOGETHER), Comparison::new, |tasks, scratch| {
+        let mut held = [true; TOGETHER];
+        compare(work, tasks, scratch, |number, _, holds| {
+            held[number] &= holds;
             Ok(())
-        },
-    )?;
+        })?;
+        for (task, held) in tasks.iter().zip(held) {
+            match held {
+                true => work.reporter.advance(task.bytes(), 0, task.bytes())?,
+                false => missing.lock().unwrap_or_else(PoisonError::into_inner).push(*task),
+            }
+        }
+        Ok(())
+    })?;
     wanted.append(&mut missing.into_inner().unwrap_or_else(PoisonError::into_inner));
     Ok(wanted)
 }
@@ -116,20 +112,16 @@ pub(super) fn changed<'t>(
 pub(super) fn read_back(work: &Work<'_>, tasks: &[&Task]) -> Result<Differences, OperationError> {
     let bytes = AtomicU64::new(0);
     let first = AtomicU64::new(u64::MAX);
-    parallel::for_each(
-        tasks.chunks(TOGETHER),
-        || Ok(Vec::new()),
-        |tasks, bufs| {
-            compare(work, tasks, bufs, |_, place, holds| {
-                if !holds {
-                    bytes.fetch_add(place.used.total(), Ordering::Relaxed);
-                    let at = place.runs().next().map_or(0, |(at, _)| at);
-                    first.fetch_min(at, Ordering::Relaxed);
-                }
-                work.reporter.advance(place.used.total(), 0, 0)
-            })
-        },
-    )?;
+    parallel::for_each(tasks.chunks(TOGETHER), Comparison::new, |tasks, scratch| {
+        compare(work, tasks, scratch, |_, place, holds| {
+            if !holds {
+                bytes.fetch_add(place.used.total(), Ordering::Relaxed);
+                let at = place.runs().next().map_or(0, |(at, _)| at);
+                first.fetch_min(at, Ordering::Relaxed);
+            }
+            work.reporter.advance(place.used.total(), 0, 0)
+        })
+    })?;
     let first = first.into_inner();
     Ok(Differences { bytes: bytes.into_inner(), first: (first != u64::MAX).then_some(first) })
 }
@@ -160,21 +152,44 @@ fn is_reserved(work: &Work<'_>, task: &Task) -> bool {
     })
 }
 
+/// Buffers of one thread that compares.
+struct Comparison {
+    bufs: Vec<AlignedBuffer>,
+    part: AlignedBuffer,
+    reader: BlobReader,
+}
+
+impl Comparison {
+    fn new() -> Result<Self, OperationError> {
+        let mut bufs = Vec::new();
+        bufs.resize_with(TOGETHER, AlignedBuffer::default);
+        Ok(Self { bufs, part: AlignedBuffer::default(), reader: BlobReader::new()? })
+    }
+}
+
 /// Tells of every place of the tasks whether the target holds the chunk there, the unused bytes
 /// taken as zero; `each` gets the number of the task among those given.
 fn compare(
     work: &Work<'_>,
     tasks: &[&Task],
-    bufs: &mut Vec<AlignedBuffer>,
+    scratch: &mut Comparison,
     mut each: impl FnMut(usize, &Place, bool) -> Result<(), OperationError>,
 ) -> Result<(), OperationError> {
-    let numbered = tasks.iter().enumerate();
+    let Comparison { bufs, part, reader } = scratch;
+    let (in_parts, numbered): (Vec<_>, Vec<_>) =
+        tasks.iter().enumerate().partition(|(_, task)| task.in_parts);
+    for (number, task) in in_parts {
+        let plain = work.repo.read_blob(&task.id, reader)?;
+        for place in &task.places {
+            each(number, place, holds_part(work, place, plain, part)?)?;
+        }
+    }
+    let numbered = numbered.into_iter();
     let places: Vec<_> = numbered
         .flat_map(|(number, task)| task.places.iter().map(move |place| (number, *task, place)))
         .collect();
-    bufs.resize_with(TOGETHER, AlignedBuffer::default);
     for places in places.chunks(TOGETHER) {
-        for ((_, task, place), buf) in places.iter().zip(&mut *bufs) {
+        for ((_, task, place), buf) in places.iter().zip(bufs.iter_mut()) {
             load(work, place, task.len, buf)?;
         }
         let found = bufs.iter().take(places.len()).map(|buf| &**buf).collect::<Vec<_>>();
@@ -183,6 +198,24 @@ fn compare(
         }
     }
     Ok(())
+}
+
+/// Whether the target holds the used bytes of a place, which are only a part of the chunk.
+fn holds_part(
+    work: &Work<'_>,
+    place: &Place,
+    plain: &[u8],
+    current: &mut AlignedBuffer,
+) -> Result<bool, OperationError> {
+    for (at, range) in place.runs() {
+        current.set_len(range.len());
+        work.target.read_at(at, current).map_err(|error| reading(at, error))?;
+        work.reserved.substitute(at, current);
+        if plain.get(range).ok_or_else(bad_range)? != &**current {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Reads what the target holds at a chunk's place, zero where the chunk is unused.

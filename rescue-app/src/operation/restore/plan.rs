@@ -15,6 +15,9 @@ use crate::operation::images::{ImageSummary, OpenImage};
 use crate::operation::survey::{Survey, no_table, survey_disk};
 use crate::table::Scheme;
 
+use super::picture::{LayoutEntry, after, before, lost, volume_entry};
+use super::volume;
+
 /// A restore as it was asked for.
 #[derive(Clone, Debug)]
 pub struct RestoreRequest {
@@ -32,6 +35,9 @@ pub struct RestoreRequest {
     pub erase: Option<String>,
     /// Partition numbers; `None` for the whole disk.
     pub partitions: Option<Vec<u32>>,
+    /// The one logical volume (`group/name`) to restore, to the start of the target; `None` for
+    /// disks and partitions.
+    pub volume: Option<String>,
     /// Write only what differs.
     pub only_changed: bool,
     /// Read the target back after writing.
@@ -60,27 +66,30 @@ pub struct RestorePlan {
     /// Which bytes of the image go where.
     #[serde(skip)]
     pub(super) transfers: Vec<Transfer>,
-    /// Whether the partition table is written too.
+    /// What of the target is replaced.
     #[serde(skip)]
-    pub(super) writes_table: bool,
+    pub(super) scope: Scope,
     /// Partitions the image leaves out: their place on the target is never touched.
     #[serde(skip)]
     pub(super) kept: Extents,
 }
 
-/// One line of a before or after picture.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LayoutEntry {
-    /// Partition number; `None` for a disk without a table.
-    pub number: Option<u32>,
-    /// First byte on the disk.
-    pub start: u64,
-    /// Length in bytes.
-    pub size: u64,
-    /// "ext4 root, 2.5 GiB used".
-    pub text: String,
-    /// Whether the restore leaves it as it is.
-    pub kept: bool,
+/// What of the target a restore replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All of it, partition table included.
+    Disk,
+    /// Partitions; the table stays.
+    Partitions,
+    /// All of it, by one logical volume, which has no table.
+    Volume,
+}
+
+impl Scope {
+    /// Whether nothing that was on the target stays, but for partitions the image leaves out.
+    pub(super) fn replaces_all(self) -> bool {
+        self != Self::Partitions
+    }
 }
 
 /// Bytes of the image and where they go on the target.
@@ -108,20 +117,29 @@ pub(super) fn plan(
     image: &OpenImage<'_>,
 ) -> Result<RestorePlan, OperationError> {
     let manifest = &image.manifest;
-    let (survey, creates_file) = target(request, manifest)?;
+    let volume = request.volume.as_ref().map(|name| volume::find(image, name)).transpose()?;
+    let size = volume.as_ref().map_or(manifest.disk.size, |found| found.volume.size);
+    let (survey, creates_file) = target(request, manifest, size)?;
     guard::target_is_expendable(&survey.disk, &request.repo.location, request.erase.as_deref())?;
     check_sectors(&survey.disk, manifest)?;
-    let (transfers, writes_table) = match &request.partitions {
-        None => (whole_disk(&survey.disk, manifest)?, true),
-        Some(chosen) => partitions(&survey, manifest, chosen)?,
+    let (transfers, scope) = match (&request.partitions, &volume) {
+        (_, Some(found)) => {
+            check_size(&survey.disk, found.volume.size, "choose a target at least as large")?;
+            (found.transfers.clone(), Scope::Volume)
+        }
+        (None, None) => (whole_disk(&survey.disk, manifest)?, Scope::Disk),
+        (Some(chosen), None) => partitions(&survey, manifest, chosen)?,
     };
-    let kept = kept(manifest, &transfers);
-    let before = before(&survey, &transfers, writes_table.then_some(&kept));
-    let after = after(&before, manifest, &transfers, writes_table);
+    let kept = if volume.is_some() { Extents::new() } else { kept(manifest, &transfers) };
+    let before = before(&survey, &transfers, scope.replaces_all().then_some(&kept));
+    let after = match &volume {
+        Some(found) => vec![volume_entry(&found.volume)],
+        None => after(&before, manifest, &transfers, scope),
+    };
     Ok(RestorePlan {
         image: image.summary(),
         creates_file,
-        lost: lost(&survey, &before, writes_table),
+        lost: lost(&survey, &before, scope),
         notices: notices(request, &survey, manifest),
         writes: transfers.iter().map(|transfer| transfer.used.total()).sum(),
         target: survey.disk,
@@ -129,12 +147,16 @@ pub(super) fn plan(
         after,
         kept,
         transfers,
-        writes_table,
+        scope,
     })
 }
 
 /// The target as it is; for a file that does not exist yet, as it will be created.
-fn target(request: &RestoreRequest, manifest: &Manifest) -> Result<(Survey, bool), OperationError> {
+fn target(
+    request: &RestoreRequest,
+    manifest: &Manifest,
+    size: u64,
+) -> Result<(Survey, bool), OperationError> {
     let path = &request.disk;
     let creates_file = !path.exists() && !path.starts_with("/dev");
     if !creates_file {
@@ -158,7 +180,7 @@ fn target(request: &RestoreRequest, manifest: &Manifest) -> Result<(Survey, bool
         model: None,
         serial: None,
         wwn: None,
-        size: request.size.unwrap_or(manifest.disk.size),
+        size: request.size.unwrap_or(size),
         logical_sector: sector,
         physical_sector: sector,
         transport: Transport::File,
@@ -185,20 +207,24 @@ fn check_sectors(target: &Disk, manifest: &Manifest) -> Result<(), OperationErro
     ))
 }
 
-fn whole_disk(target: &Disk, manifest: &Manifest) -> Result<Vec<Transfer>, OperationError> {
-    if target.size < manifest.disk.size {
-        return Err(OperationError::refused(
-            format!(
-                "{} has {} ({} bytes), the image needs {} ({} bytes)",
-                target.identity(),
-                human(target.size),
-                target.size,
-                human(manifest.disk.size),
-                manifest.disk.size
-            ),
-            "choose a disk at least as large as the captured one",
-        ));
+fn check_size(target: &Disk, needed: u64, next: &str) -> Result<(), OperationError> {
+    if target.size >= needed {
+        return Ok(());
     }
+    Err(OperationError::refused(
+        format!(
+            "{} has {} ({} bytes), the image needs {} ({needed} bytes)",
+            target.identity(),
+            human(target.size),
+            target.size,
+            human(needed),
+        ),
+        next,
+    ))
+}
+
+fn whole_disk(target: &Disk, manifest: &Manifest) -> Result<Vec<Transfer>, OperationError> {
+    check_size(target, manifest.disk.size, "choose a disk at least as large as the captured one")?;
     Ok(manifest.regions.iter().filter(|region| is_stored(region)).map(in_place).collect())
 }
 
@@ -228,7 +254,7 @@ fn partitions(
     survey: &Survey,
     manifest: &Manifest,
     chosen: &[u32],
-) -> Result<(Vec<Transfer>, bool), OperationError> {
+) -> Result<(Vec<Transfer>, Scope), OperationError> {
     let blank = survey.table.scheme == Scheme::None && survey.volumes.is_empty();
     let regions = chosen.iter().map(|number| stored_partition(manifest, *number));
     let regions = regions.collect::<Result<Vec<_>, _>>()?;
@@ -236,10 +262,10 @@ fn partitions(
         whole_disk(&survey.disk, manifest)?;
         let outside = manifest.regions.iter().filter(|region| region.partition.is_none());
         let transfers = outside.chain(regions).map(in_place).collect();
-        return Ok((transfers, true));
+        return Ok((transfers, Scope::Disk));
     }
     let transfers = regions.into_iter().map(|region| into_partition(survey, region));
-    Ok((transfers.collect::<Result<Vec<_>, _>>()?, false))
+    Ok((transfers.collect::<Result<Vec<_>, _>>()?, Scope::Partitions))
 }
 
 fn stored_partition(manifest: &Manifest, number: u32) -> Result<&Region, OperationError> {
@@ -271,88 +297,10 @@ fn into_partition(survey: &Survey, region: &Region) -> Result<Transfer, Operatio
     Ok(Transfer { to: target.start, ..in_place(region) })
 }
 
-/// The target's volumes. With the table written, only what lies in `untouched` outlasts it; else
-/// everything but the partitions that are written.
-fn before(
-    survey: &Survey,
-    transfers: &[Transfer],
-    untouched: Option<&Extents>,
-) -> Vec<LayoutEntry> {
-    let stays = |start: u64, size: u64| match untouched {
-        Some(untouched) => untouched.gaps_within(start, start.saturating_add(size)).is_empty(),
-        None => !transfers.iter().any(|transfer| transfer.to == start),
-    };
-    let entries = survey.volumes.iter().map(|volume| LayoutEntry {
-        number: volume.partition,
-        start: volume.start,
-        size: volume.size,
-        text: describe(volume.filesystem.as_ref()),
-        kept: stays(volume.start, volume.size),
-    });
-    entries.collect()
-}
-
-fn describe(filesystem: Option<&crate::filesystem::Filesystem>) -> String {
-    let Some(filesystem) = filesystem else { return "no known filesystem".to_owned() };
-    let mut text = filesystem.kind.to_string();
-    if let Some(label) = &filesystem.label {
-        text.push(' ');
-        text.push_str(label);
-    }
-    if let Some(used) = filesystem.used {
-        text.push_str(&format!(", {} used", human(used)));
-    }
-    text
-}
-
-fn after(
-    before: &[LayoutEntry],
-    manifest: &Manifest,
-    transfers: &[Transfer],
-    writes_table: bool,
-) -> Vec<LayoutEntry> {
-    let from_image = manifest
-        .regions
-        .iter()
-        .filter(|region| region.partition.is_some() || region.filesystem.is_some());
-    let entry = |region: &Region, start: u64| LayoutEntry {
-        number: region.partition,
-        start,
-        size: region.size,
-        text: describe(region.filesystem.as_ref()),
-        kept: !transfers.iter().any(|transfer| transfer.from == region.start),
-    };
-    if writes_table {
-        return from_image.map(|region| entry(region, region.start)).collect();
-    }
-    let replaced = |old: &LayoutEntry| {
-        let transfer = transfers.iter().find(|transfer| transfer.to == old.start)?;
-        let region = manifest.regions.iter().find(|region| region.start == transfer.from)?;
-        Some(LayoutEntry { size: old.size, ..entry(region, old.start) })
-    };
-    before.iter().map(|old| replaced(old).unwrap_or_else(|| old.clone())).collect()
-}
-
-fn lost(survey: &Survey, before: &[LayoutEntry], writes_table: bool) -> Vec<String> {
-    let mut lost: Vec<String> = before
-        .iter()
-        .filter(|entry| !entry.kept)
-        .map(|entry| {
-            let name =
-                entry.number.map_or_else(|| "the disk".to_owned(), |n| format!("partition {n}"));
-            format!("{name}: {} ({})", entry.text, human(entry.size))
-        })
-        .collect();
-    if writes_table && survey.table.scheme != Scheme::None {
-        lost.push(format!("the partition table ({})", survey.table.scheme));
-    }
-    lost
-}
-
 fn notices(request: &RestoreRequest, survey: &Survey, manifest: &Manifest) -> Vec<String> {
     let mut notices = survey.note.iter().cloned().collect::<Vec<_>>();
     notices.extend(manifest.warnings.iter().map(|warning| format!("image: {warning}")));
-    if request.partitions.is_none() {
+    if request.partitions.is_none() && request.volume.is_none() {
         let missing = manifest.regions.iter().filter(|region| !is_stored(region));
         notices.extend(missing.filter_map(|region| region.partition).map(|number| {
             format!("partition {number} is not in the image: its place keeps what is there now")

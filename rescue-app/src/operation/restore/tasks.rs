@@ -47,6 +47,9 @@ pub(super) struct Task {
     pub(super) len: usize,
     /// Its places.
     pub(super) places: Vec<Place>,
+    /// Whether it reaches past a transfer, so that only a part of it is wanted there, which its
+    /// hash does not prove.
+    pub(super) in_parts: bool,
 }
 
 impl Task {
@@ -76,7 +79,9 @@ pub(super) fn tasks(placed: &[Placed], transfers: &[Transfer]) -> Vec<Task> {
                 id: blob.id,
                 len,
                 places: Vec::new(),
+                in_parts: false,
             });
+            task.in_parts |= blob.offset < transfer.from || blob.offset + blob.len > end;
             task.places.push(Place { at, used });
         }
     }

@@ -300,6 +300,7 @@ fn restore_request(order: &RestoreOrder, repo: RepoAccess) -> RestoreRequest {
         repo,
         erase: Some(order.disk.erase_name()),
         partitions: order.partitions.clone(),
+        volume: None,
         only_changed: order.only_changed,
         read_back: order.read_back,
     }

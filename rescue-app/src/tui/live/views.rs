@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::disk;
 use crate::disk::pci::Controller;
-use crate::filesystem::State;
+use crate::filesystem::{LogicalVolume, State};
 use crate::image::manifest::Stored;
 use crate::operation::{
     self, CaptureReport, CheckReport, ImageSummary, OperationError, PruneReport, RestoreReport,
@@ -101,6 +101,19 @@ fn volume(volume: &operation::Volume) -> Volume {
         label: filesystem.and_then(|filesystem| filesystem.label.clone()),
         used: filesystem.and_then(|filesystem| filesystem.used),
         note: filesystem.and_then(|filesystem| state_note(&filesystem.state)),
+        inside: volume.logical_volumes.iter().map(logical_volume).collect(),
+    }
+}
+
+fn logical_volume(volume: &LogicalVolume) -> Volume {
+    let filesystem = volume.filesystem.as_ref();
+    Volume {
+        size: volume.size,
+        kind: filesystem.map(|filesystem| filesystem.kind.to_string()),
+        label: Some(volume.to_string()),
+        used: filesystem.and_then(|filesystem| filesystem.used),
+        note: filesystem.and_then(|filesystem| state_note(&filesystem.state)),
+        ..Volume::default()
     }
 }
 
@@ -150,6 +163,7 @@ fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
             label: partition.label.clone(),
             used: partition.used,
             note: state_note(&partition.state),
+            inside: partition.logical_volumes.iter().map(logical_volume).collect(),
         },
         captured: partition.stored != Stored::Nothing,
     }

@@ -17,7 +17,7 @@ use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Disk, DiskList, Failure, Image, Repository, RestoreOrder};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
-use crate::tui::widgets::{Cursor, Document, Lines, Row, rows, text, volume_bar, volume_line};
+use crate::tui::widgets::{Cursor, Document, Lines, Row, rows, text, volume_bar, volume_lines};
 
 /// How often the kernel is asked whether a disk came or went.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -285,7 +285,8 @@ impl Page for Disks {
             return;
         }
         let Some(disk) = self.current() else { return };
-        let details = u16::try_from(disk.volumes.len() + 3).unwrap_or(u16::MAX);
+        let inside: usize = disk.volumes.iter().map(|volume| volume.inside.len()).sum();
+        let details = u16::try_from(disk.volumes.len() + inside + 3).unwrap_or(u16::MAX);
         let details = details.min(area.height / 2);
         let list_area = Rect { height: area.height - details, ..area };
         let list: Vec<Row> =
@@ -308,19 +309,24 @@ fn render_details(disk: &Disk, area: Rect, buffer: &mut Buffer, look: Look) {
     volume_bar(disk.size, &disk.volumes, bar, buffer, look);
     let room = usize::from(area.height - 2);
     let columns = usize::from(area.width);
-    let hidden = disk.volumes.len().saturating_sub(room);
+    let lines: Vec<Line> = disk
+        .volumes
+        .iter()
+        .flat_map(|volume| {
+            let mark = Span::styled("█ ", look.content(volume.kind.as_deref()));
+            let texts = volume_lines(volume, columns.saturating_sub(2)).into_iter();
+            texts.map(move |text| Line::from(vec![mark.clone(), Span::raw(text)]))
+        })
+        .collect();
+    let hidden = lines.len().saturating_sub(room);
     let shown = if hidden > 0 { room.saturating_sub(1) } else { room };
     let mut y = area.y + 2;
-    for volume in disk.volumes.iter().take(shown) {
-        let line = Line::from(vec![
-            Span::styled("█ ", look.content(volume.kind.as_deref())),
-            Span::raw(volume_line(volume, columns.saturating_sub(2))),
-        ]);
-        buffer.set_line(area.x, y, &line, area.width);
+    for line in lines.iter().take(shown) {
+        buffer.set_line(area.x, y, line, area.width);
         y += 1;
     }
     if hidden > 0 {
-        let more = format!("  and {} more", disk.volumes.len() - shown);
+        let more = format!("  and {} more", lines.len() - shown);
         buffer.set_stringn(area.x, y, more, columns, Style::new());
     }
 }

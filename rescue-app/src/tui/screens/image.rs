@@ -14,7 +14,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::model::{Image, Job, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, open, replace};
-use crate::tui::widgets::{Document, Lines, volume_bar, volume_line};
+use crate::tui::widgets::{Document, Lines, volume_bar, volume_lines};
 
 /// The page of an image, with what can be done to it.
 pub(super) struct ImagePage {
@@ -40,9 +40,11 @@ impl ImagePage {
         lines.fact("Id", image.id.get(..16).unwrap_or(&image.id));
         lines.gap().text("Partitions", look.heading());
         for partition in &image.partitions {
-            let line = volume_line(&partition.volume, usize::from(columns));
-            let line = if partition.captured { line } else { format!("{line}  not stored") };
-            lines.line(Line::styled(line, look.content(partition.volume.kind.as_deref())));
+            let style = look.content(partition.volume.kind.as_deref());
+            for line in volume_lines(&partition.volume, usize::from(columns)) {
+                let line = if partition.captured { line } else { format!("{line}  not stored") };
+                lines.line(Line::styled(line, style));
+            }
         }
         if !image.warnings.is_empty() {
             lines.gap().text("Noted while capturing", look.heading());

@@ -12,7 +12,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::model::Disk;
 use crate::tui::page::{Action, Context, Hint, Page};
-use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_bar, volume_line};
+use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_bar, volume_lines};
 
 /// A list of partitions with ticks, all set at first.
 pub(super) struct Partitions {
@@ -122,8 +122,12 @@ impl Page for Partitions {
             .zip(&self.ticked)
             .map(|(volume, ticked)| {
                 let mark = if *ticked { "[x]" } else { "[ ]" };
-                let line = format!("{mark} {}", volume_line(volume, columns.saturating_sub(6)));
-                Row::new(Line::styled(line, look.content(volume.kind.as_deref())))
+                let style = look.content(volume.kind.as_deref());
+                let mut lines = volume_lines(volume, columns.saturating_sub(6)).into_iter();
+                let first = format!("{mark} {}", lines.next().unwrap_or_default());
+                lines.fold(Row::new(Line::styled(first, style)), |row, line| {
+                    row.with(Line::styled(format!("    {line}"), style))
+                })
             })
             .collect();
         let list_area = Rect { y: list_y, height: list_bottom - list_y, ..area };

@@ -16,7 +16,7 @@ pub(super) use field::Field;
 pub(super) use gauge::gauge;
 pub(super) use rows::{Cursor, Row, rows};
 pub(super) use speed_graph::{History, speed_graph};
-pub(super) use volumes::{layout_bar, volume_bar, volume_line};
+pub(super) use volumes::{layout_bar, volume_bar, volume_line, volume_lines};
 
 use std::time::Duration;
 

@@ -1,0 +1,58 @@
+//! Superblocks of version 1 (`struct mdp_superblock_1`): 1.0 at the end of the device, 1.1 at its
+//! start, 1.2 at 4 KiB.
+
+use crate::bytes::{Extent, le16, le32, le64, slice};
+use crate::filesystem::probe::piece;
+use crate::filesystem::text;
+
+use super::{MAGIC, MIRROR, Member, SUPERBLOCK, checksum, data};
+
+/// Features that leave what lies in the data area as it is: a bitmap of regions that may differ.
+/// All others tell of bad blocks, recovery, reshaping, a journal or a cluster.
+const HARMLESS: u32 = 1;
+
+/// Bytes before the list of roles.
+const FIXED: usize = 256;
+
+/// The superblock at byte `at` of a device of `size` bytes.
+pub(super) fn parse(block: &[u8], at: u64, size: u64) -> Option<Member> {
+    let here = le64(block, 144)?.checked_mul(512)? == at;
+    if le32(block, 0)? != MAGIC || le32(block, 4)? != 1 || !here {
+        return None;
+    }
+    Some(Member {
+        label: text::label(slice(block, 32, 32)?),
+        uuid: text::uuid(piece(block, 16)?),
+        data: place(block, at, size)
+            .unwrap_or_else(|| Err("its superblock is cut short".to_owned())),
+    })
+}
+
+fn place(block: &[u8], at: u64, size: u64) -> Option<Result<Extent, String>> {
+    let features = le32(block, 8)?;
+    let level = le32(block, 72)?;
+    let roles = usize::try_from(le32(block, 220)?).ok()?;
+    let covered = slice(block, 0, roles.checked_mul(2)?.checked_add(FIXED)?)?;
+    if le32(block, 216)? != checksum(covered, 216) {
+        return Some(Err("its superblock's checksum is wrong".to_owned()));
+    }
+    if level != MIRROR {
+        return Some(Err("it is a member of an array that is no mirror".to_owned()));
+    }
+    if features & !HARMLESS != 0 {
+        let words =
+            format!("bad blocks, a rebuild or a reshape are noted (features {features:#x})");
+        return Some(Err(words));
+    }
+    let number = usize::try_from(le32(block, 160)?).ok()?;
+    let role = FIXED.checked_add(number.checked_mul(2)?).and_then(|at| le16(covered, at));
+    if role.is_none_or(|role| u32::from(role) >= le32(block, 92).unwrap_or(0)) {
+        return Some(Err("it is no active member of its array".to_owned()));
+    }
+    // All ones: nothing is left to be brought in line.
+    if le64(block, 208)? != u64::MAX {
+        return Some(Err("its array was not stopped in sync".to_owned()));
+    }
+    let superblock = Extent { start: at, end: at.checked_add(SUPERBLOCK as u64)? };
+    Some(data(le64(block, 128)?, le64(block, 80)?, superblock, size))
+}

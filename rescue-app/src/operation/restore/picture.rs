@@ -1,0 +1,111 @@
+//! The target before and after a restore, for people.
+
+use serde::Serialize;
+
+use crate::bytes::Extents;
+use crate::filesystem::{Filesystem, LogicalVolume};
+use crate::image::manifest::{Manifest, Region};
+use crate::operation::format::size as human;
+use crate::operation::survey::Survey;
+use crate::table::Scheme;
+
+use super::plan::{Scope, Transfer};
+
+/// One line of a before or after picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LayoutEntry {
+    /// Partition number; `None` for a disk without a table.
+    pub number: Option<u32>,
+    /// First byte on the disk.
+    pub start: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// "ext4 root, 2.5 GiB used".
+    pub text: String,
+    /// Whether the restore leaves it as it is.
+    pub kept: bool,
+}
+
+/// The target's volumes. With the table written, only what lies in `untouched` outlasts it; else
+/// everything but the partitions that are written.
+pub(super) fn before(
+    survey: &Survey,
+    transfers: &[Transfer],
+    untouched: Option<&Extents>,
+) -> Vec<LayoutEntry> {
+    let stays = |start: u64, size: u64| match untouched {
+        Some(untouched) => untouched.gaps_within(start, start.saturating_add(size)).is_empty(),
+        None => !transfers.iter().any(|transfer| transfer.to == start),
+    };
+    let entries = survey.volumes.iter().map(|volume| LayoutEntry {
+        number: volume.partition,
+        start: volume.start,
+        size: volume.size,
+        text: describe(volume.filesystem.as_ref()),
+        kept: stays(volume.start, volume.size),
+    });
+    entries.collect()
+}
+
+fn describe(filesystem: Option<&Filesystem>) -> String {
+    let Some(filesystem) = filesystem else { return "no known filesystem".to_owned() };
+    let mut text = filesystem.kind.to_string();
+    if let Some(label) = &filesystem.label {
+        text.push(' ');
+        text.push_str(label);
+    }
+    if let Some(used) = filesystem.used {
+        text.push_str(&format!(", {} used", human(used)));
+    }
+    text
+}
+
+/// The one thing on the target after a logical volume has been written to it.
+pub(super) fn volume_entry(volume: &LogicalVolume) -> LayoutEntry {
+    let text = format!("{volume}: {}", describe(volume.filesystem.as_ref()));
+    LayoutEntry { number: None, start: 0, size: volume.size, text, kept: false }
+}
+
+pub(super) fn after(
+    before: &[LayoutEntry],
+    manifest: &Manifest,
+    transfers: &[Transfer],
+    scope: Scope,
+) -> Vec<LayoutEntry> {
+    let from_image = manifest
+        .regions
+        .iter()
+        .filter(|region| region.partition.is_some() || region.filesystem.is_some());
+    let entry = |region: &Region, start: u64| LayoutEntry {
+        number: region.partition,
+        start,
+        size: region.size,
+        text: describe(region.filesystem.as_ref()),
+        kept: !transfers.iter().any(|transfer| transfer.from == region.start),
+    };
+    if scope.replaces_all() {
+        return from_image.map(|region| entry(region, region.start)).collect();
+    }
+    let replaced = |old: &LayoutEntry| {
+        let transfer = transfers.iter().find(|transfer| transfer.to == old.start)?;
+        let region = manifest.regions.iter().find(|region| region.start == transfer.from)?;
+        Some(LayoutEntry { size: old.size, ..entry(region, old.start) })
+    };
+    before.iter().map(|old| replaced(old).unwrap_or_else(|| old.clone())).collect()
+}
+
+pub(super) fn lost(survey: &Survey, before: &[LayoutEntry], scope: Scope) -> Vec<String> {
+    let mut lost: Vec<String> = before
+        .iter()
+        .filter(|entry| !entry.kept)
+        .map(|entry| {
+            let name =
+                entry.number.map_or_else(|| "the disk".to_owned(), |n| format!("partition {n}"));
+            format!("{name}: {} ({})", entry.text, human(entry.size))
+        })
+        .collect();
+    if scope.replaces_all() && survey.table.scheme != Scheme::None {
+        lost.push(format!("the partition table ({})", survey.table.scheme));
+    }
+    lost
+}

@@ -1,0 +1,155 @@
+//! A disk with a volume group captured and restored by the program, as a whole and one logical
+//! volume alone, judged by lvm2 and by the checkers of what is in the volumes.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lifeboat::bytes::ReadAt;
+use lifeboat::filesystem;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::fs_lvm::{contents, is_sound, make_device};
+use crate::fs_tools::{self as tools, Volume};
+use crate::lvm_devices::Devices;
+use crate::{fs_ext, fs_fat};
+
+const MIB: u64 = 1 << 20;
+
+/// A scratch folder with a repository.
+struct Bench(TempDir);
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self(TempDir::new().unwrap());
+        bench.run(0, &["init", "--no-passphrase"]);
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs the program, which must end with `code`; what it printed.
+    #[track_caller]
+    fn run(&self, code: i32, args: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+        command.args(args).current_dir(self.0.path());
+        command.env("LIFEBOAT_REPO", self.path("repo")).env("LIFEBOAT_LOG", self.path("log"));
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+        text
+    }
+
+    /// Restores the newest image to a file.
+    fn restore(&self, file: &str, more: &[&str]) -> String {
+        let args = [&["restore", "latest", file, "--erase", file], more].concat();
+        self.run(0, &args)
+    }
+
+    /// The partition of a disk as a file.
+    fn cut(&self, disk: &str, len: u64) -> PathBuf {
+        let part = self.path("part");
+        let len = usize::try_from(len).unwrap();
+        fs::write(&part, Volume::open(&self.path(disk)).read_vec(MIB, len).unwrap()).unwrap();
+        part
+    }
+}
+
+/// A disk with one partition that is a physical volume; the volume's length.
+fn make_disk(bench: &Bench) -> u64 {
+    let (part, disk) = (bench.path("pv"), bench.path("disk"));
+    make_device(&part, bench.0.path());
+    let bytes = fs::read(&part).unwrap();
+    let len = bytes.len() as u64;
+    tools::old_medium(&disk, len + 2 * MIB);
+    let partition = format!("-n1:2048:{}", (MIB + len) / 512 - 1);
+    tools::run("sgdisk", &["-Z", disk.to_str().unwrap()]);
+    tools::run("sgdisk", &["-a1", &partition, "-t1:8e00", disk.to_str().unwrap()]);
+    File::options().write(true).open(&disk).unwrap().write_all_at(&bytes, MIB).unwrap();
+    len
+}
+
+fn extracted(device: &Path, name: &str, to: &Path) -> Vec<u8> {
+    Devices::attach(&[device]).extract(name, to);
+    fs::read(to).unwrap()
+}
+
+#[test]
+fn a_volume_group_comes_back_and_so_does_one_volume_alone() {
+    let bench = Bench::new();
+    let len = make_disk(&bench);
+    let pv = bench.path("pv");
+    bench.run(0, &["capture", "disk"]);
+    let shown = bench.run(0, &["show", "latest"]);
+    for words in ["vg/root  ext4 lifeboat", "vg/data  FAT16 STICK", "vg/swap  swap", "vg/odd"] {
+        assert!(shown.contains(words), "{shown}");
+    }
+    let shown: Value = serde_json::from_str(&bench.run(0, &["show", "latest", "--json"])).unwrap();
+    let listed = &shown["partitions"][0]["logical_volumes"];
+    assert_eq!(listed[0]["group"], "vg");
+    assert_eq!(
+        (&listed[0]["name"], &listed[0]["filesystem"]["kind"]),
+        (&"root".into(), &"ext4".into())
+    );
+
+    bench.restore("out", &[]);
+    let part = bench.cut("out", len);
+    assert!(is_sound(&part));
+    assert!(contents(&part) == contents(&pv));
+
+    let file = bench.path("file");
+    let plan = bench.run(0, &["restore", "latest", "root", "--volume", "vg/root", "--plan"]);
+    assert!(plan.contains("vg/root: ext4 lifeboat") && plan.contains("a new file"), "{plan}");
+    bench.restore("root", &["--volume", "vg/root"]);
+    let root = bench.path("root");
+    assert_eq!(fs::metadata(&root).unwrap().len(), 30 * MIB);
+    assert!(fs_ext::is_sound(&root));
+    extracted(&pv, "root", &file);
+    assert!(fs_ext::contents(&root) == fs_ext::contents(&file));
+
+    // Onto something larger with something on it; then what has changed there only.
+    tools::old_medium(&bench.path("data"), 20 * MIB);
+    bench.restore("data", &["--volume", "vg/data"]);
+    let data = bench.path("data");
+    extracted(&pv, "data", &file);
+    assert!(fs_fat::is_sound(&data));
+    assert!(fs_fat::contents(&data) == fs_fat::contents(&file));
+    let before = fs::read(&data).unwrap();
+    let target = File::options().write(true).open(&data).unwrap();
+    let used = filesystem::inspect(&Volume::open(&data)).used;
+    let place = used.within(2 * MIB, 16 * MIB).next().unwrap();
+    target.write_all_at(&[7; 512], place.end - 512).unwrap();
+    bench.restore("data", &["--volume", "vg/data", "--only-changed"]);
+    assert!(fs::read(&data).unwrap()[..16 << 20] == before[..16 << 20]);
+    bench.restore("odd", &["--volume", "vg/odd"]);
+    assert!(fs::read(bench.path("odd")).unwrap() == extracted(&pv, "odd", &file));
+}
+
+#[test]
+fn volumes_that_cannot_be_restored_alone_are_refused() {
+    let bench = Bench::new();
+    let [first, second] = [bench.path("disk"), bench.path("second")];
+    [&first, &second].iter().for_each(|path| tools::old_medium(path, 32 * MIB));
+    let group = Devices::attach(&[&first, &second]);
+    group.make_group(1, &[("wide", "-L 8M -i 2 -I 64k"), ("whole", "-L 8M PV0")]);
+    drop(group);
+    bench.run(0, &["capture", "disk"]);
+    let refused = |name: &str, target: &str, why: &str| {
+        let args = ["restore", "latest", target, "--erase", target, "--volume", name];
+        let text = bench.run(4, &args);
+        assert!(text.contains(why), "{text}");
+    };
+    refused("vg/wide", "new", "lies not only in this image");
+    refused("vg/none", "new", "those it has: vg/wide, vg/whole");
+    tools::old_medium(&bench.path("small"), 8 * MIB - 512);
+    refused("vg/whole", "small", "the image needs");
+    assert!(!bench.path("new").exists());
+    let both =
+        ["restore", "latest", "new", "--erase", "new", "--volume", "a/b", "--partitions", "1"];
+    bench.run(2, &both);
+}
