@@ -13,6 +13,7 @@ use summed::Summed;
 use crate::bytes::{Extents, ReadAt};
 use crate::disk::mount::parse_mounts;
 use crate::disk::uevent::Uevent;
+use crate::filesystem::fuzzing as seals;
 use crate::filesystem::{Coverage, Effort, inspect, owners, recognise, unlock};
 use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
@@ -29,9 +30,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("blob", blob),
     ("btrfs", btrfs),
     ("disk", disk),
+    ("exfat", exfat),
     ("ext", ext),
+    ("f2fs", f2fs),
     ("fat", fat),
     ("gpt", gpt),
+    ("hfsplus", hfsplus),
     ("index", index),
     ("luks", luks),
     ("key_file", key_file),
@@ -145,6 +149,30 @@ pub fn fat(data: &[u8]) {
     volume_map(&volume);
 }
 
+/// exFAT: the boot sector always has its name and the boot regions are intact.
+pub fn exfat(data: &[u8]) {
+    sealed_map(data, 3, b"EXFAT   ", seals::EXFAT);
+}
+
+/// F2FS: the superblock always has its magic number and the checkpoints are intact.
+pub fn f2fs(data: &[u8]) {
+    sealed_map(data, 1024, &[0x10, 0x20, 0xf5, 0xf2], seals::F2FS);
+}
+
+/// HFS+: the volume header and the alternate one always agree.
+pub fn hfsplus(data: &[u8]) {
+    sealed_map(data, 1025, b"+\0\x04", seals::HFSPLUS);
+}
+
+fn sealed_map(data: &[u8], at: u64, magic: &[u8], seal: seals::Seal) {
+    let mut volume = Pieces::parse(data);
+    volume.put(at, magic);
+    for (place, bytes) in seal(&volume) {
+        volume.put(place, &bytes);
+    }
+    volume_map(&volume);
+}
+
 /// Btrfs: the superblock always has its name, and the checksums of all blocks are right.
 pub fn btrfs(data: &[u8]) {
     let mut volume = Pieces::parse(data);
@@ -233,7 +261,7 @@ mod tests {
     #[test]
     fn seeds_of_filesystems_are_recognised() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-        for name in ["btrfs", "ext", "fat", "ntfs"] {
+        for name in ["exfat", "f2fs", "hfsplus", "btrfs", "ext", "fat", "ntfs"] {
             for entry in fs::read_dir(folder.join(name)).unwrap() {
                 let path = entry.unwrap().path();
                 let is_seed = path.file_name().unwrap().to_str().unwrap().starts_with("seed-");

@@ -4,7 +4,8 @@
 //!
 //! Needs root, loop devices, FUSE and: e2fsprogs, ntfs-3g, dosfstools, mtools, btrfs-progs,
 //! xfsprogs, lvm2, mdadm, cryptsetup-bin, qemu-system-common; for recognition also exfatprogs,
-//! f2fs-tools, xorriso, squashfs-tools and util-linux.
+//! f2fs-tools, xorriso, squashfs-tools and util-linux. What runs in a guest needs QEMU and the kernel that
+//! `make iso` unpacks.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -12,10 +13,18 @@
 mod exported;
 #[path = "support/fs_btrfs.rs"]
 mod fs_btrfs;
+#[path = "support/fs_exfat.rs"]
+mod fs_exfat;
 #[path = "support/fs_ext.rs"]
 mod fs_ext;
+#[path = "support/fs_f2fs.rs"]
+mod fs_f2fs;
 #[path = "support/fs_fat.rs"]
 mod fs_fat;
+#[path = "support/fs_guest.rs"]
+mod fs_guest;
+#[path = "support/fs_hfsplus.rs"]
+mod fs_hfsplus;
 #[path = "support/fs_hostile.rs"]
 mod fs_hostile;
 #[path = "support/fs_luks.rs"]
@@ -36,5 +45,9 @@ mod fs_recognition;
 mod fs_tools;
 #[path = "support/fs_xfs.rs"]
 mod fs_xfs;
+#[path = "support/guest.rs"]
+mod guest;
+#[path = "support/hfsplus_maker.rs"]
+mod hfsplus_maker;
 #[path = "support/lvm_devices.rs"]
 mod lvm_devices;

@@ -17,6 +17,8 @@ mod companions;
 mod container;
 mod description;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod head_cache;
 mod kind;
 mod logical_volume;

@@ -99,6 +99,7 @@ fn volumes_are_recognised_as_libblkid_does() {
             Kind::Swap => Coverage::HeaderOnly,
             Kind::Ext2 | Kind::Ext3 | Kind::Ext4 | Kind::Ntfs | Kind::Xfs => Coverage::Used,
             Kind::Fat12 | Kind::Fat16 | Kind::Fat32 | Kind::Btrfs => Coverage::Used,
+            Kind::ExFat | Kind::F2fs => Coverage::Used,
             _ => Coverage::Whole,
         };
         assert_eq!(inspection.coverage, expected, "{kind}: {:?}", inspection.warnings);

@@ -1,0 +1,131 @@
+//! Directories: what their entries occupy.
+//!
+//! Source: Microsoft, "exFAT file system specification", §6 and §7.
+
+use super::fat::{Fat, Length, Place};
+use crate::bytes::{le16, le32, le64};
+use crate::filesystem::format::Doubt;
+use crate::filesystem::probe::byte;
+
+/// Bytes of a directory entry.
+pub(super) const ENTRY: usize = 32;
+/// `EntryType` of the end of a directory.
+const END: u8 = 0x00;
+/// `EntryType` of allocation bitmap, up-case table, volume label, file, and of the stream that
+/// says where a file's content lies.
+const BITMAP: u8 = 0x81;
+const UPCASE: u8 = 0x82;
+pub(super) const LABEL: u8 = 0x83;
+const FILE: u8 = 0x85;
+const STREAM: u8 = 0xc0;
+/// `EntryType`: in use, secondary (belongs to the primary entry before it), benign (may be passed
+/// over by who does not know it).
+const IN_USE: u8 = 0x80;
+const SECONDARY: u8 = 0x40;
+const BENIGN: u8 = 0x20;
+/// `FileAttributes`: a directory.
+const DIRECTORY: u16 = 0x10;
+/// `GeneralSecondaryFlags`.
+const ALLOCATION_POSSIBLE: u8 = 1;
+const NO_FAT_CHAIN: u8 = 2;
+/// Most bytes that the specification lets a directory have.
+const LARGEST: u64 = 256 << 20;
+/// Bytes read at once.
+const PIECE: u64 = 64 << 10;
+
+/// What one entry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// An allocation bitmap: which of two it is, where it starts, and its bytes.
+    Bitmap {
+        /// 0, or 1 for that of the second FAT.
+        copy: u8,
+        /// First cluster.
+        first: u32,
+        /// Bytes.
+        size: u64,
+    },
+    /// Clusters of a file or of a table.
+    Clusters(Place),
+    /// Clusters of a directory.
+    Directory(Place),
+}
+
+/// The root directory, whose length only its chain tells.
+pub(super) fn root(fat: &Fat<'_>) -> Place {
+    let layout = &fat.boot.layout;
+    let most = LARGEST.checked_div(layout.cluster_size.into()).unwrap_or(1);
+    let most = u32::try_from(most).unwrap_or(1).clamp(1, layout.clusters);
+    Place { first: layout.root, length: Length::AtMost(most), contiguous: false }
+}
+
+/// Calls `each` for what every entry says, until it says no.
+pub(super) fn read(
+    fat: &mut Fat<'_>,
+    place: Place,
+    mut each: impl FnMut(&mut Fat<'_>, Item) -> Result<bool, Doubt>,
+) -> Result<(), Doubt> {
+    // What belongs to the primary entry before: the attributes of a file.
+    let mut attributes = None;
+    let mut more = true;
+    fat.runs(place, |fat, run| {
+        let start = fat.boot.layout.cluster(run.first);
+        let end = start.saturating_add(fat.boot.layout.bytes(run.count));
+        let mut at = start;
+        while more && at < end {
+            let len = end.saturating_sub(at).min(PIECE);
+            fat.spend()?;
+            let bytes = fat.volume.read_vec(at, usize::try_from(len).unwrap_or(0));
+            for entry in bytes.map_err(Doubt::reading("a directory"))?.chunks_exact(ENTRY) {
+                if let Some(item) = item(fat, entry, &mut attributes)? {
+                    more = each(fat, item)?;
+                }
+                more &= byte(entry, 0) != Some(END);
+                if !more {
+                    break;
+                }
+            }
+            at = at.saturating_add(len);
+        }
+        Ok(())
+    })
+}
+
+fn item(fat: &Fat<'_>, entry: &[u8], attributes: &mut Option<u16>) -> Result<Option<Item>, Doubt> {
+    let fields = (byte(entry, 0), byte(entry, 1), le32(entry, 20), le64(entry, 24));
+    let (Some(kind), Some(flags), Some(first), Some(size)) = fields else { return Ok(None) };
+    let place = |contiguous| {
+        let clusters = fat.boot.layout.clusters_of(size);
+        let clusters =
+            clusters.ok_or_else(|| Doubt::because("a file is larger than the volume"))?;
+        let length = Length::Exactly(clusters);
+        Ok((clusters != 0).then_some(Place { first, length, contiguous }))
+    };
+    match kind {
+        BITMAP => Ok(Some(Item::Bitmap { copy: flags & 1, first, size })),
+        UPCASE => Ok(place(false)?.map(Item::Clusters)),
+        LABEL => Ok(None),
+        FILE => {
+            *attributes = le16(entry, 4);
+            Ok(None)
+        }
+        _ if kind & IN_USE == 0 => {
+            *attributes = None;
+            Ok(None)
+        }
+        _ if kind & SECONDARY != 0 && attributes.is_some() => {
+            let is_directory = attributes.is_some_and(|bits| bits & DIRECTORY != 0);
+            if flags & ALLOCATION_POSSIBLE == 0 {
+                return Ok(None);
+            }
+            let place = place(flags & NO_FAT_CHAIN != 0)?;
+            Ok(place.map(|place| match (kind, is_directory) {
+                (STREAM, true) => Item::Directory(place),
+                _ => Item::Clusters(place),
+            }))
+        }
+        _ if kind & (SECONDARY | BENIGN) != 0 => Ok(None),
+        // §8.2: who meets a critical entry that he does not know must leave the volume alone.
+        _ => Err(Doubt::because(format!("it has directory entries of unknown type {kind:#x}"))),
+    }
+}

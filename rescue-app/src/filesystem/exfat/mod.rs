@@ -1,0 +1,118 @@
+//! exFAT, TexFAT's second FAT and bitmap included.
+//!
+//! Source: Microsoft, "exFAT file system specification".
+
+mod bitmap;
+mod boot_region;
+mod directory;
+mod fat;
+mod walk;
+
+use std::io;
+
+use self::bitmap::Bitmap;
+use self::boot_region::BootSector;
+use self::fat::{Fat, Run};
+use super::format::{Doubt, Format, Map};
+use super::probe::{byte, read};
+use super::used_map::UsedMap;
+use super::{Coverage, Filesystem, State, text};
+use crate::bytes::{Extents, ReadAt, slice};
+
+/// Bytes of the root directory in which the volume label is looked for.
+const ROOT: usize = 4096;
+/// Reads that may go into finding the bitmap.
+const BITMAP_READS: u32 = 2048;
+/// Reads that may go into a look at the directories of a volume that was closed: seconds.
+const SAMPLE_READS: u32 = 2048;
+/// Reads that may go into a full list of what one that was not closed holds.
+const LIST_READS: u32 = 4096;
+
+/// What makes changed bytes pass the checksums.
+#[cfg(any(test, fuzzing))]
+pub(super) fn seal(volume: &dyn ReadAt) -> Vec<(u64, Vec<u8>)> {
+    boot_region::seal(volume).into_iter().collect()
+}
+
+/// The reader.
+pub(super) struct ExFat;
+
+impl Format for ExFat {
+    fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {
+        let Some(sector) = read(volume, 0, 512)? else { return Ok(None) };
+        let Some(boot) = BootSector::parse(&sector) else { return Ok(None) };
+        let mut found = boot.describe();
+        if let Some(entries) = read(volume, boot.layout.cluster(boot.layout.root), ROOT)? {
+            found.label = label(&entries);
+        }
+        Ok(Some(found))
+    }
+
+    fn map(&self, volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
+        let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
+        let boot = BootSector::parse(&sector)
+            .ok_or_else(|| Doubt::because("the boot sector has changed meanwhile"))?;
+        boot.check(volume.size())?;
+        let warnings = boot.check_regions(volume)?;
+        let bitmap = Bitmap::find(&mut Fat::new(volume, &boot, BITMAP_READS))?;
+        let (heap, clusters) = bitmap.used(volume, &boot.layout)?;
+        let used = whole_map(volume, &boot, &heap);
+        found.used = Some(boot.layout.bytes(clusters));
+        let used = if found.state == State::Clean {
+            compare(&mut Fat::new(volume, &boot, SAMPLE_READS), &used)?;
+            used
+        } else {
+            used.union(&list(&mut Fat::new(volume, &boot, LIST_READS))?)
+        };
+        Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings })
+    }
+}
+
+/// The clusters in use, and everything before and behind the heap.
+fn whole_map(volume: &dyn ReadAt, boot: &BootSector, heap: &Extents) -> Extents {
+    let mut edges = Extents::of(0, boot.layout.heap);
+    edges.push(boot.layout.heap_end(), volume.size());
+    edges.union(&heap.shifted(boot.layout.heap))
+}
+
+/// A file in clusters that the bitmap calls free shakes trust in the bitmap. On large volumes
+/// this looks at the upper directories only: the bitmap of a closed volume is right.
+fn compare(fat: &mut Fat<'_>, used: &Extents) -> Result<(), Doubt> {
+    let layout = &fat.boot.layout;
+    walk::reachable(fat, |Run { first, count }| {
+        let start = layout.cluster(first);
+        let end = start.saturating_add(layout.bytes(count));
+        if used.gaps_within(start, end).is_empty() {
+            return Ok(());
+        }
+        Err(Doubt::because("its bitmap calls clusters of files free"))
+    })
+    .map(|_| ())
+}
+
+/// What was not closed may have a bitmap that lacks the newest files. Everything that any
+/// directory names makes up for it, if it can be listed to the end.
+fn list(fat: &mut Fat<'_>) -> Result<Extents, Doubt> {
+    let layout = &fat.boot.layout;
+    let mut listed = UsedMap::new();
+    let is_all = walk::reachable(fat, |Run { first, count }| {
+        let start = layout.cluster(first);
+        listed.add(start, start.saturating_add(layout.bytes(count)));
+        Ok(())
+    })?;
+    if !is_all {
+        let words = "its bitmap may be out of date and its files are too many to list";
+        return Err(Doubt::because(words));
+    }
+    Ok(listed.finish())
+}
+
+/// The volume label entry in the first bytes of the root directory (§7.3).
+fn label(entries: &[u8]) -> Option<String> {
+    let entry = entries
+        .chunks_exact(directory::ENTRY)
+        .take_while(|entry| byte(entry, 0) != Some(0))
+        .find(|entry| byte(entry, 0) == Some(directory::LABEL))?;
+    let units = usize::from(byte(entry, 1)?).min(11);
+    text::label_utf16(slice(entry, 2, units.checked_mul(2)?)?)
+}

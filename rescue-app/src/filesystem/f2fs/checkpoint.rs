@@ -1,0 +1,194 @@
+//! Checkpoint packs: of two, the newer valid one counts.
+//!
+//! Source: Linux `include/linux/f2fs_fs.h`, `struct f2fs_checkpoint`; `fs/f2fs/checkpoint.c`,
+//! `validate_checkpoint`; `fs/f2fs/f2fs.h`, `__bitmap_ptr`.
+
+use super::superblock::{BLOCK, MAGIC, SEGMENT, Superblock};
+use crate::bytes::{ReadAt, le32, le64, slice};
+use crate::filesystem::State;
+use crate::filesystem::checksum::crc32;
+use crate::filesystem::format::Doubt;
+
+/// Where the bitmaps start that tell which copies of table blocks count.
+const BITMAPS: usize = 192;
+/// `CP_CHKSUM_OFFSET`: the place of the checksum, unless the bitmaps are large.
+const SUM: usize = 4092;
+/// Where the segments of the three logs of nodes and the three of data are.
+const LOGS: [usize; 6] = [36, 40, 44, 84, 88, 92];
+/// Flags, `CP_*_FLAG`.
+mod flag {
+    pub(super) const UMOUNT: u32 = 0x1;
+    pub(super) const COMPACT_SUM: u32 = 0x4;
+    pub(super) const ERROR: u32 = 0x8;
+    pub(super) const FSCK: u32 = 0x10;
+    pub(super) const FASTBOOT: u32 = 0x20;
+    pub(super) const LARGE_NAT_BITMAP: u32 = 0x400;
+    /// umount, orphan_present, compact_sum, error, fsck, fastboot, crc_recovery, nat_bits,
+    /// trimmed, nocrc_recovery, large_nat_bitmap, quota_need_fsck. Not: disabled (keeps two states
+    /// of the filesystem at once) and resizefs.
+    pub(super) const KNOWN: u32 = 0xfff;
+}
+
+/// The checkpoint that counts.
+pub(super) struct Checkpoint {
+    version: u64,
+    flags: u32,
+    /// Blocks of files and of the filesystem itself in the main area, also those that are only
+    /// reserved (`fallocate`) and have no place yet.
+    pub(super) valid_blocks: u64,
+    /// Segments without a block in use to which nothing is being written.
+    pub(super) free_segments: u32,
+    /// Segments of the logs, to which is written next.
+    pub(super) current: Vec<u32>,
+    /// First block of the pack.
+    start: u64,
+    /// Blocks of the pack.
+    len: u32,
+    /// First block, within the pack, of what the current segments hold.
+    summaries: u32,
+    /// For each block of the segment information table, whether its second copy counts.
+    sit_bitmap: Vec<u8>,
+}
+
+impl Checkpoint {
+    /// Reads both packs. `mkfs.f2fs` writes two as well; where one is damaged it may have been the
+    /// newer one.
+    pub(super) fn newest(volume: &dyn ReadAt, superblock: &Superblock) -> Result<Self, Doubt> {
+        let first = Self::read(volume, superblock, superblock.cp)?;
+        let second = Self::read(volume, superblock, superblock.cp.saturating_add(SEGMENT))?;
+        let newest = match (first, second) {
+            (Some(first), Some(second)) if second.version > first.version => second,
+            (Some(first), Some(_)) => first,
+            _ => return Err(Doubt::because("one of its two checkpoints is damaged")),
+        };
+        Ok(newest)
+    }
+
+    /// A pack whose head and foot are intact and of the same version.
+    fn read(
+        volume: &dyn ReadAt,
+        superblock: &Superblock,
+        start: u32,
+    ) -> Result<Option<Self>, Doubt> {
+        let block = |number: u64| {
+            let bytes = volume.read_vec(Superblock::block(number), BLOCK as usize);
+            bytes.map_err(Doubt::reading("a checkpoint"))
+        };
+        let head = block(start.into())?;
+        let Some(len) = le32(&head, 136).filter(|len| (2..=SEGMENT).contains(len)) else {
+            return Ok(None);
+        };
+        if !is_intact(&head) {
+            return Ok(None);
+        }
+        let foot = block(u64::from(start).saturating_add(len.into()).saturating_sub(1))?;
+        if !is_intact(&foot) || le64(&foot, 0) != le64(&head, 0) {
+            return Ok(None);
+        }
+        let mut bytes = head;
+        for number in 1..=u64::from(superblock.cp_payload.min(SEGMENT)) {
+            bytes.extend(block(u64::from(start).saturating_add(number))?);
+        }
+        Ok(Self::parse(&bytes, superblock, start.into(), len))
+    }
+
+    /// From the head and the blocks of its payload.
+    fn parse(bytes: &[u8], superblock: &Superblock, start: u64, len: u32) -> Option<Self> {
+        let flags = le32(bytes, 132)?;
+        let size = |at| le32(bytes, at).and_then(|size| usize::try_from(size).ok());
+        let (sit, nat) = (size(156)?, size(160)?);
+        let at = if flags & flag::LARGE_NAT_BITMAP != 0 {
+            BITMAPS.checked_add(4)?.checked_add(nat)?
+        } else if superblock.cp_payload > 0 {
+            BLOCK as usize
+        } else {
+            BITMAPS
+        };
+        if u64::from(superblock.sit_blocks()).div_ceil(8) != sit as u64 {
+            return None;
+        }
+        Some(Self {
+            version: le64(bytes, 0)?,
+            flags,
+            valid_blocks: le64(bytes, 16)?,
+            free_segments: le32(bytes, 32)?,
+            current: LOGS.into_iter().map(|at| le32(bytes, at)).collect::<Option<_>>()?,
+            start,
+            len,
+            summaries: le32(bytes, 140)?,
+            sit_bitmap: slice(bytes, at, sit)?.to_vec(),
+        })
+    }
+
+    /// How the filesystem was left.
+    pub(super) fn state(&self) -> State {
+        if self.flags & (flag::ERROR | flag::FSCK) != 0 {
+            State::Dirty("it asks for a check".into())
+        } else if self.flags & flag::UMOUNT == 0 {
+            State::Dirty("files were written after its last checkpoint, or could have been".into())
+        } else {
+            State::Clean
+        }
+    }
+
+    /// Fails when the flags are not understood.
+    pub(super) fn check(&self) -> Result<(), Doubt> {
+        let unknown = self.flags & !flag::KNOWN;
+        if unknown == 0 {
+            return Ok(());
+        }
+        Err(Doubt::because(format!("its checkpoint has unknown flags {unknown:#x}")))
+    }
+
+    /// Whether the second copy of a block of the segment information table counts.
+    pub(super) fn second_copy(&self, block: u32) -> Option<bool> {
+        let byte = self.sit_bitmap.get(usize::try_from(block / 8).ok()?)?;
+        Some(byte.checked_shl(block % 8)? & 0x80 != 0)
+    }
+
+    /// The journal of changes to the segment information table: in its place among the compacted
+    /// summaries, or at the end of the summary block of the log of cold data, the third.
+    pub(super) fn sit_journal(&self, volume: &dyn ReadAt) -> Result<Vec<u8>, Doubt> {
+        const JOURNAL: usize = 507;
+        let compact = self.flags & flag::COMPACT_SUM != 0;
+        let (number, at) = if compact { (0, JOURNAL) } else { (2, 512 * 7) };
+        let closed = self.flags & (flag::UMOUNT | flag::FASTBOOT) != 0;
+        // Behind the data logs' summaries: those of the node logs, when closed, and the foot.
+        let behind = if closed { 7 } else { 4 };
+        let misplaced = !compact && self.summaries.checked_add(behind) != Some(self.len);
+        let place = self.summaries.saturating_add(number);
+        if self.summaries == 0 || place >= self.len || misplaced {
+            return Err(Doubt::because("its checkpoint makes no sense"));
+        }
+        let offset = Superblock::block(self.start.saturating_add(place.into()));
+        let block = volume
+            .read_vec(offset.saturating_add(at as u64), JOURNAL)
+            .map_err(Doubt::reading("a summary block"))?;
+        Ok(block)
+    }
+}
+
+/// The checksum covers everything but itself, wherever it is.
+fn is_intact(block: &[u8]) -> bool {
+    let at = le32(block, 164).and_then(|at| usize::try_from(at).ok());
+    let Some(at) = at.filter(|at| (BITMAPS..=SUM).contains(at)) else { return false };
+    let (Some(before), Some(sum)) = (slice(block, 0, at), le32(block, at)) else { return false };
+    let behind = block.get(at.saturating_add(4)..).unwrap_or_default();
+    crc32(crc32(MAGIC, before), behind) == sum
+}
+
+/// Heads and feet of both packs with their checksums and versions made right.
+#[cfg(any(test, fuzzing))]
+pub(super) fn seal(volume: &dyn ReadAt, superblock: &Superblock) -> Option<Vec<(u64, Vec<u8>)>> {
+    let mut patches = Vec::new();
+    for start in [superblock.cp, superblock.cp.checked_add(SEGMENT)?] {
+        let mut head = volume.read_vec(Superblock::block(start.into()), BLOCK as usize).ok()?;
+        head.splice(164..168, 4092u32.to_le_bytes());
+        let sum = crc32(MAGIC, slice(&head, 0, SUM)?);
+        head.splice(SUM.., sum.to_le_bytes());
+        let foot = u64::from(start).checked_add(le32(&head, 136)?.into())?.checked_sub(1)?;
+        patches.push((Superblock::block(foot), head.clone()));
+        patches.push((Superblock::block(start.into()), head));
+    }
+    Some(patches)
+}

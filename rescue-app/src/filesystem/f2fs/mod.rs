@@ -1,0 +1,57 @@
+//! F2FS on one device.
+//!
+//! Source: Linux `include/linux/f2fs_fs.h`, `fs/f2fs/`; each file names its part.
+
+mod checkpoint;
+mod entry;
+mod segments;
+mod superblock;
+
+use std::io;
+
+use self::checkpoint::Checkpoint;
+use self::superblock::{BLOCK, Superblock};
+use super::format::{Doubt, Format, Map};
+use super::{Coverage, Filesystem, State};
+use crate::bytes::ReadAt;
+
+/// What makes changed bytes pass checksums and comparisons.
+#[cfg(any(test, fuzzing))]
+pub(super) fn seal(volume: &dyn ReadAt) -> Vec<(u64, Vec<u8>)> {
+    let Ok(Some((superblock, _))) = Superblock::read(volume) else { return Vec::new() };
+    let mut patches = checkpoint::seal(volume, &superblock).unwrap_or_default();
+    let copy = volume.read_vec(0, BLOCK as usize);
+    patches.extend(copy.map(|copy| (BLOCK.into(), copy)));
+    patches
+}
+
+/// The reader.
+pub(super) struct F2fs;
+
+impl Format for F2fs {
+    fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {
+        let Some((superblock, mut found)) = Superblock::read(volume)? else { return Ok(None) };
+        // Damaged checkpoints do not make it any less an F2FS.
+        if let Ok(checkpoint) = Checkpoint::newest(volume, &superblock) {
+            found.state = checkpoint.state();
+            found.used = checkpoint.valid_blocks.checked_mul(BLOCK.into());
+        }
+        Ok(Some(found))
+    }
+
+    fn map(&self, volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
+        let read = Superblock::read(volume).map_err(Doubt::reading("the superblock"))?;
+        let (superblock, _) =
+            read.ok_or_else(|| Doubt::because("the superblock has changed meanwhile"))?;
+        superblock.check(volume)?;
+        let checkpoint = Checkpoint::newest(volume, &superblock)?;
+        checkpoint.check()?;
+        found.state = checkpoint.state();
+        if found.state != State::Clean {
+            let words = "what was written after its last checkpoint is in no table";
+            return Err(Doubt::because(words));
+        }
+        let used = segments::used(volume, &superblock, &checkpoint)?;
+        Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings: Vec::new() })
+    }
+}

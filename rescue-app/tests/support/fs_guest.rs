@@ -1,0 +1,280 @@
+//! Filesystems that this machine's kernel may not know, written and read back by the kernel of
+//! the boot medium: all of them in one virtual machine, their scribbled copies in a second one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lifeboat::bytes::{Extents, ReadAt};
+use lifeboat::filesystem::{self, Coverage, Inspection, Kind, State};
+use tempfile::TempDir;
+
+use crate::fs_tools::{self as tools, Numbers, Volume};
+use crate::guest::Guest;
+use crate::{fs_exfat, fs_f2fs, hfsplus_maker};
+
+const MIB: u64 = 1 << 20;
+
+/// How the filesystem's own tools count what is free, where they do.
+type FreeBytes = fn(&Path) -> u64;
+
+struct Case {
+    name: &'static str,
+    kind: Kind,
+    mib: u64,
+    /// Bytes of a logical sector of its disk.
+    sector: u32,
+    /// What makes it, in the machine; nothing for HFS+, which is made before.
+    mkfs: &'static str,
+    /// The checker that has to find nothing.
+    fsck: &'static [&'static str],
+    free: Option<FreeBytes>,
+    /// Switched off while mounted, files in it that are not older than a second.
+    cut: bool,
+}
+
+impl Case {
+    const fn new(name: &'static str, kind: Kind, mib: u64, mkfs: &'static str) -> Self {
+        let (fsck, free): (&[&str], Option<FreeBytes>) = match kind {
+            Kind::ExFat => (&["fsck.exfat", "-n"], Some(fs_exfat::free_by_dump)),
+            Kind::F2fs => (&["fsck.f2fs", "--dry-run"], Some(free_by_f2fs)),
+            Kind::HfsPlus => (&["true"], None),
+            _ => (&["fsck.fat", "-n"], None),
+        };
+        Self { name, kind, mib, sector: 512, mkfs, fsck, free, cut: false }
+    }
+
+    const fn of_4k_sectors(self) -> Self {
+        Self { sector: 4096, ..self }
+    }
+
+    const fn cut_off(self) -> Self {
+        Self { cut: true, fsck: &["true"], free: None, ..self }
+    }
+
+    /// The name that `mount` knows it by.
+    fn module(&self) -> &'static str {
+        match self.kind {
+            Kind::ExFat => "exfat",
+            Kind::F2fs => "f2fs",
+            Kind::HfsPlus => "hfsplus",
+            _ => "vfat",
+        }
+    }
+
+    fn is_sound(&self, image: &Path) -> bool {
+        let mut words = self.fsck.to_vec();
+        words.push(image.to_str().unwrap());
+        tools::succeeds(words[0], &words[1..])
+    }
+}
+
+/// The file `room` is counted as used and has no place yet.
+fn free_by_f2fs(image: &Path) -> u64 {
+    fs::metadata(image).unwrap().len() - fs_f2fs::used_by_dump(image) + MIB
+}
+
+const F2FS_ALL: &str = "mkfs.f2fs -q -f -i -C utf8 -O encrypt,extra_attr,project_quota,\
+    inode_checksum,flexible_inline_xattr,quota,inode_crtime,lost_found,verity,sb_checksum,\
+    compression";
+
+const CASES: &[Case] = &[
+    Case::new("exfat", Kind::ExFat, 48, "mkfs.exfat"),
+    Case::new("exfat-small", Kind::ExFat, 24, "mkfs.exfat -c 512"),
+    Case::new("exfat-large", Kind::ExFat, 96, "mkfs.exfat -c 64K"),
+    Case::new("exfat-4k", Kind::ExFat, 48, "mkfs.exfat").of_4k_sectors(),
+    Case::new("exfat-cut", Kind::ExFat, 48, "mkfs.exfat").cut_off(),
+    Case::new("f2fs", Kind::F2fs, 112, "mkfs.f2fs -q -f"),
+    Case::new("f2fs-all", Kind::F2fs, 128, F2FS_ALL),
+    Case::new("f2fs-4k", Kind::F2fs, 112, "mkfs.f2fs -q -f -w 4096").of_4k_sectors(),
+    Case::new("f2fs-cut", Kind::F2fs, 112, "mkfs.f2fs -q -f").cut_off(),
+    Case::new("fat12", Kind::Fat12, 24, "mkfs.fat -F 12 -s 16"),
+    Case::new("fat16", Kind::Fat16, 32, "mkfs.fat -F 16"),
+    Case::new("fat16-4k", Kind::Fat16, 64, "mkfs.fat -F 16 -s 1").of_4k_sectors(),
+    Case::new("fat32", Kind::Fat32, 48, "mkfs.fat -F 32 -s 1"),
+    Case::new("hfsplus", Kind::HfsPlus, 48, ""),
+    Case::new("hfsplus-cut", Kind::HfsPlus, 48, "").cut_off(),
+];
+
+/// Fills and churns a filesystem: pieces of two files by turns, half of a tree deleted, others
+/// truncated, holes, room without content, many names in one folder.
+const CHURN: &str = r#"
+fill() {
+    cp -r /first "$1/a"
+    find "$1/a" -name '*[13579].bin' -delete
+    cp -r /second "$1/b"
+    find "$1/b" -name '*[0-4].bin' -exec truncate -s 3000 {} +
+    piece=$(cat /piece)
+    for turn in $(seq 50); do
+        printf %s "$piece" >>"$1/one"
+        printf %s "$piece" >>"$1/two"
+    done
+    rm "$1/one"
+    cp /piece "$1/three"
+    truncate -s 2M "$1/hole"
+    dd if=/piece of="$1/hole" bs=1000 seek=1500 conv=notrunc status=none
+    fallocate -l 1M "$1/room" 2>/dev/null || true
+    mkdir "$1/many"
+    for turn in $(seq 200); do : >"$1/many/a rather long name of file $turn"; done
+}
+tar -xf /shared/tree.tar -C /
+sums() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 md5sum); }
+churn() {
+    [ -z "$3" ] || $3 /dev/disk/$1 >/dev/null 2>&1 || { echo "$3 failed for $1"; exit 1; }
+    mkdir -p /mnt/$1
+    mount -t $2 /dev/disk/$1 /mnt/$1
+    fill /mnt/$1
+    sync -f /mnt/$1
+    if [ "$4" = cut ]; then
+        dd if=/piece of=/mnt/$1/late bs=3000 conv=fsync status=none
+        sums /mnt/$1 >/shared/$1.sums
+    else
+        sums /mnt/$1 >/shared/$1.sums
+        umount /mnt/$1
+    fi
+}
+"#;
+
+/// The machine's disk images and what it said of them.
+struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let (tree, shared) = (folder.path().join("tree"), folder.path().join("shared"));
+        tools::make_tree(&tree.join("first"), 91, 4 * MIB);
+        tools::make_tree(&tree.join("second"), 92, 3 * MIB);
+        let piece: String =
+            Numbers::new(93).bytes(2500).iter().map(|b| format!("{b:02x}")).collect();
+        fs::write(tree.join("piece"), piece).unwrap();
+        fs::create_dir(&shared).unwrap();
+        let (tree, archive) = (tree.to_str().unwrap(), shared.join("tree.tar"));
+        let names = ["first", "second", "piece"];
+        tools::run("tar", &[&["-cf", archive.to_str().unwrap(), "-C", tree], &names[..]].concat());
+        Self { folder }
+    }
+
+    fn shared(&self) -> PathBuf {
+        self.folder.path().join("shared")
+    }
+
+    fn image(&self, case: &Case) -> PathBuf {
+        self.folder.path().join(case.name)
+    }
+
+    fn sums(&self, name: &str) -> String {
+        fs::read_to_string(self.shared().join(format!("{name}.sums"))).unwrap()
+    }
+
+    /// Makes and churns every filesystem.
+    fn write(&self) {
+        let mut guest = Guest::new();
+        let mut script = CHURN.to_owned();
+        for case in CASES {
+            let image = self.image(case);
+            tools::old_medium(&image, case.mib * MIB);
+            if case.kind == Kind::HfsPlus {
+                hfsplus_maker::make(&image, false);
+            }
+            guest.disk(&image, case.name, case.sector);
+            let cut = if case.cut { "cut" } else { "" };
+            let (name, module, mkfs) = (case.name, case.module(), case.mkfs);
+            script += &format!("churn {name} {module} '{mkfs}' '{cut}'\n");
+        }
+        guest.run(&script, &self.shared());
+    }
+
+    /// Mounts images and hashes their files.
+    fn read(&self, images: &[(String, PathBuf, &Case)]) {
+        let mut guest = Guest::new();
+        let mut script = CHURN.to_owned();
+        for (name, image, case) in images {
+            guest.disk(image, name, case.sector);
+            let module = case.module();
+            script += &format!("mount -t {module} -o ro /dev/disk/{name} /mnt\n");
+            script += &format!("sums /mnt >/shared/{name}.sums\numount /mnt\n");
+        }
+        guest.run(&script, &self.shared());
+    }
+}
+
+fn check(case: &Case, image: &Path, found: &Inspection) {
+    let name = case.name;
+    let size = fs::metadata(image).unwrap().len();
+    let filesystem = found.filesystem.as_ref().unwrap();
+    assert_eq!(filesystem.kind, case.kind, "{name}");
+    if case.cut {
+        assert!(matches!(filesystem.state, State::Dirty(_)), "{name}: {filesystem:?}");
+        let expected = if case.kind == Kind::ExFat { Coverage::Used } else { Coverage::Whole };
+        assert_eq!(found.coverage, expected, "{name}: {:?}", found.warnings);
+        return;
+    }
+    assert_eq!(filesystem.state, State::Clean, "{name}");
+    assert_eq!(found.coverage, Coverage::Used, "{name}: {:?}", found.warnings);
+    assert_eq!(found.warnings, Vec::<String>::new(), "{name}");
+    assert!(found.used.total() < size - 2 * MIB, "{name}: hardly anything is free");
+    if let Some(free) = case.free {
+        assert_eq!(size - found.used.total(), free(image), "{name}");
+    }
+}
+
+/// One wrong bit in what is used gives the same map, a larger one, or the whole volume.
+fn no_wrong_bit_drops_a_used_block(case: &Case, image: &Path, sound: &Extents) {
+    let mut bytes = fs::read(image).unwrap();
+    let used: Vec<_> = sound.iter().collect();
+    let mut numbers = Numbers::new(94);
+    for round in 0..150 {
+        // Half of them at the start, where the tables are.
+        let extent = used[usize::try_from(numbers.below(used.len() as u64)).unwrap()];
+        let extent = if round % 2 == 0 { used[0] } else { extent };
+        let at = extent.start + numbers.below(extent.len());
+        let (at, bit) = (usize::try_from(at).unwrap(), numbers.below(8));
+        bytes[at] ^= 1 << bit;
+        let found = filesystem::inspect(&bytes);
+        bytes[at] ^= 1 << bit;
+        let lost = sound.iter().any(|e| !found.used.gaps_within(e.start, e.end).is_empty());
+        assert!(!lost, "{}: bit {bit} of byte {at}", case.name);
+    }
+}
+
+#[test]
+fn volumes_written_in_a_guest_survive_the_loss_of_unused_blocks() {
+    let bench = Bench::new();
+    bench.write();
+    let mut copies = Vec::new();
+    for case in CASES {
+        let image = bench.image(case);
+        let found = filesystem::inspect(&Volume::open(&image));
+        check(case, &image, &found);
+        assert!(case.is_sound(&image), "{}: not sound to begin with", case.name);
+        assert!(bench.sums(case.name).lines().count() > 20, "{}: empty", case.name);
+        if found.coverage == Coverage::Whole {
+            continue;
+        }
+        if matches!(case.kind, Kind::ExFat | Kind::F2fs | Kind::HfsPlus) {
+            no_wrong_bit_drops_a_used_block(case, &image, &found.used);
+        }
+        for byte in [0x00, 0x5a] {
+            let copy = tools::scribbled_copy(&image, &found.used, byte);
+            assert!(case.is_sound(&copy), "{}: damaged by {byte:#x}", case.name);
+            copies.push((format!("{}-{byte:02x}", case.name), copy, case));
+        }
+        if case.name == "exfat" {
+            // What this test would see if a map left out one cluster.
+            let size = Volume::open(&image).size();
+            let last = found.used.iter().rev().find(|extent| extent.end < size).unwrap();
+            let hole = Extents::of(last.end - 4096, last.end);
+            let robbed = tools::without(&found.used, &hole, size);
+            let copy = image.with_extension("robbed");
+            fs::copy(&image, &copy).unwrap();
+            tools::scribble(&copy, &robbed, 0x5a);
+            copies.push(("exfat-robbed".to_owned(), copy, case));
+        }
+    }
+    bench.read(&copies);
+    for (name, _, case) in &copies {
+        let same = bench.sums(name) == bench.sums(case.name);
+        assert_eq!(same, !name.ends_with("robbed"), "{name}");
+    }
+}
