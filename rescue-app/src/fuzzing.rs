@@ -14,7 +14,9 @@ use crate::bytes::{Extents, ReadAt};
 use crate::disk::mount::parse_mounts;
 use crate::disk::uevent::Uevent;
 use crate::filesystem::fuzzing as seals;
-use crate::filesystem::{Coverage, Effort, inspect, owners, recognise, unlock};
+use crate::filesystem::{
+    Coverage, Effort, inspect, owners, recognise, system, unlock, windows_version,
+};
 use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
 use crate::image::marker;
@@ -36,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("fat", fat),
     ("gpt", gpt),
     ("hfsplus", hfsplus),
+    ("hive", hive),
     ("index", index),
     ("luks", luks),
     ("key_file", key_file),
@@ -106,6 +109,13 @@ fn tables(disk: &Pieces) {
                 assert!(!hits, "a patch hits a partition");
             }
         }
+        for entry in fs::read_dir(folder.join("hive")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap().to_str().unwrap().starts_with("seed-") {
+                let version = windows_version(&fs::read(&path).unwrap());
+                assert_eq!(version.as_deref(), Some("Windows 11 Pro 23H2"));
+            }
+        }
     }
 }
 
@@ -121,6 +131,14 @@ pub fn ext(data: &[u8]) {
     let mut volume = Pieces::parse(data);
     volume.put(1024 + 56, &[0x53, 0xef]);
     volume_map(&volume);
+}
+
+/// A registry hive: it always starts with its name.
+pub fn hive(data: &[u8]) {
+    let mut hive = data.to_vec();
+    hive.splice(..data.len().min(4), *b"regf");
+    let version = windows_version(&hive);
+    assert!(version.is_none_or(|version| version.len() < 5000), "a long name");
 }
 
 /// LUKS: the magic number and, in version 2, the checksum are always right. The passphrase is tried
@@ -189,13 +207,15 @@ fn volume_map(volume: &dyn ReadAt) {
     }
 }
 
-/// Records and directories, as they are looked up when all of a volume is lost.
+/// Records and directories, as they are looked up when all of a volume is lost; and by path.
 pub fn files(data: &[u8]) {
     let volume = Pieces::parse(data);
     let found = owners(&volume, &Extents::of(0, volume.size()));
     assert!(found.metadata <= volume.size(), "more records than volume");
     let longest = found.files.iter().map(|file| file.path.len()).max();
     assert!(longest.is_none_or(|len| len <= 5000), "a path of {longest:?} bytes");
+    let name = system(&volume);
+    assert!(name.is_none_or(|name| name.chars().count() <= 64), "a long name");
 }
 
 /// An image's manifest.

@@ -295,3 +295,17 @@ fn forgotten_images_are_gone_and_the_others_stay() {
     bench.restore("out", &[]);
     assert!(same(&bench.path("two"), &bench.path("out")));
 }
+
+#[test]
+fn an_image_tells_which_system_is_on_a_partition() {
+    let bench = Bench::new();
+    let lib = bench.path("tree/usr/lib");
+    fs::create_dir_all(&lib).unwrap();
+    fs::write(lib.join("os-release"), "PRETTY_NAME=\"Mariner 7 (spring tide)\"\n").unwrap();
+    fs::write(bench.path("disk"), noise(31, 8 << 20)).unwrap();
+    let (tree, disk) = (bench.arg("tree"), bench.arg("disk"));
+    tool("mke2fs", &["-q", "-F", "-t", "ext4", "-E", "nodiscard", "-d", &tree, &disk]);
+    bench.capture("disk");
+    let shown = bench.run(&["show", "latest"]).ended(0).stdout;
+    assert!(shown.contains("Mariner 7 (spring tide)"), "{shown}");
+}

@@ -41,6 +41,8 @@ mod fs_ntfs;
 mod fs_owners;
 #[path = "support/fs_recognition.rs"]
 mod fs_recognition;
+#[path = "support/fs_system.rs"]
+mod fs_system;
 #[path = "support/fs_tools.rs"]
 mod fs_tools;
 #[path = "support/fs_xfs.rs"]

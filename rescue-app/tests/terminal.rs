@@ -1,8 +1,11 @@
 //! The menu of the real program in a real pseudo-terminal, its output read by a terminal emulator.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::fs;
 use std::io::{Read, Write};
 use std::num::NonZero;
+use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,9 +37,21 @@ struct Session {
 impl Session {
     /// Starts the menu. The emulator has `rows` by `columns`; the program is told `told`.
     fn start(rows: u16, columns: u16, told: (u16, u16), environment: &[(&str, &str)]) -> Self {
+        Self::run(&[], rows, columns, told, environment)
+    }
+
+    /// The same with arguments.
+    fn run(
+        args: &[&str],
+        rows: u16,
+        columns: u16,
+        told: (u16, u16),
+        environment: &[(&str, &str)],
+    ) -> Self {
         let size = PtySize { rows: told.0, cols: told.1, pixel_width: 0, pixel_height: 0 };
         let pty = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lifeboat"));
+        command.args(args);
         command.env_clear();
         command.env("TERM", "linux");
         for (name, value) in environment {
@@ -265,4 +280,39 @@ fn without_a_terminal_the_commands_are_pointed_to() {
     assert!(!output.status.success());
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(message.contains("needs a terminal") && message.contains("--help"), "{message}");
+}
+
+/// A LUKS container that `slack water` opens, and a repository.
+fn container_and_repository(folder: &Path) -> (String, String) {
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (disk, key, repo) = (path("disk"), path("key"), path("repo"));
+    fs::write(&key, "slack water").unwrap();
+    fs::File::create(&disk).unwrap().set_len(3 << 20).unwrap();
+    let words = ["-q", "luksFormat", "--type", "luks1", "--pbkdf-force-iterations", "1000"];
+    let made = Command::new("/usr/sbin/cryptsetup").args(words).args([&disk, &key]).status();
+    assert!(made.unwrap().success());
+    let mut init = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+    let made = init.args(["init", "--no-passphrase", "--repo", &repo]).output().unwrap();
+    assert!(made.status.success());
+    (disk, repo)
+}
+
+#[test]
+fn a_mistyped_passphrase_of_a_container_is_asked_for_again_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let (disk, repo) = container_and_repository(folder.path());
+    let log = folder.path().join("log");
+    let args = ["capture", &disk, "--repo", &repo, "--unlock"];
+    let environment = [("LIFEBOAT_LOG", log.to_str().unwrap())];
+    let mut session = Session::run(&args, 24, 80, (24, 80), &environment);
+    session.wait_for("Passphrase of the disk: ");
+    session.send("flood\r");
+    session.wait_for("the disk stays locked: the passphrase is wrong");
+    session.wait_until("a second question", |session| {
+        session.screen().matches("Passphrase of the disk: ").count() == 2
+    });
+    session.send("slack water\r");
+    assert_eq!(session.wait_for_end(), 0, "{}", session.screen());
+    let shown = String::from_utf8_lossy(&session.bytes.lock().unwrap()).into_owned();
+    assert!(!shown.contains("flood") && !shown.contains("slack"), "{shown}");
 }

@@ -68,6 +68,9 @@ fn print_volume(volume: &Volume) {
             }
         }
     }
+    if let Some(system) = &volume.system {
+        text.push_str(&format!(", {system}"));
+    }
     println!("{text}");
     volume.logical_volumes.iter().for_each(|volume| println!("{}", logical_volume(volume)));
 }

@@ -100,4 +100,11 @@ fn print_partition(partition: &ImagePartition) {
         size(partition.size)
     );
     partition.logical_volumes.iter().for_each(|volume| println!("{}", logical_volume(volume)));
+    if let Some(system) = &partition.system {
+        println!("       {}", plain(system));
+    }
+    if !partition.inside.is_empty() {
+        let inside: Vec<String> = partition.inside.iter().map(ToString::to_string).collect();
+        println!("       unlocked for the capture; inside: {}", inside.join(", "));
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use super::format::Format;
+use super::format::{Doubt, Format, Map};
 use super::probe::{has, read};
 use super::{Filesystem, Kind, State};
 use crate::bytes::ReadAt;
@@ -32,6 +32,12 @@ impl Format for BitLocker {
             used: None,
             state: State::Unknown,
         }))
+    }
+
+    fn map(&self, _volume: &dyn ReadAt, _found: &mut Filesystem) -> Result<Map, Doubt> {
+        Err(Doubt::because(
+            "it is encrypted, and this version cannot open BitLocker to see which blocks are in use",
+        ))
     }
 
     fn is_container(&self) -> bool {

@@ -118,6 +118,16 @@ fn inspect(container: &dyn ReadAt, part: &Part, depth: u32) -> Inspection {
     }
 }
 
+/// The first answer that any volume in a container gives, of those that can be read from it.
+pub(super) fn first<T>(
+    container: &dyn ReadAt,
+    content: &Content,
+    ask: &mut dyn FnMut(&dyn ReadAt) -> Option<T>,
+) -> Option<T> {
+    let mut readable = content.parts.iter().filter(|part| part.is_complete());
+    readable.find_map(|part| ask(&View { container, placement: &part.placement }))
+}
+
 /// The volumes in a container, each with what its superblock tells.
 pub(super) fn list(container: &dyn ReadAt, content: &Content, depth: u32) -> Vec<LogicalVolume> {
     let mut volumes = Vec::new();

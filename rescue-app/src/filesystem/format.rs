@@ -52,6 +52,12 @@ pub(super) trait Format: Sync {
         Err(kind.map_or(Doubt::because("it cannot be recognised"), Doubt::NoNames))
     }
 
+    /// Opens a file by its path from the root. `None` when there is none, and for formats whose
+    /// files are not looked up by this version.
+    fn open<'a>(&self, _volume: &'a dyn ReadAt, _path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
+        None
+    }
+
     /// Whether it wraps other content, whose signatures may then show through.
     fn is_container(&self) -> bool {
         false

@@ -7,7 +7,7 @@
 //!
 //! One file or folder per filesystem, each behind the `Format` trait; `format::FORMATS` lists
 //! them in the order of recognition. [`owners`] says which files lie in given bytes.
-//! [`unlock`] opens LUKS containers, for [`inspect_unlocked`] to look into them.
+//! [`system`] names the operating system. [`unlock`] opens LUKS containers, for [`inspect_unlocked`] to look into them.
 //! Nothing here writes, and nothing here panics on any bytes.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
@@ -45,6 +45,7 @@ mod ntfs;
 mod refs;
 mod squashfs;
 mod swap;
+mod system;
 mod xfs;
 mod zfs;
 
@@ -57,3 +58,6 @@ pub use logical_volume::{Fragment, Located, LogicalVolume};
 pub use luks::{Effort, UnlockError, VolumeKey, unlock};
 pub use owners::{Owner, Owners, owners};
 pub use recognition::{inspect, inspect_among, inspect_unlocked, locate, recognise, volumes};
+pub use system::system;
+#[cfg(any(test, fuzzing))]
+pub(crate) use system::windows_version;

@@ -39,8 +39,8 @@ pub fn owners(volume: &dyn ReadAt, lost: &Extents) -> Owners {
     let mut tally =
         Tally { lost, files: BTreeMap::new(), more: 0, newest: 0, metadata: Extents::new() };
     let mut names = Names::default();
-    let looked_up = match super::recognition::format_of(volume) {
-        Some(format) => format.owners(volume, &mut tally, &mut names),
+    let looked_up = match super::recognition::found_on(volume) {
+        Some((format, _)) => format.owners(volume, &mut tally, &mut names),
         None => Err(Doubt::because("no known filesystem was recognised")),
     };
     let files = tally.files.iter().map(|(id, bytes)| {

@@ -12,7 +12,7 @@ use super::{
 use crate::bytes::{Extents, ReadAt};
 
 /// A signature and the reader that knows it.
-type Found = (&'static dyn Format, Filesystem);
+pub(super) type Found = (&'static dyn Format, Filesystem);
 
 /// Every signature on the volume, in the order of [`FORMATS`].
 fn signatures(volume: &dyn ReadAt) -> io::Result<Vec<Found>> {
@@ -35,10 +35,10 @@ fn decide(mut found: Vec<Found>) -> Result<Option<Found>, Vec<Found>> {
     Ok((!found.is_empty()).then(|| found.swap_remove(0)))
 }
 
-/// The reader of what a volume holds.
-pub(super) fn format_of(volume: &dyn ReadAt) -> Option<&'static dyn Format> {
+/// What a volume holds, and its reader.
+pub(super) fn found_on(volume: &dyn ReadAt) -> Option<Found> {
     let found = signatures(&HeadCache::new(volume)).ok()?;
-    decide(found).ok().flatten().map(|(format, _)| format)
+    decide(found).ok().flatten()
 }
 
 /// Says what a volume holds, from its superblocks alone.
@@ -76,8 +76,7 @@ pub(super) fn locate_at(volume: &dyn ReadAt, name: &str, depth: u32) -> Option<L
 
 /// What a container holds; `None` for anything else, and for what is not understood.
 fn content(volume: &dyn ReadAt) -> Option<Content> {
-    let found = signatures(&HeadCache::new(volume)).ok()?;
-    let (format, mut filesystem) = decide(found).ok().flatten()?;
+    let (format, mut filesystem) = found_on(volume)?;
     format.content(volume, &mut filesystem).ok().flatten()
 }
 

@@ -109,9 +109,11 @@ pub fn inspect(
     };
     let Inspection { filesystem, inside, minimum_size, volumes, warnings, .. } = inspection;
     let used = used.shifted(span.start);
+    let system = filesystem.as_ref().and_then(|_| filesystem::system(&volume));
     let region = Region {
         filesystem,
         inside,
+        system,
         logical_volumes: volumes,
         minimum_size,
         ..region(span, stored, used)
@@ -126,6 +128,7 @@ fn region(span: Span, stored: Stored, used: Extents) -> Region {
         partition: span.partition,
         filesystem: None,
         inside: Vec::new(),
+        system: None,
         stored,
         used,
         logical_volumes: Vec::new(),

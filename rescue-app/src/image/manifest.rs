@@ -139,6 +139,9 @@ pub struct Region {
     /// What a container that was unlocked for the capture holds, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inside: Vec<Filesystem>,
+    /// The operating system installed on it, as [`crate::filesystem::system`] names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
     /// How much of it the image holds.
     pub stored: Stored,
     /// The bytes that matter, as offsets on the disk. What is in none of them was unused:

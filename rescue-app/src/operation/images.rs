@@ -69,6 +69,12 @@ pub struct ImagePartition {
     pub uuid: Option<String>,
     /// Bytes in use, by its own count.
     pub used: Option<u64>,
+    /// What it holds besides, when it is a container that was unlocked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inside: Vec<Kind>,
+    /// The operating system installed on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
     /// Whether it was in order.
     pub state: State,
     /// How much of it the image holds.
@@ -111,6 +117,8 @@ fn partition(region: &Region) -> Option<ImagePartition> {
         label: filesystem.and_then(|filesystem| filesystem.label.clone()),
         uuid: filesystem.and_then(|filesystem| filesystem.uuid.clone()),
         used: filesystem.and_then(|filesystem| filesystem.used),
+        inside: region.inside.iter().map(|filesystem| filesystem.kind).collect(),
+        system: region.system.clone(),
         state: region.state(),
         stored: region.stored,
         logical_volumes: region.logical_volumes.clone(),

@@ -39,6 +39,8 @@ pub struct Volume {
     /// The logical volumes in it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logical_volumes: Vec<LogicalVolume>,
+    /// The operating system installed on it.
+    pub system: Option<String>,
 }
 
 /// Every disk of this machine, the boot medium last: it is hardly ever meant. A disk that cannot
@@ -106,12 +108,14 @@ fn volumes(source: &Source, table: &Table) -> Vec<Volume> {
         let window = Window::new(source, span.start, span.size);
         let filesystem = filesystem::recognise(&window).ok().flatten();
         let filesystem = filesystem.map(|found| with_used(&window, found));
+        let system = filesystem.as_ref().and_then(|_| filesystem::system(&window));
         Volume {
             partition: span.partition,
             start: span.start,
             size: span.size,
             filesystem,
             logical_volumes: filesystem::volumes(&window),
+            system,
         }
     });
     volumes.filter(|v| v.partition.is_some() || v.filesystem.is_some()).collect()

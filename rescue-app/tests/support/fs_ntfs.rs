@@ -57,7 +57,7 @@ impl Drop for Mount {
     }
 }
 
-fn format(image: &Path, options: &str) {
+pub fn format(image: &Path, options: &str) {
     let mut args: Vec<&str> = vec!["-q", "-F", "-f", "-L", "Windows data", "-p", "0", "-H", "255"];
     args.extend(["-S", "63"]);
     if !options.contains("-s ") {

@@ -25,6 +25,9 @@ use super::probe::read;
 use super::{Coverage, Filesystem};
 use crate::bytes::{Extents, ReadAt};
 
+/// Files are read into memory; of a larger one only the start is.
+const LARGEST_FILE: u64 = 1 << 20;
+
 /// The reader.
 pub(super) struct Ext;
 
@@ -63,6 +66,13 @@ impl Format for Ext {
         let mut lookup = owners::Lookup::new(volume, &layout);
         lookup.inodes(tally);
         lookup.names(&tally.ids(), names)
+    }
+
+    fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
+        let superblock = superblock(volume).ok()?;
+        let layout = Layout::new(&superblock, volume.size()).ok()?;
+        let content = owners::Lookup::new(volume, &layout).read(path, LARGEST_FILE)?;
+        Some(Box::new(content))
     }
 }
 

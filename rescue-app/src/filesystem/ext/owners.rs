@@ -31,6 +31,8 @@ const SHORT_LINK: u64 = 60;
 const PIECE: u64 = 1 << 20;
 /// More blocks of directories and of block lists than this are not read.
 const MOST_NODES: u64 = 1 << 22;
+/// For one path, of which the directories are searched, fewer do.
+const MOST_NODES_OF_PATH: u64 = 1 << 13;
 /// More directories than this are not searched.
 const MOST_FOLDERS: usize = 1 << 22;
 /// Extent trees and indirect blocks are no deeper.
@@ -49,6 +51,38 @@ type Run = (u64, u64, bool);
 impl<'a> Lookup<'a> {
     pub(super) fn new(volume: &'a dyn ReadAt, layout: &'a Layout<'a>) -> Self {
         Self { volume, layout, nodes_left: MOST_NODES }
+    }
+
+    /// The start of the plain file at a path from the root, up to `most` bytes.
+    pub(super) fn read(mut self, path: &[&str], most: u64) -> Option<Vec<u8>> {
+        self.nodes_left = MOST_NODES_OF_PATH;
+        let number = path.iter().try_fold(ROOT, |folder, name| self.child(folder, name))?;
+        let inode = read_inode(self.volume, self.layout, number).ok()?;
+        let size = u64::from(le32(&inode, 4)?) | u64::from(le32(&inode, 108)?) << 32;
+        if le16(&inode, 0)? & 0xf000 != REGULAR {
+            return None;
+        }
+        let len = usize::try_from(size.min(most)).ok()?;
+        let mut content = Vec::new();
+        for block in self.data_blocks(&inode) {
+            if content.len() >= len {
+                break;
+            }
+            content.extend(self.node(block)?);
+        }
+        content.truncate(len);
+        (content.len() == len).then_some(content)
+    }
+
+    /// The inode that has a name in a directory.
+    fn child(&mut self, folder: u32, name: &str) -> Option<u32> {
+        let mut found = None;
+        self.each_entry(folder, &mut |number, entry, _| {
+            if entry == name.as_bytes() {
+                found = Some(number);
+            }
+        });
+        found
     }
 
     /// Goes through all groups and their inodes. What cannot be read, or makes no sense, is left
@@ -204,46 +238,56 @@ impl<'a> Lookup<'a> {
     /// tree look like blocks without entries (`directory.rst`, "Hash Tree Directories").
     fn entries(&mut self, folder: u32) -> HashMap<u32, (String, bool)> {
         let mut entries = HashMap::new();
-        let Ok(inode) = read_inode(self.volume, self.layout, folder) else { return entries };
-        let inode = inode.get(..INODE).unwrap_or_default();
-        if le16(inode, 0).unwrap_or(0) & 0xf000 != DIRECTORY {
-            return entries;
-        }
-        let mut runs = Vec::new();
-        self.runs(inode, &mut |run| runs.push(run));
-        let most = self.layout.superblock.blocks_count;
-        for (start, len, is_list) in runs {
-            for block in start..start.saturating_add(len).min(most) {
-                if !is_list && let Some(bytes) = self.node(block) {
-                    self.parse(&bytes, &mut entries);
-                }
-            }
-        }
+        let (volume, layout) = (self.volume, self.layout);
+        self.each_entry(folder, &mut |number, name, kind| {
+            let name = String::from_utf8_lossy(name).into_owned();
+            // Asked where entries carry no type.
+            let is_folder = if kind == 0 { is_folder(volume, layout, number) } else { kind == 2 };
+            entries.entry(number).or_insert((name, is_folder));
+        });
         entries
     }
 
-    fn parse(&self, mut block: &[u8], entries: &mut HashMap<u32, (String, bool)>) {
-        while let (Some(number), Some(len)) = (le32(block, 0), le16(block, 4)) {
-            let name = byte(block, 6).and_then(|len| slice(block, 8, len.into()));
-            let name = name.filter(|name| !matches!(*name, b"" | b"." | b".."));
-            if let Some(name) = name.filter(|_| number != 0) {
-                let name = String::from_utf8_lossy(name).into_owned();
-                let is_folder = match byte(block, 7) {
-                    Some(0) | None => self.is_folder(number),
-                    Some(kind) => kind == 2,
-                };
-                entries.entry(number).or_insert((name, is_folder));
-            }
-            match block.get(usize::from(len)..).filter(|_| len >= 8) {
-                Some(rest) => block = rest,
-                None => break,
+    /// Calls `each` for the entries of a directory: inode, name, file type or 0.
+    fn each_entry(&mut self, folder: u32, each: &mut dyn FnMut(u32, &[u8], u8)) {
+        let Ok(inode) = read_inode(self.volume, self.layout, folder) else { return };
+        if le16(&inode, 0).unwrap_or(0) & 0xf000 != DIRECTORY {
+            return;
+        }
+        for block in self.data_blocks(&inode) {
+            if let Some(bytes) = self.node(block) {
+                parse(&bytes, each);
             }
         }
     }
 
-    /// Asked where entries carry no type.
-    fn is_folder(&self, number: u32) -> bool {
-        let inode = read_inode(self.volume, self.layout, number).unwrap_or_default();
-        le16(&inode, 0).unwrap_or(0) & 0xf000 == DIRECTORY
+    /// The blocks that hold an inode's content.
+    fn data_blocks(&mut self, inode: &[u8]) -> impl Iterator<Item = u64> + use<> {
+        let mut runs = Vec::new();
+        let inode = inode.get(..INODE).unwrap_or_default();
+        self.runs(inode, &mut |run| runs.push(run));
+        let most = self.layout.superblock.blocks_count;
+        let data = runs.into_iter().filter(|(_, _, is_list)| !is_list);
+        data.flat_map(move |(start, len, _)| start..start.saturating_add(len).min(most))
+    }
+}
+
+fn is_folder(volume: &dyn ReadAt, layout: &Layout<'_>, number: u32) -> bool {
+    let inode = read_inode(volume, layout, number).unwrap_or_default();
+    le16(&inode, 0).unwrap_or(0) & 0xf000 == DIRECTORY
+}
+
+/// Goes through the entries of a block of a directory.
+fn parse(mut block: &[u8], each: &mut dyn FnMut(u32, &[u8], u8)) {
+    while let (Some(number), Some(len)) = (le32(block, 0), le16(block, 4)) {
+        let name = byte(block, 6).and_then(|len| slice(block, 8, len.into()));
+        let name = name.filter(|name| !matches!(*name, b"" | b"." | b".."));
+        if let Some(name) = name.filter(|_| number != 0) {
+            each(number, name, byte(block, 7).unwrap_or(0));
+        }
+        match block.get(usize::from(len)..).filter(|_| len >= 8) {
+            Some(rest) => block = rest,
+            None => break,
+        }
     }
 }

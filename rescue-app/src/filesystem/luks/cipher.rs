@@ -10,6 +10,7 @@ use aes::cipher::{
 };
 use aes::{Aes128, Aes256};
 use xts_mode::Xts128;
+use zeroize::Zeroizing;
 
 use super::hash::Hash;
 use crate::filesystem::format::Doubt;
@@ -77,7 +78,7 @@ impl Specification {
             }
         };
         let essiv = match self.vector {
-            Vector::Essiv(hash) => Some(Essiv::new(&hash.of(&[key]))?),
+            Vector::Essiv(hash) => Some(Essiv::new(&Zeroizing::new(hash.of(&[key])))?),
             Vector::Plain | Vector::Plain64 => None,
         };
         Ok(Cipher { sectors, short: self.vector == Vector::Plain, essiv })

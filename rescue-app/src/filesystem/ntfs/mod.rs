@@ -4,6 +4,8 @@
 //! Technologies File System (NTFS)".
 
 mod boot_sector;
+mod directory;
+mod file;
 mod hibernation;
 mod log_file;
 mod master;
@@ -94,6 +96,11 @@ impl Format for Ntfs {
         owners::records(&master, tally);
         owners::names(&master, &tally.ids(), names);
         Ok(())
+    }
+
+    fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
+        let boot = BootSector::parse(&volume.read_vec(0, 512).ok()?)?;
+        file::open(Master::open(volume, boot).ok()?, path)
     }
 }
 

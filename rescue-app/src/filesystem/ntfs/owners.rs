@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::directory::ROOT;
 use super::master::Master;
 use super::record::{REFERENCE_MASK, Record, kind};
 use super::stream;
@@ -11,8 +12,6 @@ use crate::filesystem::owners::{Names, Tally, join};
 use crate::filesystem::probe::byte;
 use crate::filesystem::text;
 
-/// The root directory.
-const ROOT: u64 = 5;
 /// Records below this belong to the filesystem itself, but for the root.
 const FIRST_FREE: u64 = 16;
 /// Bytes of `$MFT` read at once.

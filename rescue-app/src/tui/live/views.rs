@@ -100,7 +100,7 @@ fn volume(volume: &operation::Volume) -> Volume {
         kind: filesystem.map(|filesystem| filesystem.kind.to_string()),
         label: filesystem.and_then(|filesystem| filesystem.label.clone()),
         used: filesystem.and_then(|filesystem| filesystem.used),
-        note: filesystem.and_then(|filesystem| state_note(&filesystem.state)),
+        note: note(filesystem.map(|filesystem| &filesystem.state), volume.system.as_deref()),
         inside: volume.logical_volumes.iter().map(logical_volume).collect(),
     }
 }
@@ -115,6 +115,14 @@ fn logical_volume(volume: &LogicalVolume) -> Volume {
         note: filesystem.and_then(|filesystem| state_note(&filesystem.state)),
         ..Volume::default()
     }
+}
+
+/// What is worth knowing of a partition: how it was left, and the system on it without its nickname.
+fn note(state: Option<&State>, system: Option<&str>) -> Option<String> {
+    let state = state.and_then(state_note);
+    let system = system.map(|system| system.split(" (").next().unwrap_or(system).to_owned());
+    let notes: Vec<String> = [state, system].into_iter().flatten().collect();
+    (!notes.is_empty()).then(|| notes.join(", "))
 }
 
 /// What a state means for a person; nothing when all is well.
@@ -162,7 +170,7 @@ fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
             kind: partition.kind.map(|kind| kind.to_string()),
             label: partition.label.clone(),
             used: partition.used,
-            note: state_note(&partition.state),
+            note: note(Some(&partition.state), partition.system.as_deref()),
             inside: partition.logical_volumes.iter().map(logical_volume).collect(),
         },
         captured: partition.stored != Stored::Nothing,
@@ -305,6 +313,16 @@ mod tests {
         assert!(!failure.cancelled);
         assert_eq!(sentence("écrire"), "Écrire.");
         assert_eq!(sentence(""), ".");
+    }
+
+    #[test]
+    fn notes_tell_state_and_system() {
+        let asleep = State::Hibernated("why".into());
+        let windows = note(Some(&asleep), Some("Windows 11 Pro 23H2"));
+        assert_eq!(windows.as_deref(), Some("hibernated, Windows 11 Pro 23H2"));
+        let debian = note(Some(&State::Clean), Some("Debian GNU/Linux 12 (bookworm)"));
+        assert_eq!(debian.as_deref(), Some("Debian GNU/Linux 12"));
+        assert_eq!(note(None, None), None);
     }
 
     #[test]

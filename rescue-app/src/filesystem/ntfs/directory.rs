@@ -1,0 +1,109 @@
+//! Files by their names: the indexes of directories.
+//!
+//! Source: libfsntfs, "The index".
+
+use std::collections::HashSet;
+
+use super::master::Master;
+use super::record::{REFERENCE_MASK, fix_up, kind};
+use super::stream::Stream;
+use crate::bytes::{le16, le32, le64, slice};
+use crate::filesystem::format::Doubt;
+use crate::filesystem::probe::byte;
+use crate::filesystem::text;
+
+/// File record of the root directory.
+pub(super) const ROOT: u64 = 5;
+/// The name of indexes of file names.
+const INDEX_NAME: &[u8] = b"$\0I\x003\x000\0";
+/// `INDEX_ENTRY_NODE`: the entry leads to a child node.
+const HAS_CHILD: u16 = 1;
+/// `INDEX_ENTRY_END`: the last entry of a node, without a name.
+const LAST: u16 = 2;
+/// A directory with more index blocks than this is not searched to the end.
+const MOST_NODES: usize = 1 << 16;
+
+/// The record of the file `name` in the directory `folder`; names compare without regard to case
+/// in ASCII. They form a B-tree, searched here as a whole, which spares the collation rules.
+pub(super) fn find(master: &Master<'_>, folder: u64, name: &str) -> Result<Option<u64>, Doubt> {
+    let record = master.record(folder)?;
+    let damaged = || Doubt::because("the index of a directory is damaged");
+    let root = record.find(kind::INDEX_ROOT, INDEX_NAME);
+    let root = root.and_then(|root| root.value()).ok_or_else(damaged)?;
+    let block_size = le32(root, 8).filter(|size| (512..=1 << 16).contains(size));
+    let block_size = block_size.ok_or_else(damaged)?;
+    let node = root.get(16..).and_then(|node| read_node(node, name)).ok_or_else(damaged)?;
+    let mut children = node.children;
+    if node.found.is_some() {
+        return Ok(node.found);
+    }
+    if children.is_empty() {
+        return Ok(None);
+    }
+    let blocks = master.stream(folder, kind::INDEX_ALLOCATION, INDEX_NAME)?;
+    let mut seen = HashSet::new();
+    while let Some(child) = children.pop() {
+        if !seen.insert(child) || seen.len().max(children.len()) > MOST_NODES {
+            return Err(damaged());
+        }
+        let block = index_block(master, &blocks, child, block_size)?.ok_or_else(damaged)?;
+        let node = block.get(24..).and_then(|node| read_node(node, name)).ok_or_else(damaged)?;
+        if node.found.is_some() {
+            return Ok(node.found);
+        }
+        children.extend(node.children);
+    }
+    Ok(None)
+}
+
+/// Child numbers count clusters, or sectors of 512 bytes where clusters are larger than a block.
+fn index_block(
+    master: &Master<'_>,
+    blocks: &Stream,
+    child: u64,
+    block_size: u32,
+) -> Result<Option<Vec<u8>>, Doubt> {
+    let cluster = master.boot.cluster_size;
+    let unit = if cluster > block_size { 512 } else { cluster };
+    let mut bytes = vec![0; block_size as usize];
+    master
+        .read(blocks, child.saturating_mul(unit.into()), &mut bytes)
+        .map_err(Doubt::reading("the index of a directory"))?;
+    Ok(fix_up(&mut bytes, b"INDX").map(|()| bytes))
+}
+
+#[derive(Default)]
+struct Node {
+    found: Option<u64>,
+    children: Vec<u64>,
+}
+
+/// Goes through the entries of a node; `header` starts at its `INDEX_HEADER`.
+fn read_node(header: &[u8], name: &str) -> Option<Node> {
+    let (first, end) = (le32(header, 0)?, le32(header, 4)?);
+    let (first, end) = (usize::try_from(first).ok()?, usize::try_from(end).ok()?);
+    let mut entries = header.get(first..end)?;
+    let mut node = Node::default();
+    loop {
+        let len = usize::from(le16(entries, 8)?);
+        let (entry, rest) = entries.split_at_checked(len).filter(|_| len >= 16)?;
+        let flags = le16(entry, 12)?;
+        if flags & HAS_CHILD != 0 {
+            node.children.push(le64(entry, len.checked_sub(8)?)?);
+        }
+        if flags & LAST != 0 {
+            return Some(node);
+        }
+        if is_wanted(entry, name) {
+            node.found = Some(le64(entry, 0)? & REFERENCE_MASK);
+        }
+        entries = rest;
+    }
+}
+
+/// Compares the name in the `FILE_NAME` attribute that serves as the entry's key.
+fn is_wanted(entry: &[u8], name: &str) -> bool {
+    let units = byte(entry, 16 + 64).map_or(0, usize::from);
+    let found = units.checked_mul(2).and_then(|len| slice(entry, 16 + 66, len)).unwrap_or(&[]);
+    text::utf16(found).eq_ignore_ascii_case(name)
+}

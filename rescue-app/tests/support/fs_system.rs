@@ -1,0 +1,179 @@
+//! Operating systems by their own files: judged by a shell reading the same `os-release`, and by
+//! registries that libhivex wrote.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use lifeboat::filesystem::system;
+use tempfile::TempDir;
+
+use crate::fs_ext;
+use crate::fs_ntfs;
+use crate::fs_tools::{self as tools, Volume};
+
+const MIB: u64 = 1 << 20;
+
+/// What a shell takes for the name.
+fn name_by_shell(os_release: &Path) -> String {
+    let script = format!(". {}; printf %s \"$PRETTY_NAME\"", os_release.display());
+    tools::run("sh", &["-c", &script])
+}
+
+#[test]
+fn linux_systems_are_named_by_their_os_release() {
+    let scratch = TempDir::new().unwrap();
+    let scratch = scratch.path();
+    let real = fs::read_to_string("/usr/lib/os-release").unwrap();
+    let odd = "ID=x\nPRETTY_NAME='Ödd \\\\ Linux'\nPRETTY_NAME=\"Odd \\\"Linux\\\" 3\"\n";
+    for (name, text, options, in_etc) in [
+        ("real", real.as_str(), "-t ext4 -b 4096", false),
+        ("real-1k", real.as_str(), "-t ext4 -b 1024", true),
+        ("odd", odd, "-t ext2 -b 1024 -r 0", false),
+        ("no-types", odd, "-t ext3 -b 2048 -O ^filetype", true),
+    ] {
+        let (tree, image) = (scratch.join(name), scratch.join("image"));
+        let (lib, etc) = (tree.join("usr/lib"), tree.join("etc"));
+        fs::create_dir_all(&lib).unwrap();
+        fs::create_dir_all(&etc).unwrap();
+        for number in 0..2000 {
+            fs::write(lib.join(format!("some-library-{number}.so")), "").unwrap();
+        }
+        let file = if in_etc { etc.join("os-release") } else { lib.join("os-release") };
+        fs::write(&file, text).unwrap();
+        if !in_etc {
+            symlink("../usr/lib/os-release", etc.join("os-release")).unwrap();
+        }
+        tools::sparse_medium(&image, 24 * MIB);
+        fs_ext::format(&image, options, Some(&tree));
+        assert_eq!(system(&Volume::open(&image)), Some(name_by_shell(&file)), "{name}");
+    }
+    let image = scratch.join("empty");
+    tools::sparse_medium(&image, 8 * MIB);
+    fs_ext::format(&image, "-t ext4", None);
+    assert_eq!(system(&Volume::open(&image)), None);
+}
+
+/// A cell of a hive.
+fn cell(content: &[u8]) -> Vec<u8> {
+    let len = (content.len() + 4).next_multiple_of(8);
+    let mut cell = (-i32::try_from(len).unwrap()).to_le_bytes().to_vec();
+    cell.extend(content);
+    cell.resize(len, 0);
+    cell
+}
+
+/// The least that libhivex can add to: a root key and its security descriptor.
+fn empty_hive() -> Vec<u8> {
+    let put = |bytes: &mut Vec<u8>, at: usize, value: u32| {
+        bytes.splice(at..at + 4, value.to_le_bytes());
+    };
+    let mut root = vec![0; 76];
+    root.splice(..4, *b"nk\x2c\0");
+    for at in [16, 28, 32, 40, 48] {
+        put(&mut root, at, u32::MAX);
+    }
+    root[72] = 4;
+    root.extend(b"ROOT");
+    let security = 32 + u32::try_from(cell(&root).len()).unwrap();
+    put(&mut root, 44, security);
+    let mut descriptor = b"sk\0\0".to_vec();
+    for field in [security, security, 1, 20] {
+        descriptor.extend(field.to_le_bytes());
+    }
+    descriptor.extend([1, 0, 4, 0x80]);
+    descriptor.extend([0; 16]);
+    let mut page = b"hbin\0\0\0\0\0\x10\0\0".to_vec();
+    page.resize(32, 0);
+    page.extend(cell(&root));
+    page.extend(cell(&descriptor));
+    let free = 4096 - u32::try_from(page.len()).unwrap();
+    page.extend(free.to_le_bytes());
+    page.resize(4096, 0);
+    let mut base = vec![0; 4096];
+    base.splice(..4, *b"regf");
+    for (at, value) in [(4, 1), (8, 1), (20, 1), (24, 3), (32, 1), (36, 32), (40, 4096), (44, 1)] {
+        put(&mut base, at, value);
+    }
+    let word = |piece: &[u8]| u32::from_le_bytes(piece.try_into().unwrap());
+    let sum = base[..508].chunks_exact(4).map(word).fold(0, |sum, word| sum ^ word);
+    put(&mut base, 508, sum);
+    base.extend(page);
+    base
+}
+
+/// A `SOFTWARE` hive with these values, and `others` keys beside the one that matters.
+fn software(scratch: &Path, values: &[(&str, &str)], others: usize) -> PathBuf {
+    let hive = scratch.join("SOFTWARE");
+    fs::write(&hive, empty_hive()).unwrap();
+    let mut script = String::from("cd \\\nadd Classes\nadd Microsoft\ncd Microsoft\n");
+    for number in 0..others {
+        script += &format!("add Product {number}\n");
+    }
+    script += "add Windows NT\ncd Windows NT\nadd CurrentVersion\ncd CurrentVersion\n";
+    script += &format!("setval {}\nInstallDate\ndword:1700000000\n", values.len() + 1);
+    for (name, value) in values {
+        script += &format!("{name}\nstring:{value}\n");
+    }
+    script += "commit\n";
+    tools::run_with("hivexsh", &["-w", hive.to_str().unwrap()], script.as_bytes());
+    hive
+}
+
+#[test]
+fn windows_is_named_by_its_registry() {
+    let cases: [(&[(&str, &str)], usize, &str, Option<&str>); 5] = [
+        (
+            &[
+                ("ProductName", "Windows 10 Pro"),
+                ("CurrentBuild", "22631"),
+                ("DisplayVersion", "23H2"),
+                ("ReleaseId", "2009"),
+            ],
+            1500,
+            "-c 4096",
+            Some("Windows 11 Pro 23H2"),
+        ),
+        (
+            &[("ReleaseId", "1909"), ("CurrentBuild", "18363"), ("ProductName", "Windows 10 Home")],
+            3,
+            "-c 512",
+            Some("Windows 10 Home 1909"),
+        ),
+        (
+            &[
+                ("ProductName", "Windows 7 Professional"),
+                ("CurrentBuildNumber", "7601"),
+                ("CSDVersion", "Service Pack 1"),
+            ],
+            0,
+            "-c 65536",
+            Some("Windows 7 Professional Service Pack 1"),
+        ),
+        (
+            &[("ProductName", "Windows Server 2022 Standard"), ("CurrentBuild", "20348")],
+            40,
+            "-c 4096",
+            Some("Windows Server 2022 Standard"),
+        ),
+        (&[("CurrentBuild", "20348")], 0, "-c 4096", None),
+    ];
+    for (values, others, options, expected) in cases {
+        let scratch = TempDir::new().unwrap();
+        let hive = software(scratch.path(), values, others);
+        let image = scratch.path().join("image");
+        tools::sparse_medium(&image, 24 * MIB);
+        fs_ntfs::format(&image, &format!("-Q {options}"));
+        {
+            let mount = fs_ntfs::Mount::new(&image, "rw");
+            let folder = mount.path().join("Windows/System32/config");
+            fs::create_dir_all(&folder).unwrap();
+            fs::copy(&hive, folder.join("SOFTWARE")).unwrap();
+            for number in 0..300 {
+                let name = format!("Windows/System32/some library with a long name {number}.dll");
+                fs::write(mount.path().join(name), "x").unwrap();
+            }
+        }
+        assert_eq!(system(&Volume::open(&image)).as_deref(), expected, "{values:?}");
+    }
+}
