@@ -120,47 +120,62 @@ fn software(scratch: &Path, values: &[(&str, &str)], others: usize) -> PathBuf {
     hive
 }
 
+/// A registry and the name that follows from it.
+struct Case {
+    values: &'static [(&'static str, &'static str)],
+    /// Keys beside the one that matters.
+    others: usize,
+    /// Options of `mkntfs`.
+    options: &'static str,
+    expected: Option<&'static str>,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        values: &[
+            ("ProductName", "Windows 10 Pro"),
+            ("CurrentBuild", "22631"),
+            ("DisplayVersion", "23H2"),
+            ("ReleaseId", "2009"),
+        ],
+        others: 1500,
+        options: "-c 4096",
+        expected: Some("Windows 11 Pro 23H2"),
+    },
+    Case {
+        values: &[
+            ("ReleaseId", "1909"),
+            ("CurrentBuild", "18363"),
+            ("ProductName", "Windows 10 Home"),
+        ],
+        others: 3,
+        options: "-c 512",
+        expected: Some("Windows 10 Home 1909"),
+    },
+    Case {
+        values: &[
+            ("ProductName", "Windows 7 Professional"),
+            ("CurrentBuildNumber", "7601"),
+            ("CSDVersion", "Service Pack 1"),
+        ],
+        others: 0,
+        options: "-c 65536",
+        expected: Some("Windows 7 Professional Service Pack 1"),
+    },
+    Case {
+        values: &[("ProductName", "Windows Server 2022 Standard"), ("CurrentBuild", "20348")],
+        others: 40,
+        options: "-c 4096",
+        expected: Some("Windows Server 2022 Standard"),
+    },
+    Case { values: &[("CurrentBuild", "20348")], others: 0, options: "-c 4096", expected: None },
+];
+
 #[test]
 fn windows_is_named_by_its_registry() {
-    let cases: [(&[(&str, &str)], usize, &str, Option<&str>); 5] = [
-        (
-            &[
-                ("ProductName", "Windows 10 Pro"),
-                ("CurrentBuild", "22631"),
-                ("DisplayVersion", "23H2"),
-                ("ReleaseId", "2009"),
-            ],
-            1500,
-            "-c 4096",
-            Some("Windows 11 Pro 23H2"),
-        ),
-        (
-            &[("ReleaseId", "1909"), ("CurrentBuild", "18363"), ("ProductName", "Windows 10 Home")],
-            3,
-            "-c 512",
-            Some("Windows 10 Home 1909"),
-        ),
-        (
-            &[
-                ("ProductName", "Windows 7 Professional"),
-                ("CurrentBuildNumber", "7601"),
-                ("CSDVersion", "Service Pack 1"),
-            ],
-            0,
-            "-c 65536",
-            Some("Windows 7 Professional Service Pack 1"),
-        ),
-        (
-            &[("ProductName", "Windows Server 2022 Standard"), ("CurrentBuild", "20348")],
-            40,
-            "-c 4096",
-            Some("Windows Server 2022 Standard"),
-        ),
-        (&[("CurrentBuild", "20348")], 0, "-c 4096", None),
-    ];
-    for (values, others, options, expected) in cases {
+    for Case { values, others, options, expected } in CASES {
         let scratch = TempDir::new().unwrap();
-        let hive = software(scratch.path(), values, others);
+        let hive = software(scratch.path(), values, *others);
         let image = scratch.path().join("image");
         tools::sparse_medium(&image, 24 * MIB);
         fs_ntfs::format(&image, &format!("-Q {options}"));
@@ -174,6 +189,6 @@ fn windows_is_named_by_its_registry() {
                 fs::write(mount.path().join(name), "x").unwrap();
             }
         }
-        assert_eq!(system(&Volume::open(&image)).as_deref(), expected, "{values:?}");
+        assert_eq!(system(&Volume::open(&image)).as_deref(), *expected, "{values:?}");
     }
 }
