@@ -65,7 +65,7 @@ pub(super) struct Tally<'a> {
 
 impl Tally<'_> {
     /// Bytes of `start..end` that are lost.
-    fn lost(&self, start: u64, end: u64) -> u64 {
+    pub(super) fn lost(&self, start: u64, end: u64) -> u64 {
         self.lost.within(start, end).map(crate::bytes::Extent::len).sum()
     }
 

@@ -1,6 +1,6 @@
 //! Btrfs, judged by btrfs-progs and by the kernel: its counters, its checker, its scrub.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -316,11 +316,13 @@ fn a_btrfs_map_that_drops_one_copy_of_a_used_block_is_caught() {
     fill(&Mount::new(&images, "noatime"), 4 * MIB);
     let used = inspect(&images[0]).used;
     let size = fs::metadata(&images[0]).unwrap().len();
+    assert!(accepts(&images, std::slice::from_ref(&used)));
     // The second copy of the tree of checksums, which nothing but scrub reads.
     let places = copies_of_tree(&images[0], "7");
     assert_eq!(places.len(), 2);
     for place in places {
         let hole = Extents::of(place, place + 16384);
+        assert!(used.gaps_within(place, place + 16384).is_empty(), "{place}");
         let maps = [tools::without(&used, &hole, size)];
         assert!(!accepts(&images, &maps), "the copy at {place} is not missed");
     }
@@ -332,7 +334,7 @@ fn copies_of_tree(image: &Path, tree: &str) -> Vec<u64> {
     let dump = tools::run("btrfs", &["inspect-internal", "dump-tree", "-t", tree, image]);
     let is_block = |line: &&str| line.starts_with("leaf ") || line.starts_with("node ");
     let address = dump.lines().find(is_block).unwrap().split(' ').nth(1).unwrap();
-    let lines = tools::run("btrfs-map-logical", &["-l", address, "-b", "16384", image]);
+    let lines = tools::run("btrfs-map-logical", &["-l", address, "-b", "4096", image]);
     let place = |line: &str| {
         let (_, rest) = line.split_once(" physical ")?;
         rest.split(' ').next()?.parse().ok()
@@ -540,4 +542,65 @@ fn the_least_size_of_a_btrfs_is_one_it_can_be_shrunk_to() {
     drop(mount);
     let found = inspect(&images[0]);
     assert_eq!(found.filesystem.unwrap().size, minimum / 4096 * 4096);
+}
+
+/// Files that the kernel refuses to read because their checksums are wrong.
+fn unreadable(image: &Path) -> BTreeSet<PathBuf> {
+    let mount = Mount::new(&[image.to_path_buf()], "ro");
+    let mut found = BTreeSet::new();
+    let mut folders = vec![mount.path().to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if fs::read(&path).is_err() {
+                found.insert(Path::new("/").join(path.strip_prefix(mount.path()).unwrap()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn btrfs_files_in_lost_bytes_are_those_that_cannot_be_read() {
+    let scratch = TempDir::new().unwrap();
+    let images = format(scratch.path(), 1, 176, "-d single -m dup -n 4k");
+    {
+        let mount = Mount::new(&images, "noatime");
+        fill(&mount, 8 * MIB);
+        // A subvolume in a subvolume's folder, and links in folders of their own.
+        let inner = mount.path().join("home/folder 2/inner");
+        tools::run("btrfs", &["-q", "subvolume", "create", inner.to_str().unwrap()]);
+        tools::make_tree(&inner, 9, 2 * MIB);
+    }
+    // Data, and one copy of one tree block.
+    let used = inspect(&images[0]).used;
+    let image = fs::read(&images[0]).unwrap();
+    let blocks: BTreeSet<usize> = metadata(&image, &used).into_iter().collect();
+    let sectors = used.within(MIB, 1 << 40);
+    let sectors: Vec<u64> = sectors
+        .flat_map(|extent| (extent.start..extent.end).step_by(4096))
+        .filter(|at| !blocks.contains(&usize::try_from(*at).unwrap()))
+        .collect();
+    let mut numbers = Numbers::new(31);
+    let block = copies_of_tree(&images[0], "7")[0];
+    let mut lost = Extents::of(block, block + 4096);
+    for _ in 0..60 {
+        let at = sectors[usize::try_from(numbers.below(sectors.len() as u64)).unwrap()];
+        lost = lost.union(&Extents::of(at, at + 4096));
+    }
+    let file = File::options().write(true).open(&images[0]).unwrap();
+    for extent in lost.iter() {
+        let bytes = numbers.bytes(usize::try_from(extent.len()).unwrap());
+        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, extent.start).unwrap();
+    }
+    let found = filesystem::owners(&Volume::open(&images[0]), &lost);
+    assert_eq!(found.note, None);
+    let named: BTreeSet<PathBuf> =
+        found.files.iter().map(|owner| PathBuf::from(&owner.path)).collect();
+    assert!(!named.is_empty());
+    assert_eq!(named, unreadable(&images[0]));
+    // The block has another copy; it has to be mended from that.
+    assert_eq!(found.metadata, 4096, "{found:?}");
 }

@@ -119,6 +119,15 @@ impl Chunk {
         }
     }
 
+    /// Whether nothing else than the bytes themselves tells what they are.
+    pub(super) fn is_only_copy(&self) -> bool {
+        match self.profile {
+            Profile::Copied => self.stripes.len() == 1,
+            Profile::Striped(copies) => copies == 1,
+            Profile::Parity(_) => false,
+        }
+    }
+
     /// Bytes that it takes of each of its stripes.
     pub(super) fn stripe_length(&self) -> u64 {
         self.length.checked_div(self.row_units()).unwrap_or(0)

@@ -10,6 +10,7 @@ mod devices;
 mod feature;
 mod log;
 mod node;
+mod owners;
 mod roots;
 mod superblock;
 mod trees;
@@ -23,8 +24,9 @@ use self::roots::Roots;
 use self::superblock::Superblock;
 use self::trees::Trees;
 use super::format::{Doubt, Format, Map};
+use super::owners::{Names, Tally};
 use super::probe::read;
-use super::{Companions, Coverage, Filesystem};
+use super::{Alone, Companions, Coverage, Filesystem};
 use crate::bytes::ReadAt;
 
 /// The reader.
@@ -50,11 +52,7 @@ impl Format for Btrfs {
             return Err(Doubt::because("it is larger than the volume"));
         }
         *found = superblock.describe();
-        let devices = Devices::new(volume, &superblock, companions)?;
-        let system = Chunks::of_system(&superblock)?;
-        let mut trees = Trees::new(&superblock, devices, system);
-        trees.chunks = Chunks::read(&trees)?;
-        let roots = Roots::read(&trees)?;
+        let (trees, roots) = open(volume, &superblock, companions)?;
         let used = used::used(&trees, &roots, volume.size())?;
         Ok(Map {
             coverage: Coverage::Used,
@@ -63,6 +61,31 @@ impl Format for Btrfs {
             warnings: warning.into_iter().chain(remarks(&trees, &roots)).collect(),
         })
     }
+
+    fn owners(
+        &self,
+        volume: &dyn ReadAt,
+        tally: &mut Tally<'_>,
+        names: &mut Names,
+    ) -> Result<(), Doubt> {
+        let (superblock, _) = superblock::newest(volume)?;
+        feature::check(&superblock)?;
+        let (trees, roots) = open(volume, &superblock, &Alone)?;
+        owners::find(&trees, &roots, tally, names)
+    }
+}
+
+/// The trees, as far as every other look at them needs to know them.
+fn open<'a>(
+    volume: &'a dyn ReadAt,
+    superblock: &'a Superblock,
+    companions: &'a dyn Companions,
+) -> Result<(Trees<'a>, Roots), Doubt> {
+    let devices = Devices::new(volume, superblock, companions)?;
+    let mut trees = Trees::new(superblock, devices, Chunks::of_system(superblock)?);
+    trees.chunks = Chunks::read(&trees)?;
+    let roots = Roots::read(&trees)?;
+    Ok((trees, roots))
 }
 
 /// What does not shake the map, and yet should be known.

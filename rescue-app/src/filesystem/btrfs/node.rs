@@ -3,6 +3,8 @@
 //! Source: btrfs documentation, "On-disk format", B-trees; Linux
 //! `include/uapi/linux/btrfs_tree.h`, `struct btrfs_header`.
 
+use std::ops::{Range, RangeInclusive};
+
 use super::superblock::{Root, Superblock};
 use crate::bytes::{le32, le64, slice};
 use crate::filesystem::probe::{byte, has};
@@ -32,6 +34,15 @@ pub(super) struct Key {
 impl Key {
     /// Bytes of a key.
     pub(super) const LEN: usize = KEY;
+    /// Before all others.
+    pub(super) const FIRST: Self = Self { object: 0, kind: 0, offset: 0 };
+    /// After all others.
+    pub(super) const LAST: Self = Self { object: u64::MAX, kind: u8::MAX, offset: u64::MAX };
+
+    /// All keys of one object and kind.
+    pub(super) fn of(object: u64, kind: u8) -> RangeInclusive<Self> {
+        Self { object, kind, offset: 0 }..=Self { object, kind, offset: u64::MAX }
+    }
 
     /// The key that starts at byte `at`.
     pub(super) fn read(bytes: &[u8], at: usize) -> Option<Self> {
@@ -75,7 +86,7 @@ impl Node {
         let owner = le64(&bytes, 88);
         let is_expected = has(&bytes, 32, &superblock.metadata_uuid)
             && le64(&bytes, 48) == Some(root.address)
-            && le64(&bytes, 80) == Some(root.generation)
+            && root.generation.is_none_or(|generation| le64(&bytes, 80) == Some(generation))
             && byte(&bytes, 100) == Some(root.level)
             && expected.owner.is_none_or(|expected| owner == Some(expected));
         if !is_expected {
@@ -120,6 +131,16 @@ impl Node {
         self.level == 0
     }
 
+    /// The positions of the items with such keys, or of the pointers that may lead to some.
+    pub(super) fn positions(&self, keys: &RangeInclusive<Key>) -> Range<usize> {
+        let key = |index: &usize| self.key(*index);
+        let before = (0..self.count).take_while(|index| key(index) < Some(*keys.start())).count();
+        let through = (0..self.count).take_while(|index| key(index) <= Some(*keys.end())).count();
+        // A pointer stands for the keys up to the next one.
+        let exact = self.is_leaf() || self.key(before) == Some(*keys.start());
+        before.saturating_sub(usize::from(!exact))..through
+    }
+
     /// Items or pointers.
     pub(super) fn count(&self) -> usize {
         self.count
@@ -130,7 +151,8 @@ impl Node {
         let at = self.entry(index)?.checked_add(KEY)?;
         let (address, generation) =
             (le64(&self.bytes, at)?, le64(&self.bytes, at.checked_add(8)?)?);
-        let root = Root { address, generation, level: self.level.checked_sub(1)? };
+        let level = self.level.checked_sub(1)?;
+        let root = Root { address, generation: Some(generation), level };
         Some(Expected { root, owner, first: self.key(index) })
     }
 

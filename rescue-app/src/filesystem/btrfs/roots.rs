@@ -11,7 +11,7 @@ use crate::filesystem::format::Doubt;
 use crate::filesystem::probe::byte;
 
 /// Numbers of trees.
-const ROOT_TREE: u64 = 1;
+pub(super) const ROOT_TREE: u64 = 1;
 const EXTENT_TREE: u64 = 2;
 const DEVICE_TREE: u64 = 4;
 const BLOCK_GROUP_TREE: u64 = 11;
@@ -66,6 +66,6 @@ impl Roots {
 
 /// The tree that a root item tells of.
 pub(super) fn root(item: &[u8]) -> Option<Root> {
-    let (address, generation) = (le64(item, 176)?, le64(item, 160)?);
+    let (address, generation) = (le64(item, 176)?, Some(le64(item, 160)?));
     Some(Root { address, generation, level: byte(item, 238)? })
 }

@@ -28,8 +28,8 @@ const SYSTEM_CHUNKS: (usize, usize) = (811, 2048);
 pub(super) struct Root {
     /// Logical address of its topmost block.
     pub(super) address: u64,
-    /// Transaction that wrote that block.
-    pub(super) generation: u64,
+    /// Transaction that wrote that block, where it is known.
+    pub(super) generation: Option<u64>,
     /// Its level; leaves have 0.
     pub(super) level: u8,
 }
@@ -97,7 +97,8 @@ impl Superblock {
         let [sector_size, node_size] = sizes;
         let generation = le64(block, 72)?;
         let root = |address: usize, generation: u64, level: usize| -> Option<Root> {
-            Some(Root { address: le64(block, address)?, generation, level: byte(block, level)? })
+            let (address, level) = (le64(block, address)?, byte(block, level)?);
+            Some(Root { address, generation: Some(generation), level })
         };
         let incompat = le64(block, 188)?;
         let own_id = incompat & incompat::METADATA_UUID != 0;

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::ops::RangeInclusive;
 
 use super::chunks::Chunks;
 use super::devices::Devices;
@@ -57,22 +58,49 @@ impl<'a> Trees<'a> {
         owner: Option<u64>,
         visitor: &mut dyn Visitor,
     ) -> Result<(), Doubt> {
-        if root.level >= LEVELS {
-            return Err(Doubt::because("a tree is higher than the format allows"));
-        }
-        self.descend(&Expected { root, owner, first: None }, visitor)
+        let all = Key::FIRST..=Key::LAST;
+        self.descend(&Expected { root, owner, first: None }, &all, visitor)
+    }
+
+    /// The same for the items between two keys alone.
+    pub(super) fn walk_within(
+        &self,
+        root: Root,
+        keys: &RangeInclusive<Key>,
+        visitor: &mut dyn Visitor,
+    ) -> Result<(), Doubt> {
+        self.descend(&Expected { root, owner: None, first: None }, keys, visitor)
+    }
+
+    /// Lets so many more blocks be read.
+    pub(super) fn allow(&self, blocks: u64) {
+        self.left.set(self.left.get().saturating_add(blocks));
+    }
+
+    /// The leaf at a logical address, whichever tree it belongs to.
+    pub(super) fn leaf(&self, address: u64) -> Result<Node, Doubt> {
+        let root = Root { address, generation: None, level: 0 };
+        self.read(&Expected { root, owner: None, first: None })
     }
 
     /// Levels fall by one with each step, and a first key that has to be the pointer's keeps two
     /// pointers of a tree from leading to one block.
-    fn descend(&self, expected: &Expected, visitor: &mut dyn Visitor) -> Result<(), Doubt> {
+    fn descend(
+        &self,
+        expected: &Expected,
+        keys: &RangeInclusive<Key>,
+        visitor: &mut dyn Visitor,
+    ) -> Result<(), Doubt> {
+        if expected.root.level >= LEVELS {
+            return Err(Doubt::because("a tree is higher than the format allows"));
+        }
         let node = self.read(expected)?;
         visitor.block(expected.root.address);
-        for index in 0..node.count() {
+        for index in node.positions(keys) {
             if let Some((key, data)) = node.item(index).filter(|_| node.is_leaf()) {
                 visitor.item(key, data)?;
             } else if let Some(child) = node.child(index, expected.owner) {
-                self.descend(&child, visitor)?;
+                self.descend(&child, keys, visitor)?;
             }
         }
         Ok(())
@@ -81,7 +109,9 @@ impl<'a> Trees<'a> {
     /// The first copy that is in order.
     fn read(&self, expected: &Expected) -> Result<Node, Doubt> {
         let left = self.left.get().checked_sub(1);
-        self.left.set(left.ok_or_else(|| Doubt::because("its trees have no end"))?);
+        self.left.set(left.ok_or_else(|| {
+            Doubt::because("more tree blocks were to be read than is reasonable")
+        })?);
         let (address, len) = (expected.root.address, self.superblock.node_size);
         let chunk = self.chunks.find(address);
         let copies = chunk.map(|chunk| chunk.copies(address, len.into())).unwrap_or_default();

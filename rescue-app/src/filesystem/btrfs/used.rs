@@ -17,11 +17,11 @@ use crate::filesystem::format::Doubt;
 use crate::filesystem::used_map::UsedMap;
 
 /// Numbers of trees.
-const EXTENT_TREE: u64 = 2;
+pub(super) const EXTENT_TREE: u64 = 2;
 const BLOCK_GROUP_TREE: u64 = 11;
 /// Key kinds.
-const EXTENT_ITEM: u8 = 168;
-const METADATA_ITEM: u8 = 169;
+pub(super) const EXTENT_ITEM: u8 = 168;
+pub(super) const METADATA_ITEM: u8 = 169;
 const BLOCK_GROUP_ITEM: u8 = 192;
 
 /// The start of every device is left to boot loaders (`BTRFS_DEVICE_RANGE_RESERVED`), bytes.
