@@ -31,39 +31,40 @@ pub enum Entry {
     Zeros(u64),
 }
 
-/// The content list for `slots`: chunks as they are, runs of zeros joined and cut anew.
-pub fn entries(slots: &[Slot]) -> Vec<Entry> {
-    let mut entries = Vec::with_capacity(slots.len());
+/// Tells the content list for `slots`, entry by entry: chunks as they are, runs of zeros joined
+/// and cut anew.
+pub fn entries<E>(slots: &[Slot], mut each: impl FnMut(Entry) -> Result<(), E>) -> Result<(), E> {
     let mut marked = false;
     let mut run = 0;
     for slot in slots {
         match slot.blob {
             None => run += slot.len,
             Some(id) => {
-                push_zeros(&mut entries, std::mem::take(&mut run), &mut marked);
-                entries.push(Entry::Blob(id));
+                zeros(std::mem::take(&mut run), &mut marked, &mut each)?;
+                each(Entry::Blob(id))?;
             }
         }
     }
-    push_zeros(&mut entries, run, &mut marked);
-    entries
+    zeros(run, &mut marked, &mut each)
 }
 
-fn push_zeros(entries: &mut Vec<Entry>, mut run: u64, marked: &mut bool) {
+fn zeros<E>(
+    mut run: u64,
+    marked: &mut bool,
+    each: &mut impl FnMut(Entry) -> Result<(), E>,
+) -> Result<(), E> {
     if !*marked && run >= SPARSE_MARK {
-        entries.push(Entry::Zeros(SPARSE_MARK));
+        each(Entry::Zeros(SPARSE_MARK))?;
         run -= SPARSE_MARK;
         *marked = true;
     }
     for size in ZERO_SIZES {
         for _ in 0..run / size {
-            entries.push(Entry::Zeros(size));
+            each(Entry::Zeros(size))?;
         }
         run %= size;
     }
-    if run > 0 {
-        entries.push(Entry::Zeros(run));
-    }
+    if run > 0 { each(Entry::Zeros(run)) } else { Ok(()) }
 }
 
 /// A blob and where it lies on the disk.
@@ -99,6 +100,16 @@ mod tests {
 
     use super::*;
 
+    fn listed(slots: &[Slot]) -> Vec<Entry> {
+        let mut list = Vec::new();
+        let never: Result<(), std::convert::Infallible> = entries(slots, |entry| {
+            list.push(entry);
+            Ok(())
+        });
+        never.unwrap();
+        list
+    }
+
     fn total(entries: &[Entry], chunk: u64) -> u64 {
         entries.iter().map(|e| if let Entry::Zeros(len) = e { *len } else { chunk }).sum()
     }
@@ -111,7 +122,7 @@ mod tests {
             Slot { len: MIB, blob: Some(id) },
             Slot { len: MIB, blob: None },
         ];
-        let entries = entries(&slots);
+        let entries = listed(&slots);
         assert_eq!(entries[0], Entry::Zeros(SPARSE_MARK));
         assert_eq!(entries.iter().filter(|e| **e == Entry::Zeros(SPARSE_MARK)).count(), 2);
         assert_eq!(entries.last(), Some(&Entry::Zeros(MIB)));
@@ -126,7 +137,7 @@ mod tests {
                 Slot { len: if *zero { *len } else { 1000 }, blob: (!zero).then_some(id) }
             }).collect();
             let expected: u64 = slots.iter().map(|slot| slot.len).sum();
-            prop_assert_eq!(total(&entries(&slots), 1000), expected);
+            prop_assert_eq!(total(&listed(&slots), 1000), expected);
         }
     }
 }

@@ -7,6 +7,7 @@ mod rescue;
 mod space;
 mod victims;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,7 +30,6 @@ use super::reporter::Reporter;
 use super::shortage::{Patient, patiently};
 use super::{guard, machine, verify};
 
-use pipeline::Stored;
 pub use plan::{CapturePlan, CaptureRequest, plan_capture};
 use rescue::DiskMedium;
 pub use rescue::RescueOptions;
@@ -145,12 +145,12 @@ fn store(
         warnings.push(warning);
     }
     let manifest = manifest(&plan, damage, warnings.clone());
-    let tree = save_tree(&saver, &manifest, &stored, input.zstd_level)?;
+    let needed = stored.slots.iter().filter_map(|slot| slot.blob).filter(|_| request.verify_all);
+    let reused = verify::packs_of(repo, needed);
+    let tree = save_tree(&saver, &manifest, stored.slots, input.zstd_level)?;
     let (totals, packs) = saver.finish()?;
     let mut verified = verify::stored(repo, &packs, control)?;
     if request.verify_all {
-        let needed = stored.slots.iter().filter_map(|slot| slot.blob);
-        let reused = &verify::packs_of(repo, needed) - &packs;
         verified += verify::reused(repo, &reused, control)?;
     }
     let snapshot = snapshot(&manifest, tree, &totals, started);
@@ -202,11 +202,12 @@ fn identity(disk: &disk::Disk) -> DiskIdentity {
 fn save_tree(
     saver: &Saver<'_>,
     manifest: &Manifest,
-    stored: &Stored,
+    slots: Vec<Slot>,
     zstd_level: i32,
 ) -> Result<Id, OperationError> {
     let mut writer = saver.worker()?;
-    let disk_content = disk_content(&mut writer, &stored.slots)?;
+    let disk_content = disk_content(&mut writer, &slots)?;
+    drop(slots);
     let json = manifest.to_json()?;
     let mut manifest_content = Vec::new();
     for piece in json.chunks(MANIFEST_CHUNK) {
@@ -226,23 +227,23 @@ fn save_tree(
 }
 
 fn disk_content(writer: &mut BlobWriter, slots: &[Slot]) -> Result<Vec<Id>, OperationError> {
-    let mut zeros: std::collections::HashMap<u64, Id> = std::collections::HashMap::new();
+    let mut blanks: HashMap<u64, Id> = HashMap::new();
     let mut content = Vec::with_capacity(slots.len());
-    for entry in entries(slots) {
-        let id = match entry {
+    entries(slots, |entry| {
+        content.push(match entry {
             Entry::Blob(id) => id,
-            Entry::Zeros(len) => match zeros.get(&len) {
+            Entry::Zeros(len) => match blanks.get(&len) {
                 Some(id) => *id,
                 None => {
                     let blank = vec![0; usize::try_from(len).unwrap_or_default()];
                     let id = writer.save(BlobType::Data, None, &blank, 1)?.id;
-                    zeros.insert(len, id);
+                    blanks.insert(len, id);
                     id
                 }
             },
-        };
-        content.push(id);
-    }
+        });
+        Ok::<_, OperationError>(())
+    })?;
     Ok(content)
 }
 

@@ -86,9 +86,10 @@ fn execute(
     control: Control<'_>,
 ) -> Result<RestoreReport, OperationError> {
     let placed = image.placed()?;
-    let tasks = tasks::tasks(&placed, &plan.transfers);
-    let tasks: Vec<&Task> = tasks.iter().collect();
     let reserved = reserve(image, plan, &placed)?;
+    let places = tasks::places(&placed, &plan.transfers);
+    drop(placed);
+    let tasks = tasks::tasks(&places);
     let target = open_target(plan)?;
     let reporter = Reporter::start(control, Phase::Restoring, plan.writes, 0);
     wipe(&target, image, plan, &reserved)?;
@@ -110,7 +111,7 @@ fn execute(
     let progress = reporter.finish();
 
     if request.read_back {
-        let bytes = tasks.iter().map(|task| task.bytes()).sum();
+        let bytes = tasks.iter().map(Task::bytes).sum();
         let reporter = Reporter::start(control, Phase::ReadingBack, bytes, 0);
         drop_caches(&target)?;
         let found = pipeline::read_back(&Work { reporter: &reporter, ..work }, &tasks)?;

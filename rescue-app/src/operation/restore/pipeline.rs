@@ -1,6 +1,5 @@
 //! Putting chunks on the target and reading them back, by several threads.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -49,9 +48,11 @@ pub(super) struct Differences {
 
 /// Writes the tasks, except to reserved ranges, whose bytes are kept for later. Chunks are
 /// fetched in the order in which they lie in the repository.
-pub(super) fn write(work: &Work<'_>, tasks: &[&Task]) -> Result<(), OperationError> {
-    let wanted: HashMap<Id, &Task> = tasks.iter().map(|task| (task.id, *task)).collect();
-    let plan = work.repo.plan_reads(wanted.keys())?;
+pub(super) fn write(work: &Work<'_>, tasks: &[Task<'_>]) -> Result<(), OperationError> {
+    let mut wanted = tasks.to_vec();
+    wanted.sort_unstable_by_key(Task::id);
+    let task = |id: &Id| wanted.get(wanted.binary_search_by_key(&id, Task::id).ok()?);
+    let plan = work.repo.plan_reads(wanted.iter().map(Task::id))?;
     parallel::for_each(plan.runs(RUN_SIZE, PACK_READ_ALONG), Scratch::new, |run, scratch| {
         work.repo.read_run(&run, &mut scratch.sealed)?;
         for (id, location) in &run.blobs {
@@ -60,9 +61,9 @@ pub(super) fn write(work: &Work<'_>, tasks: &[&Task]) -> Result<(), OperationErr
                 None => work.repo.read_blob(id, &mut scratch.reader)?,
             };
             let plain = aligned(plain, &mut scratch.plain);
-            for place in wanted.get(id).into_iter().flat_map(|task| &task.places) {
+            for place in task(id).into_iter().flat_map(|task| task.places) {
                 let written = put(work, place, plain, &mut scratch.current)?;
-                let bytes = place.used.total();
+                let bytes = place.used_bytes();
                 work.reporter.advance(bytes, written, bytes.saturating_sub(written))?;
             }
         }
@@ -84,10 +85,10 @@ fn aligned<'b>(plain: &'b [u8], copy: &'b mut AlignedBuffer) -> &'b [u8] {
 /// The tasks that the target does not hold yet.
 pub(super) fn changed<'t>(
     work: &Work<'_>,
-    tasks: &[&'t Task],
-) -> Result<Vec<&'t Task>, OperationError> {
+    tasks: &[Task<'t>],
+) -> Result<Vec<Task<'t>>, OperationError> {
     // Reserved bytes were wiped, so a chunk that reaches into them is always fetched.
-    let (mut wanted, there): (Vec<&Task>, Vec<&Task>) =
+    let (mut wanted, there): (Vec<Task<'_>>, Vec<Task<'_>>) =
         tasks.iter().partition(|task| is_reserved(work, task));
     let missing = Mutex::new(Vec::new());
     parallel::for_each(there.chunks(TOGETHER), Comparison::new, |tasks, scratch| {
@@ -109,17 +110,20 @@ pub(super) fn changed<'t>(
 }
 
 /// Compares the tasks with what the target now holds.
-pub(super) fn read_back(work: &Work<'_>, tasks: &[&Task]) -> Result<Differences, OperationError> {
+pub(super) fn read_back(
+    work: &Work<'_>,
+    tasks: &[Task<'_>],
+) -> Result<Differences, OperationError> {
     let bytes = AtomicU64::new(0);
     let first = AtomicU64::new(u64::MAX);
     parallel::for_each(tasks.chunks(TOGETHER), Comparison::new, |tasks, scratch| {
         compare(work, tasks, scratch, |_, place, holds| {
             if !holds {
-                bytes.fetch_add(place.used.total(), Ordering::Relaxed);
+                bytes.fetch_add(place.used_bytes(), Ordering::Relaxed);
                 let at = place.runs().next().map_or(0, |(at, _)| at);
                 first.fetch_min(at, Ordering::Relaxed);
             }
-            work.reporter.advance(place.used.total(), 0, 0)
+            work.reporter.advance(place.used_bytes(), 0, 0)
         })
     })?;
     let first = first.into_inner();
@@ -146,7 +150,7 @@ impl Scratch {
 }
 
 /// Whether a task reaches into reserved ranges.
-fn is_reserved(work: &Work<'_>, task: &Task) -> bool {
+fn is_reserved(work: &Work<'_>, task: &Task<'_>) -> bool {
     task.places.iter().flat_map(Place::runs).any(|(at, range)| {
         work.reserved.ranges().within(at, at + range.len() as u64).next().is_some()
     })
@@ -171,30 +175,30 @@ impl Comparison {
 /// taken as zero; `each` gets the number of the task among those given.
 fn compare(
     work: &Work<'_>,
-    tasks: &[&Task],
+    tasks: &[Task<'_>],
     scratch: &mut Comparison,
-    mut each: impl FnMut(usize, &Place, bool) -> Result<(), OperationError>,
+    mut each: impl FnMut(usize, &Place<'_>, bool) -> Result<(), OperationError>,
 ) -> Result<(), OperationError> {
     let Comparison { bufs, part, reader } = scratch;
     let (in_parts, numbered): (Vec<_>, Vec<_>) =
-        tasks.iter().enumerate().partition(|(_, task)| task.in_parts);
+        tasks.iter().enumerate().partition(|(_, task)| task.in_parts());
     for (number, task) in in_parts {
-        let plain = work.repo.read_blob(&task.id, reader)?;
-        for place in &task.places {
+        let plain = work.repo.read_blob(task.id(), reader)?;
+        for place in task.places {
             each(number, place, holds_part(work, place, plain, part)?)?;
         }
     }
     let numbered = numbered.into_iter();
     let places: Vec<_> = numbered
-        .flat_map(|(number, task)| task.places.iter().map(move |place| (number, *task, place)))
+        .flat_map(|(number, task)| task.places.iter().map(move |place| (number, task, place)))
         .collect();
     for places in places.chunks(TOGETHER) {
         for ((_, task, place), buf) in places.iter().zip(bufs.iter_mut()) {
-            load(work, place, task.len, buf)?;
+            load(work, place, task.len(), buf)?;
         }
         let found = bufs.iter().take(places.len()).map(|buf| &**buf).collect::<Vec<_>>();
         for ((number, task, place), id) in places.iter().zip(Id::of_all(&found)) {
-            each(*number, place, id == task.id)?;
+            each(*number, place, id == *task.id())?;
         }
     }
     Ok(())
@@ -203,7 +207,7 @@ fn compare(
 /// Whether the target holds the used bytes of a place, which are only a part of the chunk.
 fn holds_part(
     work: &Work<'_>,
-    place: &Place,
+    place: &Place<'_>,
     plain: &[u8],
     current: &mut AlignedBuffer,
 ) -> Result<bool, OperationError> {
@@ -221,7 +225,7 @@ fn holds_part(
 /// Reads what the target holds at a chunk's place, zero where the chunk is unused.
 fn load(
     work: &Work<'_>,
-    place: &Place,
+    place: &Place<'_>,
     len: usize,
     current: &mut AlignedBuffer,
 ) -> Result<(), OperationError> {
@@ -243,7 +247,7 @@ fn load(
 /// Puts a chunk's used bytes where they belong; returns the number of bytes written.
 fn put(
     work: &Work<'_>,
-    place: &Place,
+    place: &Place<'_>,
     plain: &[u8],
     current: &mut AlignedBuffer,
 ) -> Result<u64, OperationError> {

@@ -1,24 +1,51 @@
 //! The list of chunks to put on the target.
+//!
+//! A disk of 4 TiB has a million chunks: a few dozen bytes each, and none on the heap.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::bytes::Extents;
+use crate::bytes::Extent;
 use crate::image::content::Placed;
 use crate::repository::Id;
 
 use super::plan::Transfer;
 
-/// A chunk's place on the target.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    /// Where the chunk's first byte belongs. Negative when the chunk begins before its transfer.
-    pub(super) at: i128,
-    /// Used bytes, as offsets in the chunk.
-    pub(super) used: Extents,
+/// A chunk and one place of it on the target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'p> {
+    id: Id,
+    /// First byte in the image.
+    offset: u64,
+    /// Length in bytes.
+    len: u64,
+    transfer: &'p Transfer,
 }
 
-impl Place {
+impl Place<'_> {
+    /// Where the chunk's first byte belongs. Negative when the chunk begins before its transfer.
+    fn at(&self) -> i128 {
+        let (from, to) = (self.transfer.from, self.transfer.to);
+        i128::from(self.offset) - i128::from(from) + i128::from(to)
+    }
+
+    /// Used bytes, as offsets in the chunk.
+    fn used(&self) -> impl Iterator<Item = Extent> + '_ {
+        let used = self.transfer.used.within(self.offset, self.offset + self.len);
+        used.map(|cut| Extent { start: cut.start - self.offset, end: cut.end - self.offset })
+    }
+
+    /// Number of used bytes.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.used().map(Extent::len).sum()
+    }
+
+    /// Whether it reaches past its transfer, so that only a part of it is wanted, which its hash
+    /// does not prove.
+    fn is_part(&self) -> bool {
+        let Transfer { from, len, .. } = self.transfer;
+        self.offset < *from || self.offset + self.len > from + len
+    }
+
     /// The used ranges as offsets on the target and in the chunk.
     pub(super) fn runs(&self) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
         self.spans(0)
@@ -26,66 +53,73 @@ impl Place {
 
     /// As [`Place::runs`], but ranges that lie at most `gap` unused bytes apart are one.
     pub(super) fn spans(&self, gap: u64) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
-        let mut used = self.used.iter().peekable();
+        let mut used = self.used().peekable();
+        let at = self.at();
         std::iter::from_fn(move || {
             let mut span = used.next()?;
             while let Some(next) = used.next_if(|next| next.start - span.end <= gap) {
                 span.end = next.end;
             }
-            let target = u64::try_from(self.at + i128::from(span.start)).ok()?;
+            let target = u64::try_from(at + i128::from(span.start)).ok()?;
             Some((target, usize::try_from(span.start).ok()?..usize::try_from(span.end).ok()?))
         })
     }
 }
 
-/// A chunk and everywhere it goes.
-#[derive(Clone, Debug)]
-pub(super) struct Task {
-    /// The chunk.
-    pub(super) id: Id,
-    /// Length in bytes.
-    pub(super) len: usize,
-    /// Its places.
-    pub(super) places: Vec<Place>,
-    /// Whether it reaches past a transfer, so that only a part of it is wanted there, which its
-    /// hash does not prove.
-    pub(super) in_parts: bool,
+/// A chunk and everywhere it goes: at least one place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Task<'p> {
+    /// Its first place on the target.
+    first: &'p Place<'p>,
+    /// All its places.
+    pub(super) places: &'p [Place<'p>],
 }
 
-impl Task {
+impl<'p> Task<'p> {
+    /// The chunk.
+    pub(super) fn id(&self) -> &'p Id {
+        &self.first.id
+    }
+
+    /// Length in bytes.
+    pub(super) fn len(&self) -> usize {
+        usize::try_from(self.first.len).unwrap_or(usize::MAX)
+    }
+
+    /// Whether only a part of it is wanted somewhere.
+    pub(super) fn in_parts(&self) -> bool {
+        self.places.iter().any(Place::is_part)
+    }
+
     /// Bytes it puts on the target.
     pub(super) fn bytes(&self) -> u64 {
-        self.places.iter().map(|place| place.used.total()).sum()
+        self.places.iter().map(Place::used_bytes).sum()
     }
 }
 
-/// The tasks of all transfers, in the order of the target.
-pub(super) fn tasks(placed: &[Placed], transfers: &[Transfer]) -> Vec<Task> {
-    let mut by_id: HashMap<Id, Task> = HashMap::new();
+/// The places of all transfers, those of one chunk beside each other.
+pub(super) fn places<'p>(placed: &[Placed], transfers: &'p [Transfer]) -> Vec<Place<'p>> {
+    let mut places = Vec::with_capacity(placed.len());
     for transfer in transfers {
         let end = transfer.from + transfer.len;
         let first = placed.partition_point(|blob| blob.offset + blob.len <= transfer.from);
         for blob in placed.iter().skip(first).take_while(|blob| blob.offset < end) {
-            let mut used = Extents::new();
-            for cut in transfer.used.within(blob.offset, blob.offset + blob.len) {
-                used.push(cut.start - blob.offset, cut.end - blob.offset);
+            let Placed { id, offset, len } = *blob;
+            let place = Place { id, offset, len, transfer };
+            if place.used().next().is_some() {
+                places.push(place);
             }
-            if used.is_empty() {
-                continue;
-            }
-            let at = i128::from(blob.offset) - i128::from(transfer.from) + i128::from(transfer.to);
-            let len = usize::try_from(blob.len).unwrap_or(usize::MAX);
-            let task = by_id.entry(blob.id).or_insert_with(|| Task {
-                id: blob.id,
-                len,
-                places: Vec::new(),
-                in_parts: false,
-            });
-            task.in_parts |= blob.offset < transfer.from || blob.offset + blob.len > end;
-            task.places.push(Place { at, used });
         }
     }
-    let mut tasks: Vec<Task> = by_id.into_values().collect();
-    tasks.sort_by_key(|task| task.places.first().map(|place| place.at));
+    places.sort_unstable_by_key(|place| (place.id, place.at()));
+    places
+}
+
+/// The tasks the places amount to, in the order of the target.
+pub(super) fn tasks<'p>(places: &'p [Place<'p>]) -> Vec<Task<'p>> {
+    let chunks = places.chunk_by(|a, b| a.id == b.id);
+    let tasks = chunks.filter_map(|places| Some(Task { first: places.first()?, places }));
+    let mut tasks: Vec<Task<'_>> = tasks.collect();
+    tasks.sort_unstable_by_key(|task| task.first.at());
     tasks
 }

@@ -64,10 +64,11 @@ fn wrap_line(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// A word in pieces that fit a line.
+/// A word in pieces that fit a line; a character that no line is wide enough for becomes "?".
 fn pieces(word: &str, columns: usize) -> Vec<String> {
     let mut pieces = vec![String::new()];
-    for c in word.chars() {
+    let fits = |c: char| width(c.encode_utf8(&mut [0; 4])) <= columns;
+    for c in word.chars().map(|c| if fits(c) { c } else { '?' }) {
         let full = pieces.last().is_some_and(|piece| {
             !piece.is_empty() && width(piece) + width(c.encode_utf8(&mut [0; 4])) > columns
         });
@@ -101,6 +102,7 @@ mod tests {
         assert_eq!(wrap("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
         assert_eq!(wrap("a\n\nb", 4), ["a", "", "b"]);
         assert_eq!(wrap("a", 0), ["a"]);
+        assert_eq!(wrap("a\u{17d8}", 2), ["a?"], "a character of three columns");
     }
 
     proptest::proptest! {
