@@ -21,6 +21,7 @@ use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
 use crate::image::marker;
 use crate::image::neighbours::Neighbours;
+use crate::operation::read_any_map;
 pub use crate::repository::fuzzing::{blob, index, key_file, pack_header, sealed, snapshot, tree};
 use crate::table;
 
@@ -43,6 +44,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("luks", luks),
     ("key_file", key_file),
     ("manifest", manifest),
+    ("map_file", map_file),
     ("marker", read_marker),
     ("mbr", mbr),
     ("mountinfo", mountinfo),
@@ -232,6 +234,11 @@ pub fn read_marker(data: &[u8]) {
     assert!(note.is_some(), "the note is overlooked");
     let _ = note.map(|note| note.to_string());
     let _ = marker::read(&data);
+}
+
+/// The map file of a failing disk, which other programs write too.
+pub fn map_file(data: &[u8]) {
+    read_any_map(data);
 }
 
 /// The kernel's announcements of devices.

@@ -24,6 +24,8 @@ mod upkeep;
 mod verify;
 
 pub use access::{Compression, RepoAccess, create_repository, is_repository};
+#[cfg(any(test, fuzzing))]
+pub(crate) use capture::read_any_map;
 pub use capture::{
     CapturePlan, CaptureReport, CaptureRequest, RescueOptions, Space, capture, plan_capture,
 };

@@ -33,6 +33,8 @@ use super::{guard, machine, verify};
 pub use plan::{CapturePlan, CaptureRequest, plan_capture};
 use rescue::DiskMedium;
 pub use rescue::RescueOptions;
+#[cfg(any(test, fuzzing))]
+pub(crate) use rescue::read_any_map;
 pub use space::Space;
 
 /// Size of the pieces the manifest is stored in, bytes.

@@ -155,6 +155,22 @@ fn number(text: &str) -> Option<u64> {
     }
 }
 
+/// For the fuzzer: what is taken from any map is written and read again as the same.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_any_map(data: &[u8]) {
+    const SIZE: u64 = 1 << 30;
+    let troubles = |marks: &Marks| {
+        marks.troubles(Extent { start: 0, end: SIZE }).map(|(range, _)| range).collect::<Vec<_>>()
+    };
+    let Ok(map) = std::str::from_utf8(data) else { return };
+    let (mut marks, mut again) = (Marks::new(SIZE, true), Marks::new(SIZE, true));
+    if load(map, &mut marks).is_ok() {
+        let written = text(&marks, 0, Stage::Copying);
+        assert_eq!(load(&written, &mut again), Ok(()), "a map of ours is refused");
+        assert_eq!(troubles(&marks), troubles(&again), "a map says something else when written");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,6 +31,8 @@ use crate::operation::error::OperationError;
 use crate::operation::reporter::Reporter;
 
 use super::read::{Chunk, slice_of};
+#[cfg(any(test, fuzzing))]
+pub(crate) use map_file::read_any_map;
 use map_file::{MapFile, Stage};
 use marks::{Mark, Marks, Trouble};
 pub(super) use medium::{DiskMedium, Medium};
