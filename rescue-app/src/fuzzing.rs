@@ -258,6 +258,8 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Every seed and every input that once was a finding.
@@ -295,6 +297,32 @@ mod tests {
             if path.file_name().unwrap().to_str().unwrap().starts_with("seed-") {
                 let version = windows_version(&fs::read(&path).unwrap());
                 assert_eq!(version.as_deref(), Some("Windows 11 Pro 23H2"));
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(150))]
+
+        /// A little of what fuzzing does, in every run of the tests.
+        #[test]
+        fn changed_headers_and_hives_do_no_harm(
+            pick in any::<prop::sample::Index>(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        ) {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+            for (name, target) in [("luks", luks as Target), ("hive", hive)] {
+                let seeds = fs::read_dir(folder.join(name)).unwrap();
+                let mut seeds: Vec<_> = seeds.map(|entry| entry.unwrap().path()).collect();
+                seeds.sort();
+                let mut seed = fs::read(pick.get(&seeds)).unwrap();
+                // Most of a hive is room that nothing uses.
+                let used = if name == "hive" { 4096..8800 } else { 0..seed.len() };
+                for (at, byte) in &changes {
+                    let at = used.start + at.index(used.len());
+                    seed[at] = *byte;
+                }
+                target(&seed);
             }
         }
     }
