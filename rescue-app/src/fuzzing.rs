@@ -56,6 +56,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("snapshot", snapshot),
     ("tree", tree),
     ("uevent", uevent),
+    ("xfs", xfs),
 ];
 
 /// A whole disk: its table, then every region with its filesystem, as a capture examines it.
@@ -144,6 +145,13 @@ pub fn luks(data: &[u8]) {
     let sealed = volume.with_luks2_checksum();
     let _ = unlock(&sealed, b"x", Effort { memory: 1 << 20, work: 2000 });
     volume_map(&sealed);
+}
+
+/// XFS: the superblock always has its magic number.
+pub fn xfs(data: &[u8]) {
+    let mut volume = Pieces::parse(data);
+    volume.put(0, b"XFSB");
+    volume_map(&volume);
 }
 
 /// NTFS: the boot sector always has its name.
@@ -283,7 +291,7 @@ mod tests {
     #[test]
     fn seeds_of_filesystems_are_recognised() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-        for name in ["exfat", "f2fs", "hfsplus", "btrfs", "ext", "fat", "ntfs"] {
+        for name in ["exfat", "f2fs", "hfsplus", "btrfs", "ext", "fat", "ntfs", "xfs"] {
             for entry in fs::read_dir(folder.join(name)).unwrap() {
                 let path = entry.unwrap().path();
                 let is_seed = path.file_name().unwrap().to_str().unwrap().starts_with("seed-");

@@ -13,6 +13,8 @@
 mod exported;
 #[path = "support/fs_btrfs.rs"]
 mod fs_btrfs;
+#[path = "support/fs_damage.rs"]
+mod fs_damage;
 #[path = "support/fs_exfat.rs"]
 mod fs_exfat;
 #[path = "support/fs_ext.rs"]

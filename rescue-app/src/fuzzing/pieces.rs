@@ -18,7 +18,7 @@ const LARGEST: u64 = 1 << 32;
 const LARGEST_READ: usize = 4 << 20;
 
 /// Most that a parser may read of one disk, in bytes.
-const READ_LIMIT: u64 = 512 << 20;
+const READ_LIMIT: u64 = 3 << 29;
 
 /// A disk of zeros with pieces laid over it, later ones over earlier ones. Minds how it is read.
 ///

@@ -16,13 +16,13 @@ const MIB: u64 = 1 << 20;
 const LARGEST_READ: usize = 1 << 20;
 
 /// A volume in memory that minds how it is read, with one stretch that cannot be read.
-struct Strict<'a> {
+pub struct Strict<'a> {
     bytes: &'a [u8],
     bad: std::ops::Range<u64>,
 }
 
 impl<'a> Strict<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, bad: 0..0 }
     }
 }
@@ -61,6 +61,8 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("fat16", 8, "mkfs.fat -F 16 -s 1"),
         ("fat32", 8, "mkfs.fat -F 32 -s 1"),
         ("exfat", 4, "mkfs.exfat"),
+        ("xfs", 32, "mkfs.xfs --unsupported -q -f -K -b size=1024 -d agcount=2"),
+        ("xfs-4", 16, "mkfs.xfs --unsupported -q -f -K -m crc=0 -d agcount=1"),
         ("swap", 1, "mkswap"),
         ("btrfs", 16, "mkfs.btrfs -q -f -K --mixed -d single -m single"),
     ]
@@ -89,7 +91,7 @@ fn written(bytes: &[u8]) -> Vec<usize> {
     (0..bytes.len()).filter(|&at| bytes[at] != 0 && bytes[at] != OLD).collect()
 }
 
-fn check(found: &Inspection, size: u64, what: &str) {
+pub fn check(found: &Inspection, size: u64, what: &str) {
     assert!(found.used.end() <= size, "{what}");
     if found.coverage == Coverage::Whole {
         assert_eq!(found.used, Extents::of(0, size), "{what}");

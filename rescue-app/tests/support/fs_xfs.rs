@@ -42,7 +42,7 @@ const OLD_VARIANTS: &[(&str, u64, &str)] = &[
     ("4-64k", 160, "-m crc=0 -b size=65536"),
 ];
 
-fn format(image: &Path, options: &str) {
+pub fn format(image: &Path, options: &str) {
     let mut args: Vec<&str> = vec!["--unsupported", "-q", "-f", "-K", "-L", "lifeboat"];
     args.extend(options.split_whitespace());
     args.push(image.to_str().unwrap());
@@ -131,7 +131,7 @@ fn is_clean(image: &Path) -> bool {
 }
 
 /// Files and holes of all sizes.
-fn fill(mount: &Mount, seed: u64) {
+pub fn fill(mount: &Mount, seed: u64) {
     let root = mount.path();
     tools::make_tree(&root.join("tree"), seed, 8 * MIB);
     let crumbs = root.join("crumbs");
@@ -205,7 +205,7 @@ fn check_maps(variants: &[(&str, u64, &str)]) {
 }
 
 /// A description for `mkfs.xfs -p` of 40 files in two folders.
-fn prototype(scratch: &Path) -> PathBuf {
+pub fn prototype(scratch: &Path) -> PathBuf {
     let mut numbers = Numbers::new(31);
     let mut text = "/\n0 0\nd--755 0 0\n".to_owned();
     for folder in 0..2 {

@@ -58,6 +58,10 @@ impl Format for Fat {
         used.add(0, boot.data());
         let clusters = table.used(volume, &mut used)?;
         used.add(boot.cluster(boot.clusters), volume.size());
+        let used = used.finish();
+        if boot.fats == 1 || !boot.is_mirrored() {
+            table.check_links(volume, &used)?;
+        }
         found.used = Some(u64::from(clusters).saturating_mul(boot.cluster_size.into()));
         let mut warnings = Vec::new();
         if matches!(found.state, State::Dirty(_)) {
@@ -65,7 +69,7 @@ impl Format for Fat {
             // checker would mend, such as lost chains, and those count as used.
             warnings.push("a check of the filesystem is advisable".into());
         }
-        Ok(Map { coverage: Coverage::Used, used: used.finish(), minimum_size: None, warnings })
+        Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings })
     }
 
     fn owners(

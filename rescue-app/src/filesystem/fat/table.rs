@@ -1,7 +1,7 @@
 //! The file allocation table itself.
 
 use super::boot_sector::BootSector;
-use crate::bytes::{ReadAt, le16, le32, slice};
+use crate::bytes::{Extents, ReadAt, le16, le32, slice};
 use crate::filesystem::Kind;
 use crate::filesystem::format::Doubt;
 use crate::filesystem::used_map::UsedMap;
@@ -76,6 +76,10 @@ impl<'a> Table<'a> {
         self.pieces(|at, len| {
             let bytes = read(volume, self.boot.fat(self.boot.active_fat()), at, len)?;
             for value in entries(&self.width, &bytes) {
+                if number == 0 && value == 0 {
+                    // The kind of medium stands here.
+                    return Err(Doubt::because("its allocation table lacks its first entry"));
+                }
                 if number >= RESERVED && number < end && self.is_used(number, value)? {
                     let cluster = number.saturating_sub(RESERVED);
                     map.add(
@@ -89,6 +93,35 @@ impl<'a> Table<'a> {
             Ok(())
         })?;
         Ok(used)
+    }
+
+    /// Fails when the chain of a cluster goes on in one that is free. Without a second table
+    /// nothing else shows a lost entry; that of a chain's first cluster shows nowhere.
+    pub(super) fn check_links(&self, volume: &dyn ReadAt, used: &Extents) -> Result<(), Doubt> {
+        let end = self.boot.clusters.saturating_add(RESERVED);
+        let mut number = 0u32;
+        let mut goes_on_here = false;
+        self.pieces(|at, len| {
+            let bytes = read(volume, self.boot.fat(self.boot.active_fat()), at, len)?;
+            for value in entries(&self.width, &bytes) {
+                if number >= end {
+                    break;
+                }
+                let is_link = number >= RESERVED && (RESERVED..end).contains(&value);
+                let next = number.saturating_add(1);
+                let start = self.boot.cluster(value.saturating_sub(RESERVED));
+                let elsewhere = is_link && value != next;
+                if goes_on_here && value == 0
+                    || elsewhere && used.within(start, start.saturating_add(1)).next().is_none()
+                {
+                    let words = "a chain of clusters in its allocation table leads to a free one";
+                    return Err(Doubt::because(words));
+                }
+                goes_on_here = is_link && value == next;
+                number = next;
+            }
+            Ok(())
+        })
     }
 
     fn is_used(&self, number: u32, value: u32) -> Result<bool, Doubt> {

@@ -4,6 +4,7 @@
 //! Technologies File System (NTFS)".
 
 mod boot_sector;
+mod claims;
 mod directory;
 mod file;
 mod hibernation;
@@ -74,6 +75,7 @@ impl Format for Ntfs {
         found.used = Some(in_use);
         match &found.state {
             State::Clean => {
+                claims::check(&master, &used)?;
                 let minimum_size = Some(minimum(in_use, master.boot.size));
                 Ok(Map { coverage: Coverage::Used, used, minimum_size, warnings })
             }
