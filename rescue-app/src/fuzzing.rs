@@ -15,7 +15,7 @@ use crate::disk::mount::parse_mounts;
 use crate::disk::uevent::Uevent;
 use crate::filesystem::fuzzing as seals;
 use crate::filesystem::{
-    Coverage, Effort, inspect, owners, recognise, system, unlock, windows_version,
+    Coverage, Effort, inspect, locate, owners, recognise, system, unlock, volumes, windows_version,
 };
 use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
@@ -43,6 +43,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("index", index),
     ("luks", luks),
     ("key_file", key_file),
+    ("lvm", lvm),
     ("manifest", manifest),
     ("map_file", map_file),
     ("marker", read_marker),
@@ -152,6 +153,24 @@ pub fn xfs(data: &[u8]) {
     let mut volume = Pieces::parse(data);
     volume.put(0, b"XFSB");
     volume_map(&volume);
+}
+
+/// Physical volumes of LVM: the checksums of label and metadata are made right first, for changes to
+/// get past them.
+pub fn lvm(data: &[u8]) {
+    let volume = Pieces::parse(data).with_lvm_checksums();
+    volume_map(&volume);
+    for found in volumes(&volume) {
+        let Some(located) = locate(&volume, &found.to_string()) else { continue };
+        let Some(fragments) = located.fragments else { continue };
+        let mut end = 0;
+        for fragment in fragments {
+            assert_eq!(fragment.start, end, "a volume with gaps");
+            assert!(fragment.at + fragment.len <= volume.size(), "it reaches past the end");
+            end += fragment.len;
+        }
+        assert_eq!(end, located.volume.size, "a volume cut short");
+    }
 }
 
 /// NTFS: the boot sector always has its name.
@@ -291,7 +310,7 @@ mod tests {
     #[test]
     fn seeds_of_filesystems_are_recognised() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-        for name in ["exfat", "f2fs", "hfsplus", "btrfs", "ext", "fat", "ntfs", "xfs"] {
+        for name in ["exfat", "f2fs", "hfsplus", "btrfs", "ext", "fat", "lvm", "ntfs", "xfs"] {
             for entry in fs::read_dir(folder.join(name)).unwrap() {
                 let path = entry.unwrap().path();
                 let is_seed = path.file_name().unwrap().to_str().unwrap().starts_with("seed-");

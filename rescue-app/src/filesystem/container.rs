@@ -1,7 +1,7 @@
 //! Volumes inside a volume: what of the outer one has to be stored follows from the maps of the
 //! inner ones.
 
-use crate::bytes::{Extents, ReadAt};
+use crate::bytes::{Extents, ReadAt, Window};
 
 use super::format::{Doubt, Map};
 use super::logical_volume::{Fragment, Located, LogicalVolume};
@@ -18,11 +18,13 @@ pub(super) const DEEPEST: u32 = 4;
 const MOST_FRAGMENTS: usize = 1 << 20;
 
 /// What a container holds.
-pub(super) struct Content {
+pub(super) struct Content<'a> {
     /// Bytes of the container that are its own, or that no part speaks of and that matter.
     pub(super) own: Extents,
     /// What lies in the rest of it.
     pub(super) parts: Vec<Part>,
+    /// Other devices that belong to it and are there.
+    pub(super) others: Vec<Window<'a>>,
     /// Remarks that do not shake the map.
     pub(super) warnings: Vec<String>,
 }
@@ -69,6 +71,20 @@ impl Part {
         })
     }
 
+    /// Whether all of it can be read.
+    fn is_present(&self) -> bool {
+        self.readable && self.placement.is_present()
+    }
+
+    /// Its bytes.
+    pub(super) fn view<'a>(
+        &'a self,
+        container: &'a dyn ReadAt,
+        content: &'a Content<'_>,
+    ) -> View<'a> {
+        View { container, others: &content.others, placement: &self.placement }
+    }
+
     /// Whether all of it can be read from this container.
     fn is_complete(&self) -> bool {
         self.readable && self.placement.is_complete()
@@ -78,7 +94,7 @@ impl Part {
 /// The map of a container: its own bytes and what its parts use. Volumes are listed as they come.
 pub(super) fn map(
     container: &dyn ReadAt,
-    content: &Content,
+    content: &Content<'_>,
     depth: u32,
     volumes: &mut Vec<LogicalVolume>,
 ) -> Map {
@@ -87,7 +103,7 @@ pub(super) fn map(
     let mut warnings = content.warnings.clone();
     for part in &content.parts {
         part.more.iter().for_each(|more| used.add(more.start, more.end));
-        let inside = inspect(container, part, depth);
+        let inside = inspect(container, content, part, depth);
         part.placement.translate(&inside.used, &mut used);
         warnings.extend(inside.warnings.iter().filter_map(|warning| match &part.name {
             None => Some(warning.clone()),
@@ -100,11 +116,11 @@ pub(super) fn map(
     Map { coverage: Coverage::Used, used: used.finish(), minimum_size: None, warnings }
 }
 
-fn inspect(container: &dyn ReadAt, part: &Part, depth: u32) -> Inspection {
-    let view = View { container, placement: &part.placement };
+fn inspect(container: &dyn ReadAt, content: &Content<'_>, part: &Part, depth: u32) -> Inspection {
+    let view = part.view(container, content);
     let doubt = if depth >= DEEPEST {
         Some("it lies too deep in other volumes")
-    } else if !part.is_complete() && part.doubt.is_none() {
+    } else if !part.is_present() && part.doubt.is_none() {
         Some("a part of it lies on another device")
     } else {
         part.doubt.as_deref()
@@ -112,7 +128,7 @@ fn inspect(container: &dyn ReadAt, part: &Part, depth: u32) -> Inspection {
     match doubt {
         None => recognition::inspect_at(&view, &Alone, depth.saturating_add(1)),
         Some(doubt) => {
-            let found = if part.is_complete() { recognition::recognise(&view) } else { Ok(None) };
+            let found = if part.is_present() { recognition::recognise(&view) } else { Ok(None) };
             recognition::whole(&view, found.ok().flatten(), &Doubt::because(doubt))
         }
     }
@@ -125,15 +141,19 @@ pub(super) fn first<T>(
     ask: &mut dyn FnMut(&dyn ReadAt) -> Option<T>,
 ) -> Option<T> {
     let mut readable = content.parts.iter().filter(|part| part.is_complete());
-    readable.find_map(|part| ask(&View { container, placement: &part.placement }))
+    readable.find_map(|part| ask(&part.view(container, content)))
 }
 
 /// The volumes in a container, each with what its superblock tells.
-pub(super) fn list(container: &dyn ReadAt, content: &Content, depth: u32) -> Vec<LogicalVolume> {
+pub(super) fn list(
+    container: &dyn ReadAt,
+    content: &Content<'_>,
+    depth: u32,
+) -> Vec<LogicalVolume> {
     let mut volumes = Vec::new();
     for part in &content.parts {
-        let view = View { container, placement: &part.placement };
-        let readable = part.is_complete();
+        let view = part.view(container, content);
+        let readable = part.is_present();
         let inside = if readable { recognition::recognise(&view).ok().flatten() } else { None };
         volumes.extend(part.volumes(inside));
         if readable && depth < DEEPEST && part.doubt.is_none() {
@@ -146,21 +166,21 @@ pub(super) fn list(container: &dyn ReadAt, content: &Content, depth: u32) -> Vec
 /// Looks for a volume by its name, and then inside of each.
 pub(super) fn locate(
     container: &dyn ReadAt,
-    content: &Content,
+    content: &Content<'_>,
     name: &str,
     depth: u32,
 ) -> Option<Located> {
     let mut complete = content.parts.iter().filter(|part| part.is_complete());
     let named = content.parts.iter().find_map(|part| {
-        let view = View { container, placement: &part.placement };
-        let inside = if part.is_complete() { recognition::recognise(&view) } else { Ok(None) };
+        let view = part.view(container, content);
+        let inside = if part.is_present() { recognition::recognise(&view) } else { Ok(None) };
         let volume = part.volumes(inside.ok().flatten()).filter(|v| v.to_string() == name)?;
         let pieces = part.placement.pieces(0, part.placement.size());
         Some(Located { fragments: volume.complete.then(|| fragments(pieces)).flatten(), volume })
     });
     named.or_else(|| {
         complete.find_map(|part| {
-            let view = View { container, placement: &part.placement };
+            let view = part.view(container, content);
             let deeper = depth.checked_add(1).filter(|depth| *depth <= DEEPEST)?;
             let Located { volume, fragments: inner } = recognition::locate_at(&view, name, deeper)?;
             let pieces = inner.map(|inner| {
@@ -182,7 +202,7 @@ pub(super) fn locate(
 fn fragments(pieces: impl Iterator<Item = Piece>) -> Option<Vec<Fragment>> {
     let mut joined: Vec<Fragment> = Vec::new();
     for piece in pieces {
-        let at = piece.at?;
+        let at = piece.at.filter(|spot| spot.other.is_none())?.at;
         match joined.last_mut() {
             Some(last) if last.at.checked_add(last.len) == Some(at) => {
                 last.len = last.len.saturating_add(piece.len);

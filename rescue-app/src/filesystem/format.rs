@@ -31,12 +31,13 @@ pub(super) trait Format: Sync {
     }
 
     /// The volumes inside a container, whose maps make its own; `None` for anything else.
-    /// `found` may be refined.
-    fn content(
+    /// Other devices that they lie on are among `companions`. `found` may be refined.
+    fn content<'a>(
         &self,
         _volume: &dyn ReadAt,
+        _companions: &'a dyn Companions,
         _found: &mut Filesystem,
-    ) -> Result<Option<Content>, Doubt> {
+    ) -> Result<Option<Content<'a>>, Doubt> {
         Ok(None)
     }
 

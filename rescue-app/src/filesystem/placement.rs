@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::bytes::{Extents, ReadAt};
+use crate::bytes::{Extents, ReadAt, Window};
 
 use super::used_map::UsedMap;
 
@@ -20,25 +20,34 @@ struct Stretch {
     len: u64,
     /// Bytes that one column takes in its turn; positive.
     stripe: u64,
-    /// First byte of each column on the container; `None` on another device.
-    columns: Vec<Option<u64>>,
+    /// First byte of each column; `None` where it is on a device that is not there.
+    columns: Vec<Option<Spot>>,
 }
 
-/// Consecutive bytes of the volume that lie together on the container.
+/// A place on the container, or on a device that belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// The device's place among the others that are there; `None` for the container itself.
+    pub(super) other: Option<usize>,
+    /// Byte on it.
+    pub(super) at: u64,
+}
+
+/// Consecutive bytes of the volume that lie together on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     /// First byte in the volume.
     pub(super) start: u64,
     /// Length in bytes.
     pub(super) len: u64,
-    /// First byte on the container; `None` on another device.
-    pub(super) at: Option<u64>,
+    /// Its first byte; `None` on a device that is not there.
+    pub(super) at: Option<Spot>,
 }
 
 impl Placement {
-    /// Appends `len` bytes that go to the columns, first bytes on the container, in turns of `stripe`
-    /// bytes. `len` has to be a multiple of one turn of all columns.
-    pub(super) fn push(&mut self, len: u64, stripe: u64, columns: Vec<Option<u64>>) {
+    /// Appends `len` bytes that go to the columns in turns of `stripe` bytes. `len` has to be a
+    /// multiple of one turn of all columns.
+    pub(super) fn push(&mut self, len: u64, stripe: u64, columns: Vec<Option<Spot>>) {
         if len == 0 || stripe == 0 || columns.is_empty() {
             return;
         }
@@ -53,6 +62,12 @@ impl Placement {
 
     /// Whether every byte lies on this container.
     pub(super) fn is_complete(&self) -> bool {
+        let mut columns = self.stretches.iter().flat_map(|stretch| &stretch.columns);
+        columns.all(|column| column.is_some_and(|spot| spot.other.is_none()))
+    }
+
+    /// Whether every byte lies on a device that is there.
+    pub(super) fn is_present(&self) -> bool {
         self.stretches.iter().all(|stretch| stretch.columns.iter().all(Option::is_some))
     }
 
@@ -64,6 +79,19 @@ impl Placement {
                 stretch.translate(from, part.end.saturating_sub(stretch.start), to);
             }
         }
+    }
+
+    /// Which bytes of the volume lie in `places` of the container.
+    pub(super) fn translate_back(&self, places: &Extents) -> Extents {
+        let mut found = Vec::new();
+        for piece in self.pieces(0, self.size) {
+            let Some(Spot { other: None, at }) = piece.at else { continue };
+            let hit = places.within(at, at.saturating_add(piece.len));
+            found.extend(hit.map(|part| {
+                (piece.start.saturating_add(part.start.saturating_sub(at)), part.len())
+            }));
+        }
+        Extents::from(found)
     }
 
     /// The pieces of the volume's bytes `start..end`, in order.
@@ -108,7 +136,7 @@ impl Stretch {
     /// Consecutive bytes of a stretch are consecutive in each of its columns.
     fn translate(&self, from: u64, to: u64, map: &mut UsedMap) {
         for (index, column) in (0u64..).zip(&self.columns) {
-            let Some(column) = column else { continue };
+            let Some(Spot { other: None, at: column }) = column else { continue };
             let (first, last) = (self.column_part(index, from), self.column_part(index, to));
             map.add(column.saturating_add(first), column.saturating_add(last));
         }
@@ -122,9 +150,16 @@ impl Stretch {
         let left = self.stripe.checked_sub(within.checked_rem(self.stripe)?)?;
         let column = *self.columns.get(usize::try_from(index).ok()?)?;
         let len = left.min(end.checked_sub(at)?);
-        let at_container =
-            column.map(|column| column.saturating_add(self.column_part(index, within)));
-        (len > 0).then_some(Piece { start: at, len, at: at_container })
+        let skipped = self.column_part(index, within);
+        let spot = column.map(|spot| Spot { at: spot.at.saturating_add(skipped), ..spot });
+        (len > 0).then_some(Piece { start: at, len, at: spot })
+    }
+}
+
+impl Spot {
+    /// A place on the container itself.
+    pub(super) fn here(at: u64) -> Self {
+        Self { other: None, at }
     }
 }
 
@@ -132,6 +167,8 @@ impl Stretch {
 pub(super) struct View<'a> {
     /// The container.
     pub(super) container: &'a dyn ReadAt,
+    /// Other devices that bytes of the volume lie on.
+    pub(super) others: &'a [Window<'a>],
     /// Where the volume's bytes lie on it.
     pub(super) placement: &'a Placement,
 }
@@ -149,8 +186,12 @@ impl ReadAt for View<'_> {
             let len = usize::try_from(piece.len).map_err(io::Error::other)?;
             let (part, next) =
                 rest.split_at_mut_checked(len).ok_or(io::ErrorKind::UnexpectedEof)?;
-            let at = piece.at.ok_or_else(|| io::Error::other("it lies on another device"))?;
-            self.container.read_at(at, part)?;
+            let missing = || io::Error::other("it lies on another device");
+            let Spot { other, at } = piece.at.ok_or_else(missing)?;
+            match other {
+                None => self.container.read_at(at, part)?,
+                Some(other) => self.others.get(other).ok_or_else(missing)?.read_at(at, part)?,
+            }
             rest = next;
         }
         if rest.is_empty() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
@@ -181,7 +222,7 @@ mod tests {
                     volume.extend_from_slice(&container[at..at + len]);
                 }
             }
-            placement.push(len, stripe, bases.into_iter().map(Some).collect());
+            placement.push(len, stripe, bases.into_iter().map(Spot::here).map(Some).collect());
         }
         (placement, container, volume)
     }
@@ -195,7 +236,7 @@ mod tests {
             let (placement, container, volume) = placed(&stretches);
             let size = volume.len() as u64;
             prop_assert_eq!(placement.size(), size);
-            let view = View { container: &container, placement: &placement };
+            let view = View { container: &container, others: &[], placement: &placement };
             let (start, end) = (range.0.min(range.1).min(size), range.0.max(range.1).min(size));
             let len = usize::try_from(end - start).unwrap();
             let expected = &volume[usize::try_from(start).unwrap()..][..len];
@@ -204,25 +245,37 @@ mod tests {
 
             let mut map = UsedMap::new();
             placement.translate(&Extents::of(start, end), &mut map);
+            let there = map.finish();
+            prop_assert_eq!(placement.translate_back(&there), Extents::of(start, end));
             let mut byte_by_byte = UsedMap::new();
             for at in start..end {
                 let piece = placement.pieces(at, at + 1).next().unwrap();
-                let place = piece.at.unwrap();
+                let place = piece.at.unwrap().at;
                 prop_assert_eq!(piece.len, 1);
                 byte_by_byte.add(place, place + 1);
             }
-            prop_assert_eq!(map.finish(), byte_by_byte.finish());
+            prop_assert_eq!(there, byte_by_byte.finish());
         }
     }
 
     #[test]
     fn what_lies_elsewhere_cannot_be_read() {
         let mut placement = Placement::default();
-        placement.push(4, 4, vec![Some(2)]);
-        placement.push(4, 4, vec![None]);
+        placement.push(4, 4, vec![Some(Spot::here(2))]);
+        placement.push(4, 4, vec![Some(Spot { other: Some(0), at: 1 })]);
         let container: Vec<u8> = (0..8).collect();
-        let view = View { container: &container, placement: &placement };
+        let view = View { container: &container, others: &[], placement: &placement };
         assert_eq!(view.read_vec(1, 3).unwrap(), [3, 4, 5]);
         assert!(view.read_vec(3, 2).is_err() && !placement.is_complete());
+        assert!(placement.is_present());
+        let other: Vec<u8> = (100..108).collect();
+        let others = [Window::new(&other, 0, 8)];
+        let view = View { others: &others, ..view };
+        assert_eq!(view.read_vec(3, 3).unwrap(), [5, 101, 102]);
+        let mut map = UsedMap::new();
+        placement.translate(&Extents::of(3, 6), &mut map);
+        assert_eq!(map.finish(), Extents::of(5, 6));
+        placement.push(4, 4, vec![None]);
+        assert!(!placement.is_present());
     }
 }

@@ -75,9 +75,9 @@ pub(super) fn locate_at(volume: &dyn ReadAt, name: &str, depth: u32) -> Option<L
 }
 
 /// What a container holds; `None` for anything else, and for what is not understood.
-fn content(volume: &dyn ReadAt) -> Option<Content> {
+pub(super) fn content(volume: &dyn ReadAt) -> Option<Content<'static>> {
     let (format, mut filesystem) = found_on(volume)?;
-    format.content(volume, &mut filesystem).ok().flatten()
+    format.content(volume, &Alone, &mut filesystem).ok().flatten()
 }
 
 /// Says what a volume holds and which of its bytes have to be stored.
@@ -112,7 +112,7 @@ pub(super) fn inspect_at(
     match decided {
         Ok(Some((format, mut filesystem))) => {
             let mut volumes = Vec::new();
-            let map = match format.content(volume, &mut filesystem) {
+            let map = match format.content(volume, companions, &mut filesystem) {
                 Ok(Some(content)) => Ok(container::map(volume, &content, depth, &mut volumes)),
                 Ok(None) => format.map_among(volume, companions, &mut filesystem),
                 Err(doubt) => Err(doubt),

@@ -1,8 +1,10 @@
 //! A sparse disk as few bytes: its size, then pieces with their places.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crc::{CRC_32_ISO_HDLC, Crc};
 use sha2::{Digest as _, Sha256};
 
 use crate::bytes::{ReadAt, be64, le16, le32, le64, slice};
@@ -104,6 +106,39 @@ impl Pieces {
         header.splice(448..480, sum);
         self.put(0, header.get(..4096).unwrap_or_default());
         self
+    }
+
+    /// Makes the checksums of a label of LVM in the second sector right, and those of the metadata
+    /// areas that it names and of their texts (LVM2 `lib/format_text/layout.h`).
+    pub(super) fn with_lvm_checksums(mut self) -> Self {
+        self.put(512, b"LABELONE\x01\0\0\0\0\0\0\0");
+        self.put(536, b"LVM2 001");
+        let Ok(label) = self.read_vec(512, 512) else { return self };
+        self.put_lvm_checksum(512 + 16, 532..1024);
+        // Two lists of places begin behind the header and the volume's identity and size.
+        for place in (72..200).step_by(16) {
+            let Some(area) = le64(&label, place).filter(|at| *at != 0) else { continue };
+            let Ok(header) = self.read_vec(area, 512) else { continue };
+            let (offset, len) = (le64(&header, 40), le64(&header, 48));
+            let text = offset.and_then(|offset| area.checked_add(offset));
+            if let (Some(text), Some(len @ ..=0x1_0000)) = (text, len) {
+                self.put_lvm_checksum(area + 56, text..text.saturating_add(len));
+            }
+            if header.get(4..20) == Some(b"\x20LVM2\x20x[5A%r0N*>") {
+                self.put_lvm_checksum(area, area + 4..area + 512);
+            }
+        }
+        self
+    }
+
+    /// Puts the checksum that LVM has of a range at byte `at`.
+    fn put_lvm_checksum(&mut self, at: u64, range: Range<u64>) {
+        let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+        let Ok(covered) = self.read_vec(range.start, len) else { return };
+        let crc = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+        let mut digest = crc.digest_with_initial(0xf597_a6cf_u32.reverse_bits());
+        digest.update(&covered);
+        self.put(at, &(!digest.finalize()).to_le_bytes());
     }
 }
 

@@ -8,8 +8,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Inspection, Kind};
+use lifeboat::bytes::{Extents, ReadAt, Window};
+use lifeboat::filesystem::{self, Companions, Coverage, Inspection, Kind};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -196,9 +196,10 @@ fn damaged_metadata_gives_the_other_copy_or_the_whole() {
         let intact = filesystem::inspect(&volume);
         assert_eq!(intact.coverage, Coverage::Used, "{:?}", intact.warnings);
         let (mut whole, mut other) = (0, 0);
-        let head = 0..MIB / 512;
-        let tail = 63 * MIB / 512..64 * MIB / 512;
-        for at in head.chain(tail).map(|sector| sector * 512) {
+        // The labels, headers and texts one by one, of the rest every 64th sector.
+        let sectors = (0..MIB / 512).filter(|sector| *sector < 64 || sector % 64 == 0);
+        let tail = sectors.clone().map(|sector| 63 * MIB / 512 + sector);
+        for at in sectors.chain(tail).map(|sector| sector * 512) {
             let found = filesystem::inspect(&Flipped { image: &volume, at, len: 512 });
             if found.coverage == Coverage::Whole {
                 whole += 1;
@@ -239,6 +240,91 @@ fn volumes_that_need_another_device_are_kept_whole() {
     assert!(found.used.total() < 64 * MIB - 30 * MIB);
     let complete: Vec<bool> = found.volumes.iter().map(|volume| volume.complete).collect();
     assert_eq!(complete, [true, false, false]);
+}
+
+/// The devices of a group beside each other.
+struct Together<'a>(&'a [Volume]);
+
+impl Companions for Together<'_> {
+    fn of_kind(&self, kind: Kind) -> Vec<Window<'_>> {
+        assert_eq!(kind, Kind::Lvm2);
+        self.0.iter().map(|volume| Window::new(volume, 0, volume.size())).collect()
+    }
+}
+
+#[test]
+fn volumes_on_several_devices_are_read_from_all_of_them() {
+    let scratch = TempDir::new().unwrap();
+    let images = [scratch.path().join("a"), scratch.path().join("b")];
+    images.iter().for_each(|image| tools::old_medium(image, 64 * MIB));
+    let devices = Devices::attach(&[&images[0], &images[1]]);
+    devices.make_group(1, &[("wide", "-L 16M -i 2 -I 64k"), ("long", "-L 60M")]);
+    let file = scratch.path().join("file");
+    for (name, mib) in [("wide", 16), ("long", 60)] {
+        filesystem_file(&file, "ext4", mib, mib);
+        devices.insert(name, &file);
+    }
+    let old = scratch.path().join("old");
+    fs::copy(&images[1], &old).unwrap();
+    devices.lvm("pvchange -q -y --metadataignore y PV0");
+    let volumes = images.each_ref().map(|image| Volume::open(image));
+    let maps = volumes.each_ref().map(|volume| {
+        let found = filesystem::inspect_among(volume, &Together(&volumes));
+        assert_eq!(found.coverage, Coverage::Used, "{:?}", found.warnings);
+        assert_eq!(found.warnings, Vec::<String>::new());
+        let kinds = found.volumes.iter().map(|v| v.filesystem.as_ref().unwrap().kind);
+        assert!(kinds.eq([Kind::Ext4, Kind::Ext4]));
+        found.used
+    });
+    let used = maps[0].total() + maps[1].total();
+    assert!((20 * MIB..60 * MIB).contains(&used), "{used}");
+    let hashes = |devices: &Devices| {
+        ["wide", "long"].map(|name| {
+            devices.extract(name, &file);
+            assert!(fs_ext::is_sound(&file), "{name}");
+            fs_ext::contents(&file)
+        })
+    };
+    let expected = (hashes(&devices), devices.backup());
+    drop(devices);
+    for byte in [0x00, 0x5a] {
+        let copies = [0, 1].map(|at| tools::scribbled_copy(&images[at], &maps[at], byte));
+        let devices = Devices::attach(&[&copies[0], &copies[1]]);
+        assert!((hashes(&devices), devices.backup()) == expected, "{byte:#x}");
+    }
+    // Alone the first keeps no metadata; beside older metadata of the second it is not trusted.
+    assert_eq!(filesystem::inspect(&volumes[0]).coverage, Coverage::Whole);
+    let newer = Devices::attach(&[&images[0], &images[1]]);
+    newer.lvm("pvchange -q -y --metadataignore n PV0");
+    newer.lvm("lvremove -q -y vg/long");
+    drop(newer);
+    let [first, stale] = [Volume::open(&images[0]), Volume::open(&old)];
+    let found = filesystem::inspect_among(&stale, &Together(&[first]));
+    assert_eq!(found.coverage, Coverage::Whole);
+    assert!(found.warnings[0].contains("on other devices differ"), "{:?}", found.warnings);
+}
+
+#[test]
+fn files_in_logical_volumes_are_named_with_them() {
+    let scratch = TempDir::new().unwrap();
+    let (image, file) = (scratch.path().join("image"), scratch.path().join("file"));
+    make_device(&image, scratch.path());
+    let device = Devices::attach(&[&image]);
+    device.extract("root", &file);
+    let command = "blocks \"/folder 1/sub1/file-0001.bin\"";
+    let blocks = tools::run("debugfs", &["-R", command, file.to_str().unwrap()]);
+    let block: u64 = blocks.split_whitespace().next().unwrap().parse().unwrap();
+    let pieces = device.pieces("root");
+    drop(device);
+    let (mut at, mut place) = (block * 4096, pieces[0].1);
+    if at >= pieces[0].2 {
+        (at, place) = (at - pieces[0].2, pieces[1].1);
+    }
+    let lost = Extents::from(vec![(4096, 512), (place + at, 512)]);
+    let found = filesystem::owners(&Volume::open(&image), &lost);
+    let files: Vec<_> = found.files.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
+    assert_eq!(files, [("vg/root: /folder 1/sub1/file-0001.bin", 512)], "{:?}", found.note);
+    assert_eq!((found.metadata, found.note), (512, None));
 }
 
 /// A logical volume in the text of the metadata.
@@ -386,7 +472,7 @@ fn volumes_in_doubt_are_captured_whole() {
     });
     let reasons = found.into_inner();
     let reason = |what: &str| reasons.iter().find(|(case, _)| case == what).unwrap().1.join(" ");
-    assert!(reason("no metadata").contains("on other devices only"), "{reasons:?}");
+    assert!(reason("no metadata").contains("kept on other devices"), "{reasons:?}");
     assert!(reason("ignored").contains("kept on other devices of the group"), "{reasons:?}");
     assert!(reason("status").contains("CLUSTERED"), "{reasons:?}");
 }

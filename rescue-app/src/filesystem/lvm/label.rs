@@ -61,6 +61,13 @@ impl Label {
     }
 }
 
+impl Label {
+    /// The metadata areas.
+    pub(super) fn areas(&self) -> &[Extent] {
+        self.metadata.as_deref().unwrap_or_default()
+    }
+}
+
 /// A list of places (`struct disk_locn`) that a place at 0 ends; `at` moves behind it.
 fn places(header: &[u8], at: &mut usize) -> Option<Vec<Extent>> {
     let mut found = Vec::new();

@@ -7,18 +7,21 @@ mod area;
 mod config;
 mod group;
 mod label;
+mod metadata;
+mod others;
 
 use std::io;
 
-use self::area::Found;
 use self::group::{Area, Group, Logical, Segment};
 use self::label::Label;
+use self::metadata::Metadata;
+use self::others::{Other, Others};
 use super::container::{Content, Part, PartName};
 use super::format::{Doubt, Format};
-use super::placement::Placement;
+use super::placement::{Placement, Spot};
 use super::probe::read;
 use super::used_map::UsedMap;
-use super::{Filesystem, Kind, State, text};
+use super::{Companions, Filesystem, Kind, State, text};
 use crate::bytes::{Extent, Extents, ReadAt};
 
 /// What lies before the first extent at the usual place, in bytes; of a volume whose extents
@@ -41,24 +44,37 @@ impl Format for Lvm {
         }))
     }
 
-    fn content(
+    fn content<'a>(
         &self,
         volume: &dyn ReadAt,
+        companions: &'a dyn Companions,
         found: &mut Filesystem,
-    ) -> Result<Option<Content>, Doubt> {
+    ) -> Result<Option<Content<'a>>, Doubt> {
         let label = label(volume).map_err(Doubt::reading("the label"))?;
         let label = label.filter(|label| label.intact);
         let label = label.ok_or_else(|| Doubt::because("the label's checksum is wrong"))?;
-        let areas = label.metadata.clone().filter(|areas| !areas.is_empty());
-        let areas = areas.ok_or_else(|| Doubt::because("its metadata is on other devices only"))?;
         let mut warnings = Vec::new();
-        let content = match newest(volume, &areas, &mut warnings)? {
-            Some(group) => content(volume, &label, &areas, &group)?,
-            None => unused(volume, &label, &areas)?,
+        let metadata = metadata::newest(volume, &label, &mut warnings)?;
+        let others = Others::find(companions, &label);
+        let (content, allocated) = match (metadata, others.newest(&label)?) {
+            (Metadata::Group(own), Some(other))
+                if own.id != other.id || own.seqno < other.seqno =>
+            {
+                return Err(Doubt::because("its metadata and that on other devices differ"));
+            }
+            (Metadata::Group(group), _) => content(volume, &label, &group, others)?,
+            (Metadata::Unused, None) => unused(volume, &label)?,
+            (Metadata::Elsewhere, Some(group)) => {
+                let group = group.clone();
+                content(volume, &label, &group, others)?
+            }
+            (Metadata::Unused, Some(_)) | (Metadata::Elsewhere, None) => {
+                let words = "its metadata is kept on other devices of its volume group";
+                return Err(Doubt::because(words));
+            }
         };
-        let allocated = content.1;
         found.used = Some(allocated);
-        Ok(Some(Content { warnings, ..content.0 }))
+        Ok(Some(Content { warnings, ..content }))
     }
 
     fn is_container(&self) -> bool {
@@ -78,73 +94,41 @@ fn label(volume: &dyn ReadAt) -> io::Result<Option<Label>> {
     Ok(None)
 }
 
-/// The group as the newest of the intact copies has it; `None` when there is no group.
-fn newest(
-    volume: &dyn ReadAt,
-    areas: &[Extent],
-    warnings: &mut Vec<String>,
-) -> Result<Option<Group>, Doubt> {
-    let mut newest: Option<Group> = None;
-    let mut damage = None;
-    let mut empty = false;
-    for &area in areas {
-        match area::read(volume, area) {
-            Ok(Found::Text(text)) => {
-                let group = group::parse(&String::from_utf8_lossy(&text))?;
-                if newest.as_ref().is_some_and(|other| other.id != group.id) {
-                    return Err(Doubt::because("its metadata speaks of two volume groups"));
-                }
-                if newest.as_ref().is_none_or(|other| other.seqno < group.seqno) {
-                    newest = Some(group);
-                }
-            }
-            Ok(Found::Nothing) => empty = true,
-            Ok(Found::Ignored) => {}
-            Err(doubt) => damage = Some(doubt),
-        }
-    }
-    match (newest, damage) {
-        (Some(_), _) if empty => Err(Doubt::because("one copy of its metadata has no group")),
-        (Some(group), damage) => {
-            warnings.extend(damage.map(|doubt| format!("one of two copies is used: {doubt}")));
-            Ok(Some(group))
-        }
-        (None, Some(doubt)) => Err(doubt),
-        (None, None) if empty => Ok(None),
-        (None, None) => Err(Doubt::because("its metadata is kept on other devices of the group")),
-    }
-}
-
 /// A volume that was prepared and given to no group, which nothing can be in.
-fn unused(volume: &dyn ReadAt, label: &Label, areas: &[Extent]) -> Result<(Content, u64), Doubt> {
+fn unused<'a>(volume: &dyn ReadAt, label: &Label) -> Result<(Content<'a>, u64), Doubt> {
     if label.used != Some(false) {
         return Err(Doubt::because("it may belong to a volume group that its metadata lacks"));
     }
     let mut own = Extents::of(0, HEAD.min(volume.size()));
-    for area in areas {
+    for area in label.areas() {
         own = own.union(&Extents::of(area.start, area.end.min(volume.size())));
     }
-    Ok((Content { own, parts: Vec::new(), warnings: Vec::new() }, 0))
+    let others = Vec::new();
+    Ok((Content { own, parts: Vec::new(), others, warnings: Vec::new() }, 0))
 }
 
 /// What the group has on this device, and how many bytes of it are allocated.
-fn content(
+fn content<'a>(
     volume: &dyn ReadAt,
     label: &Label,
-    areas: &[Extent],
     group: &Group,
-) -> Result<(Content, u64), Doubt> {
-    let device = Device::find(volume, label, areas, group)?;
+    others: Others<'a>,
+) -> Result<(Content<'a>, u64), Doubt> {
+    let others = others.of(group);
+    let device = Device::find(volume, label, group, &others)?;
     let parts: Vec<Part> = group.logical.iter().map(|logical| device.part(logical)).collect();
     let allocated = device.check_allocation()?;
     let mut own = Extents::of(0, device.start.max(HEAD).min(volume.size()));
     own.push(device.end, volume.size());
-    Ok((Content { own, parts, warnings: Vec::new() }, allocated))
+    let others = others.into_iter().map(|other| other.window).collect();
+    Ok((Content { own, parts, others, warnings: Vec::new() }, allocated))
 }
 
 /// This device in its group.
 struct Device<'a> {
     group: &'a Group,
+    /// The group's other devices that are there.
+    others: &'a [Other<'a>],
     index: usize,
     /// The extents' first byte.
     start: u64,
@@ -156,8 +140,8 @@ impl<'a> Device<'a> {
     fn find(
         volume: &dyn ReadAt,
         label: &Label,
-        areas: &[Extent],
         group: &'a Group,
+        others: &'a [Other<'a>],
     ) -> Result<Self, Doubt> {
         let own = |physical: &group::Physical| label.id.as_deref() == Some(physical.id.as_str());
         let mut all = group.physical.iter().enumerate().filter(|(_, physical)| own(physical));
@@ -172,10 +156,12 @@ impl<'a> Device<'a> {
         let end = end.filter(|end| *end <= volume.size());
         let end = end.ok_or_else(|| Doubt::because("its extents reach past its end"))?;
         let hit = |area: &Extent| area.start < end && area.end > physical.start;
-        if physical.start < label::SECTORS.saturating_mul(label::SECTOR) || areas.iter().any(hit) {
+        if physical.start < label::SECTORS.saturating_mul(label::SECTOR)
+            || label.areas().iter().any(hit)
+        {
             return Err(Doubt::because("its extents overlap its metadata"));
         }
-        Ok(Self { group, index, start: physical.start, end })
+        Ok(Self { group, others, index, start: physical.start, end })
     }
 
     /// The bytes of extents of this device; `None` past its end.
@@ -253,12 +239,26 @@ impl<'a> Device<'a> {
         }
         let columns = segment.areas.iter().map(|area| match area {
             Area::Physical(device, first) if *device == self.index => {
-                self.extents(*first, segment.area_extents).map(|bytes| bytes.start)
+                self.extents(*first, segment.area_extents).map(|bytes| Spot::here(bytes.start))
             }
-            _ => None,
+            Area::Physical(device, first) => self.elsewhere(*device, *first, segment.area_extents),
+            Area::Logical => None,
         });
         placement.push(len, stripe.min(column), columns.collect());
         true
+    }
+
+    /// The place of extents of another device of the group, if it is there.
+    fn elsewhere(&self, device: usize, first: u64, count: u64) -> Option<Spot> {
+        let physical = self.group.physical.get(device)?;
+        let other = self.others.iter().position(|other| other.id == physical.id)?;
+        if physical.missing || first.checked_add(count)? > physical.extents {
+            return None;
+        }
+        let at = physical.start.checked_add(first.checked_mul(self.group.extent)?)?;
+        let end = at.checked_add(count.checked_mul(self.group.extent)?)?;
+        let size = self.others.get(other)?.window.size();
+        (end <= size).then_some(Spot { other: Some(other), at })
     }
 
     fn all_areas(&self, segment: &Segment, more: &mut UsedMap) {

@@ -10,9 +10,9 @@ use std::io;
 
 use super::container::{Content, Part};
 use super::format::{Doubt, Format};
-use super::placement::Placement;
+use super::placement::{Placement, Spot};
 use super::probe::read;
-use super::{Filesystem, Kind, State};
+use super::{Companions, Filesystem, Kind, State};
 use crate::bytes::{Extent, Extents, ReadAt};
 
 const MAGIC: u32 = 0xa92b_4efc;
@@ -50,23 +50,24 @@ impl Format for MdRaid {
         }))
     }
 
-    fn content(
+    fn content<'a>(
         &self,
         volume: &dyn ReadAt,
+        _companions: &'a dyn Companions,
         _found: &mut Filesystem,
-    ) -> Result<Option<Content>, Doubt> {
+    ) -> Result<Option<Content<'a>>, Doubt> {
         let mut members = members(volume).map_err(Doubt::reading("a RAID superblock"))?.into_iter();
         let (Some(member), None) = (members.next(), members.next()) else {
             return Err(Doubt::because("it has superblocks of two arrays"));
         };
         let data = member.data.map_err(Doubt::because)?;
         let mut placement = Placement::default();
-        placement.push(data.len(), data.len(), vec![Some(data.start)]);
+        placement.push(data.len(), data.len(), vec![Some(Spot::here(data.start))]);
         let array =
             Part { name: None, placement, more: Extents::new(), doubt: None, readable: true };
         // Superblock, bitmap, list of bad blocks and what else lies before and behind.
         let own = Extents::of(data.start, data.end).gaps_within(0, volume.size());
-        Ok(Some(Content { own, parts: vec![array], warnings: Vec::new() }))
+        Ok(Some(Content { own, parts: vec![array], others: Vec::new(), warnings: Vec::new() }))
     }
 
     fn is_container(&self) -> bool {

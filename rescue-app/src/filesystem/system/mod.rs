@@ -9,7 +9,7 @@ pub(crate) use windows::version as windows_version;
 
 use super::container;
 use super::format::Format;
-use super::recognition;
+use super::{Alone, recognition};
 use crate::bytes::ReadAt;
 
 /// A longer name is cut, characters.
@@ -25,7 +25,7 @@ pub fn system(volume: &dyn ReadAt) -> Option<String> {
 /// [`system`] of a volume that lies in `depth` containers.
 fn system_at(volume: &dyn ReadAt, depth: u32) -> Option<String> {
     let (format, mut filesystem) = recognition::found_on(volume)?;
-    if let Ok(Some(content)) = format.content(volume, &mut filesystem) {
+    if let Ok(Some(content)) = format.content(volume, &Alone, &mut filesystem) {
         let deeper = depth.checked_add(1).filter(|depth| *depth <= container::DEEPEST)?;
         return container::first(volume, &content, &mut |part| system_at(part, deeper));
     }
