@@ -106,6 +106,8 @@ fn a_failing_disk_is_captured_and_a_pulled_one_is_continued() {
         .start();
     machine.choose_shell();
     machine.shell("export LIFEBOAT_REPO=/tmp/images; lifeboat init --no-passphrase");
+    // The kernel may still be finding disks.
+    machine.shell_until("lifeboat disks", |out| out.contains("FAILING") && out.contains("TARGET"));
 
     let (status, report) = lifeboat(&machine, "capture /dev/disk/by-id/FAILING");
     assert_eq!(status, 3, "{report}");
