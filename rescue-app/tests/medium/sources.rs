@@ -110,6 +110,7 @@ fn no_kind_of_source_is_written() {
     }
     let mut machine = machine.start();
     machine.choose_shell();
+    machine.shell_until("cat /run/lifeboat/ready && echo ready", |out| out.contains("ready\n"));
     // All drivers of filesystems are there, as they would be after some mounts.
     machine.shell("for f in ext4 xfs btrfs f2fs exfat vfat ntfs3; do modprobe $f; done; true");
     machine.shell("export LIFEBOAT_REPO=/tmp/images; lifeboat init --no-passphrase");
