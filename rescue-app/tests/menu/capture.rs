@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use lifeboat::operation::{Compression, Event, Level, Notice, Phase, Progress, Shortage};
 use lifeboat::tui::key::Key::{self, Backspace, Char, Down, End, Enter, Esc, Tab};
-use lifeboat::tui::machine::Request;
-use lifeboat::tui::model::{CaptureOrder, Failure, Job, Location, Outcome};
+use lifeboat::tui::model::{Failure, Location, Outcome};
 
 use crate::assert_screen;
 use crate::fake::{Fake, GIB, MIB, SECRET};
@@ -25,13 +24,6 @@ fn at_summary() -> Menu {
     menu
 }
 
-fn started(menu: &Menu) -> &CaptureOrder {
-    match &menu.jobs.last().expect("no job was started").1 {
-        Request::Run(Job::Capture(order)) => order,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 fn a_whole_disk_into_a_repository_that_is_there() {
     let mut menu = Menu::new(Fake::new());
@@ -47,7 +39,7 @@ fn a_whole_disk_into_a_repository_that_is_there() {
     assert_screen!("capture_summary", menu);
     assert!(menu.jobs.is_empty(), "nothing starts before the summary was seen");
     menu.key(Enter);
-    let order = started(&menu);
+    let order = menu.capture_order();
     assert_eq!(order.disk.path, std::path::Path::new("/dev/sda"));
     assert_eq!(order.partitions, None);
     assert_eq!(order.compression, Compression::Balanced);
@@ -68,8 +60,8 @@ fn chosen_partitions_with_another_compression() {
     menu.keys(&[Enter, Enter, Char('s')]);
     assert!(menu.screen().contains("--partitions 1,3 --level small"));
     menu.key(Enter);
-    assert_eq!(started(&menu).partitions, Some(vec![1, 3]));
-    assert_eq!(started(&menu).compression, Compression::Small);
+    assert_eq!(menu.capture_order().partitions, Some(vec![1, 3]));
+    assert_eq!(menu.capture_order().compression, Compression::Small);
 }
 
 #[test]
@@ -134,7 +126,7 @@ fn a_repository_with_a_passphrase_asks_for_it() {
     menu.typed(SECRET).key(Enter);
     assert!(menu.screen().contains("choose the compression"));
     menu.keys(&[Enter, Enter]);
-    assert_eq!(started(&menu).repository.passphrase.as_ref().unwrap().reveal(), SECRET);
+    assert_eq!(menu.capture_order().repository.passphrase.as_ref().unwrap().reveal(), SECRET);
 }
 
 #[test]

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lifeboat::tui::key::Key::{Char, Down, Enter, Esc};
-use lifeboat::tui::machine::Request;
-use lifeboat::tui::model::{CaptureOrder, Job};
 use tempfile::TempDir;
 
 use crate::assert_screen;
@@ -42,13 +40,6 @@ fn at_partitions(folder: &Path) -> Menu {
     menu
 }
 
-fn started(menu: &Menu) -> &CaptureOrder {
-    match &menu.jobs.last().expect("no job was started").1 {
-        Request::Run(Job::Capture(order)) => order,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 fn each_container_is_asked_for_and_may_stay_locked() {
     let folder = TempDir::new().unwrap();
@@ -67,7 +58,7 @@ fn each_container_is_asked_for_and_may_stay_locked() {
     assert!(!summary.contains("ebb"), "{summary}");
     assert!(summary.contains("partition 5"), "{summary}");
     menu.key(Enter);
-    let keys: Vec<_> = started(&menu).keys.keys().copied().collect();
+    let keys: Vec<_> = menu.capture_order().keys.keys().copied().collect();
     assert_eq!(keys, [Some(5)]);
 }
 
