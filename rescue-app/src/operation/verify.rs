@@ -14,12 +14,9 @@ use super::access::RepoAccess;
 use super::error::OperationError;
 use super::event::{Control, Phase};
 use super::images::OpenImage;
-use super::parallel::{self, mixed_workers};
+use super::parallel::{self, TOGETHER, mixed_workers};
 use super::reporter::Reporter;
 use super::upkeep;
-
-/// Packs that a thread reads and hashes at once.
-const TOGETHER: usize = 3;
 
 /// What a verification read.
 #[derive(Clone, Debug, Serialize)]

@@ -14,15 +14,12 @@ use crate::image::content::Slot;
 use crate::image::damage::BadRange;
 use crate::image::manifest::Region;
 use crate::operation::error::OperationError;
-use crate::operation::parallel::{join, workers};
+use crate::operation::parallel::{TOGETHER, join, workers};
 use crate::operation::reporter::Reporter;
 use crate::repository::{BlobType, BlobWriter, Id, Saver};
 
 use super::read::Chunk;
 use super::rescue::{Feed, Medium, Rescue, RescueOptions};
-
-/// Chunks a worker gets at a time, to hash them together; a fourth message is its pack.
-const TOGETHER: usize = 3;
 
 /// A filled buffer on its way to a worker.
 struct Job {
@@ -65,7 +62,8 @@ struct Worked {
 /// Stores the used chunks of all regions.
 pub(super) fn run(input: &Input<'_>) -> Result<Stored, OperationError> {
     let workers = workers();
-    // A batch for each worker, one that waits and one that is being filled.
+    // Workers get chunks in batches, to hash them together: a batch for each worker, one that waits
+    // and one that is being filled.
     let depth = (workers + 2) * TOGETHER;
     let (full_in, full_out) = bounded::<Vec<Job>>(workers);
     let (empty_in, empty_out) = bounded::<AlignedBuffer>(depth);

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::bytes::{AlignedBuffer, Extents, PAGE, ReadAt};
 use crate::disk::Target;
 use crate::operation::error::OperationError;
-use crate::operation::parallel;
+use crate::operation::parallel::{self, TOGETHER};
 use crate::operation::reporter::Reporter;
 use crate::repository::{BlobReader, Id, Repository};
 
@@ -26,9 +26,6 @@ const PACK_READ_ALONG: u64 = 256 << 10;
 /// less than two small ones.
 const READ_ALONG: u64 = 128 << 10;
 const WRITE_ALONG: u64 = 64 << 10;
-
-/// Places a thread reads and hashes at once.
-const TOGETHER: usize = 3;
 
 /// What the threads share.
 pub(super) struct Work<'a> {
