@@ -66,6 +66,9 @@ fn print_volume(volume: &Volume) {
             if let Some(used) = filesystem.used {
                 text.push_str(&format!(", {} used", size(used)));
             }
+            if let Some(last_use) = &filesystem.last_use {
+                text.push_str(&format!(", {last_use}"));
+            }
         }
     }
     if let Some(system) = &volume.system {

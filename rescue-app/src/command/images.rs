@@ -103,6 +103,9 @@ fn print_partition(partition: &ImagePartition) {
     if let Some(system) = &partition.system {
         println!("       {}", plain(system));
     }
+    if let Some(last_use) = &partition.last_use {
+        println!("       {}", plain(&last_use.to_string()));
+    }
     if !partition.inside.is_empty() {
         let inside: Vec<String> = partition.inside.iter().map(ToString::to_string).collect();
         println!("       unlocked for the capture; inside: {}", inside.join(", "));

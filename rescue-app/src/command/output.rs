@@ -186,6 +186,9 @@ pub(super) fn logical_volume(volume: &LogicalVolume) -> String {
         if let Some(used) = filesystem.used {
             text.push_str(&format!(", {} used", format::size(used)));
         }
+        if let Some(last_use) = &filesystem.last_use {
+            text.push_str(&format!(", {}", format::plain(&last_use.to_string())));
+        }
     }
     if !volume.complete {
         text.push_str("  (not all of it is here)");

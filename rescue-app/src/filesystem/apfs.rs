@@ -33,6 +33,7 @@ fn parse(block: &[u8]) -> Option<Filesystem> {
         size: le64(block, 40)?.checked_mul(block_size.into())?,
         block_size,
         used: None,
+        last_use: None,
         state: State::Unknown,
     })
 }

@@ -30,6 +30,7 @@ impl Format for BitLocker {
             size: volume.size(),
             block_size: 0,
             used: None,
+            last_use: None,
             state: State::Unknown,
         }))
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, LogicalVolume};
+use super::{Kind, LastUse, LogicalVolume};
 use crate::bytes::Extents;
 
 /// A recognised filesystem or container, as its superblock describes it.
@@ -20,6 +20,9 @@ pub struct Filesystem {
     pub block_size: u32,
     /// Bytes in use by its own counters.
     pub used: Option<u64>,
+    /// When and where it was last in use, where the superblock tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_use: Option<LastUse>,
     /// Whether it was closed properly. Hibernation and open logs of NTFS show only to
     /// [`super::inspect`].
     pub state: State,

@@ -30,6 +30,7 @@ fn parse(sector: &[u8]) -> Option<Filesystem> {
         size: le64(sector, 24)?.checked_mul(bytes_per_sector.into())?,
         block_size: bytes_per_sector.checked_mul(le32(sector, 36)?)?,
         used: None,
+        last_use: None,
         state: State::Unknown,
     })
 }

@@ -31,6 +31,7 @@ fn parse(block: &[u8]) -> Option<Filesystem> {
         size,
         block_size,
         used: Some(size),
+        last_use: None,
         state: State::Clean,
     })
 }

@@ -74,6 +74,7 @@ fn parse(page: &[u8], page_size: u32, volume_size: u64) -> Option<Filesystem> {
         size: size.unwrap_or(volume_size),
         block_size: page_size,
         used: None,
+        last_use: None,
         state: if hibernated {
             State::Hibernated("its memory image lies in the swap space".into())
         } else {

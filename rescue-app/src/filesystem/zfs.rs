@@ -31,6 +31,7 @@ impl Format for Zfs {
             size: volume.size(),
             block_size: 0,
             used: None,
+            last_use: None,
             state: State::Unknown,
         }))
     }

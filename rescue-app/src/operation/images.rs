@@ -3,7 +3,7 @@
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
-use crate::filesystem::{Kind, LogicalVolume, State};
+use crate::filesystem::{Kind, LastUse, LogicalVolume, State};
 use crate::image::ImageError;
 use crate::image::content::{Placed, place};
 use crate::image::damage::Damage;
@@ -69,6 +69,9 @@ pub struct ImagePartition {
     pub uuid: Option<String>,
     /// Bytes in use, by its own count.
     pub used: Option<u64>,
+    /// When and where it was last in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_use: Option<LastUse>,
     /// What it holds besides, when it is a container that was unlocked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inside: Vec<Kind>,
@@ -117,6 +120,7 @@ fn partition(region: &Region) -> Option<ImagePartition> {
         label: filesystem.and_then(|filesystem| filesystem.label.clone()),
         uuid: filesystem.and_then(|filesystem| filesystem.uuid.clone()),
         used: filesystem.and_then(|filesystem| filesystem.used),
+        last_use: filesystem.and_then(|filesystem| filesystem.last_use.clone()),
         inside: region.inside.iter().map(|filesystem| filesystem.kind).collect(),
         system: region.system.clone(),
         state: region.state(),

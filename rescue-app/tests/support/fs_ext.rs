@@ -217,6 +217,43 @@ fn ext_identity_is_what_the_tools_say() {
     assert_eq!(found.used, Some(volume.size() - free_by_dumpe2fs(&image).total()));
 }
 
+/// When and where it was last used as `dumpe2fs` prints it: mounted at, mounted, written.
+fn last_use_by_dumpe2fs(image: &Path) -> [Option<String>; 3] {
+    let listing = tools::run("dumpe2fs", &["-h", image.to_str().unwrap()]);
+    ["Last mounted on:", "Last mount time:", "Last write time:"].map(|name| {
+        let value = listing.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
+        (!["<not available>", "n/a"].contains(&value)).then(|| value.to_owned())
+    })
+}
+
+#[test]
+fn ext_last_use_is_what_dumpe2fs_says() {
+    let scratch = TempDir::new().unwrap();
+    let image = scratch.path().join("image");
+    tools::old_medium(&image, 16 * MIB);
+    format(&image, "-t ext4", None);
+    let as_printed = |time: time::OffsetDateTime| {
+        let form = time::macros::format_description!(
+            "[weekday repr:short] [month repr:short] [day padding:space] [hour]:[minute]:[second] [year]"
+        );
+        time.format(form).unwrap()
+    };
+    let ours = || {
+        let found = filesystem::recognise(&Volume::open(&image)).unwrap().unwrap().last_use;
+        let found = found.unwrap_or_default();
+        [found.path, found.mounted.map(as_printed), found.written.map(as_printed)]
+    };
+    assert_eq!(ours(), last_use_by_dumpe2fs(&image));
+    assert_eq!(ours()[..2], [None, None], "it was never mounted");
+    let mount = Mount::new(&image, "ext4", "rw");
+    mount.write("file", b"x");
+    let path = mount.path().to_str().unwrap().to_owned();
+    drop(mount);
+    assert_eq!(ours(), last_use_by_dumpe2fs(&image));
+    assert_eq!(ours()[0].as_deref(), Some(path.as_str()));
+    assert!(ours()[1].is_some());
+}
+
 /// What the kernel finds after replaying the journal, and whether all is in order then.
 fn replayed(image: &Path) -> (BTreeMap<PathBuf, String>, bool) {
     let mount = Mount::new(image, "ext4", "rw");

@@ -211,6 +211,12 @@ fn check(case: &Case, image: &Path, found: &Inspection) {
         return;
     }
     assert_eq!(filesystem.state, State::Clean, "{name}");
+    if case.kind == Kind::HfsPlus {
+        let last_use = filesystem.last_use.as_ref().unwrap();
+        assert_eq!(last_use.by.as_deref(), Some("Linux"));
+        let age = time::OffsetDateTime::now_utc() - last_use.written.unwrap();
+        assert!(age.abs() < time::Duration::DAY, "{age}");
+    }
     assert_eq!(found.coverage, Coverage::Used, "{name}: {:?}", found.warnings);
     assert_eq!(found.warnings, Vec::<String>::new(), "{name}");
     assert!(found.used.total() < size - 2 * MIB, "{name}: hardly anything is free");

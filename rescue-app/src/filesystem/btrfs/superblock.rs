@@ -153,6 +153,7 @@ impl Superblock {
             // The count is of all devices together: it says something about this one only when
             // there is no other.
             used: (self.devices == 1).then_some(self.bytes_used),
+            last_use: None,
             state: match self.log_tree {
                 Some(_) => State::Dirty(waits.into()),
                 None => State::Clean,

@@ -101,6 +101,7 @@ impl BootSector {
             size: self.layout.size,
             block_size: self.layout.cluster_size,
             used: (heap / 100).checked_mul(self.percent.into()).filter(|_| self.percent <= 100),
+            last_use: None,
             state: self.state(),
         }
     }

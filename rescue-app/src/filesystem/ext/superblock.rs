@@ -4,7 +4,7 @@ use super::feature::{compat, incompat, ro_compat};
 use crate::bytes::{le16, le32, slice};
 use crate::filesystem::checksum::crc32c;
 use crate::filesystem::probe::{byte, piece};
-use crate::filesystem::{Filesystem, Kind, State, text};
+use crate::filesystem::{Filesystem, Kind, LastUse, State, text};
 
 /// Byte at which the primary superblock starts, whatever the block size.
 pub(super) const AT: u64 = 1024;
@@ -66,6 +66,7 @@ pub(super) struct Superblock {
     pub(super) uuid: [u8; 16],
     /// `s_state`.
     pub(super) state: u16,
+    last_use: Option<LastUse>,
     label: Option<String>,
 }
 
@@ -111,6 +112,7 @@ impl Superblock {
             checksum_seed: le32(block, 0x270)?,
             uuid: piece(block, 104)?,
             state: le16(block, 58)?,
+            last_use: last_use(block),
             label: text::label(slice(block, 120, 16)?),
         };
         let sane = found.blocks_count > u64::from(found.first_data_block)
@@ -162,6 +164,7 @@ impl Superblock {
             size: self.size().unwrap_or(0),
             block_size: self.block_size,
             used: used.and_then(|used| used.checked_mul(self.block_size.into())),
+            last_use: self.last_use.clone(),
             state: self.cleanliness(),
         }
     }
@@ -185,5 +188,37 @@ impl Superblock {
         } else {
             State::Clean
         }
+    }
+}
+
+/// `s_mtime`, `s_wtime` and `s_last_mounted`; the times have their highest eight bits further down.
+fn last_use(block: &[u8]) -> Option<LastUse> {
+    let time = |low: usize, high: usize| {
+        let seconds = i64::from(byte(block, high)?) << 32 | i64::from(le32(block, low)?);
+        LastUse::time(seconds)
+    };
+    LastUse {
+        mounted: time(0x2c, 0x275),
+        path: text::label(slice(block, 0x88, 64)?),
+        written: time(0x30, 0x274),
+        by: None,
+    }
+    .known()
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_forty_bits() {
+        let mut block = vec![0u8; LEN];
+        assert_eq!(last_use(&block), None);
+        block[0x2c..0x30].copy_from_slice(&1_700_000_000u32.to_le_bytes());
+        block[0x275] = 1;
+        let mounted = last_use(&block).unwrap().mounted.unwrap();
+        // `date -u -d @5994967296`
+        assert_eq!(mounted.to_string(), "2159-12-22 4:41:36.0 +00:00:00");
     }
 }

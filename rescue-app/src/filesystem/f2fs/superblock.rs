@@ -108,6 +108,7 @@ impl Superblock {
             size: self.blocks.checked_mul(block_size.into())?,
             block_size,
             used: None,
+            last_use: None,
             state: State::Unknown,
         })
     }

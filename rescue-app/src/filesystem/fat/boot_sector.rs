@@ -161,6 +161,7 @@ impl BootSector {
             size: self.size(),
             block_size: self.cluster_size,
             used: None,
+            last_use: None,
             state: State::Unknown,
         }
     }

@@ -5,7 +5,7 @@
 use crate::bytes::{ReadAt, Window, be16, be32, be64, slice};
 use crate::filesystem::format::Doubt;
 use crate::filesystem::probe::has;
-use crate::filesystem::{Filesystem, Kind, State};
+use crate::filesystem::{Filesystem, Kind, LastUse, State};
 
 /// Where the header is, and its length; the alternate header lies as far from the end.
 pub(super) const AT: u64 = 1024;
@@ -15,6 +15,8 @@ const EXTENTS: usize = 8;
 /// Where the header has its five forks, that of the allocation file first, and their length.
 const FORKS: usize = 112;
 const FORK_LEN: usize = 80;
+/// Seconds from the first of January 1904 to that of 1970.
+const EPOCH: i64 = 2_082_844_800;
 /// Bits of the volume attributes.
 mod attribute {
     /// Unmounted properly.
@@ -51,6 +53,7 @@ pub(super) struct Fork {
 #[derive(Clone, Debug)]
 pub(super) struct Header {
     attributes: u32,
+    last_use: Option<LastUse>,
     /// Block of the journal info block.
     pub(super) journal_info: u32,
     /// Bytes of an allocation block.
@@ -77,6 +80,7 @@ impl Header {
         let forks = slice(bytes, FORKS, FORK_LEN.checked_mul(5)?)?;
         Some(Self {
             attributes: be32(bytes, 4)?,
+            last_use: last_use(bytes),
             journal_info: be32(bytes, 12)?,
             block_size,
             blocks: be32(bytes, 44)?,
@@ -111,6 +115,7 @@ impl Header {
             size: self.block(self.blocks),
             block_size: self.block_size,
             used: used.map(|used| self.block(used)),
+            last_use: self.last_use.clone(),
             state: self.state(),
         }
     }
@@ -190,6 +195,22 @@ impl Fork {
         let room = u64::from(self.blocks).saturating_mul(block_size.into());
         blocks == Some(self.blocks) && room >= self.size
     }
+}
+
+/// Last mounted version and modification date (GMT), of the sections "Volume Header" and "HFS Plus
+/// Dates"; Linux signs as `HFSP_MOUNT_VERSION` (`fs/hfsplus/hfsplus_raw.h`).
+fn last_use(bytes: &[u8]) -> Option<LastUse> {
+    let by = match slice(bytes, 8, 4)? {
+        b"8.10" => Some("Mac OS"),
+        b"10.0" => Some("Mac OS X"),
+        b"HFSJ" => Some("Mac OS X, with a journal"),
+        b"H+Lx" => Some("Linux"),
+        _ => None,
+    };
+    let seconds = be32(bytes, 20)?;
+    let written = i64::from(seconds).saturating_sub(EPOCH);
+    let written = LastUse::time(written).filter(|_| seconds != 0);
+    LastUse { written, by: by.map(str::to_owned), ..LastUse::default() }.known()
 }
 
 /// The HFS+ volume: all of it, or what an HFS volume around it embeds. `None` when there is none.

@@ -57,7 +57,16 @@ fn parse(header: &[u8], size: u64) -> Option<Filesystem> {
         _ => return None,
     };
     let uuid = text::label(slice(header, 168, 40)?);
-    Some(Filesystem { kind, label, uuid, size, block_size: 0, used: None, state: State::Unknown })
+    Some(Filesystem {
+        kind,
+        label,
+        uuid,
+        size,
+        block_size: 0,
+        used: None,
+        last_use: None,
+        state: State::Unknown,
+    })
 }
 
 /// A map and what it was made of.
@@ -108,12 +117,14 @@ fn translated(segment: &Segment, used: &Extents, volume_size: u64) -> Extents {
     all
 }
 
-/// What is inside, without what only those who have the passphrase could know: names and
-/// identities. Manifests are not encrypted with the disk's key.
+/// What is inside, without what only those who have the passphrase could know: names, identities,
+/// and when and where it was used. Manifests are not encrypted with the disk's key.
 fn nameless(inner: Inspection) -> Vec<Filesystem> {
     let volumes = inner.volumes.into_iter().filter_map(|volume| volume.filesystem);
     let all = inner.filesystem.into_iter().chain(inner.inside).chain(volumes);
-    all.map(|filesystem| Filesystem { label: None, uuid: None, ..filesystem }).collect()
+    let nameless =
+        |filesystem| Filesystem { label: None, uuid: None, last_use: None, ..filesystem };
+    all.map(nameless).collect()
 }
 
 /// The remarks on what is inside, without the names of logical volumes.

@@ -40,6 +40,7 @@ impl Format for Lvm {
             size: Some(label.device_size).filter(|&size| size != 0).unwrap_or(volume.size()),
             block_size: 0,
             used: None,
+            last_use: None,
             state: State::Unknown,
         }))
     }

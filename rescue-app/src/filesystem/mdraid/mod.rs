@@ -46,6 +46,7 @@ impl Format for MdRaid {
             size: volume.size(),
             block_size: 0,
             used: None,
+            last_use: None,
             state: State::Unknown,
         }))
     }

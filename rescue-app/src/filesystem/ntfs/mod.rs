@@ -51,6 +51,7 @@ impl Format for Ntfs {
             size: boot.size,
             block_size: boot.cluster_size,
             used: None,
+            last_use: None,
             state: State::Unknown,
         };
         // A damaged $MFT does not make it any less an NTFS.

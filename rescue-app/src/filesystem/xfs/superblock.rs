@@ -145,6 +145,7 @@ impl Superblock {
             size: self.size().unwrap_or(0),
             block_size: self.block_size,
             used: used.and_then(|used| used.checked_mul(self.block_size.into())),
+            last_use: None,
             state: State::Unknown,
         }
     }

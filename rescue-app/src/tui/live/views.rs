@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::disk;
 use crate::disk::pci::Controller;
-use crate::filesystem::{LogicalVolume, State};
+use crate::filesystem::{LastUse, LogicalVolume, State};
 use crate::image::manifest::Stored;
 use crate::operation::{
     self, CaptureReport, CheckReport, ImageSummary, OperationError, PruneReport, RestoreReport,
@@ -100,7 +100,11 @@ fn volume(volume: &operation::Volume) -> Volume {
         kind: filesystem.map(|filesystem| filesystem.kind.to_string()),
         label: filesystem.and_then(|filesystem| filesystem.label.clone()),
         used: filesystem.and_then(|filesystem| filesystem.used),
-        note: note(filesystem.map(|filesystem| &filesystem.state), volume.system.as_deref()),
+        note: note(
+            filesystem.map(|filesystem| &filesystem.state),
+            volume.system.as_deref(),
+            filesystem.and_then(|filesystem| filesystem.last_use.as_ref()),
+        ),
         inside: volume.logical_volumes.iter().map(logical_volume).collect(),
     }
 }
@@ -112,16 +116,18 @@ fn logical_volume(volume: &LogicalVolume) -> Volume {
         kind: filesystem.map(|filesystem| filesystem.kind.to_string()),
         label: Some(volume.to_string()),
         used: filesystem.and_then(|filesystem| filesystem.used),
-        note: filesystem.and_then(|filesystem| state_note(&filesystem.state)),
+        note: filesystem.and_then(|found| note(Some(&found.state), None, found.last_use.as_ref())),
         ..Volume::default()
     }
 }
 
-/// What is worth knowing of a partition: how it was left, and the system on it without its nickname.
-fn note(state: Option<&State>, system: Option<&str>) -> Option<String> {
+/// What is worth knowing of a partition: how it was left, the system on it without its nickname, and
+/// its last use.
+fn note(state: Option<&State>, system: Option<&str>, last_use: Option<&LastUse>) -> Option<String> {
     let state = state.and_then(state_note);
     let system = system.map(|system| system.split(" (").next().unwrap_or(system).to_owned());
-    let notes: Vec<String> = [state, system].into_iter().flatten().collect();
+    let last_use = last_use.map(ToString::to_string);
+    let notes: Vec<String> = [state, system, last_use].into_iter().flatten().collect();
     (!notes.is_empty()).then(|| notes.join(", "))
 }
 
@@ -170,7 +176,11 @@ fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
             kind: partition.kind.map(|kind| kind.to_string()),
             label: partition.label.clone(),
             used: partition.used,
-            note: note(Some(&partition.state), partition.system.as_deref()),
+            note: note(
+                Some(&partition.state),
+                partition.system.as_deref(),
+                partition.last_use.as_ref(),
+            ),
             inside: partition.logical_volumes.iter().map(logical_volume).collect(),
         },
         captured: partition.stored != Stored::Nothing,
@@ -318,11 +328,12 @@ mod tests {
     #[test]
     fn notes_tell_state_and_system() {
         let asleep = State::Hibernated("why".into());
-        let windows = note(Some(&asleep), Some("Windows 11 Pro 23H2"));
+        let windows = note(Some(&asleep), Some("Windows 11 Pro 23H2"), None);
         assert_eq!(windows.as_deref(), Some("hibernated, Windows 11 Pro 23H2"));
-        let debian = note(Some(&State::Clean), Some("Debian GNU/Linux 12 (bookworm)"));
-        assert_eq!(debian.as_deref(), Some("Debian GNU/Linux 12"));
-        assert_eq!(note(None, None), None);
+        let home = LastUse { path: Some("/home".into()), ..LastUse::default() };
+        let debian = note(Some(&State::Clean), Some("Debian GNU/Linux 12 (bookworm)"), Some(&home));
+        assert_eq!(debian.as_deref(), Some("Debian GNU/Linux 12, last mounted at /home"));
+        assert_eq!(note(None, None, None), None);
     }
 
     #[test]
