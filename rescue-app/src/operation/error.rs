@@ -77,15 +77,6 @@ pub enum OperationError {
         /// Size of the chunks that differ.
         bytes: u64,
     },
-    /// The repository returned other bytes than were stored.
-    #[error(
-        "reading back what was stored found pack {pack} different from what was written; the \
-         place of the repository does not keep what is written to it: store images elsewhere"
-    )]
-    StoredWrong {
-        /// The pack file.
-        pack: Id,
-    },
     /// What the repository held before is damaged.
     #[error(
         "pack {pack}, which the repository held before and this image needs too, is damaged; run \

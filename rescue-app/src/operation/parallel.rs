@@ -10,9 +10,6 @@ use super::error::OperationError;
 /// a device, the processors are kept busy, and the device has several requests to order.
 const WAITING: usize = 2;
 
-/// Messages that a thread hashes at once; with more, buffers cost more than it gains.
-pub(super) const TOGETHER: usize = 3;
-
 /// Number of threads that keep all processors busy by calculating alone.
 pub(super) fn workers() -> usize {
     thread::available_parallelism().map_or(2, usize::from)

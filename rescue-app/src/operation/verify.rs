@@ -7,14 +7,14 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::bytes::AlignedBuffer;
-use crate::repository::{Id, Repository, RepositoryError};
+use crate::repository::{Id, Repository, RepositoryError, TOGETHER};
 use crate::store::FileKind;
 
 use super::access::RepoAccess;
 use super::error::OperationError;
 use super::event::{Control, Phase};
 use super::images::OpenImage;
-use super::parallel::{self, TOGETHER, mixed_workers};
+use super::parallel::{self, mixed_workers};
 use super::reporter::Reporter;
 use super::upkeep;
 
@@ -138,7 +138,9 @@ pub(super) fn reused(
     control: Control<'_>,
 ) -> Result<u64, OperationError> {
     stored(repo, packs, control).map_err(|error| match error {
-        OperationError::StoredWrong { pack } => OperationError::ReusedWrong { pack },
+        OperationError::Repository(RepositoryError::StoredWrong { pack }) => {
+            OperationError::ReusedWrong { pack }
+        }
         other => other,
     })
 }
@@ -158,7 +160,7 @@ fn prove_packs(
         Err(_) => ControlFlow::Break(()),
     });
     match wrong? {
-        Some(pack) => Err(OperationError::StoredWrong { pack }),
+        Some(pack) => Err(RepositoryError::StoredWrong { pack }.into()),
         None => Ok(()),
     }
 }

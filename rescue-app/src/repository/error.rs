@@ -83,6 +83,15 @@ pub enum RepositoryError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The place returned other bytes than were stored.
+    #[error(
+        "reading back what was stored found pack {pack} different from what was written; the \
+         place of the repository does not keep what is written to it: store images elsewhere"
+    )]
+    StoredWrong {
+        /// The pack file.
+        pack: Id,
+    },
     /// A tree blob whose contents make no sense.
     #[error("directory {tree:?} is damaged: {problem}")]
     DamagedTree {

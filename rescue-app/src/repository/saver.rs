@@ -11,6 +11,7 @@ use super::error::{RepositoryError, Result};
 use super::index::{Index, IndexFile, IndexedPack};
 use super::open_pack::{FullPack, PackBuffer};
 use super::pack::BlobType;
+use super::readback::ReadBack;
 use super::{BlobWriter, Id, Repository, json_file};
 use crate::store::{FileKind, Store};
 
@@ -47,6 +48,17 @@ pub struct Totals {
     pub packs: u64,
 }
 
+/// What [`Saver::finish`] returns.
+#[derive(Debug)]
+pub struct Finished {
+    /// What was done.
+    pub totals: Totals,
+    /// Packs written that were not read back yet.
+    pub unproven: BTreeSet<Id>,
+    /// Bytes of the packs that were written and read back.
+    pub proven_bytes: u64,
+}
+
 #[derive(Default)]
 struct Counters {
     new_blobs: AtomicU64,
@@ -57,7 +69,7 @@ struct Counters {
     packs: AtomicU64,
 }
 
-/// Packs that are stored but not yet in an index file, and all that are new.
+/// Packs that are stored but not yet in an index file.
 struct Pending {
     packs: Vec<IndexedPack>,
     blobs: usize,
@@ -89,6 +101,7 @@ pub(super) struct Shared {
     queue: Mutex<Queue>,
     queue_changed: Condvar,
     spare: Mutex<Vec<PackBuffer>>,
+    read_back: ReadBack,
     failure: Mutex<Option<Failure>>,
     failed: AtomicBool,
     lost_blobs: AtomicBool,
@@ -191,12 +204,24 @@ impl Shared {
             if buffer.is_reusable() {
                 locked(&self.spare).push(buffer);
             }
+            if let Err(error) = self.read_back() {
+                self.fail(error);
+            }
         }
+    }
+
+    /// Uses a pause between packs to read back earlier ones. Where there is no pause the place is
+    /// what everybody waits for: then all is read back at the end, in one go.
+    fn read_back(&self) -> Result<()> {
+        let ending = || locked(&self.queue).closed || self.failed.load(Ordering::Acquire);
+        let pause = locked(&self.queue).packs.is_empty() && !ending();
+        if pause { self.read_back.step(&*self.store, &ending) } else { Ok(()) }
     }
 
     fn write_pack(&self, pack: &FullPack) -> Result<()> {
         self.store.write(FileKind::Pack, &pack.id.to_string(), pack.bytes())?;
         self.counters.packs.fetch_add(1, Ordering::Relaxed);
+        self.read_back.add(pack.id);
         let blobs: Vec<_> = pack.entries().iter().map(Into::into).collect();
         let mut pending = locked(&self.pending);
         pending.blobs += blobs.len();
@@ -251,6 +276,7 @@ impl<'r> Saver<'r> {
             queue: Mutex::default(),
             queue_changed: Condvar::new(),
             spare: Mutex::default(),
+            read_back: ReadBack::default(),
             failure: Mutex::default(),
             failed: AtomicBool::new(false),
             lost_blobs: AtomicBool::new(false),
@@ -300,8 +326,9 @@ impl<'r> Saver<'r> {
 
     /// Ends storing, after all [`BlobWriter`]s have finished: waits for the packs, writes the
     /// last index file and takes all that is new into the repository's index. Only after this
-    /// may a snapshot refer to what was stored. Returns what was done, and the packs written.
-    pub fn finish(mut self) -> Result<(Totals, BTreeSet<Id>)> {
+    /// may a snapshot refer to what was stored, and only after the rest was read back may it
+    /// count as stored.
+    pub fn finish(mut self) -> Result<Finished> {
         self.stop_writers()?;
         self.shared.check()?;
         if self.shared.lost_blobs.load(Ordering::Acquire) {
@@ -309,10 +336,10 @@ impl<'r> Saver<'r> {
         }
         self.shared.write_index()?;
         let written = std::mem::take(&mut locked(&self.shared.pending).written);
-        let packs = written.iter().flat_map(|file| &file.packs).map(|pack| pack.id).collect();
         let index = Index::clone(&self.shared.index).with(written);
         self.repository.set_index(index);
-        Ok((self.totals(), packs))
+        let (unproven, proven_bytes) = self.shared.read_back.take();
+        Ok(Finished { totals: self.totals(), unproven, proven_bytes })
     }
 
     fn stop_writers(&mut self) -> Result<()> {

@@ -8,7 +8,7 @@ use super::hasher::IdHasher;
 use super::reader::Run;
 use super::{BlobReader, Id, ReadPlan, Repository};
 use crate::bytes::AlignedBuffer;
-use crate::store::FileKind;
+use crate::store::{FileKind, Store};
 
 /// Bytes fetched at a time, and unwanted bytes between wanted ones that are read along.
 const RUN_LEN: u64 = 4 << 20;
@@ -48,30 +48,7 @@ impl Repository {
         bufs: &mut Vec<AlignedBuffer>,
         progress: Progress<'_>,
     ) -> Result<Option<Id>> {
-        let size = |id: &Id| Ok(self.store.size(FileKind::Pack, &id.to_string())?);
-        let sizes = ids.iter().map(size).collect::<Result<Vec<u64>>>()?;
-        let mut hashers = vec![IdHasher::default(); ids.len()];
-        bufs.resize_with(ids.len(), AlignedBuffer::default);
-        let longest = sizes.iter().copied().max().unwrap_or(0);
-        let mut at = 0;
-        while at < longest {
-            let mut read = 0;
-            for ((id, size), buf) in ids.iter().zip(&sizes).zip(&mut *bufs) {
-                let len = STEP.min(size.saturating_sub(at));
-                buf.set_len(usize::try_from(len).unwrap_or_default());
-                if len > 0 {
-                    self.read_pack_range(id, at, buf)?;
-                }
-                read += len;
-            }
-            IdHasher::update_all(hashers.iter_mut().zip(bufs.iter().map(|buf| &**buf)));
-            at += STEP;
-            if progress(read).is_break() {
-                return Err(RepositoryError::Cancelled);
-            }
-        }
-        let sums = hashers.iter_mut().map(IdHasher::finish);
-        Ok(ids.iter().zip(sums).find(|(id, sum)| *id != sum).map(|(id, _)| *id))
+        first_wrong_pack(&*self.store, ids, bufs, progress)
     }
 
     /// Feeds a range of bytes of a pack to the hasher.
@@ -167,4 +144,37 @@ impl Repository {
         }
         Ok(found)
     }
+}
+
+/// [`Repository::first_wrong_pack`] for whoever has no more than the store.
+pub(super) fn first_wrong_pack(
+    store: &dyn Store,
+    ids: &[Id],
+    bufs: &mut Vec<AlignedBuffer>,
+    progress: Progress<'_>,
+) -> Result<Option<Id>> {
+    let size = |id: &Id| Ok(store.size(FileKind::Pack, &id.to_string())?);
+    let sizes = ids.iter().map(size).collect::<Result<Vec<u64>>>()?;
+    let mut hashers = vec![IdHasher::default(); ids.len()];
+    bufs.resize_with(ids.len(), AlignedBuffer::default);
+    let longest = sizes.iter().copied().max().unwrap_or(0);
+    let mut at = 0;
+    while at < longest {
+        let mut read = 0;
+        for ((id, size), buf) in ids.iter().zip(&sizes).zip(&mut *bufs) {
+            let len = STEP.min(size.saturating_sub(at));
+            buf.set_len(usize::try_from(len).unwrap_or_default());
+            if len > 0 {
+                store.read_range(FileKind::Pack, &id.to_string(), at, buf)?;
+            }
+            read += len;
+        }
+        IdHasher::update_all(hashers.iter_mut().zip(bufs.iter().map(|buf| &**buf)));
+        at += STEP;
+        if progress(read).is_break() {
+            return Err(RepositoryError::Cancelled);
+        }
+    }
+    let sums = hashers.iter_mut().map(IdHasher::finish);
+    Ok(ids.iter().zip(sums).find(|(id, sum)| *id != sum).map(|(id, _)| *id))
 }

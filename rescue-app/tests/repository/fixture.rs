@@ -83,7 +83,7 @@ pub fn save_counted(repo: &Repository, bytes: &[u8]) -> (Id, Totals) {
     let top = Tree::new(vec![Node::dir("machine", machine, time)]).unwrap();
     let tree = worker.save_tree(&top).unwrap();
     worker.finish().unwrap();
-    let (totals, _) = saver.finish().unwrap();
+    let totals = saver.finish().unwrap().totals;
     (repo.save_snapshot(&snapshot(tree)).unwrap(), totals)
 }
 

@@ -19,7 +19,8 @@ use crate::image::content::{Entry, Slot, entries};
 use crate::image::damage::Damage;
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest};
 use crate::repository::{
-    BlobType, BlobWriter, Id, Lock, Node, Repository, Saver, Snapshot, Summary, Totals, Tree,
+    BlobType, BlobWriter, Finished, Id, Lock, Node, Repository, Saver, Snapshot, Summary, Totals,
+    Tree,
 };
 
 use super::error::{Doing, OperationError};
@@ -150,8 +151,8 @@ fn store(
     let needed = stored.slots.iter().filter_map(|slot| slot.blob).filter(|_| request.verify_all);
     let reused = verify::packs_of(repo, needed);
     let tree = save_tree(&saver, &manifest, stored.slots, input.zstd_level)?;
-    let (totals, packs) = saver.finish()?;
-    let mut verified = verify::stored(repo, &packs, control)?;
+    let Finished { totals, unproven, proven_bytes } = saver.finish()?;
+    let mut verified = proven_bytes + verify::stored(repo, &unproven, control)?;
     if request.verify_all {
         verified += verify::reused(repo, &reused, control)?;
     }

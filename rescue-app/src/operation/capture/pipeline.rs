@@ -14,9 +14,9 @@ use crate::image::content::Slot;
 use crate::image::damage::BadRange;
 use crate::image::manifest::Region;
 use crate::operation::error::OperationError;
-use crate::operation::parallel::{TOGETHER, join, workers};
+use crate::operation::parallel::{join, workers};
 use crate::operation::reporter::Reporter;
-use crate::repository::{BlobType, BlobWriter, Id, Saver};
+use crate::repository::{BlobType, BlobWriter, Id, Saver, TOGETHER};
 
 use super::read::Chunk;
 use super::rescue::{Feed, Medium, Rescue, RescueOptions};

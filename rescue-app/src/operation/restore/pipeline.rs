@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use crate::bytes::{AlignedBuffer, Extents, PAGE, ReadAt};
 use crate::disk::Target;
 use crate::operation::error::OperationError;
-use crate::operation::parallel::{self, TOGETHER};
+use crate::operation::parallel;
 use crate::operation::reporter::Reporter;
-use crate::repository::{BlobReader, Id, Repository};
+use crate::repository::{BlobReader, Id, Repository, TOGETHER};
 
 use super::reserved::Reserved;
 use super::tasks::{Place, Task};
