@@ -16,6 +16,8 @@ mod full;
 mod hostile;
 #[path = "support/cli_kill.rs"]
 mod kill;
+#[path = "support/cli_lying_place.rs"]
+mod lying_place;
 #[path = "support/random.rs"]
 mod random;
 #[path = "support/cli.rs"]
