@@ -3,13 +3,10 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use lifeboat::bytes::ReadAt;
 use lifeboat::filesystem;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::fs_lvm::{contents, is_sound, make_device};
 use crate::fs_tools::{self as tools, Volume};
@@ -18,52 +15,10 @@ use crate::{fs_ext, fs_fat};
 
 const MIB: u64 = 1 << 20;
 
-/// A scratch folder with a repository.
-struct Bench(TempDir);
-
-impl Bench {
-    fn new() -> Self {
-        let bench = Self(TempDir::new().unwrap());
-        bench.run(0, &["init", "--no-passphrase"]);
-        bench
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Runs the program, which must end with `code`; what it printed.
-    #[track_caller]
-    fn run(&self, code: i32, args: &[&str]) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
-        command.args(args).current_dir(self.0.path());
-        command.env("LIFEBOAT_REPO", self.path("repo")).env("LIFEBOAT_LOG", self.path("log"));
-        let output = command.output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned()
-            + &String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
-        text
-    }
-
-    /// Restores the newest image to a file.
-    fn restore(&self, file: &str, more: &[&str]) -> String {
-        let args = [&["restore", "latest", file, "--erase", file], more].concat();
-        self.run(0, &args)
-    }
-
-    /// The partition of a disk as a file.
-    fn cut(&self, disk: &str, len: u64) -> PathBuf {
-        let part = self.path("part");
-        let len = usize::try_from(len).unwrap();
-        fs::write(&part, Volume::open(&self.path(disk)).read_vec(MIB, len).unwrap()).unwrap();
-        part
-    }
-}
-
 /// A disk with one partition that is a physical volume; the volume's length.
 fn make_disk(bench: &Bench) -> u64 {
     let (part, disk) = (bench.path("pv"), bench.path("disk"));
-    make_device(&part, bench.0.path());
+    make_device(&part, part.parent().unwrap());
     let bytes = fs::read(&part).unwrap();
     let len = bytes.len() as u64;
     tools::old_medium(&disk, len + 2 * MIB);
@@ -98,7 +53,7 @@ fn a_volume_group_comes_back_and_so_does_one_volume_alone() {
     );
 
     bench.restore("out", &[]);
-    let part = bench.cut("out", len);
+    let part = bench.cut("out", MIB, len);
     assert!(is_sound(&part));
     assert!(contents(&part) == contents(&pv));
 

@@ -8,7 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use lifeboat::bytes::{Extents, ReadAt};
+use lifeboat::bytes::{Extents, ReadAt, Window};
+use lifeboat::filesystem::{self, Companions, Kind};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -36,6 +37,20 @@ impl ReadAt for Volume {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(buf, offset)
+    }
+}
+
+/// Volumes that belong together, or may.
+pub struct Together<'a>(pub &'a [Volume]);
+
+impl Companions for Together<'_> {
+    fn of_kind(&self, kind: Kind) -> Vec<Window<'_>> {
+        let all = self.0.iter().map(|volume| Window::new(volume, 0, volume.size()));
+        let is_wanted = |volume: &Window<'_>| {
+            let found = filesystem::recognise(volume).unwrap();
+            found.is_some_and(|found| found.kind == kind)
+        };
+        all.filter(is_wanted).collect()
     }
 }
 
