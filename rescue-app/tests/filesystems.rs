@@ -35,24 +35,24 @@ mod fs_luks;
 mod fs_lvm;
 #[path = "support/fs_lvm_restore.rs"]
 mod fs_lvm_restore;
-#[path = "support/fs_mdraid.rs"]
-mod fs_mdraid;
-#[path = "support/fs_lvm_doubt.rs"]
-mod fs_lvm_doubt;
-#[path = "support/fs_ntfs.rs"]
-mod fs_ntfs;
 #[path = "support/fs_lvm_several.rs"]
 mod fs_lvm_several;
+#[path = "support/fs_mdraid.rs"]
+mod fs_mdraid;
+#[path = "support/fs_mdraid_spread.rs"]
+mod fs_mdraid_spread;
+#[path = "support/fs_ntfs.rs"]
+mod fs_ntfs;
 #[path = "support/fs_owners.rs"]
 mod fs_owners;
+#[path = "support/fs_program.rs"]
+mod fs_program;
 #[path = "support/fs_recognition.rs"]
 mod fs_recognition;
 #[path = "support/fs_system.rs"]
 mod fs_system;
 #[path = "support/fs_tools.rs"]
 mod fs_tools;
-#[path = "support/fs_program.rs"]
-mod fs_program;
 #[path = "support/fs_xfs.rs"]
 mod fs_xfs;
 #[path = "support/guest.rs"]

@@ -6,7 +6,7 @@ use std::io;
 
 use super::format::{Doubt, Format, Map};
 use super::probe::{has, read};
-use super::{Filesystem, Kind, State};
+use super::{Filesystem, Kind};
 use crate::bytes::ReadAt;
 
 /// Stands at byte 424 of the FAT-like boot sector of BitLocker To Go:
@@ -23,16 +23,7 @@ impl Format for BitLocker {
         let Some(sector) = read(volume, 0, 512)? else { return Ok(None) };
         let fixed = has(&sector, 3, b"-FVE-FS-");
         let to_go = has(&sector, 3, b"MSWIN4.1") && has(&sector, 0x1a8, &TO_GO);
-        Ok((fixed || to_go).then(|| Filesystem {
-            kind: Kind::BitLocker,
-            label: None,
-            uuid: None,
-            size: volume.size(),
-            block_size: 0,
-            used: None,
-            last_use: None,
-            state: State::Unknown,
-        }))
+        Ok((fixed || to_go).then(|| Filesystem::container(Kind::BitLocker, volume.size(), None)))
     }
 
     fn map(&self, _volume: &dyn ReadAt, _found: &mut Filesystem) -> Result<Map, Doubt> {

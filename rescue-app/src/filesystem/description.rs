@@ -28,6 +28,16 @@ pub struct Filesystem {
     pub state: State,
 }
 
+impl Filesystem {
+    /// A container of `size` bytes without a name, whose superblock tells neither units nor what
+    /// is in use nor whether it was closed.
+    pub(super) fn container(kind: Kind, size: u64, uuid: Option<String>) -> Self {
+        let state = State::Unknown;
+        let (label, used, last_use) = (None, None, None);
+        Self { kind, label, uuid, size, block_size: 0, used, last_use, state }
+    }
+}
+
 /// Whether a filesystem was closed properly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -60,7 +70,8 @@ pub enum Coverage {
 pub struct Inspection {
     /// What was recognised; `None` also when several signatures contradict each other.
     pub filesystem: Option<Filesystem>,
-    /// What a container that was opened holds, outermost first, without labels and identities.
+    /// What an array or a container that was opened holds, outermost first; what was encrypted
+    /// without labels and identities.
     pub inside: Vec<Filesystem>,
     /// What [`Inspection::used`] covers.
     pub coverage: Coverage,

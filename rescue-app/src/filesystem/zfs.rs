@@ -6,7 +6,7 @@ use std::io;
 
 use super::format::Format;
 use super::probe::{has, read};
-use super::{Filesystem, Kind, State};
+use super::{Filesystem, Kind};
 use crate::bytes::ReadAt;
 
 /// The ring of uberblocks in the first label.
@@ -24,15 +24,6 @@ impl Format for Zfs {
         let Some(ring) = read(volume, RING, RING_LEN)? else { return Ok(None) };
         let found =
             ring.chunks_exact(1024).any(|block| MAGIC.iter().any(|magic| has(block, 0, magic)));
-        Ok(found.then(|| Filesystem {
-            kind: Kind::Zfs,
-            label: None,
-            uuid: None,
-            size: volume.size(),
-            block_size: 0,
-            used: None,
-            last_use: None,
-            state: State::Unknown,
-        }))
+        Ok(found.then(|| Filesystem::container(Kind::Zfs, volume.size(), None)))
     }
 }

@@ -17,13 +17,13 @@ const MIB: u64 = 1 << 20;
 /// Length of the devices; not a multiple of anything, as partitions are.
 const SIZE: u64 = 48 * MIB + 37 * 512;
 /// Length of the content.
-const CONTENT: u64 = 40 * MIB;
+pub const CONTENT: u64 = 40 * MIB;
 
-fn put32(block: &mut [u8], word: usize, value: u32) {
+pub fn put32(block: &mut [u8], word: usize, value: u32) {
     block[word * 4..][..4].copy_from_slice(&value.to_le_bytes());
 }
 
-fn put64(block: &mut [u8], at: usize, value: u64) {
+pub fn put64(block: &mut [u8], at: usize, value: u64) {
     block[at..][..8].copy_from_slice(&value.to_le_bytes());
 }
 
@@ -38,7 +38,7 @@ fn seal(block: &mut [u8], word: usize) {
 type Change<'a> = &'a dyn Fn(&mut [u8]);
 
 /// A member of a two-way mirror in version 1, the superblock at byte `at`, the data at byte `data`.
-fn version_1(image: &Path, at: u64, data: u64, change: Change<'_>) {
+pub fn version_1(image: &Path, at: u64, data: u64, change: Change<'_>) {
     // 128 roles.
     let mut block = vec![0; 512];
     put32(&mut block, 0, 0xa92b_4efc);
@@ -63,7 +63,7 @@ fn version_1(image: &Path, at: u64, data: u64, change: Change<'_>) {
 }
 
 /// The same in version 0.90, at its only place.
-fn version_0(image: &Path, change: Change<'_>) {
+pub fn version_0(image: &Path, change: Change<'_>) {
     let mut block = vec![0; 4096];
     let words = [
         (0, 0xa92b_4efc),
@@ -93,10 +93,11 @@ fn version_0(image: &Path, change: Change<'_>) {
     words.into_iter().for_each(|(word, value)| put32(&mut block, word, value));
     change(&mut block);
     seal(&mut block, 38);
-    write(image, (SIZE & !0xffff) - 0x10000, &block);
+    let size = fs::metadata(image).unwrap().len();
+    write(image, (size & !0xffff) - 0x10000, &block);
 }
 
-fn write(image: &Path, at: u64, bytes: &[u8]) {
+pub fn write(image: &Path, at: u64, bytes: &[u8]) {
     OpenOptions::new().write(true).open(image).unwrap().write_all_at(bytes, at).unwrap();
 }
 
@@ -115,7 +116,7 @@ fn content(image: &Path) -> (TempDir, PathBuf) {
 }
 
 /// What mdadm says, without the device's name.
-fn examined(image: &Path) -> String {
+pub fn examined(image: &Path) -> String {
     let device = tools::run("losetup", &["-f", "--show", image.to_str().unwrap()]);
     let said = tools::output_of("mdadm", &["--examine", device.trim()]);
     tools::run("losetup", &["-d", device.trim()]);
@@ -136,7 +137,7 @@ fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
 const JUDGE: Judge = Judge { is_sound, contents };
 
 /// A device with a filesystem for content and a superblock of that version.
-fn make(image: &Path, version: &str, filesystem: &[u8], change: Change<'_>) {
+pub fn make(image: &Path, version: &str, filesystem: &[u8], change: Change<'_>) {
     tools::old_medium(image, SIZE);
     write(image, content_at(image), filesystem);
     match version {
@@ -149,7 +150,7 @@ fn make(image: &Path, version: &str, filesystem: &[u8], change: Change<'_>) {
 
 const VERSIONS: [&str; 4] = ["0.90", "1.0", "1.1", "1.2"];
 
-fn filesystem_bytes(scratch: &Path) -> Vec<u8> {
+pub fn filesystem_bytes(scratch: &Path) -> Vec<u8> {
     let (tree, file) = (scratch.join("tree"), scratch.join("file"));
     tools::make_tree(&tree, 1, 12 * MIB);
     tools::old_medium(&file, CONTENT);
@@ -187,7 +188,7 @@ fn members_in_doubt_are_captured_whole() {
     let scratch = TempDir::new().unwrap();
     let inside = filesystem_bytes(scratch.path());
     let version_1: &[(&str, Change<'_>)] = &[
-        ("no mirror", &|block| put32(block, 18, 5)),
+        ("arrays of level 5", &|block| put32(block, 18, 5)),
         ("bad blocks", &|block| put32(block, 2, 8)),
         ("a rebuild", &|block| put32(block, 2, 2)),
         ("not stopped in sync", &|block| put64(block, 208, 0)),
@@ -198,7 +199,7 @@ fn members_in_doubt_are_captured_whole() {
         ("cut short", &|block| put32(block, 55, u32::MAX)),
     ];
     let version_0: &[(&str, Change<'_>)] = &[
-        ("no mirror", &|block| put32(block, 7, 0)),
+        ("arrays of level 0", &|block| put32(block, 7, 0)),
         ("reshaped", &|block| put32(block, 2, 91)),
         ("not stopped in sync", &|block| put32(block, 33, 0)),
         ("no active member", &|block| put32(block, 996, 2)),

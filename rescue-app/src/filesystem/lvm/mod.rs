@@ -21,7 +21,7 @@ use super::format::{Doubt, Format};
 use super::placement::{Placement, Spot};
 use super::probe::read;
 use super::used_map::UsedMap;
-use super::{Companions, Filesystem, Kind, State, text};
+use super::{Companions, Filesystem, Kind, text};
 use crate::bytes::{Extent, Extents, ReadAt};
 
 /// What lies before the first extent at the usual place, in bytes; of a volume whose extents
@@ -33,15 +33,9 @@ pub(super) struct Lvm;
 
 impl Format for Lvm {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {
-        Ok(label(volume)?.map(|label| Filesystem {
-            kind: Kind::Lvm2,
-            label: None,
-            uuid: label.id.as_deref().and_then(label::dashed),
-            size: Some(label.device_size).filter(|&size| size != 0).unwrap_or(volume.size()),
-            block_size: 0,
-            used: None,
-            last_use: None,
-            state: State::Unknown,
+        Ok(label(volume)?.map(|label| {
+            let size = Some(label.device_size).filter(|&size| size != 0).unwrap_or(volume.size());
+            Filesystem::container(Kind::Lvm2, size, label.id.as_deref().and_then(label::dashed))
         }))
     }
 

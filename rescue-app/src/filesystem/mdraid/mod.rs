@@ -1,27 +1,25 @@
-//! Members of Linux md RAID arrays. A mirror's member holds the array's content as it is, so that
-//! its map is the content's; of all other levels a member is captured whole.
+//! Members of Linux md RAID arrays. A mirror's member holds the array's content as it is; linear
+//! and striped arrays are put together when all their members are there. The map of such a member
+//! is that of the content. Of all other levels a member is captured whole.
 //!
-//! Source: Linux `include/uapi/linux/raid/md_p.h`, `drivers/md/md.c`; md(4).
+//! Source: Linux `include/uapi/linux/raid/md_p.h`, `drivers/md/{md,md-linear,raid0}.c`; md(4).
 
+mod array;
 mod version_0;
 mod version_1;
 
 use std::io;
 
-use super::container::{Content, Part};
+use super::container::Content;
 use super::format::{Doubt, Format};
-use super::placement::{Placement, Spot};
 use super::probe::read;
-use super::{Companions, Filesystem, Kind, State};
+use super::{Companions, Filesystem, Kind};
 use crate::bytes::{Extent, Extents, ReadAt};
 
 const MAGIC: u32 = 0xa92b_4efc;
 
 /// Bytes of a superblock of either version.
 const SUPERBLOCK: usize = 4096;
-
-/// The level of mirrors.
-const MIRROR: u32 = 1;
 
 /// The reader.
 pub(super) struct MdRaid;
@@ -30,8 +28,45 @@ pub(super) struct MdRaid;
 struct Member {
     label: Option<String>,
     uuid: Option<String>,
-    /// Where the array's whole content lies; or why it is not, or may not be, on this member.
-    data: Result<Extent, String>,
+    /// What of the array lies on this member; or why that is not to be relied on.
+    share: Result<Share, String>,
+}
+
+/// A member's part in an array whose content can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Share {
+    /// Where its part of the content lies.
+    data: Extent,
+    level: Level,
+    /// Its place among the members, below their number.
+    role: u32,
+    members: u32,
+    /// Grows with every change of the array.
+    events: u64,
+}
+
+/// How an array makes one content of its members'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Mirror,
+    /// One after the other.
+    Linear,
+    /// By turns of that many bytes.
+    Striped(u64),
+}
+
+impl Level {
+    /// By the number in a superblock; `chunk` in bytes.
+    fn of(number: u32, chunk: u64) -> Result<Self, String> {
+        match number {
+            1 => Ok(Self::Mirror),
+            u32::MAX => Ok(Self::Linear),
+            0 if chunk != 0 => Ok(Self::Striped(chunk)),
+            level => {
+                Err(format!("members of arrays of level {level} are not mapped by this version"))
+            }
+        }
+    }
 }
 
 impl Format for MdRaid {
@@ -39,36 +74,27 @@ impl Format for MdRaid {
     /// filesystem inside.
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {
         let member = members(volume)?.into_iter().next();
-        Ok(member.map(|member| Filesystem {
-            kind: Kind::MdRaid,
-            label: member.label,
-            uuid: member.uuid,
-            size: volume.size(),
-            block_size: 0,
-            used: None,
-            last_use: None,
-            state: State::Unknown,
+        Ok(member.map(|member| {
+            let container = Filesystem::container(Kind::MdRaid, volume.size(), member.uuid);
+            Filesystem { label: member.label, ..container }
         }))
     }
 
     fn content<'a>(
         &self,
         volume: &dyn ReadAt,
-        _companions: &'a dyn Companions,
+        companions: &'a dyn Companions,
         _found: &mut Filesystem,
     ) -> Result<Option<Content<'a>>, Doubt> {
         let mut members = members(volume).map_err(Doubt::reading("a RAID superblock"))?.into_iter();
         let (Some(member), None) = (members.next(), members.next()) else {
             return Err(Doubt::because("it has superblocks of two arrays"));
         };
-        let data = member.data.map_err(Doubt::because)?;
-        let mut placement = Placement::default();
-        placement.push(data.len(), data.len(), vec![Some(Spot::here(data.start))]);
-        let array =
-            Part { name: None, placement, more: Extents::new(), doubt: None, readable: true };
+        let share = member.share.map_err(Doubt::because)?;
+        let array = array::assemble(&share, member.uuid.as_deref(), companions)?;
         // Superblock, bitmap, list of bad blocks and what else lies before and behind.
-        let own = Extents::of(data.start, data.end).gaps_within(0, volume.size());
-        Ok(Some(Content { own, parts: vec![array], others: Vec::new(), warnings: Vec::new() }))
+        let own = Extents::of(share.data.start, share.data.end).gaps_within(0, volume.size());
+        Ok(Some(Content { own, warnings: Vec::new(), ..array }))
     }
 
     fn is_container(&self) -> bool {
@@ -108,10 +134,18 @@ fn checksum(bytes: &[u8], own: usize) -> u32 {
     u32::try_from(folded).unwrap_or(0)
 }
 
-/// A range of sectors as bytes, when it lies on the device and not over `superblock`.
-fn data(start: u64, sectors: u64, superblock: Extent, size: u64) -> Result<Extent, String> {
+/// A range of sectors as bytes, when it lies on the device and not over `superblock`. Where chunks
+/// of `chunk` bytes matter, what is no whole one is left out, as the kernel does.
+fn data(
+    (start, sectors): (u64, u64),
+    chunk: u64,
+    superblock: Extent,
+    size: u64,
+) -> Result<Extent, String> {
     let start = start.checked_mul(512);
-    let end = sectors.checked_mul(512).and_then(|len| start?.checked_add(len));
+    let len = sectors.checked_mul(512);
+    let len = len.and_then(|len| len.checked_sub(len.checked_rem(chunk).unwrap_or(0)));
+    let end = len.and_then(|len| start?.checked_add(len));
     let range = start.zip(end).map(|(start, end)| Extent { start, end });
     let apart = |range: &Extent| range.end <= superblock.start || range.start >= superblock.end;
     range

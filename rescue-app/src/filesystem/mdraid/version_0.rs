@@ -4,7 +4,7 @@
 use crate::bytes::{Extent, le32, slice};
 use crate::filesystem::text;
 
-use super::{MAGIC, MIRROR, Member, checksum, data};
+use super::{Level, MAGIC, Member, Share, checksum, data};
 
 /// `state`: stopped in sync, and no errors.
 const CLEAN: u32 = 1;
@@ -24,21 +24,23 @@ pub(super) fn parse(block: &[u8], at: u64) -> Option<Member> {
     let (first, rest) = uuid.split_at_mut(4);
     first.copy_from_slice(slice(block, 20, 4)?);
     rest.copy_from_slice(slice(block, 52, 12)?);
-    let data = place(block, at).unwrap_or_else(|| Err("its superblock is cut short".to_owned()));
-    Some(Member { label: None, uuid: text::uuid(uuid), data })
+    let share = share(block, at).unwrap_or_else(|| Err("its superblock is cut short".to_owned()));
+    Some(Member { label: None, uuid: text::uuid(uuid), share })
 }
 
 fn word(block: &[u8], index: usize) -> Option<u32> {
     le32(block, index.checked_mul(4)?)
 }
 
-fn place(block: &[u8], at: u64) -> Option<Result<Extent, String>> {
+fn share(block: &[u8], at: u64) -> Option<Result<Share, String>> {
     if word(block, 38)? != checksum(block, 38 * 4) {
         return Some(Err("its superblock's checksum is wrong".to_owned()));
     }
-    if word(block, 7)? != MIRROR {
-        return Some(Err("it is a member of an array that is no mirror".to_owned()));
-    }
+    let chunk = u64::from(word(block, 65)?);
+    let level = match Level::of(word(block, 7)?, chunk) {
+        Ok(level) => level,
+        Err(words) => return Some(Err(words)),
+    };
     // Minor version 91 is 90 while it is reshaped.
     if word(block, 2)? != 90 {
         return Some(Err("its array is being reshaped".to_owned()));
@@ -50,6 +52,13 @@ fn place(block: &[u8], at: u64) -> Option<Result<Extent, String>> {
     if word(block, 996)? & !WRITE_MOSTLY != ACTIVE_SYNC || word(block, 995)? >= word(block, 10)? {
         return Some(Err("it is no active member of its array".to_owned()));
     }
-    let sectors = u64::from(word(block, 8)?).checked_mul(2)?;
-    Some(data(0, sectors, Extent { start: at, end: u64::MAX }, at))
+    // Only what is redundant is as long on every member as the superblock says.
+    let (sectors, chunk) = match level {
+        Level::Mirror => (u64::from(word(block, 8)?).checked_mul(2)?, 0),
+        _ => (at.checked_div(512)?, chunk),
+    };
+    let events = u64::from(word(block, 39)?) | u64::from(word(block, 40)?) << 32;
+    let (role, members) = (word(block, 995)?, word(block, 10)?);
+    let place = data((0, sectors), chunk, Extent { start: at, end: u64::MAX }, at);
+    Some(place.map(|data| Share { data, level, role, members, events }))
 }
