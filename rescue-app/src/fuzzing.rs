@@ -15,7 +15,8 @@ use crate::disk::mount::parse_mounts;
 use crate::disk::uevent::Uevent;
 use crate::filesystem::fuzzing as seals;
 use crate::filesystem::{
-    Coverage, Effort, inspect, locate, owners, recognise, system, unlock, volumes, windows_version,
+    Alone, Coverage, Effort, Place, inspect, locate, luks_containers, owners, recognise, system,
+    unlock, volumes, windows_version,
 };
 use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
@@ -160,13 +161,16 @@ pub fn xfs(data: &[u8]) {
 pub fn lvm(data: &[u8]) {
     let volume = Pieces::parse(data).with_lvm_checksums();
     volume_map(&volume);
+    let _ = luks_containers(&volume, &Alone);
     for found in volumes(&volume) {
-        let Some(located) = locate(&volume, &found.to_string()) else { continue };
-        let Some(fragments) = located.fragments else { continue };
+        let Some(located) = locate(&volume, &Alone, &found.to_string()) else { continue };
+        let Ok(fragments) = located.fragments else { continue };
         let mut end = 0;
         for fragment in fragments {
             assert_eq!(fragment.start, end, "a volume with gaps");
-            assert!(fragment.at + fragment.len <= volume.size(), "it reaches past the end");
+            let fits = |at: u64| at + fragment.len <= volume.size();
+            let inside = matches!(fragment.at, Place::Here(at) if fits(at));
+            assert!(inside, "it reaches past the end");
             end += fragment.len;
         }
         assert_eq!(end, located.volume.size, "a volume cut short");

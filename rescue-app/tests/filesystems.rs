@@ -33,6 +33,8 @@ mod fs_hostile;
 mod fs_luks;
 #[path = "support/fs_lvm.rs"]
 mod fs_lvm;
+#[path = "support/fs_luks_inside.rs"]
+mod fs_luks_inside;
 #[path = "support/fs_lvm_restore.rs"]
 mod fs_lvm_restore;
 #[path = "support/fs_lvm_several.rs"]

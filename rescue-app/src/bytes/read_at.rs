@@ -69,6 +69,11 @@ impl<'a> Window<'a> {
         let len = len.min(inner.size().saturating_sub(start));
         Self { inner, start, len }
     }
+
+    /// Its first byte in what it is a range of.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
 }
 
 impl ReadAt for Window<'_> {

@@ -150,8 +150,8 @@ pub struct CaptureArgs {
     #[arg(long)]
     pub whole: bool,
     /// Open LUKS containers and store of them what is used, still encrypted: restoring needs no
-    /// passphrase. N: the partition numbers; all LUKS containers when absent. The passphrase is
-    /// asked for.
+    /// passphrase. N: the partitions that are containers, or hold them in logical volumes or as
+    /// members of a mirror; all when absent. The passphrase is asked for.
     #[arg(long, value_name = "N,…", value_delimiter = ',', num_args = 0.., require_equals = true)]
     pub unlock: Option<Vec<u32>>,
     /// File with the passphrase for --unlock in its only line; any other content is the key itself.
@@ -222,6 +222,9 @@ pub struct RestoreArgs {
     /// volume that is at least as large, or a file.
     #[arg(long, value_name = "GROUP/NAME", conflicts_with = "partitions")]
     pub volume: Option<String>,
+    /// Image of another disk that the logical volume lies on besides; once for each.
+    #[arg(long, value_name = "IMAGE", requires = "volume")]
+    pub with: Vec<String>,
     /// Read the target first and write only what differs.
     #[arg(long)]
     pub only_changed: bool,

@@ -1,6 +1,6 @@
 //! `lifeboat init`, `images` and `show`.
 
-use crate::filesystem::State;
+use crate::filesystem::{Kind, State};
 use crate::image::manifest::Stored;
 use crate::operation::format::{plain, size};
 use crate::operation::{self, ImagePartition, ImageSummary};
@@ -108,6 +108,8 @@ fn print_partition(partition: &ImagePartition) {
     }
     if !partition.inside.is_empty() {
         let inside: Vec<String> = partition.inside.iter().map(ToString::to_string).collect();
-        println!("       unlocked for the capture; inside: {}", inside.join(", "));
+        let unlocked = matches!(partition.kind, Some(Kind::Luks1 | Kind::Luks2));
+        let unlocked = if unlocked { "unlocked for the capture; " } else { "" };
+        println!("       {unlocked}inside: {}", inside.join(", "));
     }
 }

@@ -190,6 +190,9 @@ pub(super) fn logical_volume(volume: &LogicalVolume) -> String {
             text.push_str(&format!(", {}", format::plain(&last_use.to_string())));
         }
     }
+    for inside in &volume.inside {
+        text.push_str(&format!(" > {}", inside.kind));
+    }
     if !volume.complete {
         text.push_str("  (not all of it is here)");
     }

@@ -21,6 +21,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
         erase: args.erase.clone(),
         partitions: args.partitions.clone(),
         volume: args.volume.clone(),
+        with: args.with.clone(),
         only_changed: args.only_changed,
         read_back: !args.no_read_back,
     };

@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
-use crate::operation::{Keys, LockedDisk, OperationError, name_of};
+use crate::filesystem::VolumeKey;
+use crate::operation::{Container, Keys, LockedDisk, OperationError};
 
 use super::args::CaptureArgs;
 use super::passphrase::ask;
@@ -22,54 +23,58 @@ const LONGEST_FILE: u64 = 8 << 20;
 pub(super) fn keys(args: &CaptureArgs) -> anyhow::Result<Keys> {
     let Some(wanted) = &args.unlock else { return Ok(Keys::new()) };
     let disk = LockedDisk::open(&args.disk, args.sector_size)?;
-    let partitions = match wanted.as_slice() {
-        [] => chosen(&disk, args.partitions.as_deref())?,
-        numbers => numbers.iter().copied().map(Some).collect(),
-    };
     let file = args.unlock_file.as_deref().map(read_file).transpose()?;
     let mut keys = Keys::new();
-    for partition in partitions {
+    for container in chosen(&disk, wanted, args.partitions.as_deref())? {
+        if keys.keys().any(|open| open.luks.uuid == container.luks.uuid) {
+            continue;
+        }
         let key = match &file {
-            Some(secret) => disk.unlock(partition, secret)?,
-            None => attempts(&disk, partition)?,
+            Some(secret) => disk.unlock(&container, secret)?,
+            None => attempts(&disk, &container)?,
         };
-        keys.insert(partition, key);
+        keys.insert(container, key);
     }
     Ok(keys)
 }
 
-/// All containers among the partitions to be captured.
+/// All containers in the partitions `wanted`; if none are named, in those to be captured.
 fn chosen(
     disk: &LockedDisk,
-    partitions: Option<&[u32]>,
-) -> Result<Vec<Option<u32>>, OperationError> {
-    let mut found = disk.partitions();
-    if let Some(numbers) = partitions {
-        found.retain(|partition| partition.is_some_and(|number| numbers.contains(&number)));
+    wanted: &[u32],
+    captured: Option<&[u32]>,
+) -> Result<Vec<Container>, OperationError> {
+    let refused = |why: String, next: &str| Err(OperationError::refused(why, next.to_owned()));
+    let mut found = disk.containers();
+    let is_there =
+        |number: &&u32| found.iter().any(|container| container.partition == Some(**number));
+    if let Some(number) = wanted.iter().find(|number| !is_there(number)) {
+        let why = format!("there is no LUKS container in partition {number}");
+        return refused(why, "look at the disk with `lifeboat disks`");
+    }
+    let numbers = if wanted.is_empty() { captured } else { Some(wanted) };
+    if let Some(numbers) = numbers {
+        found.retain(|at| at.partition.is_some_and(|number| numbers.contains(&number)));
     }
     if found.is_empty() {
         let next = "look at the disk with `lifeboat disks`, or leave out --unlock";
-        return Err(OperationError::refused("there is no LUKS container to unlock", next));
+        return refused("there is no LUKS container to unlock".to_owned(), next);
     }
     Ok(found)
 }
 
 /// Asks until a passphrase fits.
-fn attempts(
-    disk: &LockedDisk,
-    partition: Option<u32>,
-) -> anyhow::Result<crate::filesystem::VolumeKey> {
+fn attempts(disk: &LockedDisk, container: &Container) -> anyhow::Result<VolumeKey> {
     if !stdin().is_terminal() {
         bail!(
-            "{} is to be unlocked and there is no terminal to ask at; use --unlock-file",
-            name_of(partition)
+            "{container} is to be unlocked and there is no terminal to ask at; use --unlock-file"
         );
     }
     let mut left = ATTEMPTS;
     loop {
-        let word = ask(&format!("Passphrase of {}: ", name_of(partition)))?;
+        let word = ask(&format!("Passphrase of {container}: "))?;
         left = left.saturating_sub(1);
-        match disk.unlock(partition, word.as_bytes()) {
+        match disk.unlock(container, word.as_bytes()) {
             Err(error) if left > 0 => eprintln!("{error}"),
             other => return Ok(other?),
         }

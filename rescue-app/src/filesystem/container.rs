@@ -1,14 +1,16 @@
 //! Volumes inside a volume: what of the outer one has to be stored follows from the maps of the
 //! inner ones.
 
+use std::fmt;
+
 use crate::bytes::{Extents, ReadAt, Window};
 
 use super::format::{Doubt, Map};
-use super::logical_volume::{Fragment, Located, LogicalVolume};
-use super::placement::{Piece, Placement, View};
-use super::recognition;
+use super::logical_volume::{Fragment, Located, LogicalVolume, Obstacle, Place};
+use super::placement::{Piece, Placement, Spot, View};
+use super::recognition::{self, Ask, Surroundings};
 use super::used_map::UsedMap;
-use super::{Alone, Coverage, Inspection};
+use super::{Alone, Coverage, Filesystem, Inspection};
 
 /// Containers in containers are looked into down to here: LVM on LUKS on RAID, and that in a
 /// volume of another machine's.
@@ -58,8 +60,15 @@ pub(super) struct PartName {
     pub(super) size: u64,
 }
 
+/// `group/name`, as LVM's own tools take it.
+impl fmt::Display for PartName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.group, self.name)
+    }
+}
+
 impl Part {
-    fn volumes(&self, inside: Option<super::Filesystem>) -> Option<LogicalVolume> {
+    fn volumes(&self, inside: Option<Filesystem>) -> Option<LogicalVolume> {
         let name = self.name.as_ref().filter(|name| name.visible)?;
         Some(LogicalVolume {
             group: name.group.clone(),
@@ -67,6 +76,7 @@ impl Part {
             uuid: name.uuid.clone(),
             size: name.size,
             filesystem: inside,
+            inside: Vec::new(),
             complete: self.is_complete(),
         })
     }
@@ -91,34 +101,58 @@ impl Part {
     }
 }
 
+/// What was found in a container on the way to its map.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The volumes that have names, and those in them.
+    pub(super) volumes: Vec<LogicalVolume>,
+    /// What the one volume without a name holds, outermost first.
+    pub(super) inside: Vec<Filesystem>,
+}
+
+impl Found {
+    fn add(&mut self, part: &Part, inner: Inspection) {
+        if part.name.is_none() {
+            self.inside.extend(inner.filesystem.into_iter().chain(inner.inside));
+        } else if let Some(volume) = part.volumes(inner.filesystem) {
+            self.volumes.push(LogicalVolume { inside: inner.inside, ..volume });
+        }
+        self.volumes.extend(inner.volumes);
+    }
+}
+
 /// The map of a container: its own bytes and what its parts use. Volumes are listed as they come.
 pub(super) fn map(
     container: &dyn ReadAt,
     content: &Content<'_>,
-    depth: u32,
-    volumes: &mut Vec<LogicalVolume>,
+    around: Surroundings<'_>,
+    found: &mut Found,
 ) -> Map {
     let mut used = UsedMap::new();
     content.own.iter().for_each(|own| used.add(own.start, own.end));
     let mut warnings = content.warnings.clone();
     for part in &content.parts {
         part.more.iter().for_each(|more| used.add(more.start, more.end));
-        let inside = inspect(container, content, part, depth);
+        let inside = inspect(container, content, part, around);
         part.placement.translate(&inside.used, &mut used);
         warnings.extend(inside.warnings.iter().filter_map(|warning| match &part.name {
             None => Some(warning.clone()),
-            Some(name) if name.visible => Some(format!("{}/{}: {warning}", name.group, name.name)),
+            Some(name) if name.visible => Some(format!("{name}: {warning}")),
             Some(_) => None,
         }));
-        volumes.extend(part.volumes(inside.filesystem));
-        volumes.extend(inside.volumes);
+        found.add(part, inside);
     }
     Map { coverage: Coverage::Used, used: used.finish(), minimum_size: None, warnings }
 }
 
-fn inspect(container: &dyn ReadAt, content: &Content<'_>, part: &Part, depth: u32) -> Inspection {
+fn inspect(
+    container: &dyn ReadAt,
+    content: &Content<'_>,
+    part: &Part,
+    around: Surroundings<'_>,
+) -> Inspection {
     let view = part.view(container, content);
-    let doubt = if depth >= DEEPEST {
+    let doubt = if around.depth >= DEEPEST {
         Some("it lies too deep in other volumes")
     } else if !part.is_present() && part.doubt.is_none() {
         Some("a part of it lies on another device")
@@ -126,7 +160,9 @@ fn inspect(container: &dyn ReadAt, content: &Content<'_>, part: &Part, depth: u3
         part.doubt.as_deref()
     };
     match doubt {
-        None => recognition::inspect_at(&view, &Alone, depth.saturating_add(1)),
+        None => {
+            recognition::inspect_at(&view, Surroundings { companions: &Alone, ..around.inside() })
+        }
         Some(doubt) => {
             let found = if part.is_present() { recognition::recognise(&view) } else { Ok(None) };
             recognition::whole(&view, found.ok().flatten(), &Doubt::because(doubt))
@@ -142,6 +178,22 @@ pub(super) fn first<T>(
 ) -> Option<T> {
     let mut readable = content.parts.iter().filter(|part| part.is_complete());
     readable.find_map(|part| ask(&part.view(container, content)))
+}
+
+/// [`recognition::first_locked`] of the volumes in a container whose bytes are known.
+pub(super) fn first_locked<T>(
+    container: &dyn ReadAt,
+    content: &Content<'_>,
+    (name, depth): (Option<&str>, u32),
+    ask: &mut Ask<'_, T>,
+) -> Option<T> {
+    let deeper = depth.checked_add(1).filter(|depth| *depth <= DEEPEST)?;
+    let known = |part: &&Part| part.is_present() && part.doubt.is_none();
+    content.parts.iter().filter(known).find_map(|part| {
+        let own = part.name.as_ref().map(ToString::to_string);
+        let place = (own.as_deref().or(name), deeper);
+        recognition::first_locked(&part.view(container, content), &Alone, place, ask)
+    })
 }
 
 /// The volumes in a container, each with what its superblock tells.
@@ -170,48 +222,77 @@ pub(super) fn locate(
     name: &str,
     depth: u32,
 ) -> Option<Located> {
-    let mut complete = content.parts.iter().filter(|part| part.is_complete());
     let named = content.parts.iter().find_map(|part| {
         let view = part.view(container, content);
         let inside = if part.is_present() { recognition::recognise(&view) } else { Ok(None) };
         let volume = part.volumes(inside.ok().flatten()).filter(|v| v.to_string() == name)?;
-        let pieces = part.placement.pieces(0, part.placement.size());
-        Some(Located { fragments: volume.complete.then(|| fragments(pieces)).flatten(), volume })
+        Some(Located { fragments: part.fragments(content), volume })
     });
     named.or_else(|| {
-        complete.find_map(|part| {
+        let mut present = content.parts.iter().filter(|part| part.is_present());
+        present.find_map(|part| {
             let view = part.view(container, content);
             let deeper = depth.checked_add(1).filter(|depth| *depth <= DEEPEST)?;
-            let Located { volume, fragments: inner } = recognition::locate_at(&view, name, deeper)?;
-            let pieces = inner.map(|inner| {
-                let outwards = inner.into_iter().flat_map(|inner| {
-                    let end = inner.at.saturating_add(inner.len);
-                    part.placement.pieces(inner.at, end).map(move |piece| {
-                        let offset = piece.start.saturating_sub(inner.at);
-                        Piece { start: inner.start.saturating_add(offset), ..piece }
-                    })
-                });
-                fragments(outwards)
-            });
-            Some(Located { volume, fragments: pieces.flatten() })
+            let Located { volume, fragments } =
+                recognition::locate_at(&view, &Alone, name, deeper)?;
+            let fragments = fragments.and_then(|inner| part.outwards(content, inner));
+            Some(Located { volume, fragments })
         })
     })
 }
 
+impl Part {
+    /// Where its bytes lie.
+    fn fragments(&self, content: &Content<'_>) -> Result<Vec<Fragment>, Obstacle> {
+        if !self.readable {
+            return Err(Obstacle::NotPlain);
+        }
+        joined(self.placement.pieces(0, self.placement.size()), content)
+    }
+
+    /// What lies in this volume, as it lies on the container.
+    fn outwards(
+        &self,
+        content: &Content<'_>,
+        inner: Vec<Fragment>,
+    ) -> Result<Vec<Fragment>, Obstacle> {
+        let pieces = inner.into_iter().flat_map(|inner| {
+            // What lies in a volume has no companions there.
+            let at = match inner.at {
+                Place::Here(at) | Place::Beside(at) => at,
+            };
+            self.placement.pieces(at, at.saturating_add(inner.len)).map(move |piece| {
+                let offset = piece.start.saturating_sub(at);
+                Piece { start: inner.start.saturating_add(offset), ..piece }
+            })
+        });
+        joined(pieces, content)
+    }
+}
+
 /// Joins pieces that follow each other.
-fn fragments(pieces: impl Iterator<Item = Piece>) -> Option<Vec<Fragment>> {
+fn joined(
+    pieces: impl Iterator<Item = Piece>,
+    content: &Content<'_>,
+) -> Result<Vec<Fragment>, Obstacle> {
     let mut joined: Vec<Fragment> = Vec::new();
     for piece in pieces {
-        let at = piece.at.filter(|spot| spot.other.is_none())?.at;
+        let at = place(piece.at, content).ok_or(Obstacle::Missing)?;
         match joined.last_mut() {
-            Some(last) if last.at.checked_add(last.len) == Some(at) => {
+            Some(last) if last.at.after(last.len) == Some(at) => {
                 last.len = last.len.saturating_add(piece.len);
             }
             _ => joined.push(Fragment { start: piece.start, at, len: piece.len }),
         }
         if joined.len() > MOST_FRAGMENTS {
-            return None;
+            return Err(Obstacle::Scattered);
         }
     }
-    Some(joined)
+    Ok(joined)
+}
+
+fn place(spot: Option<Spot>, content: &Content<'_>) -> Option<Place> {
+    let Spot { other, at } = spot?;
+    let Some(other) = other else { return Some(Place::Here(at)) };
+    content.others.get(other)?.start().checked_add(at).map(Place::Beside)
 }

@@ -20,6 +20,9 @@ pub struct LogicalVolume {
     /// What it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filesystem: Option<Filesystem>,
+    /// What a container that was unlocked in it holds, outermost first, without labels and identities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inside: Vec<Filesystem>,
     /// Whether all of it lies where it was found, in a way this version understands: such a one
     /// can be restored alone.
     pub complete: bool,
@@ -30,9 +33,19 @@ pub struct LogicalVolume {
 pub struct Located {
     /// The volume.
     pub volume: LogicalVolume,
-    /// Its bytes from first to last; `None` when not all of them are here, or when they are
-    /// strewn over too many places.
-    pub fragments: Option<Vec<Fragment>>,
+    /// Its bytes from first to last; or why they cannot be told.
+    pub fragments: Result<Vec<Fragment>, Obstacle>,
+}
+
+/// Why the bytes of a logical volume cannot be put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It is not linear or striped, or made of other logical volumes.
+    NotPlain,
+    /// A part of it lies on a device that is not there.
+    Missing,
+    /// They are strewn over too many places.
+    Scattered,
 }
 
 /// Bytes of a logical volume that lie together.
@@ -40,10 +53,29 @@ pub struct Located {
 pub struct Fragment {
     /// First byte in the logical volume.
     pub start: u64,
-    /// First byte on what it lies on.
-    pub at: u64,
+    /// Where its first byte lies.
+    pub at: Place,
     /// Length in bytes.
     pub len: u64,
+}
+
+/// A byte of the volume that was looked on, or of one beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On the volume itself.
+    Here(u64),
+    /// On a companion: by its place in what that is a window of.
+    Beside(u64),
+}
+
+impl Place {
+    /// The place `bytes` further on.
+    pub(super) fn after(self, bytes: u64) -> Option<Self> {
+        match self {
+            Self::Here(at) => at.checked_add(bytes).map(Self::Here),
+            Self::Beside(at) => at.checked_add(bytes).map(Self::Beside),
+        }
+    }
 }
 
 /// `group/name`, as LVM's own tools take it.

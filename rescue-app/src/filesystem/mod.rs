@@ -7,7 +7,8 @@
 //!
 //! One file or folder per filesystem, each behind the `Format` trait; `format::FORMATS` lists
 //! them in the order of recognition. [`owners`] says which files lie in given bytes.
-//! [`system`] names the operating system. [`unlock`] opens LUKS containers, for [`inspect_unlocked`] to look into them.
+//! [`system`] names the operating system. [`unlock`] opens LUKS containers, [`unlock_in`] those in
+//! other containers, for [`inspect_unlocked`] to look into them.
 //! Nothing here writes, and nothing here panics on any bytes.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
@@ -56,8 +57,10 @@ pub use companions::{Alone, Companions};
 pub use description::{Coverage, Filesystem, Inspection, State};
 pub use kind::Kind;
 pub use last_use::LastUse;
-pub use logical_volume::{Fragment, Located, LogicalVolume};
-pub use luks::{Effort, UnlockError, VolumeKey, unlock};
+pub use logical_volume::{Fragment, Located, LogicalVolume, Obstacle, Place};
+pub use luks::{
+    Effort, LuksContainer, UnlockError, VolumeKey, VolumeKeys, luks_containers, unlock, unlock_in,
+};
 pub use owners::{Owner, Owners, owners};
 pub use recognition::{inspect, inspect_among, inspect_unlocked, locate, recognise, volumes};
 pub use system::system;

@@ -5,9 +5,9 @@ use std::io;
 use super::container::{self, Content};
 use super::format::{Doubt, FORMATS, Format, Map};
 use super::head_cache::HeadCache;
-use super::luks::{self, Opened, VolumeKey};
+use super::luks::{self, LuksContainer, Opened, VolumeKey};
 use super::{
-    Alone, Companions, Coverage, Filesystem, Inspection, Kind, Located, LogicalVolume, State,
+    Alone, Companions, Coverage, Filesystem, Inspection, Located, LogicalVolume, State, VolumeKeys,
 };
 use crate::bytes::{Extents, ReadAt};
 
@@ -64,21 +64,51 @@ pub(super) fn volumes_at(volume: &dyn ReadAt, depth: u32) -> Vec<LogicalVolume> 
     content(volume).map_or_else(Vec::new, |content| container::list(volume, &content, depth))
 }
 
-/// Looks for the logical volume `name` (`group/name`) in a volume, and in those in it.
-pub fn locate(volume: &dyn ReadAt, name: &str) -> Option<Located> {
-    locate_at(volume, name, 0)
+/// Looks for the logical volume `name` (`group/name`) in a volume, and in those in it. It may lie
+/// on `companions` too.
+pub fn locate(volume: &dyn ReadAt, companions: &dyn Companions, name: &str) -> Option<Located> {
+    locate_at(volume, companions, name, 0)
 }
 
 /// [`locate`] in a volume that lies in `depth` containers.
-pub(super) fn locate_at(volume: &dyn ReadAt, name: &str, depth: u32) -> Option<Located> {
-    container::locate(volume, &content(volume)?, name, depth)
+pub(super) fn locate_at(
+    volume: &dyn ReadAt,
+    companions: &dyn Companions,
+    name: &str,
+    depth: u32,
+) -> Option<Located> {
+    container::locate(volume, &content_among(volume, companions)?, name, depth)
 }
 
 /// What a container holds; `None` for anything else, and for what is not understood.
 pub(super) fn content(volume: &dyn ReadAt) -> Option<Content<'static>> {
-    let (format, mut filesystem) = found_on(volume)?;
-    format.content(volume, &Alone, &mut filesystem).ok().flatten()
+    content_among(volume, &Alone)
 }
+
+/// [`content`] of what may be spread over several volumes.
+fn content_among<'a>(volume: &dyn ReadAt, companions: &'a dyn Companions) -> Option<Content<'a>> {
+    let (format, mut filesystem) = found_on(volume)?;
+    format.content(volume, companions, &mut filesystem).ok().flatten()
+}
+
+/// The first answer to `ask` of the LUKS containers on a volume and in what it holds. `name` is
+/// the logical volume that it is, and `depth` tells how many containers it lies in.
+pub(super) fn first_locked<T>(
+    volume: &dyn ReadAt,
+    companions: &dyn Companions,
+    (name, depth): (Option<&str>, u32),
+    ask: &mut Ask<'_, T>,
+) -> Option<T> {
+    let (format, mut filesystem) = found_on(volume)?;
+    if let Some(container) = LuksContainer::new(&filesystem, name) {
+        return ask(&container, volume);
+    }
+    let content = format.content(volume, companions, &mut filesystem).ok().flatten()?;
+    container::first_locked(volume, &content, (name, depth), ask)
+}
+
+/// A question to a LUKS container and its bytes; `None` goes on to the next one.
+pub(super) type Ask<'a, T> = dyn FnMut(&LuksContainer, &dyn ReadAt) -> Option<T> + 'a;
 
 /// Says what a volume holds and which of its bytes have to be stored.
 ///
@@ -90,15 +120,39 @@ pub fn inspect(volume: &dyn ReadAt) -> Inspection {
 
 /// [`inspect`] for a volume that may be one of several that belong together.
 pub fn inspect_among(volume: &dyn ReadAt, companions: &dyn Companions) -> Inspection {
-    inspect_at(volume, companions, 0)
+    inspect_unlocked(volume, companions, &VolumeKeys::new())
 }
 
-/// [`inspect_among`] for a volume that lies in `depth` containers.
-pub(super) fn inspect_at(
+/// [`inspect_among`] with the keys of LUKS containers, on the volume or in others on it: of those
+/// the ciphertext of what is in use has to be stored.
+pub fn inspect_unlocked(
     volume: &dyn ReadAt,
     companions: &dyn Companions,
-    depth: u32,
+    keys: &VolumeKeys,
 ) -> Inspection {
+    inspect_at(volume, Surroundings { companions, keys, depth: 0 })
+}
+
+/// What is known beside the volume itself.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'a> {
+    /// The volumes beside it.
+    pub(super) companions: &'a dyn Companions,
+    /// Keys of LUKS containers.
+    pub(super) keys: &'a VolumeKeys,
+    /// How many containers it lies in.
+    pub(super) depth: u32,
+}
+
+impl Surroundings<'_> {
+    /// Those of a volume in this one.
+    pub(super) fn inside(self) -> Self {
+        Self { depth: self.depth.saturating_add(1), ..self }
+    }
+}
+
+/// [`inspect_unlocked`] for a volume that may lie in others.
+pub(super) fn inspect_at(volume: &dyn ReadAt, around: Surroundings<'_>) -> Inspection {
     let decided = match signatures(&HeadCache::new(volume)) {
         Ok(found) => decide(found),
         Err(error) => {
@@ -110,18 +164,10 @@ pub(super) fn inspect_at(
         }
     };
     match decided {
-        Ok(Some((format, mut filesystem))) => {
-            let mut volumes = Vec::new();
-            let map = match format.content(volume, companions, &mut filesystem) {
-                Ok(Some(content)) => Ok(container::map(volume, &content, depth, &mut volumes)),
-                Ok(None) => format.map_among(volume, companions, &mut filesystem),
-                Err(doubt) => Err(doubt),
-            };
-            match map.and_then(|map| fits(volume, map)) {
-                Ok(map) => Inspection { volumes, ..mapped(filesystem, map) },
-                Err(doubt) => whole(volume, Some(filesystem), &doubt),
-            }
-        }
+        Ok(Some((format, filesystem))) => match luks::key_of(&filesystem, around.keys) {
+            Some(key) => inspect_opened(volume, key, filesystem, around),
+            None => inspect_as(format, volume, filesystem, around),
+        },
         Ok(None) => whole(volume, None, &Doubt::because("no known filesystem was recognised")),
         Err(found) => {
             let names: Vec<String> = found.iter().map(|(_, fs)| fs.kind.to_string()).collect();
@@ -131,17 +177,33 @@ pub(super) fn inspect_at(
     }
 }
 
-/// [`inspect_among`] for a LUKS container whose key is known: says which ciphertext has to be stored.
-pub fn inspect_unlocked(
+fn inspect_as(
+    format: &dyn Format,
+    volume: &dyn ReadAt,
+    mut filesystem: Filesystem,
+    around: Surroundings<'_>,
+) -> Inspection {
+    let mut found = container::Found::default();
+    let map = match format.content(volume, around.companions, &mut filesystem) {
+        Ok(Some(content)) => Ok(container::map(volume, &content, around, &mut found)),
+        Ok(None) => format.map_among(volume, around.companions, &mut filesystem),
+        Err(doubt) => Err(doubt),
+    };
+    let container::Found { volumes, inside } = found;
+    match map.and_then(|map| fits(volume, map)) {
+        Ok(map) => Inspection { volumes, inside, ..mapped(filesystem, map) },
+        Err(doubt) => whole(volume, Some(filesystem), &doubt),
+    }
+}
+
+/// A LUKS container whose key is known.
+fn inspect_opened(
     volume: &dyn ReadAt,
     key: &VolumeKey,
-    companions: &dyn Companions,
+    mut container: Filesystem,
+    around: Surroundings<'_>,
 ) -> Inspection {
-    let mut container = match recognise(volume) {
-        Ok(Some(found)) if matches!(found.kind, Kind::Luks1 | Kind::Luks2) => found,
-        _ => return inspect_among(volume, companions),
-    };
-    let opened = luks::map_opened(volume, key, companions, &mut container)
+    let opened = luks::map_opened(volume, key, around, &mut container)
         .and_then(|Opened { map, inside }| Ok((fits(volume, map)?, inside)));
     match opened {
         Ok((map, inside)) => Inspection { inside, ..mapped(container, map) },
@@ -205,6 +267,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::filesystem::Kind;
 
     /// Signatures and their places.
     const MAGIC: &[(usize, &[u8])] = &[

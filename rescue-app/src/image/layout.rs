@@ -1,9 +1,7 @@
 //! Cutting a disk into the regions of its manifest.
 
-use std::collections::BTreeMap;
-
 use crate::bytes::{Extents, ReadAt, Window};
-use crate::filesystem::{self, Companions, Coverage, Inspection, VolumeKey};
+use crate::filesystem::{self, Companions, Coverage, Inspection, VolumeKeys};
 use crate::table::{Role, Table};
 
 use super::chunks::MIB;
@@ -57,8 +55,8 @@ pub struct Selection {
     pub partitions: Option<Vec<u32>>,
     /// Every byte instead of the used blocks.
     pub whole: bool,
-    /// Keys of LUKS containers, by partition number; `None` is a disk without a table.
-    pub keys: BTreeMap<Option<u32>, VolumeKey>,
+    /// Keys of LUKS containers.
+    pub keys: VolumeKeys,
 }
 
 impl Selection {
@@ -97,10 +95,7 @@ pub fn inspect(
         return gap(span, metadata, selection);
     }
     let volume = Window::new(disk, span.start, span.size);
-    let inspection = match selection.keys.get(&span.partition) {
-        Some(key) => filesystem::inspect_unlocked(&volume, key, companions),
-        None => filesystem::inspect_among(&volume, companions),
-    };
+    let inspection = filesystem::inspect_unlocked(&volume, companions, &selection.keys);
     let whole = selection.whole || inspection.coverage == Coverage::Whole;
     let (stored, used) = match inspection.coverage {
         _ if whole => (Stored::Whole, Extents::of(0, span.size)),

@@ -136,7 +136,8 @@ pub struct Region {
     /// What is in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filesystem: Option<Filesystem>,
-    /// What a container that was unlocked for the capture holds, outermost first.
+    /// What an array, or a container that was unlocked for the capture, holds, outermost first;
+    /// what was encrypted without labels and identities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inside: Vec<Filesystem>,
     /// The operating system installed on it, as [`crate::filesystem::system`] names it.

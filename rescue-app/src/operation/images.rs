@@ -72,7 +72,7 @@ pub struct ImagePartition {
     /// When and where it was last in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_use: Option<LastUse>,
-    /// What it holds besides, when it is a container that was unlocked.
+    /// What it holds besides, when it is an array or a container that was unlocked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inside: Vec<Kind>,
     /// The operating system installed on it.

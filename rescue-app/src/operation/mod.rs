@@ -38,7 +38,7 @@ pub use places::{OpenPlace, Place, find_places, open_place};
 pub use prune::{PruneRequest, prune};
 pub use restore::{LayoutEntry, RestorePlan, RestoreReport, RestoreRequest, plan_restore, restore};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
-pub use unlock::{Keys, LockedDisk, name_of};
+pub use unlock::{Container, Keys, LockedDisk};
 pub use upkeep::{Repair, Repaired, check, repair, unlock};
 pub use verify::{VerifyReport, verify};
 

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::bytes::{ReadAt, Window};
 use crate::disk::{self, Disk, Source};
-use crate::filesystem::{self, Filesystem, Kind, LogicalVolume};
+use crate::filesystem::{self, Filesystem, Kind, LogicalVolume, LuksContainer};
+use crate::image::neighbours::Neighbours;
 use crate::image::{layout, marker};
 use crate::table::{self, Scheme, Table};
 
@@ -39,6 +40,9 @@ pub struct Volume {
     /// The logical volumes in it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logical_volumes: Vec<LogicalVolume>,
+    /// The LUKS containers that it is or holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<LuksContainer>,
     /// The operating system installed on it.
     pub system: Option<String>,
 }
@@ -104,6 +108,7 @@ fn volumes(source: &Source, table: &Table) -> Vec<Volume> {
     let spans = layout::spans(source.size(), table);
     let wanted =
         spans.into_iter().filter(|span| span.partition.is_some() || table.scheme == Scheme::None);
+    let companions = Neighbours::new(source, table);
     let volumes = wanted.map(|span| {
         let window = Window::new(source, span.start, span.size);
         let filesystem = filesystem::recognise(&window).ok().flatten();
@@ -115,6 +120,7 @@ fn volumes(source: &Source, table: &Table) -> Vec<Volume> {
             size: span.size,
             filesystem,
             logical_volumes: filesystem::volumes(&window),
+            containers: filesystem::luks_containers(&window, &companions),
             system,
         }
     });

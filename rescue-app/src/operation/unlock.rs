@@ -2,74 +2,108 @@
 //! them can be left out.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use crate::bytes::{ReadAt, Window};
-use crate::disk::{self, Source};
-use crate::filesystem::{self, Effort, Kind, UnlockError, VolumeKey};
-use crate::image::layout::{self, Span};
+use serde::Serialize;
 
+use crate::bytes::{ReadAt, Window};
+use crate::disk::{self, Disk, Source};
+use crate::filesystem::{self, Effort, LuksContainer, UnlockError, VolumeKey};
+use crate::image::layout::{self, Span};
+use crate::table::Table;
+
+use super::companions::MachineVolumes;
 use super::error::OperationError;
 use super::survey::read_table;
 
-/// Opened containers by partition number; `None` is a disk without a table.
-pub type Keys = BTreeMap<Option<u32>, VolumeKey>;
+/// Opened containers.
+pub type Keys = BTreeMap<Container, VolumeKey>;
+
+/// A LUKS container and where on its disk it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Container {
+    /// Partition number; `None` is a disk without a table.
+    pub partition: Option<u32>,
+    /// The container.
+    #[serde(flatten)]
+    pub luks: LuksContainer,
+}
+
+/// "partition 3", "vg/home in partition 3".
+impl fmt::Display for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(volume) = &self.luks.logical_volume {
+            write!(f, "{volume} in ")?;
+        }
+        f.write_str(&name_of(self.partition))
+    }
+}
 
 /// A disk with LUKS containers.
 pub struct LockedDisk {
+    disk: Disk,
     source: Source,
-    containers: Vec<Span>,
+    table: Table,
+    containers: Vec<(Span, LuksContainer)>,
 }
 
 impl LockedDisk {
-    /// Looks for containers on the disk or image file at `path`; reads only.
+    /// Looks for containers on the disk or image file at `path`, in its logical volumes and arrays
+    /// too; reads only.
     pub fn open(path: &Path, sector_size: Option<u32>) -> Result<Self, OperationError> {
         let disk = disk::open(path, sector_size)?;
         let source = Source::open(&disk.path)?;
         let table = read_table(&source, disk.logical_sector)?;
-        let is_container = |span: &Span| {
-            let found = filesystem::recognise(&Window::new(&source, span.start, span.size));
-            let kind = found.ok().flatten().map(|found| found.kind);
-            matches!(kind, Some(Kind::Luks1 | Kind::Luks2))
-        };
-        let containers = layout::spans(source.size(), &table).into_iter().filter(is_container);
-        Ok(Self { containers: containers.collect(), source })
+        let mut containers = Vec::new();
+        for span in layout::spans(source.size(), &table) {
+            let companions = MachineVolumes::new(&disk, &source, &table);
+            let volume = Window::new(&source, span.start, span.size);
+            let found = filesystem::luks_containers(&volume, &companions);
+            containers.extend(found.into_iter().map(|container| (span, container)));
+        }
+        Ok(Self { disk, source, table, containers })
     }
 
-    /// The partitions that are containers; `None` is a disk without a table.
-    pub fn partitions(&self) -> Vec<Option<u32>> {
-        self.containers.iter().map(|span| span.partition).collect()
+    /// The containers. Both sides of a mirror have the same one.
+    pub fn containers(&self) -> Vec<Container> {
+        let all = self.containers.iter();
+        all.map(|(span, luks)| Container { partition: span.partition, luks: luks.clone() })
+            .collect()
     }
 
     /// Opens one of them with a passphrase or the content of a key file. Takes the seconds that
     /// its key slots are made to take.
     ///
     /// # Errors
-    /// Refuses what is no container; otherwise says why it stays closed and what can be done.
+    /// Refuses what is not there; otherwise says why it stays closed and what can be done.
     pub fn unlock(
         &self,
-        partition: Option<u32>,
+        container: &Container,
         passphrase: &[u8],
     ) -> Result<VolumeKey, OperationError> {
-        let name = name_of(partition);
-        let Some(span) = self.containers.iter().find(|span| span.partition == partition) else {
+        let is_it = |(span, luks): &&(Span, LuksContainer)| {
+            span.partition == container.partition && *luks == container.luks
+        };
+        let Some((span, luks)) = self.containers.iter().find(is_it) else {
             return Err(OperationError::refused(
-                format!("{name} is no LUKS container"),
+                format!("{container} is no LUKS container"),
                 "look at the disk with `lifeboat disks`",
             ));
         };
+        let companions = MachineVolumes::new(&self.disk, &self.source, &self.table);
         let volume = Window::new(&self.source, span.start, span.size);
         let effort = Effort::with_memory(free_memory());
-        filesystem::unlock(&volume, passphrase, effort).map_err(|error| {
+        filesystem::unlock_in((&volume, &companions), luks, passphrase, effort).map_err(|error| {
             let next = next_step(&error);
-            OperationError::refused(format!("{name} stays locked: {error}"), next)
+            OperationError::refused(format!("{container} stays locked: {error}"), next)
         })
     }
 }
 
-/// A container for a person.
-pub fn name_of(partition: Option<u32>) -> String {
+/// A partition, or a disk without a table, for a person.
+pub(super) fn name_of(partition: Option<u32>) -> String {
     partition.map_or_else(|| "the disk".to_owned(), |number| format!("partition {number}"))
 }
 

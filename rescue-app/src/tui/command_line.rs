@@ -26,6 +26,9 @@ pub(super) fn restore(order: &RestoreOrder) -> Vec<String> {
     let erase = quoted(&order.disk.erase_name());
     let mut command = format!("lifeboat restore {} {disk} --erase {erase}", order.image.short_id());
     command.push_str(&partitions(order.partitions.as_deref()));
+    if let Some(volume) = &order.volume {
+        command.push_str(&format!(" --volume {}", quoted(volume)));
+    }
     if order.only_changed {
         command.push_str(" --only-changed");
     }
@@ -61,7 +64,9 @@ fn partitions(chosen: Option<&[u32]>) -> String {
 
 /// The command asks for the passphrases again: they are no part of it.
 fn unlock(keys: &Keys) -> String {
-    let numbers: Vec<String> = keys.keys().flatten().map(ToString::to_string).collect();
+    let mut numbers: Vec<String> =
+        keys.keys().filter_map(|at| at.partition).map(|number| number.to_string()).collect();
+    numbers.dedup();
     match numbers.as_slice() {
         _ if keys.is_empty() => String::new(),
         [] => " --unlock".into(),
@@ -119,6 +124,7 @@ mod tests {
             repository: repository(Location::Folder("/srv/lifeboat".into())),
             disk: Disk { path: "/dev/sda".into(), serial: Some("S5Y 1".into()), ..Disk::default() },
             partitions: None,
+            volume: None,
             only_changed: true,
             read_back: false,
         };
@@ -128,7 +134,9 @@ mod tests {
               --repo /srv/lifeboat"]
         );
         order.disk.serial = None;
-        assert!(restore(&order).concat().contains("--erase /dev/sda"));
+        order.volume = Some("vg/my data".into());
+        let command = restore(&order).concat();
+        assert!(command.contains("--erase /dev/sda --volume 'vg/my data' --only"), "{command}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::model::{
     Passphrase, Place, Repository, RestoreOrder, RestorePlan,
 };
 use crate::filesystem::VolumeKey;
-use crate::operation::Control;
+use crate::operation::{Container, Control};
 
 /// Everything the menu can learn from and do to the machine. All calls may block; none is made on
 /// the thread that draws.
@@ -22,11 +22,11 @@ pub trait Machine: Send + Sync {
     fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure>;
     /// Creates a repository.
     fn create(&self, repository: &Repository) -> Result<(), Failure>;
-    /// Opens a LUKS container: a partition of a disk, or `None` for all of it.
+    /// Opens a LUKS container of a disk.
     fn unlock(
         &self,
         disk: &Path,
-        partition: Option<u32>,
+        container: &Container,
         passphrase: &Passphrase,
     ) -> Result<VolumeKey, Failure>;
     /// Finds out what a capture would do.
@@ -65,8 +65,8 @@ pub enum Request {
     Unlock {
         /// The disk's path below `/dev`.
         disk: PathBuf,
-        /// Partition number.
-        partition: Option<u32>,
+        /// Which of its containers.
+        container: Container,
         /// What was typed.
         passphrase: Passphrase,
     },
@@ -117,8 +117,8 @@ impl Request {
             Self::Places => Reply::Places(machine.places(control)),
             Self::Images(repository) => Reply::Images(machine.images(repository)),
             Self::Create(repository) => Reply::Done(machine.create(repository)),
-            Self::Unlock { disk, partition, passphrase } => {
-                Reply::Unlocked(machine.unlock(disk, *partition, passphrase))
+            Self::Unlock { disk, container, passphrase } => {
+                Reply::Unlocked(machine.unlock(disk, container, passphrase))
             }
             Self::PlanCapture(order) => Reply::CapturePlan(machine.plan_capture(order, control)),
             Self::PlanRestore(order) => Reply::RestorePlan(machine.plan_restore(order)),

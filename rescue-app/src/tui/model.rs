@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+use crate::filesystem::LuksContainer;
 use crate::operation::{Compression, KeepRules, Keys, Space, format};
 
 /// What the header says about the running system; fixed while the menu runs.
@@ -133,6 +134,10 @@ pub struct Volume {
     pub note: Option<String>,
     /// The logical volumes in it.
     pub inside: Vec<Volume>,
+    /// For a logical volume, whether it can be restored alone.
+    pub restorable: bool,
+    /// The LUKS containers that it is or holds.
+    pub containers: Vec<LuksContainer>,
 }
 
 /// A partition on which images can live.
@@ -250,6 +255,17 @@ impl Image {
         self.id.get(..8).unwrap_or(&self.id)
     }
 
+    /// The logical volumes that can be restored alone.
+    pub fn restorable_volumes(&self) -> impl Iterator<Item = &Volume> {
+        let captured = self.partitions.iter().filter(|partition| partition.captured);
+        captured.flat_map(|partition| &partition.volume.inside).filter(|inside| inside.restorable)
+    }
+
+    /// Bytes that a target has to have for any of it.
+    pub fn least_target(&self) -> u64 {
+        self.restorable_volumes().map(|volume| volume.size).fold(self.size, u64::min)
+    }
+
     /// The captured disk as a [`Disk`], for drawing.
     pub fn volumes(&self) -> Vec<Volume> {
         self.partitions.iter().map(|partition| partition.volume.clone()).collect()
@@ -291,6 +307,8 @@ pub struct RestoreOrder {
     pub disk: Disk,
     /// Partition numbers; `None` for the whole disk.
     pub partitions: Option<Vec<u32>>,
+    /// The one logical volume (`group/name`) to restore instead, to the start of the target.
+    pub volume: Option<String>,
     /// Compare first and write only what differs.
     pub only_changed: bool,
     /// Read everything back afterwards and compare it with the image.

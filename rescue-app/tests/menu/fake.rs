@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use lifeboat::filesystem::VolumeKey;
-use lifeboat::operation::{Control, LockedDisk, Space};
+use lifeboat::operation::{Container, Control, LockedDisk, Space};
 use lifeboat::tui::machine::Machine;
 use lifeboat::tui::model::{
     CaptureOrder, CapturePlan, Disk, DiskList, Facts, Failure, FoundRepository, Image,
@@ -48,7 +48,7 @@ fn volume(
         label: (!label.is_empty()).then(|| label.into()),
         used,
         note: None,
-        inside: Vec::new(),
+        ..Volume::default()
     }
 }
 
@@ -267,13 +267,13 @@ impl Machine for Fake {
     fn unlock(
         &self,
         _disk: &Path,
-        partition: Option<u32>,
+        container: &Container,
         passphrase: &Passphrase,
     ) -> Result<VolumeKey, Failure> {
         // Keys come from containers only: a real one stands in for those of the fixed disks.
-        let number = partition.unwrap_or_default();
-        let container = LockedDisk::open(self.container.as_deref().unwrap(), None).unwrap();
-        let opened = container.unlock(None, passphrase.reveal().as_bytes());
+        let number = container.partition.unwrap_or_default();
+        let disk = LockedDisk::open(self.container.as_deref().unwrap(), None).unwrap();
+        let opened = disk.unlock(&disk.containers()[0], passphrase.reveal().as_bytes());
         opened.map_err(|error| Failure {
             text: format!("Partition {number} stays locked."),
             next_step: error.is_refusal().then(|| "Try again.".into()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lifeboat::operation::{Event, Phase, Progress};
 use lifeboat::tui::key::Key::{self, Char, Down, End, Enter, Esc, Up};
 use lifeboat::tui::machine::Request;
-use lifeboat::tui::model::{Failure, Job, Outcome, RestoreOrder};
+use lifeboat::tui::model::{Failure, Job, Outcome, RestoreOrder, Volume};
 
 use crate::assert_screen;
 use crate::fake::{Fake, GIB};
@@ -140,6 +140,58 @@ fn single_partitions_and_ways_of_writing() {
     let order = started(&menu);
     assert_eq!(order.partitions, Some(vec![3]));
     assert!(order.only_changed && !order.read_back);
+}
+
+/// Images whose third partition is a volume group.
+fn with_logical_volumes() -> Fake {
+    let mut machine = Fake::new();
+    let volume = |name: &str, gib: u64, restorable| Volume {
+        size: gib * GIB,
+        kind: Some("ext4".into()),
+        label: Some(name.into()),
+        used: Some(gib * GIB / 3),
+        restorable,
+        ..Volume::default()
+    };
+    for image in &mut machine.images {
+        let partition = &mut image.partitions[2].volume;
+        partition.kind = Some("LVM2".into());
+        partition.label = None;
+        partition.note = None;
+        partition.inside = vec![
+            volume("vg/root", 30, true),
+            volume("vg/wide", 40, false),
+            volume("vg/home", 200, true),
+        ];
+    }
+    machine
+}
+
+#[test]
+fn one_logical_volume() {
+    let mut menu = at_targets(with_logical_volumes());
+    menu.keys(&[Down, Down, Enter, Char('l'), Down, Down, Down, Down, Char(' ')]);
+    assert_screen!("restore_one_volume", menu);
+    menu.keys(&[Enter, End]);
+    assert!(menu.screen().contains("--erase 72UB60FZKHLD --volume"), "{}", menu.screen());
+    menu.key(Enter);
+    assert!(menu.screen().contains("with the logical volume vg/home alone"), "{}", menu.screen());
+    menu.typed("KHLD").key(Enter);
+    let order = started(&menu);
+    assert_eq!((order.volume.as_deref(), &order.partitions), (Some("vg/home"), &None));
+}
+
+#[test]
+fn a_small_target_has_room_for_a_logical_volume_only() {
+    let mut machine = with_logical_volumes();
+    machine.list.disks[2].size = 100 * GIB;
+    machine.list.disks[4].size = 20 * GIB;
+    let mut menu = at_targets(machine);
+    assert!(menu.screen().contains("smaller than the captured disk"), "{}", menu.screen());
+    menu.keys(&[Down, Down, Enter, Down, Down, Char(' '), Char('w'), Char('p')]);
+    assert_screen!("restore_volume_that_fits", menu);
+    menu.keys(&[Enter, Enter]).typed("KHLD").key(Enter);
+    assert_eq!(started(&menu).volume.as_deref(), Some("vg/root"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lifeboat::filesystem::VolumeKey;
-use lifeboat::operation::{Control, Phase, Progress};
+use lifeboat::operation::{Container, Control, Phase, Progress};
 use lifeboat::tui::app::{Host, run_menu};
 use lifeboat::tui::key::Key::{self, Char, Enter};
 use lifeboat::tui::machine::Machine;
@@ -103,10 +103,10 @@ impl Machine for Slow {
     fn unlock(
         &self,
         disk: &Path,
-        partition: Option<u32>,
+        container: &Container,
         passphrase: &Passphrase,
     ) -> Result<VolumeKey, Failure> {
-        self.fake.unlock(disk, partition, passphrase)
+        self.fake.unlock(disk, container, passphrase)
     }
     fn plan_capture(
         &self,

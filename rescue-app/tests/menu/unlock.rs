@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lifeboat::filesystem::LuksContainer;
 use lifeboat::tui::key::Key::{Char, Down, Enter, Esc};
+use lifeboat::tui::model::Volume;
 use tempfile::TempDir;
 
 use crate::assert_screen;
@@ -31,6 +33,7 @@ fn at_partitions(folder: &Path) -> Menu {
     for index in [2, 3] {
         let volume = &mut fake.list.disks[0].volumes[index];
         volume.kind = Some("LUKS2".into());
+        volume.containers = vec![LuksContainer { uuid: index.to_string(), logical_volume: None }];
         volume.label = None;
         volume.used = None;
         volume.note = None;
@@ -58,7 +61,8 @@ fn each_container_is_asked_for_and_may_stay_locked() {
     assert!(!summary.contains("ebb"), "{summary}");
     assert!(summary.contains("partition 5"), "{summary}");
     menu.key(Enter);
-    let keys: Vec<_> = menu.capture_order().keys.keys().copied().collect();
+    let order = menu.capture_order();
+    let keys: Vec<_> = order.keys.keys().map(|at| at.partition).collect();
     assert_eq!(keys, [Some(5)]);
 }
 
@@ -72,4 +76,39 @@ fn a_container_that_is_not_captured_is_not_asked_for() {
     assert!(menu.screen().contains("Capture: unlock partition 3"), "{}", menu.screen());
     menu.key(Enter);
     assert!(menu.screen().contains("choose where the image goes"), "{}", menu.screen());
+}
+
+#[test]
+fn containers_in_logical_volumes_and_on_mirrors_are_asked_for_once() {
+    let folder = TempDir::new().unwrap();
+    let mut fake = Fake::new();
+    fake.container = Some(container(folder.path()));
+    let locked = |uuid: &str, volume: Option<&str>| LuksContainer {
+        uuid: uuid.into(),
+        logical_volume: volume.map(str::to_owned),
+    };
+    let volumes = &mut fake.list.disks[0].volumes;
+    volumes[2].kind = Some("LVM2".into());
+    volumes[2].inside = vec![Volume {
+        size: 90 << 30,
+        kind: Some("LUKS2".into()),
+        label: Some("vg/home".into()),
+        ..Volume::default()
+    }];
+    volumes[2].containers = vec![locked("home", Some("vg/home"))];
+    for side in [3, 4] {
+        volumes[side].kind = Some("mdraid".into());
+        volumes[side].containers = vec![locked("mirror", None)];
+    }
+    let mut menu = Menu::new(fake);
+    menu.keys(&[Char('c'), Enter, Enter]);
+    assert_screen!("unlock_volume", menu);
+    menu.typed("ebb").key(Enter);
+    assert!(menu.screen().contains("Capture: unlock partition 5"), "{}", menu.screen());
+    menu.typed("ebb").key(Enter);
+    assert!(menu.screen().contains("choose where the image goes"), "{}", menu.screen());
+    menu.keys(&[Enter, Enter]);
+    let summary = menu.screen();
+    assert!(summary.contains("vg/home in partition 3, partition 5"), "{summary}");
+    assert!(summary.contains("--unlock=3,5 --level balanced"), "{summary}");
 }

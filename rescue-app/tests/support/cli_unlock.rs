@@ -116,7 +116,7 @@ fn a_container_that_stays_locked_is_told_and_costs_nothing() {
     assert!(said.contains("partition 3 stays locked: the passphrase is wrong"), "{said}");
     assert!(said.contains("try again"), "{said}");
     let said = refused(&["--unlock=1", "--unlock-file", &key]);
-    assert!(said.contains("partition 1 is no LUKS container"), "{said}");
+    assert!(said.contains("there is no LUKS container in partition 1"), "{said}");
     let said = refused(&["--unlock", "--partitions=1", "--unlock-file", &key]);
     assert!(said.contains("no LUKS container to unlock"), "{said}");
     let asked = bench.run(&["capture", &disk, "--unlock"]).ended(1).stderr;

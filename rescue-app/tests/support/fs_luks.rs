@@ -8,26 +8,25 @@ use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::{Extents, ReadAt, Window};
 use lifeboat::filesystem::{
-    Alone, Coverage, Effort, Inspection, Kind, UnlockError, VolumeKey, inspect, inspect_unlocked,
-    unlock,
+    Alone, Coverage, Effort, Inspection, Kind, UnlockError, VolumeKey, VolumeKeys, inspect,
+    inspect_unlocked, recognise, unlock,
 };
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::exported::Exported;
-use crate::fs_ext;
-use crate::fs_lvm;
 use crate::fs_tools::{self as tools, Volume};
+use crate::{fs_ext, fs_lvm};
 
 const MIB: u64 = 1 << 20;
-const SECRET: &str = "correct horse ünd battery";
+pub const SECRET: &str = "correct horse ünd battery";
 /// What `cryptsetup reencrypt --encrypt` gives to header and key slots: half of what it is given.
 const HEADER: u64 = 16 * MIB;
-const CHEAP: &str = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000";
-const EFFORT: Effort = Effort { memory: 1 << 30, work: 1 << 28 };
+pub const CHEAP: &str = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+pub const EFFORT: Effort = Effort { memory: 1 << 30, work: 1 << 28 };
 
 /// An ext4 of `mib` MiB on a medium full of old bytes, filled and churned.
-fn plain(scratch: &Path, mib: u64, options: &str) -> PathBuf {
+pub fn plain(scratch: &Path, mib: u64, options: &str) -> PathBuf {
     let (tree, image) = (scratch.join("tree"), scratch.join("plain"));
     if !tree.exists() {
         tools::make_tree(&tree, 5, mib * MIB / 2);
@@ -49,7 +48,7 @@ fn cryptsetup(scratch: &Path, command: &str, image: &Path) {
 }
 
 /// The volume, encrypted by `cryptsetup` as LUKS2.
-fn encrypted(scratch: &Path, plain: &Path, options: &str) -> PathBuf {
+pub fn encrypted(scratch: &Path, plain: &Path, options: &str) -> PathBuf {
     let image = scratch.join("luks2");
     fs::copy(plain, &image).unwrap();
     let size = fs::metadata(&image).unwrap().len();
@@ -60,7 +59,7 @@ fn encrypted(scratch: &Path, plain: &Path, options: &str) -> PathBuf {
 }
 
 /// What `cryptsetup` makes of a LUKS2 volume with `size` bytes of content.
-fn decrypted(scratch: &Path, image: &Path, size: u64) -> PathBuf {
+pub fn decrypted(scratch: &Path, image: &Path, size: u64) -> PathBuf {
     let (copy, header) = (scratch.join("decrypted"), scratch.join("header"));
     fs::copy(image, &copy).unwrap();
     let _ = fs::remove_file(&header);
@@ -75,8 +74,14 @@ fn key_of(image: &Path) -> VolumeKey {
     unlock(&Volume::open(image), SECRET.as_bytes(), EFFORT).unwrap()
 }
 
+/// The map of a container with `key` for its key.
+fn opened_by(volume: &dyn ReadAt, key: VolumeKey) -> Inspection {
+    let uuid = recognise(volume).unwrap().unwrap().uuid.unwrap();
+    inspect_unlocked(volume, &Alone, &VolumeKeys::from([(uuid, key)]))
+}
+
 fn opened(image: &Path) -> Inspection {
-    inspect_unlocked(&Volume::open(image), &key_of(image), &Alone)
+    opened_by(&Volume::open(image), key_of(image))
 }
 
 #[test]
@@ -127,7 +132,7 @@ fn luks2_maps_hold_the_ciphertext_of_everything_that_matters() {
     }
 }
 
-fn free_of(plain: &Path) -> u64 {
+pub fn free_of(plain: &Path) -> u64 {
     let found = inspect(&Volume::open(plain));
     fs::metadata(plain).unwrap().len() - found.used.total()
 }
@@ -315,14 +320,14 @@ fn what_cannot_be_opened_says_why() {
     let key = key_of(&one);
     fs::rename(&one, scratch.join("one")).unwrap();
     let other = container(scratch, 24, &format!("--type luks2 {CHEAP}"));
-    let found = inspect_unlocked(&Volume::open(&other), &key, &Alone);
+    let found = opened_by(&Volume::open(&other), key);
     assert_eq!(found.coverage, Coverage::Whole);
     assert!(found.warnings[0].contains("not that of this container"), "{:?}", found.warnings);
 
     // The same container in a partition that ends before its key slots do.
     let volume = Volume::open(&other);
     let cut = Window::new(&volume, 0, 16 * MIB - 512);
-    let found = inspect_unlocked(&cut, &key_of(&other), &Alone);
+    let found = opened_by(&cut, key_of(&other));
     assert_eq!((found.coverage, found.used.total()), (Coverage::Whole, cut.size()));
 }
 

@@ -8,7 +8,8 @@ use std::path::Path;
 use lifeboat::filesystem;
 use serde_json::Value;
 
-use crate::fs_lvm::{contents, is_sound, make_device};
+use crate::fs_lvm::{contents, filesystem_file, is_sound, make_device};
+use crate::fs_program::Bench;
 use crate::fs_tools::{self as tools, Volume};
 use crate::lvm_devices::Devices;
 use crate::{fs_ext, fs_fat};
@@ -85,26 +86,58 @@ fn a_volume_group_comes_back_and_so_does_one_volume_alone() {
     assert!(fs::read(bench.path("odd")).unwrap() == extracted(&pv, "odd", &file));
 }
 
-#[test]
-fn volumes_that_cannot_be_restored_alone_are_refused() {
-    let bench = Bench::new();
+/// Two disks with a volume over both of them and one on the first, captured into one repository.
+fn two_disks(bench: &Bench) -> [String; 2] {
     let [first, second] = [bench.path("disk"), bench.path("second")];
     [&first, &second].iter().for_each(|path| tools::old_medium(path, 32 * MIB));
     let group = Devices::attach(&[&first, &second]);
     group.make_group(1, &[("wide", "-L 8M -i 2 -I 64k"), ("whole", "-L 8M PV0")]);
+    filesystem_file(&bench.path("file"), "ext4", 8, 21);
+    group.insert("wide", &bench.path("file"));
     drop(group);
-    bench.run(0, &["capture", "disk"]);
-    let refused = |name: &str, target: &str, why: &str| {
-        let args = ["restore", "latest", target, "--erase", target, "--volume", name];
+    ["disk", "second"].map(|disk| {
+        bench.run(0, &["capture", disk]);
+        let images: Value = serde_json::from_str(&bench.run(0, &["images", "--json"])).unwrap();
+        images[0]["id"].as_str().unwrap()[..8].to_owned()
+    })
+}
+
+#[test]
+fn volumes_that_cannot_be_restored_alone_are_refused() {
+    let bench = Bench::new();
+    let [first, second] = two_disks(&bench);
+    let refused = |target: &str, more: &[&str], why: &str| {
+        let args = [&["restore", &first, target, "--erase", target], more].concat();
         let text = bench.run(4, &args);
         assert!(text.contains(why), "{text}");
     };
-    refused("vg/wide", "new", "lies not only in this image");
-    refused("vg/none", "new", "those it has: vg/wide, vg/whole");
+    refused("new", &["--volume", "vg/wide"], &format!("too: --with {second} (second, 20"));
+    refused("new", &["--volume", "vg/none"], "those it has: vg/wide, vg/whole");
     tools::old_medium(&bench.path("small"), 8 * MIB - 512);
-    refused("vg/whole", "small", "the image needs");
+    refused("small", &["--volume", "vg/whole"], "the image needs");
+    bench.run(0, &["forget", &second]);
+    refused("new", &["--volume", "vg/wide"], "capture the other disks into this repository");
     assert!(!bench.path("new").exists());
     let both =
         ["restore", "latest", "new", "--erase", "new", "--volume", "a/b", "--partitions", "1"];
     bench.run(2, &both);
+    bench.run(2, &["restore", "latest", "new", "--erase", "new", "--with", &second]);
+}
+
+#[test]
+fn a_volume_on_two_disks_comes_back_from_the_images_of_both() {
+    let bench = Bench::new();
+    let [first, second] = two_disks(&bench);
+    let expected = fs_ext::contents(&bench.path("file"));
+    for (image, with) in [(&first, &second), (&second, &first)] {
+        let args =
+            ["restore", image, "new", "--erase", "new", "--volume", "vg/wide", "--with", with];
+        let said = bench.run(0, &[&args[..], &["--only-changed"]].concat());
+        assert!(said.contains("they do not fit together"), "{said}");
+        let new = bench.path("new");
+        assert_eq!(fs::metadata(&new).unwrap().len(), 8 * MIB);
+        assert!(fs_ext::is_sound(&new));
+        assert!(fs_ext::contents(&new) == expected);
+        fs::remove_file(&new).unwrap();
+    }
 }

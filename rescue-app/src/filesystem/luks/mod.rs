@@ -15,7 +15,10 @@ mod luks2;
 mod unlock;
 mod view;
 
+use std::collections::BTreeMap;
 use std::io;
+
+use serde::Serialize;
 
 use self::container::{Container, Segment};
 pub use self::kdf::Effort;
@@ -23,7 +26,8 @@ pub use self::unlock::{UnlockError, VolumeKey, unlock};
 use self::view::Decrypted;
 use super::format::{Doubt, Format, Map};
 use super::probe::{has, read};
-use super::{Companions, Coverage, Filesystem, Inspection, Kind, State, recognition, text};
+use super::recognition::{self, Surroundings};
+use super::{Companions, Coverage, Filesystem, Inspection, Kind, text};
 use crate::bytes::{Extents, ReadAt, be16, slice};
 
 /// Starts a container and the first copy of its header.
@@ -57,16 +61,64 @@ fn parse(header: &[u8], size: u64) -> Option<Filesystem> {
         _ => return None,
     };
     let uuid = text::label(slice(header, 168, 40)?);
-    Some(Filesystem {
-        kind,
-        label,
-        uuid,
-        size,
-        block_size: 0,
-        used: None,
-        last_use: None,
-        state: State::Unknown,
-    })
+    Some(Filesystem { label, ..Filesystem::container(kind, size, uuid) })
+}
+
+/// A LUKS container, by what is told of it without its key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct LuksContainer {
+    /// Its identity, as `cryptsetup` prints it.
+    pub uuid: String,
+    /// The logical volume (`group/name`) that it fills; `None` for a partition or an array.
+    pub logical_volume: Option<String>,
+}
+
+impl LuksContainer {
+    /// `None` for anything else.
+    pub(super) fn new(found: &Filesystem, logical_volume: Option<&str>) -> Option<Self> {
+        let uuid = identity(found)?.to_owned();
+        Some(Self { uuid, logical_volume: logical_volume.map(str::to_owned) })
+    }
+}
+
+/// Keys of opened containers by the containers' identities. Copies of a container, such as on both
+/// sides of a mirror, have the same.
+pub type VolumeKeys = BTreeMap<String, VolumeKey>;
+
+/// The key of what was found, if it is a container and its key is known.
+pub(super) fn key_of<'k>(found: &Filesystem, keys: &'k VolumeKeys) -> Option<&'k VolumeKey> {
+    identity(found).and_then(|uuid| keys.get(uuid))
+}
+
+fn identity(found: &Filesystem) -> Option<&str> {
+    let is_container = matches!(found.kind, Kind::Luks1 | Kind::Luks2);
+    is_container.then(|| found.uuid.as_deref().unwrap_or_default())
+}
+
+/// The LUKS containers on a volume: itself, or what lies in its logical volumes or on its array.
+pub fn luks_containers(volume: &dyn ReadAt, companions: &dyn Companions) -> Vec<LuksContainer> {
+    let mut found = Vec::new();
+    recognition::first_locked(volume, companions, (None, 0), &mut |container, _| {
+        found.push(container.clone());
+        None::<()>
+    });
+    found
+}
+
+/// [`unlock`] for one of the [`luks_containers`] of `volume`.
+///
+/// # Errors
+/// See [`UnlockError`].
+pub fn unlock_in(
+    (volume, companions): (&dyn ReadAt, &dyn Companions),
+    wanted: &LuksContainer,
+    passphrase: &[u8],
+    effort: Effort,
+) -> Result<VolumeKey, UnlockError> {
+    let opened = recognition::first_locked(volume, companions, (None, 0), &mut |found, content| {
+        (found == wanted).then(|| unlock(content, passphrase, effort))
+    });
+    opened.unwrap_or_else(|| Err(UnlockError::Unknown("it is there no longer".to_owned())))
 }
 
 /// A map and what it was made of.
@@ -81,7 +133,7 @@ pub(super) struct Opened {
 pub(super) fn map_opened(
     volume: &dyn ReadAt,
     key: &VolumeKey,
-    companions: &dyn Companions,
+    around: Surroundings<'_>,
     found: &mut Filesystem,
 ) -> Result<Opened, Doubt> {
     let container = Container::read(volume)?;
@@ -90,7 +142,7 @@ pub(super) fn map_opened(
     }
     let segment = &container.segment;
     let view = Decrypted::new(volume, segment, segment.cipher.with_key(key.bytes())?);
-    let inner = recognition::inspect_at(&view, companions, 1);
+    let inner = recognition::inspect_at(&view, around.inside());
     if inner.coverage == Coverage::Whole {
         let words = nameless_warnings(&inner).join("; ");
         return Err(Doubt::because(format!("what is inside is {words}")));
@@ -120,7 +172,8 @@ fn translated(segment: &Segment, used: &Extents, volume_size: u64) -> Extents {
 /// What is inside, without what only those who have the passphrase could know: names, identities,
 /// and when and where it was used. Manifests are not encrypted with the disk's key.
 fn nameless(inner: Inspection) -> Vec<Filesystem> {
-    let volumes = inner.volumes.into_iter().filter_map(|volume| volume.filesystem);
+    let volumes = inner.volumes.into_iter();
+    let volumes = volumes.flat_map(|volume| volume.filesystem.into_iter().chain(volume.inside));
     let all = inner.filesystem.into_iter().chain(inner.inside).chain(volumes);
     let nameless =
         |filesystem| Filesystem { label: None, uuid: None, last_use: None, ..filesystem };

@@ -97,7 +97,7 @@ pub(super) fn examine(
     let selection = Selection {
         partitions: request.partitions.clone(),
         whole: request.whole,
-        keys: request.keys.clone(),
+        keys: request.keys.iter().map(|(at, key)| (at.luks.uuid.clone(), key.clone())).collect(),
     };
     let regions = inspect_regions(&disk, source, &table, &selection, &mut warnings);
     let read = regions.iter().map(|region| region.used.total()).sum();

@@ -4,6 +4,7 @@ mod picture;
 mod pipeline;
 mod plan;
 mod reserved;
+mod sources;
 mod tasks;
 mod volume;
 
@@ -29,6 +30,7 @@ use pipeline::{Work, reading, writing};
 use plan::Scope;
 pub use plan::{RestorePlan, RestoreRequest, plan_restore};
 use reserved::Reserved;
+use sources::Sources;
 use tasks::Task;
 
 /// What goes to the start of the target in one piece, first and last of all: the note or the
@@ -71,21 +73,23 @@ pub fn restore(
     let repo = request.repo.open()?;
     let _lock = repo.lock_for_reading()?;
     repo.load_index()?;
-    let image = OpenImage::find(&repo, &request.image)?;
-    let plan = plan::plan(request, &image)?;
-    let doing = || format!("restoring image {} to {}", image.short_id(), plan.target.identity());
-    let mut report = execute(request, &image, &plan, control).doing(doing)?;
+    let sources = Sources::find(&repo, request)?;
+    let plan = plan::plan(request, &sources)?;
+    let id = sources.image.short_id();
+    let doing = || format!("restoring image {id} to {}", plan.target.identity());
+    let mut report = execute(request, &sources, &plan, control).doing(doing)?;
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
 }
 
 fn execute(
     request: &RestoreRequest,
-    image: &OpenImage<'_>,
+    sources: &Sources<'_>,
     plan: &RestorePlan,
     control: Control<'_>,
 ) -> Result<RestoreReport, OperationError> {
-    let placed = image.placed()?;
+    let image = &sources.image;
+    let placed = sources.placed()?;
     let reserved = reserve(image, plan, &placed)?;
     let places = tasks::places(&placed, &plan.transfers);
     drop(placed);
@@ -122,7 +126,7 @@ fn execute(
     }
     control.phase(Phase::Finishing);
     let last = finish(&target, &reserved, request.read_back)?;
-    let mut warnings = image.manifest.damage.warnings();
+    let mut warnings = sources.damage();
     for warning in &warnings {
         control.warn(warning.clone());
     }

@@ -11,11 +11,12 @@ use crate::operation::access::RepoAccess;
 use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::operation::guard;
-use crate::operation::images::{ImageSummary, OpenImage};
+use crate::operation::images::ImageSummary;
 use crate::operation::survey::{Survey, no_table, survey_disk};
 use crate::table::Scheme;
 
 use super::picture::{LayoutEntry, after, before, lost, volume_entry};
+use super::sources::Sources;
 use super::volume;
 
 /// A restore as it was asked for.
@@ -38,6 +39,8 @@ pub struct RestoreRequest {
     /// The one logical volume (`group/name`) to restore, to the start of the target; `None` for
     /// disks and partitions.
     pub volume: Option<String>,
+    /// Images of other disks that the logical volume lies on besides.
+    pub with: Vec<String>,
     /// Write only what differs.
     pub only_changed: bool,
     /// Read the target back after writing.
@@ -109,15 +112,16 @@ pub(super) struct Transfer {
 pub fn plan_restore(request: &RestoreRequest) -> Result<RestorePlan, OperationError> {
     let repo = request.repo.open()?;
     repo.load_index()?;
-    plan(request, &OpenImage::find(&repo, &request.image)?)
+    plan(request, &Sources::find(&repo, request)?)
 }
 
 pub(super) fn plan(
     request: &RestoreRequest,
-    image: &OpenImage<'_>,
+    sources: &Sources<'_>,
 ) -> Result<RestorePlan, OperationError> {
+    let image = &sources.image;
     let manifest = &image.manifest;
-    let volume = request.volume.as_ref().map(|name| volume::find(image, name)).transpose()?;
+    let volume = request.volume.as_ref().map(|name| volume::find(sources, name)).transpose()?;
     let size = volume.as_ref().map_or(manifest.disk.size, |found| found.volume.size);
     let (survey, creates_file) = target(request, manifest, size)?;
     guard::target_is_expendable(&survey.disk, &request.repo.location, request.erase.as_deref())?;
@@ -140,7 +144,7 @@ pub(super) fn plan(
         image: image.summary(),
         creates_file,
         lost: lost(&survey, &before, scope),
-        notices: notices(request, &survey, manifest),
+        notices: notices(request, &survey, sources),
         writes: transfers.iter().map(|transfer| transfer.used.total()).sum(),
         target: survey.disk,
         before,
@@ -297,9 +301,19 @@ fn into_partition(survey: &Survey, region: &Region) -> Result<Transfer, Operatio
     Ok(Transfer { to: target.start, ..in_place(region) })
 }
 
-fn notices(request: &RestoreRequest, survey: &Survey, manifest: &Manifest) -> Vec<String> {
+fn notices(request: &RestoreRequest, survey: &Survey, sources: &Sources<'_>) -> Vec<String> {
+    let manifest = &sources.image.manifest;
     let mut notices = survey.note.iter().cloned().collect::<Vec<_>>();
-    notices.extend(manifest.warnings.iter().map(|warning| format!("image: {warning}")));
+    let warnings = sources.all().flat_map(|image| &image.manifest.warnings);
+    notices.extend(warnings.map(|warning| format!("image: {warning}")));
+    if !sources.with.is_empty() {
+        let times: Vec<String> = sources.all().map(|image| image.summary().time).collect();
+        notices.push(format!(
+            "the parts are from images made at {}: if the volume was written to in between, they \
+             do not fit together",
+            times.join(" and ")
+        ));
+    }
     if request.partitions.is_none() && request.volume.is_none() {
         let missing = manifest.regions.iter().filter(|region| !is_stored(region));
         notices.extend(missing.filter_map(|region| region.partition).map(|number| {

@@ -18,7 +18,7 @@ use crate::filesystem::VolumeKey;
 use crate::image::chunks::ChunkSize;
 use crate::operation::log::Log as RunLog;
 use crate::operation::{
-    self, Cancel, CaptureRequest, Control, Event, ForgetRequest, LockedDisk, OpenPlace,
+    self, Cancel, CaptureRequest, Container, Control, Event, ForgetRequest, LockedDisk, OpenPlace,
     OperationError, PruneRequest, RepoAccess, RescueOptions, RestoreRequest, Unwanted,
 };
 
@@ -177,12 +177,12 @@ impl Machine for LiveMachine {
     fn unlock(
         &self,
         disk: &Path,
-        partition: Option<u32>,
+        container: &Container,
         passphrase: &Passphrase,
     ) -> Result<VolumeKey, Failure> {
         let _turn = self.turn();
         let disk = LockedDisk::open(disk, None).map_err(views::failure)?;
-        disk.unlock(partition, passphrase.reveal().as_bytes()).map_err(views::failure)
+        disk.unlock(container, passphrase.reveal().as_bytes()).map_err(views::failure)
     }
 
     fn plan_capture(
@@ -300,7 +300,8 @@ fn restore_request(order: &RestoreOrder, repo: RepoAccess) -> RestoreRequest {
         repo,
         erase: Some(order.disk.erase_name()),
         partitions: order.partitions.clone(),
-        volume: None,
+        volume: order.volume.clone(),
+        with: Vec::new(),
         only_changed: order.only_changed,
         read_back: order.read_back,
     }

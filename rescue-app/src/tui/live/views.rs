@@ -106,6 +106,8 @@ fn volume(volume: &operation::Volume) -> Volume {
             filesystem.and_then(|filesystem| filesystem.last_use.as_ref()),
         ),
         inside: volume.logical_volumes.iter().map(logical_volume).collect(),
+        containers: volume.containers.clone(),
+        restorable: false,
     }
 }
 
@@ -117,6 +119,7 @@ fn logical_volume(volume: &LogicalVolume) -> Volume {
         label: Some(volume.to_string()),
         used: filesystem.and_then(|filesystem| filesystem.used),
         note: filesystem.and_then(|found| note(Some(&found.state), None, found.last_use.as_ref())),
+        restorable: volume.complete,
         ..Volume::default()
     }
 }
@@ -182,6 +185,8 @@ fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
                 partition.last_use.as_ref(),
             ),
             inside: partition.logical_volumes.iter().map(logical_volume).collect(),
+            containers: Vec::new(),
+            restorable: false,
         },
         captured: partition.stored != Stored::Nothing,
     }

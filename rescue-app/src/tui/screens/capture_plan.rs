@@ -9,7 +9,7 @@ use ratatui::text::Line;
 
 use super::progress::ProgressPage;
 use super::{failure_lines, waiting};
-use crate::operation::{format, name_of};
+use crate::operation::format;
 use crate::tui::command_line;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
@@ -40,7 +40,7 @@ impl CapturePlanPage {
         lines.fact("Disk", &self.order.disk.line());
         lines.fact("Partitions", &partitions(self.order.partitions.as_deref()));
         if !self.order.keys.is_empty() {
-            let names: Vec<String> = self.order.keys.keys().map(|key| name_of(*key)).collect();
+            let names: Vec<String> = self.order.keys.keys().map(ToString::to_string).collect();
             lines.fact("Unlocked", &names.join(", "));
         }
         lines.fact("Repository", &self.order.repository.title);

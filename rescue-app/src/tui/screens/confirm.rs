@@ -84,6 +84,10 @@ impl Confirm {
                     let numbers = super::capture_plan::partitions(order.partitions.as_deref());
                     lines.item(" ", &format!("only partitions {numbers}"), Style::new());
                 }
+                if let Some(volume) = &order.volume {
+                    let text = format!("with the logical volume {volume} alone");
+                    lines.item(" ", &text, Style::new());
+                }
                 lines.gap();
                 for lost in lost {
                     lines.item("!", lost, look.bad());

@@ -83,7 +83,7 @@ impl Disks {
         if disk.target_refusal.is_some() {
             return disk.target_refusal.clone();
         }
-        (disk.size < image.size)
+        (disk.size < image.least_target())
             .then(|| format!("smaller than the captured disk ({})", format::size(image.size)))
     }
 
@@ -102,6 +102,7 @@ impl Disks {
                 repository: (**repository).clone(),
                 disk: disk.clone(),
                 partitions: None,
+                volume: None,
                 only_changed: false,
                 read_back: true,
             })),

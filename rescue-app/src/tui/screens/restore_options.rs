@@ -9,17 +9,28 @@ use ratatui::text::Line;
 use super::restore_plan::RestorePlanPage;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
-use crate::tui::model::RestoreOrder;
+use crate::tui::model::{RestoreOrder, Volume};
 use crate::tui::page::{Action, Context, Hint, Page, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_line};
 
 /// Ticks for partitions and ways of writing.
 pub(super) struct RestoreOptions {
     order: RestoreOrder,
-    /// The whole disk, or only the ticked partitions.
-    whole: bool,
+    what: What,
     ticked: Vec<bool>,
+    /// The logical volumes that can be restored alone.
+    volumes: Vec<Volume>,
     cursor: Cursor,
+}
+
+/// What of the image is restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Whole,
+    /// The ticked partitions.
+    Parts,
+    /// The logical volume of that place in the list.
+    Volume(usize),
 }
 
 /// What a row stands for.
@@ -28,12 +39,15 @@ enum Setting {
     Whole,
     Parts,
     Partition(usize),
+    Volumes,
+    Volume(usize),
     OnlyChanged,
     ReadBack,
 }
 
 impl RestoreOptions {
-    /// The usual choice: the whole disk, read back afterwards.
+    /// The usual choice: the whole disk, read back afterwards; on a smaller target the first
+    /// logical volume that fits.
     pub(super) fn new(order: RestoreOrder) -> Self {
         let ticked = order
             .image
@@ -41,20 +55,46 @@ impl RestoreOptions {
             .iter()
             .map(|partition| partition.captured && partition.volume.number.is_some())
             .collect();
-        Self { order, whole: true, ticked, cursor: Cursor::default() }
+        let volumes = order.image.restorable_volumes().cloned().collect();
+        let mut page =
+            Self { order, what: What::Whole, ticked, volumes, cursor: Cursor::default() };
+        if !page.whole_fits() {
+            page.toggle(Setting::Volumes);
+        }
+        page
+    }
+
+    /// Whether the target has room for the captured disk.
+    fn whole_fits(&self) -> bool {
+        self.order.image.size <= self.order.disk.size
+    }
+
+    /// Whether the target has room for the logical volume of that place.
+    fn fits(&self, index: usize) -> bool {
+        self.volumes.get(index).is_some_and(|volume| volume.size <= self.order.disk.size)
     }
 
     /// Whether single partitions can be restored at all.
     fn has_parts(&self) -> bool {
-        self.order.image.partitions.iter().any(|p| p.captured && p.volume.number.is_some())
+        let parts = &self.order.image.partitions;
+        self.whole_fits() && parts.iter().any(|p| p.captured && p.volume.number.is_some())
     }
 
     fn settings(&self) -> Vec<Setting> {
-        let mut settings = vec![Setting::Whole];
+        let mut settings = Vec::new();
+        if self.whole_fits() {
+            settings.push(Setting::Whole);
+        }
         if self.has_parts() {
             settings.push(Setting::Parts);
-            if !self.whole {
+            if self.what == What::Parts {
                 settings.extend((0..self.ticked.len()).map(Setting::Partition));
+            }
+        }
+        if !self.volumes.is_empty() {
+            settings.push(Setting::Volumes);
+            if matches!(self.what, What::Volume(_)) {
+                settings.extend((0..self.volumes.len()).map(Setting::Volume));
             }
         }
         settings.extend([Setting::OnlyChanged, Setting::ReadBack]);
@@ -63,8 +103,15 @@ impl RestoreOptions {
 
     fn toggle(&mut self, setting: Setting) {
         match setting {
-            Setting::Whole => self.whole = true,
-            Setting::Parts => self.whole = false,
+            Setting::Whole => self.what = What::Whole,
+            Setting::Parts => self.what = What::Parts,
+            Setting::Volumes if matches!(self.what, What::Volume(_)) => {}
+            Setting::Volumes => {
+                let first = (0..self.volumes.len()).find(|index| self.fits(*index));
+                self.what = first.map_or(self.what, What::Volume);
+            }
+            Setting::Volume(index) if self.fits(index) => self.what = What::Volume(index),
+            Setting::Volume(_) => {}
             Setting::OnlyChanged => self.order.only_changed = !self.order.only_changed,
             Setting::ReadBack => self.order.read_back = !self.order.read_back,
             Setting::Partition(index) => {
@@ -81,16 +128,16 @@ impl RestoreOptions {
     /// The order as ticked; `None` while nothing is.
     fn finished(&self) -> Option<RestoreOrder> {
         let mut order = self.order.clone();
-        if !self.whole {
-            let partitions = order.image.partitions.iter().zip(&self.ticked);
-            let numbers: Vec<u32> = partitions
-                .filter(|(_, ticked)| **ticked)
-                .filter_map(|(partition, _)| partition.volume.number)
-                .collect();
-            if numbers.is_empty() {
-                return None;
+        match self.what {
+            What::Whole => {}
+            What::Volume(index) => order.volume = Some(self.volumes.get(index)?.label.clone()?),
+            What::Parts => {
+                let partitions = order.image.partitions.iter().zip(&self.ticked);
+                let ticked = partitions.filter(|(_, ticked)| **ticked);
+                let numbers: Vec<u32> = ticked.filter_map(|(part, _)| part.volume.number).collect();
+                order.partitions = Some(numbers).filter(|numbers| !numbers.is_empty());
+                order.partitions.as_ref()?;
             }
-            order.partitions = Some(numbers);
         }
         Some(order)
     }
@@ -100,15 +147,19 @@ impl RestoreOptions {
         let tick = |set: bool| if set { "[x]" } else { "[ ]" };
         match setting {
             Setting::Whole => {
-                let text =
-                    format!("{} W  The whole disk, its partition table too", dot(self.whole));
-                Row::new(text)
+                let set = dot(self.what == What::Whole);
+                Row::new(format!("{set} W  The whole disk, its partition table too"))
             }
             Setting::Parts => Row::new(format!(
                 "{} P  Only some partitions; the rest of the disk stays",
-                dot(!self.whole)
+                dot(self.what == What::Parts)
             )),
             Setting::Partition(index) => self.partition_row(index, columns, look),
+            Setting::Volumes => Row::new(format!(
+                "{} L  One logical volume; nothing else stays on the target",
+                dot(matches!(self.what, What::Volume(_)))
+            )),
+            Setting::Volume(index) => self.volume_row(index, columns, look),
             Setting::OnlyChanged => Row::new(format!(
                 "{} C  Compare first and write only what differs",
                 tick(self.order.only_changed)
@@ -135,6 +186,19 @@ impl RestoreOptions {
     }
 }
 
+impl RestoreOptions {
+    fn volume_row(&self, index: usize, columns: usize, look: Look) -> Row {
+        let Some(volume) = self.volumes.get(index) else { return Row::default() };
+        let line = volume_line(volume, columns.saturating_sub(10));
+        if !self.fits(index) {
+            return Row::new(format!("     -  {line}  too large"));
+        }
+        let dot = if self.what == What::Volume(index) { "(*)" } else { "( )" };
+        let style = look.content(volume.kind.as_deref());
+        Row::new(Line::styled(format!("    {dot} {line}"), style))
+    }
+}
+
 impl Page for RestoreOptions {
     fn title(&self) -> String {
         "Restore: what and how".into()
@@ -155,6 +219,8 @@ impl Page for RestoreOptions {
              that are not in the image is left as it is.",
             "Only some partitions: they are written over partitions of the same number that are \
              large enough; the rest of the disk stays.",
+            "One logical volume: it is written to the start of the target and stands there alone, \
+             without a partition table and without LVM. Everything else on the target is lost.",
             "Compare first: the target is read and only what differs is written. Good for going \
              back to an earlier state, and for carrying on after an interrupted restore.",
             "Read back: after writing, everything is read from the disk again and compared with \
@@ -178,8 +244,9 @@ impl Page for RestoreOptions {
                     self.toggle(*setting);
                 }
             }
-            Key::Char('w' | 'W') => self.toggle(Setting::Whole),
+            Key::Char('w' | 'W') if self.whole_fits() => self.toggle(Setting::Whole),
             Key::Char('p' | 'P') if self.has_parts() => self.toggle(Setting::Parts),
+            Key::Char('l' | 'L') => self.toggle(Setting::Volumes),
             Key::Char('c' | 'C') => self.toggle(Setting::OnlyChanged),
             Key::Char('b' | 'B') => self.toggle(Setting::ReadBack),
             _ => {}

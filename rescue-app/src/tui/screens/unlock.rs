@@ -8,8 +8,7 @@ use ratatui::style::Style;
 
 use super::places::Places;
 use super::{Goal, failure_lines};
-use crate::filesystem::Kind;
-use crate::operation::{Keys, name_of};
+use crate::operation::{Container, Keys};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
@@ -22,7 +21,7 @@ pub(super) struct Unlock {
     disk: Disk,
     partitions: Option<Vec<u32>>,
     /// Containers, one after the other.
-    containers: Vec<Volume>,
+    containers: Vec<(Container, Volume)>,
     /// Which of them is asked for.
     at: usize,
     keys: Keys,
@@ -33,16 +32,17 @@ pub(super) struct Unlock {
 
 /// The page that follows the choice of partitions.
 pub(super) fn after_partitions(disk: &Disk, partitions: Option<Vec<u32>>) -> Action {
-    let is_container = |volume: &&Volume| {
-        let kinds = [Kind::Luks1, Kind::Luks2].map(|kind| kind.to_string());
-        volume.kind.as_ref().is_some_and(|kind| kinds.contains(kind))
-    };
     let is_chosen = |volume: &&Volume| match (&partitions, volume.number) {
         (Some(chosen), Some(number)) => chosen.contains(&number),
         _ => true,
     };
-    let volumes = disk.volumes.iter().filter(is_container).filter(is_chosen);
-    let containers: Vec<Volume> = volumes.cloned().collect();
+    let mut containers: Vec<(Container, Volume)> = Vec::new();
+    for (container, shown) in disk.volumes.iter().filter(is_chosen).flat_map(containers_in) {
+        // Both sides of a mirror have the same one.
+        if containers.iter().all(|(other, _)| other.luks.uuid != container.luks.uuid) {
+            containers.push((container, shown));
+        }
+    }
     let page = Unlock {
         disk: disk.clone(),
         partitions,
@@ -54,6 +54,17 @@ pub(super) fn after_partitions(disk: &Disk, partitions: Option<Vec<u32>>) -> Act
         failure: None,
     };
     page.go_on()
+}
+
+/// The containers in a partition, each with what is shown of it: the logical volume that it fills,
+/// or the partition.
+fn containers_in(volume: &Volume) -> impl Iterator<Item = (Container, Volume)> + '_ {
+    volume.containers.iter().map(|luks| {
+        let named =
+            |inside: &&Volume| luks.logical_volume.is_some() && inside.label == luks.logical_volume;
+        let shown = volume.inside.iter().find(named).unwrap_or(volume);
+        (Container { partition: volume.number, luks: luks.clone() }, shown.clone())
+    })
 }
 
 impl Unlock {
@@ -81,12 +92,13 @@ impl Unlock {
         next.go_on()
     }
 
-    fn partition(&self) -> Option<u32> {
-        self.containers.get(self.at).and_then(|volume| volume.number)
+    fn container(&self) -> Option<&Container> {
+        self.containers.get(self.at).map(|(container, _)| container)
     }
 
     fn try_it(&mut self) -> Action {
-        self.keys.remove(&self.partition());
+        let Some(container) = self.container().cloned() else { return Action::None };
+        self.keys.remove(&container);
         if self.field.text().is_empty() {
             return self.next();
         }
@@ -94,7 +106,7 @@ impl Unlock {
         self.failure = None;
         ask(Request::Unlock {
             disk: self.disk.path.clone(),
-            partition: self.partition(),
+            container,
             passphrase: Passphrase::new(self.field.text()),
         })
     }
@@ -102,7 +114,8 @@ impl Unlock {
 
 impl Page for Unlock {
     fn title(&self) -> String {
-        format!("Capture: unlock {}", name_of(self.partition()))
+        let name = self.container().map_or_else(String::new, ToString::to_string);
+        format!("Capture: unlock {name}")
     }
 
     fn hints(&self) -> Vec<Hint> {
@@ -115,11 +128,11 @@ impl Page for Unlock {
 
     fn help(&self) -> &'static [&'static str] {
         &[
-            "An encrypted partition shows nothing of what is in it, so that every byte of it has to \
+            "An encrypted volume shows nothing of what is in it, so that every byte of it has to \
              be stored, and nothing of it compresses. With its passphrase Lifeboat finds out which \
              blocks are in use and stores only those.",
             "They are stored as they are, encrypted. Restoring needs no passphrase, the restored \
-             partition has the same ones, and the image tells nobody more than the disk did, but \
+             volume has the same ones, and the image tells nobody more than the disk did, but \
              for how much of it is in use and where.",
             "The passphrase is kept in memory only until it has been tried, and the key until the \
              capture is done.",
@@ -145,7 +158,8 @@ impl Page for Unlock {
         self.trying = false;
         match reply {
             Reply::Unlocked(Ok(key)) => {
-                self.keys.insert(self.partition(), key);
+                let container = self.container().cloned();
+                self.keys.extend(container.map(|container| (container, key)));
                 self.field.clear();
                 self.next()
             }
@@ -165,7 +179,7 @@ impl Page for Unlock {
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
         let mut lines = Lines::new(area.width);
         lines.text(&self.disk.line(), look.heading());
-        if let Some(volume) = self.containers.get(self.at) {
+        if let Some((_, volume)) = self.containers.get(self.at) {
             lines.line(volume_line(volume, usize::from(area.width))).gap();
         }
         let text = "It is encrypted. With its passphrase only what is used in it is stored, still \

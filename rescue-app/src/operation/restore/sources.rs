@@ -1,0 +1,104 @@
+//! The image that is restored, and those of other disks that a logical volume lies on besides.
+
+use crate::bytes::{Extents, Window};
+use crate::filesystem::{Companions, Kind};
+use crate::image::content::Placed;
+use crate::image::manifest::{Region, Stored};
+use crate::image::reader::DiskImage;
+use crate::operation::error::OperationError;
+use crate::operation::images::OpenImage;
+use crate::repository::Repository;
+
+use super::plan::RestoreRequest;
+
+/// Images as one disk: the first byte of one follows the last byte of the one before.
+pub(super) struct Sources<'r> {
+    /// The image that was asked for.
+    pub(super) image: OpenImage<'r>,
+    /// Those named besides.
+    pub(super) with: Vec<OpenImage<'r>>,
+}
+
+impl<'r> Sources<'r> {
+    /// Finds the images that a request names.
+    pub(super) fn find(
+        repo: &'r Repository,
+        request: &RestoreRequest,
+    ) -> Result<Self, OperationError> {
+        let image = OpenImage::find(repo, &request.image)?;
+        let mut with: Vec<OpenImage<'r>> = Vec::new();
+        for reference in &request.with {
+            let other = OpenImage::find(repo, reference)?;
+            if other.id != image.id && with.iter().all(|known| known.id != other.id) {
+                with.push(other);
+            }
+        }
+        Ok(Self { image, with })
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &OpenImage<'r>> {
+        std::iter::once(&self.image).chain(&self.with)
+    }
+
+    /// The stored regions of all of them, each with the first byte of its disk in the whole.
+    pub(super) fn regions(&self) -> impl Iterator<Item = (u64, &Region)> {
+        let mut end = 0u64;
+        let bases = self.all().map(move |image| {
+            let base = end;
+            end = end.saturating_add(image.manifest.disk.size);
+            (base, image)
+        });
+        let regions =
+            bases.flat_map(|(base, image)| image.manifest.regions.iter().map(move |r| (base, r)));
+        regions.filter(|(_, region)| region.stored != Stored::Nothing)
+    }
+
+    /// Where each chunk lies in the whole.
+    pub(super) fn placed(&self) -> Result<Vec<Placed>, OperationError> {
+        let mut placed = self.image.placed()?;
+        let mut base = self.image.manifest.disk.size;
+        for other in &self.with {
+            let moved = other.placed()?.into_iter();
+            placed.extend(moved.map(|blob| Placed { offset: base + blob.offset, ..blob }));
+            base += other.manifest.disk.size;
+        }
+        Ok(placed)
+    }
+
+    /// What of the `len` bytes from `from` in the whole the images hold.
+    pub(super) fn used(&self, from: u64, len: u64) -> Extents {
+        let mut used = Extents::new();
+        for (base, region) in self.regions() {
+            let start = from.saturating_sub(base);
+            let end = (from + len).saturating_sub(base);
+            for part in region.used.within(start, end) {
+                used.push(base + part.start, base + part.end);
+            }
+        }
+        used
+    }
+
+    /// What the capture could not read of any of them.
+    pub(super) fn damage(&self) -> Vec<String> {
+        self.all().flat_map(|image| image.manifest.damage.warnings()).collect()
+    }
+}
+
+/// The regions of images, as the volumes beside each other that they were.
+pub(super) struct Beside<'a> {
+    /// The images as one disk.
+    pub(super) disk: &'a DiskImage<'a>,
+    /// Their regions.
+    pub(super) regions: Vec<(u64, &'a Region)>,
+}
+
+impl Companions for Beside<'_> {
+    fn of_kind(&self, kind: Kind) -> Vec<Window<'_>> {
+        let is_kind = |region: &Region| region.filesystem.as_ref().is_some_and(|f| f.kind == kind);
+        let found = self.regions.iter().filter(|(_, region)| is_kind(region));
+        found
+            .map(|(base, region)| Window::new(self.disk, base + region.start, region.size))
+            .collect()
+    }
+}
