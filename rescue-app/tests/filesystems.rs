@@ -31,10 +31,12 @@ mod fs_hfsplus;
 mod fs_hostile;
 #[path = "support/fs_luks.rs"]
 mod fs_luks;
-#[path = "support/fs_lvm.rs"]
-mod fs_lvm;
 #[path = "support/fs_luks_inside.rs"]
 mod fs_luks_inside;
+#[path = "support/fs_lvm.rs"]
+mod fs_lvm;
+#[path = "support/fs_lvm_doubt.rs"]
+mod fs_lvm_doubt;
 #[path = "support/fs_lvm_restore.rs"]
 mod fs_lvm_restore;
 #[path = "support/fs_lvm_several.rs"]
