@@ -54,6 +54,7 @@ fn a_volume_group_comes_back_and_so_does_one_volume_alone() {
     );
 
     bench.restore("out", &[]);
+    bench.scribble("disk", "out");
     let part = bench.cut("out", MIB, len);
     assert!(is_sound(&part));
     assert!(contents(&part) == contents(&pv));
