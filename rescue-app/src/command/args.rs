@@ -164,7 +164,8 @@ pub struct CaptureArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub retries: u32,
     /// Keep a map of what was read in FILE, in the format of GNU ddrescue. If it exists, places
-    /// that were bad in an earlier run are tried last.
+    /// that were bad in an earlier run are tried last. That it cannot be written does not end the
+    /// capture.
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
     /// Logical sector size of an image file, in bytes.

@@ -64,6 +64,11 @@ impl<'a> Reporter<'a> {
         self.control.info(text);
     }
 
+    /// A line for the log and for the result page.
+    pub(super) fn warn(&self, text: String) {
+        self.control.warn(text);
+    }
+
     fn report_if_due(&self) {
         // A thread that finds the clock taken leaves the report to the one that holds it.
         if let Ok(mut last) = self.last.try_lock()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::faulty::Faulty;
-use crate::support::{Bench, DISK_SIZE, EXT4, MIB, NTFS, Run, cut, make_gpt_disk, tool};
+use crate::support::{Bench, DISK_SIZE, EXT4, MIB, NTFS, Run, cut, make_gpt_disk, noise, tool};
 
 /// Blocks of a file in the ext4 partition, by debugfs.
 fn ext4_blocks(bench: &Bench, disk: &Path, file: &str) -> Vec<u64> {
@@ -145,6 +145,49 @@ fn a_map_of_another_disk_is_refused() {
     fs::write(bench.path("map"), "0x0 ? 1\n0x0 0x40000000 +\n").unwrap();
     let refused = bench.run(&["capture", &bench.arg("disk"), "--map", &bench.arg("map")]).ended(4);
     assert!(refused.stderr.contains("is not a map of this disk"), "{}", refused.stderr);
+}
+
+/// A tmpfs of that many bytes; gone when dropped.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(bench: &Bench, name: &str, options: &str) -> Self {
+        let root = bench.path(name);
+        fs::create_dir(&root).unwrap();
+        tool("mount", &["-t", "tmpfs", "-o", options, "none", root.to_str().unwrap()]);
+        Self(root)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+#[test]
+fn a_map_that_cannot_be_written_does_not_end_the_capture_of_a_failing_disk() {
+    let bench = Bench::new();
+    fs::write(bench.path("disk"), noise(3, 8 << 20)).unwrap();
+    let faulty = Faulty::reading(&bench.path("disk"), &[5000]);
+    let full = Place::new(&bench, "full", "size=16k");
+    fs::write(full.0.join("ballast"), [1; 16384]).unwrap();
+    let protected = Place::new(&bench, "protected", "ro");
+    for (place, why) in [(&full, "No space left"), (&protected, "Read-only file system")] {
+        let map = place.0.join("map");
+        let map = map.to_str().unwrap();
+        let run = bench.run(&["capture", &faulty.arg(), "--json", "--map", map]).ended(3);
+        let report = run.result();
+        assert_eq!(report["unreadable"], 512);
+        let told = format!("the map file {map} cannot be written: {why}");
+        assert!(report["warnings"].to_string().contains(&told), "{report}");
+        let image = bench.run(&["show", "latest"]).ended(0).stdout;
+        assert!(!image.contains("map file"), "{image}");
+        let left: Vec<_> =
+            fs::read_dir(&place.0).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| name == "ballast"), "{left:?}");
+    }
+    bench.run(&["verify"]).ended(0);
 }
 
 /// Restores the newest image onto a disk that fails; it must say so.

@@ -148,6 +148,8 @@ fn store(
         warnings.push(warning);
     }
     let manifest = manifest(&plan, damage, warnings.clone());
+    // Was told when it happened, and says nothing of the image.
+    warnings.extend(stored.map_problem);
     let needed = stored.slots.iter().filter_map(|slot| slot.blob).filter(|_| request.verify_all);
     let reused = verify::packs_of(repo, needed);
     let tree = save_tree(&saver, &manifest, stored.slots, input.zstd_level)?;

@@ -38,6 +38,8 @@ pub(super) struct Stored {
     pub(super) reused: u64,
     /// Bytes that could not be read and are stored as zeros.
     pub(super) unreadable: Vec<BadRange>,
+    /// Why the map file is not what it should be.
+    pub(super) map_problem: Option<String>,
 }
 
 /// What the pipeline works on.
@@ -169,8 +171,7 @@ fn read(input: &Input<'_>, jobs: &mut Jobs<'_>) -> Result<Stored, OperationError
     let mut rescue = Rescue::new(input.medium, input.sector_size, input.rescue, input.reporter)?;
     let read = read_chunks(input, &mut rescue, jobs);
     if read.is_err() {
-        // The error counts; the map is as good as the last time it was written.
-        let _ = rescue.save_map();
+        rescue.save_map();
     }
     let bad = |region: &Region| rescue.bad(&region.used);
     Ok(Stored {
@@ -178,6 +179,7 @@ fn read(input: &Input<'_>, jobs: &mut Jobs<'_>) -> Result<Stored, OperationError
         read: jobs.read,
         reused: 0,
         unreadable: input.regions.iter().flat_map(bad).collect(),
+        map_problem: rescue.map_problem(),
     })
 }
 

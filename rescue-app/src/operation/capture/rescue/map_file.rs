@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::bytes::Extent;
 use crate::operation::error::OperationError;
+use crate::operation::reporter::Reporter;
 
 use super::marks::{Mark, Marks, Trouble};
 
@@ -46,26 +47,25 @@ impl Stage {
 pub(super) struct MapFile {
     path: PathBuf,
     written: Instant,
+    /// Why that did not work.
+    problem: Option<String>,
 }
 
 impl MapFile {
     /// Reads the file, if there is one, for the troubles that an earlier run met: its bad areas
     /// and those not narrowed down become `NonScraped`, to be tried last. What it calls finished
-    /// has to be read again, for it is not in the image yet. Then writes it, so that a place that
-    /// takes no file is known before the disk is touched.
+    /// has to be read again, for it is not in the image yet.
     pub(super) fn open(path: &Path, marks: &mut Marks) -> Result<Self, OperationError> {
         match fs::metadata(path) {
             Ok(meta) if meta.len() > MOST_BYTES => return Err(not_a_map(path, "it is too large")),
             Ok(_) => {
-                let text = fs::read_to_string(path).map_err(|error| cannot("reading", path, error));
+                let text = fs::read_to_string(path).map_err(|error| cannot_read(path, error));
                 load(&text?, marks).map_err(|why| not_a_map(path, &why))?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(cannot("reading", path, error)),
+            Err(error) => return Err(cannot_read(path, error)),
         }
-        let mut file = Self { path: path.to_owned(), written: Instant::now() };
-        file.write(marks, 0, Stage::Copying)?;
-        Ok(file)
+        Ok(Self { path: path.to_owned(), written: Instant::now(), problem: None })
     }
 
     /// Whether it is time to write it.
@@ -73,14 +73,30 @@ impl MapFile {
         self.written.elapsed() >= INTERVAL
     }
 
-    /// Writes it under a temporary name, syncs and renames it.
-    pub(super) fn write(
-        &mut self,
-        marks: &Marks,
-        at: u64,
-        stage: Stage,
-    ) -> Result<(), OperationError> {
+    /// Writes it. That this does not work is told and no reason to stop: a disk that is failing
+    /// may not live for another capture.
+    pub(super) fn save(&mut self, marks: &Marks, at: u64, stage: Stage, reporter: &Reporter<'_>) {
         self.written = Instant::now();
+        let result = self.write(marks, at, stage);
+        let had_problem = self.problem.is_some();
+        self.problem = result.err().map(|error| {
+            format!(
+                "the map file {} cannot be written: {error}; the capture goes on without it",
+                self.path.display()
+            )
+        });
+        if let Some(problem) = self.problem.as_ref().filter(|_| !had_problem) {
+            reporter.warn(problem.clone());
+        }
+    }
+
+    /// Why it could not be written the last time.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.problem.clone()
+    }
+
+    /// Writes it under a temporary name, syncs and renames it.
+    fn write(&self, marks: &Marks, at: u64, stage: Stage) -> io::Result<()> {
         let mut name = self.path.as_os_str().to_owned();
         name.push(".unfinished");
         let unfinished = PathBuf::from(name);
@@ -90,12 +106,15 @@ impl MapFile {
             file.sync_all()?;
             fs::rename(&unfinished, &self.path)
         };
-        write().map_err(|error| cannot("writing", &self.path, error))
+        write().inspect_err(|_| {
+            // It would take up space that others need.
+            let _ = fs::remove_file(&unfinished);
+        })
     }
 }
 
-fn cannot(doing: &str, path: &Path, error: io::Error) -> OperationError {
-    OperationError::io(format!("{doing} the map file {}", path.display()), error)
+fn cannot_read(path: &Path, error: io::Error) -> OperationError {
+    OperationError::io(format!("reading the map file {}", path.display()), error)
 }
 
 fn not_a_map(path: &Path, why: &str) -> OperationError {
@@ -207,8 +226,8 @@ mod tests {
             let mut marks = Marks::new(1 << 20, false);
             assert!(load(&format!("{head}{wrong}\n"), &mut marks).is_err(), "{wrong}");
         }
+        // Something is there that cannot be read.
         let folder = tempfile::tempdir().unwrap();
-        let missing = folder.path().join("nowhere/map");
-        assert!(MapFile::open(&missing, &mut Marks::new(1 << 20, true)).is_err());
+        assert!(MapFile::open(folder.path(), &mut Marks::new(1 << 20, true)).is_err());
     }
 }

@@ -102,7 +102,7 @@ impl<'a> Rescue<'a> {
         let path = options.map_file.as_deref();
         let map_file = path.map(|path| MapFile::open(path, &mut marks)).transpose()?;
         let nowhere = Extent { start: 0, end: 0 };
-        Ok(Self {
+        let mut rescue = Self {
             prober: Prober::new(medium, u64::from(sector), reporter),
             retries: options.retries,
             marks,
@@ -113,7 +113,10 @@ impl<'a> Rescue<'a> {
             careful: nowhere,
             skip: FIRST_SKIP,
             skipped: nowhere,
-        })
+        };
+        // A place that takes no file is told before the disk is touched.
+        rescue.save_map();
+        Ok(rescue)
     }
 
     /// Reads a chunk and sends it on, unless it is better put off or lacks something: then it
@@ -138,8 +141,9 @@ impl<'a> Rescue<'a> {
             self.settle(&late, feed)?;
         }
         self.stage = Stage::Finished;
-        self.prober.report(self.marks.places());
-        self.save_map()
+        self.prober.reporter.bad_areas(self.marks.places());
+        self.save_map();
+        Ok(())
     }
 
     /// The stretches of `used` that could not be read.
@@ -148,12 +152,15 @@ impl<'a> Rescue<'a> {
     }
 
     /// Writes the map file, if there is one.
-    pub(super) fn save_map(&mut self) -> Result<(), OperationError> {
-        let at = self.careful.start;
-        match &mut self.map_file {
-            Some(file) => file.write(&self.marks, at, self.stage),
-            None => Ok(()),
+    pub(super) fn save_map(&mut self) {
+        if let Some(file) = &mut self.map_file {
+            file.save(&self.marks, self.careful.start, self.stage, self.prober.reporter);
         }
+    }
+
+    /// Why the map file could not be written the last time.
+    pub(super) fn map_problem(&self) -> Option<String> {
+        self.map_file.as_ref().and_then(MapFile::problem)
     }
 
     /// Whether a chunk is to be left for later: it is close behind a failure, or lacks something.
@@ -260,19 +267,19 @@ impl<'a> Rescue<'a> {
     /// One read, and from time to time the map file.
     fn read(&mut self, piece: Extent, into: &mut [u8]) -> Result<Option<i32>, OperationError> {
         if self.map_file.as_ref().is_some_and(MapFile::is_due) {
-            self.save_map()?;
+            self.save_map();
         }
         self.prober.read(piece, into)
     }
 
     fn fail(&mut self, range: Extent, mark: Mark) {
         if !std::mem::replace(&mut self.has_failed, true) {
-            self.prober.say(format!(
+            self.prober.reporter.info(format!(
                 "the disk cannot be read near byte {}; everything that can is read first",
                 range.start
             ));
         }
         self.marks.fail(range, mark);
-        self.prober.report(self.marks.places());
+        self.prober.reporter.bad_areas(self.marks.places());
     }
 }

@@ -71,10 +71,10 @@ impl Rescue<'_> {
             _ => "trying again",
         };
         let places = self.marks.places();
-        self.prober.report(places);
+        self.prober.reporter.bad_areas(places);
         // Batches follow each other; a line for the first is enough.
         if self.stage < stage && places > 0 {
-            self.prober.say(format!("{doing} {}", format::count(places, "bad area")));
+            self.prober.reporter.info(format!("{doing} {}", format::count(places, "bad area")));
             self.stage = stage;
         }
     }

@@ -20,7 +20,7 @@ const DOUBTFUL: u32 = 32;
 pub(super) struct Prober<'a> {
     pub(super) medium: &'a dyn Medium,
     pub(super) sector: u64,
-    reporter: &'a Reporter<'a>,
+    pub(super) reporter: &'a Reporter<'a>,
     /// A read has failed: from now on no read may fail because of a neighbour.
     pub(super) suspect: bool,
     failures: u32,
@@ -82,16 +82,6 @@ impl<'a> Prober<'a> {
             let at = place.min(size.saturating_sub(self.sector));
             self.medium.read_exactly(at - at % self.sector, &mut sector).is_err()
         })
-    }
-
-    /// Says how many places are known to be bad.
-    pub(super) fn report(&self, places: u64) {
-        self.reporter.bad_areas(places);
-    }
-
-    /// A line for the person who watches.
-    pub(super) fn say(&self, text: String) {
-        self.reporter.info(text);
     }
 }
 

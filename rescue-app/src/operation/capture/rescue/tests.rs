@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bytes::{AlignedBuffer, ReadAt};
-use crate::operation::event::{Cancel, Control, Phase};
+use crate::operation::event::{Cancel, Control, Event, Level, Notice, Phase};
 
 const SECTOR: u64 = 512;
 const MIB: u64 = 1 << 20;
@@ -113,8 +113,20 @@ fn run(
     used: &Extents,
     options: &RescueOptions,
 ) -> Result<(Collected, Vec<BadRange>), OperationError> {
+    let (feed, bad, _) = watched(disk, chunk, used, options, &|_| ())?;
+    Ok((feed, bad))
+}
+
+/// The same with somebody who hears what is told; besides, what became of the map.
+fn watched(
+    disk: &Faulty,
+    chunk: u64,
+    used: &Extents,
+    options: &RescueOptions,
+    sink: &(dyn Fn(Event) + Sync),
+) -> Result<(Collected, Vec<BadRange>, Option<String>), OperationError> {
     let cancel = Cancel::new();
-    let control = Control { sink: &|_| (), cancel: &cancel, resume: None };
+    let control = Control { sink, cancel: &cancel, resume: None };
     let reporter = Reporter::start(control, Phase::Capturing, disk.bytes.size(), 0);
     let mut rescue = Rescue::new(disk, 512, options, &reporter)?;
     let mut feed = Collected::default();
@@ -129,7 +141,7 @@ fn run(
         }
     }
     rescue.finish(late, &mut feed)?;
-    Ok((feed, rescue.bad(used)))
+    Ok((feed, rescue.bad(used), rescue.map_problem()))
 }
 
 fn all(disk: &Faulty) -> Extents {
@@ -244,6 +256,59 @@ fn what_an_earlier_run_found_bad_is_tried_last() {
     assert_eq!(log.last().unwrap(), &Extent { start: at, end: at + 512 });
     assert_eq!(log.iter().filter(|read| read.start <= at && at < read.end).count(), 1);
     check(&again, &feed, 4 * MIB, &all(&again), &bad);
+}
+
+/// Runs with a map while `on_notice` does something to its place; the map, what became of it and
+/// the warnings. The disk's bytes arrive in any case.
+fn with_map_in(
+    place: &std::path::Path,
+    on_notice: impl Fn(&Notice) + Sync,
+) -> (Option<String>, Option<String>, Vec<String>) {
+    let map = place.join("map");
+    let options = RescueOptions { retries: 0, map_file: Some(map.clone()) };
+    let disk = Faulty::new(16 * MIB, &[9 * MIB]);
+    let warnings = Mutex::new(Vec::new());
+    let sink = |event| {
+        let Event::Notice(notice) = event else { return };
+        on_notice(&notice);
+        if notice.level == Level::Warning {
+            warnings.lock().unwrap().push(notice.text);
+        }
+    };
+    let used = all(&disk);
+    let (feed, bad, problem) = watched(&disk, 4 * MIB, &used, &options, &sink).unwrap();
+    assert_eq!(bad.len(), 1);
+    check(&disk, &feed, 4 * MIB, &used, &bad);
+    (std::fs::read_to_string(&map).ok(), problem, warnings.into_inner().unwrap())
+}
+
+#[test]
+fn a_map_that_cannot_be_written_costs_only_the_map() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("place");
+    let (map, problem, warnings) = with_map_in(&place, |_| ());
+    assert_eq!((map, warnings.len()), (None, 1), "told once: {warnings:?}");
+    assert_eq!(problem.as_ref(), warnings.first());
+    assert!(warnings[0].contains("place/map cannot be written: No such file"), "{warnings:?}");
+
+    // It goes away once the disk turns out to be bad.
+    std::fs::create_dir(&place).unwrap();
+    let (map, problem, warnings) = with_map_in(&place, |notice| {
+        if notice.text.contains("cannot be read near") {
+            std::fs::remove_dir_all(&place).unwrap();
+        }
+    });
+    assert!(map.is_none() && problem.is_some());
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+
+    // It comes back.
+    let (map, problem, warnings) = with_map_in(&place, |notice| {
+        if notice.level == Level::Warning {
+            std::fs::create_dir(&place).unwrap();
+        }
+    });
+    assert!(map.unwrap().contains("0x00900000  0x00000200  -\n"));
+    assert_eq!((problem, warnings.len()), (None, 1));
 }
 
 proptest! {
