@@ -3,10 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lifeboat::operation::{
+    self, Cancel, Control, Event, OperationError, Phase, RepoAccess, RestoreReport, RestoreRequest,
+};
+
 use crate::faulty::Faulty;
+use crate::random::Random;
 use crate::support::{Bench, DISK_SIZE, EXT4, MIB, NTFS, Run, cut, make_gpt_disk, noise, tool};
 
 /// Blocks of a file in the ext4 partition, by debugfs.
@@ -239,4 +245,58 @@ fn a_target_that_forgets_is_found_out() {
     let (_, place) = run.stderr.split_once("the first at byte ").unwrap();
     assert!(place.split(';').next().unwrap().parse::<u64>().is_ok(), "{}", run.stderr);
     assert_not_usable(&bench, &target.path());
+}
+
+/// Restores the newest image to a new file; before it is read back, the byte at `at` is made
+/// another.
+fn restore_with_a_lie(
+    bench: &Bench,
+    target: &Path,
+    at: u64,
+) -> Result<RestoreReport, OperationError> {
+    let _ = fs::remove_file(target);
+    let request = RestoreRequest {
+        image: "latest".into(),
+        with: Vec::new(),
+        disk: target.to_owned(),
+        sector_size: None,
+        size: None,
+        repo: RepoAccess { location: bench.path("repo"), passphrase: None },
+        erase: Some(target.to_str().unwrap().into()),
+        partitions: None,
+        volume: None,
+        only_changed: false,
+        read_back: true,
+    };
+    let lie = |event| {
+        if event == (Event::Phase { phase: Phase::ReadingBack }) {
+            let disk = fs::File::options().read(true).write(true).open(target).unwrap();
+            let mut byte = [0];
+            disk.read_exact_at(&mut byte, at).unwrap();
+            disk.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
+        }
+    };
+    let cancel = Cancel::new();
+    operation::restore(&request, Control { sink: &lie, cancel: &cancel, resume: None })
+}
+
+#[test]
+fn a_target_that_lies_in_one_byte_is_found_out() {
+    let bench = Bench::new();
+    let size = 22 * MIB;
+    fs::write(bench.path("disk"), noise(5, usize::try_from(size).unwrap())).unwrap();
+    bench.capture("disk");
+    let target = bench.path("target");
+    let mut random = Random::from_environment();
+    // The first mebibyte is written after that, and looked at again by itself.
+    for at in random.points(6, size - MIB) {
+        let at = MIB + at;
+        let error = restore_with_a_lie(&bench, &target, at).err();
+        let text = error.unwrap_or_else(|| panic!("byte {at} differs unnoticed")).to_string();
+        let (_, place) = text.split_once("the first at byte ").unwrap();
+        let place: u64 = place.split(';').next().unwrap().parse().unwrap();
+        assert!(place <= at && at < place + 4 * MIB, "byte {at}: {text}");
+        assert!(text.contains(target.to_str().unwrap()), "{text}");
+        assert_not_usable(&bench, &target);
+    }
 }
