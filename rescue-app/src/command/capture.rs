@@ -32,7 +32,7 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
     }
     let report = printer.watch(|control| operation::capture(&request, control))?;
     printer.result(&report, &text(&report))?;
-    Ok(if report.unreadable > 0 { Ending::NeedsAttention } else { Ending::Done })
+    Ok(Ending::lacking(report.unreadable))
 }
 
 fn plan_text(plan: &CapturePlan) -> String {

@@ -26,9 +26,17 @@ use args::{Cli, Command};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Done,
+    /// All was done, but not all is there: sectors of the source, room for tidying up.
     NeedsAttention,
     /// A report told of damage.
     Damaged,
+}
+
+impl Ending {
+    /// Of something that lacks so many bytes, which the captured disk did not give.
+    fn lacking(unreadable: u64) -> Self {
+        if unreadable > 0 { Self::NeedsAttention } else { Self::Done }
+    }
 }
 
 /// Set by Ctrl-C and SIGTERM; every operation looks at it between chunks.

@@ -36,7 +36,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
     }
     let report = printer.watch(|control| operation::restore(&request, control))?;
     printer.result(&report, &report_text(&report))?;
-    Ok(Ending::Done)
+    Ok(Ending::lacking(report.unreadable))
 }
 
 fn plan_text(plan: &RestorePlan) -> String {

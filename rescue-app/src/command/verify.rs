@@ -23,5 +23,5 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Ending> {
         duration(Duration::from_secs_f64(report.seconds.max(0.0)))
     );
     printer.result(&report, &text)?;
-    Ok(Ending::Done)
+    Ok(Ending::lacking(report.unreadable))
 }

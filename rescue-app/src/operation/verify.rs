@@ -27,6 +27,8 @@ pub struct VerifyReport {
     pub blobs: u64,
     /// Bytes read and proven: of one image its plain data, of a repository its packs.
     pub bytes: u64,
+    /// Bytes that the images' disks did not give when they were captured.
+    pub unreadable: u64,
     /// Wall-clock time in seconds.
     pub seconds: f64,
     /// What the images lack although all that was stored is right: what their disks did not give.
@@ -77,7 +79,9 @@ fn verify_image(
     });
     damaged(findings.collect())?;
     let warnings = repeat_warnings(&image, control);
-    Ok(VerifyReport { images: 1, blobs: found.blobs, bytes: found.bytes, seconds: 0.0, warnings })
+    let unreadable = image.manifest.unreadable.total();
+    let (images, blobs, bytes) = (1, found.blobs, found.bytes);
+    Ok(VerifyReport { images, blobs, bytes, unreadable, seconds: 0.0, warnings })
 }
 
 fn verify_repository(
@@ -87,13 +91,14 @@ fn verify_repository(
     let report = upkeep::run_check(repo, true, control)?;
     let damage = report.findings.iter().filter(|finding| finding.is_damage);
     damaged(damage.map(|finding| finding.text.clone()).collect())?;
-    let mut warnings = Vec::new();
+    let (mut unreadable, mut warnings) = (0, Vec::new());
     for image in OpenImage::all(repo)? {
         image.placed()?;
+        unreadable += image.manifest.unreadable.total();
         warnings.extend(repeat_warnings(&image, control));
     }
     let (images, blobs, bytes) = (report.snapshots, report.blobs, report.bytes_read);
-    Ok(VerifyReport { images, blobs, bytes, seconds: 0.0, warnings })
+    Ok(VerifyReport { images, blobs, bytes, unreadable, seconds: 0.0, warnings })
 }
 
 /// What was stored is right, but it may not be all of the disk.

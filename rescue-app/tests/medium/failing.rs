@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::iso;
@@ -118,7 +118,7 @@ fn a_failing_disk_is_captured_and_a_pulled_one_is_continued() {
     assert_eq!(files.as_array().unwrap().len(), 1);
     let (status, report) =
         lifeboat(&machine, "restore latest /dev/disk/by-id/TARGET --erase TARGET");
-    assert_eq!(status, 0, "{report}");
+    assert_eq!((status, &report["result"]["unreadable"]), (3, &json!(1024)), "{report}");
 
     pulled_out(&mut machine, &path("pulled"));
     machine.send("poweroff\r");

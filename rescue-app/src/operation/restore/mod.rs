@@ -46,6 +46,8 @@ pub struct RestoreReport {
     pub unchanged: u64,
     /// Bytes read back and found right.
     pub read_back: u64,
+    /// Bytes restored as zeros, because the captured disk did not give them.
+    pub unreadable: u64,
     /// Wall-clock time in seconds.
     pub seconds: f64,
     /// Everything that lessens the result.
@@ -126,6 +128,7 @@ fn execute(
     }
     control.phase(Phase::Finishing);
     let last = finish(&target, &reserved, request.read_back)?;
+    let unreadable = plan.lacking(&sources.unreadable());
     let mut warnings = sources.damage();
     for warning in &warnings {
         control.warn(warning.clone());
@@ -143,6 +146,7 @@ fn execute(
         written: progress.written + last,
         unchanged: progress.skipped,
         read_back: if request.read_back { plan.writes } else { 0 },
+        unreadable,
         seconds: 0.0,
         warnings,
     })

@@ -77,6 +77,14 @@ pub struct RestorePlan {
     pub(super) kept: Extents,
 }
 
+impl RestorePlan {
+    /// How much of what is restored lies in `unreadable`, bytes of the image.
+    pub(super) fn lacking(&self, unreadable: &Extents) -> u64 {
+        let lacking = |transfer: &Transfer| transfer.used.intersection(unreadable).total();
+        self.transfers.iter().map(lacking).sum()
+    }
+}
+
 /// What of the target a restore replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {

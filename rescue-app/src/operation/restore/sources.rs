@@ -79,6 +79,18 @@ impl<'r> Sources<'r> {
         used
     }
 
+    /// The bytes of the whole that the captures could not read.
+    pub(super) fn unreadable(&self) -> Extents {
+        let (mut base, mut unreadable) = (0, Extents::new());
+        for image in self.all() {
+            for part in image.manifest.unreadable.iter() {
+                unreadable.push(base + part.start, base + part.end);
+            }
+            base += image.manifest.disk.size;
+        }
+        unreadable
+    }
+
     /// What the capture could not read of any of them.
     pub(super) fn damage(&self) -> Vec<String> {
         self.all().flat_map(|image| image.manifest.damage.warnings()).collect()
