@@ -14,15 +14,13 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use crate::disk::Sysfs;
 use crate::disk::uevent::{Action, Heard, Uevent, UeventListener};
 use disks::Protector;
 use modules::Loader;
 
 /// Exists once the disks that are attached at start have been found.
 pub const READY_FILE: &str = "/run/lifeboat/ready";
-
-/// The kernel command line parameter by which the boot medium is known.
-const MEDIUM_PARAMETER: &str = "lifeboat.medium=";
 
 /// Devices have settled when nothing was announced and nothing loaded for this long.
 const QUIET: Duration = Duration::from_millis(700);
@@ -40,7 +38,8 @@ pub enum BootError {
     /// It would set every disk of a running system read-only.
     #[error(
         "this command belongs to the Lifeboat boot medium and sets every disk read-only; the \
-         kernel's command line has no {MEDIUM_PARAMETER} here, so it does nothing"
+         kernel's command line has no {} here, so it does nothing",
+        crate::disk::MEDIUM_PARAMETER
     )]
     NotTheMedium,
     /// Without the announcements neither drivers nor late disks can be found.
@@ -77,9 +76,7 @@ pub fn run() -> Result<(), BootError> {
 }
 
 fn refuse_elsewhere() -> Result<(), BootError> {
-    let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    let medium = line.split_ascii_whitespace().any(|word| word.starts_with(MEDIUM_PARAMETER));
-    if medium { Ok(()) } else { Err(BootError::NotTheMedium) }
+    if Sysfs::host().is_boot_medium() { Ok(()) } else { Err(BootError::NotTheMedium) }
 }
 
 /// What is done about devices.

@@ -26,9 +26,9 @@ Exit status:
   0    done, and proven: what was stored or written was read back and compared
   1    failed; the message names the cause and the next step
   2    the arguments are wrong; nothing was touched
-  3    done and proven, but something needs attention: sectors that could not be read when the
-       disk was captured are missing (told by capture, verify and restore), less was freed or
-       mended than should be; damage that is found is 1
+  3    done, but something needs attention: sectors that could not be read when the disk was
+       captured are missing (of capture, verify and restore), or tidying up left something;
+       damage that is found in a repository is 1
   4    refused before anything was written (mounted, boot medium, wrong disk, too small, …)
   5    the place of the repository is full; with space made, the same command carries on
   130  stopped by Ctrl-C or SIGTERM; running the same command again carries on

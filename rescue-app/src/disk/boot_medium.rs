@@ -7,7 +7,7 @@ use super::Source;
 use crate::bytes::ReadAt;
 
 /// Kernel command line parameter that the boot medium's boot loader passes: its volume id.
-const PARAMETER: &str = "lifeboat.medium=";
+pub const PARAMETER: &str = "lifeboat.medium=";
 
 /// Byte offset and length of the volume identifier in the primary volume descriptor, which lies
 /// in sector 16 of 2048 bytes (ECMA-119, 8.4.8).

@@ -17,6 +17,7 @@ pub mod pci;
 mod source;
 mod sysfs;
 mod target;
+mod timeout;
 pub mod uevent;
 mod uses;
 
@@ -26,11 +27,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use boot_medium::PARAMETER as MEDIUM_PARAMETER;
 pub use direct::DirectSource;
 pub use error::DiskError;
 pub use source::Source;
 pub use sysfs::Sysfs;
 pub use target::{Target, create_image_file};
+pub use timeout::ShortTimeout;
 
 /// Sector size of image files unless another is asked for, in bytes.
 pub const DEFAULT_SECTOR_SIZE: u32 = 512;

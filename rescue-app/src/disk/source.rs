@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-use super::{DiskError, ioctl, sysfs};
+use super::{DiskError, ShortTimeout, Sysfs, ioctl, sysfs};
 use crate::bytes::{DirectFile, ReadAt};
 
 /// A disk, partition or image file opened read-only.
@@ -40,6 +40,11 @@ impl Source {
     /// Tells the kernel that reads come in ascending order, so that it reads further ahead.
     pub fn advise_sequential(&self) {
         advise(self.file.file(), 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
+    }
+
+    /// As [`Sysfs::shorten_timeout`].
+    pub fn shorten_timeout(&self) -> Option<ShortTimeout> {
+        Sysfs::host().shorten_timeout(&self.path)
     }
 
     /// Whether the device was unplugged or given up by the kernel since it was opened. Reads then

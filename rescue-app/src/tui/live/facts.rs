@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::disk::Sysfs;
 use crate::tui::model::Facts;
 
 /// The UEFI variable that tells whether Secure Boot is enforced (UEFI specification, section 3.3,
@@ -10,18 +11,14 @@ use crate::tui::model::Facts;
 const SECURE_BOOT: &str =
     "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
-/// The kernel parameter that the boot medium's boot loader passes.
-const MEDIUM_PARAMETER: &str = "lifeboat.medium=";
-
 /// Looks at the running system.
 pub(super) fn facts() -> Facts {
-    let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
     Facts {
         version: env!("CARGO_PKG_VERSION").into(),
         firmware: firmware(Path::new("/sys/firmware/efi").exists(), fs::read(SECURE_BOOT).ok()),
         host: if host == "(none)" { String::new() } else { host },
-        boot_medium: is_boot_medium(&cmdline),
+        boot_medium: Sysfs::host().is_boot_medium(),
     }
 }
 
@@ -35,10 +32,6 @@ fn firmware(efi: bool, secure_boot: Option<Vec<u8>>) -> String {
     format!("UEFI{state}")
 }
 
-fn is_boot_medium(cmdline: &str) -> bool {
-    cmdline.split_ascii_whitespace().any(|word| word.starts_with(MEDIUM_PARAMETER))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,11 +43,5 @@ mod tests {
         assert_eq!(firmware(true, Some(vec![6, 0, 0, 0, 0])), "UEFI, Secure Boot off");
         assert_eq!(firmware(true, None), "UEFI");
         assert_eq!(firmware(true, Some(vec![1])), "UEFI");
-    }
-
-    #[test]
-    fn the_boot_medium_is_told_by_its_parameter() {
-        assert!(is_boot_medium("quiet lifeboat.medium=LIFEBOAT console=ttyS0"));
-        assert!(!is_boot_medium("quiet root=/dev/sda1"));
     }
 }

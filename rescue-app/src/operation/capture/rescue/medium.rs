@@ -4,7 +4,7 @@ use std::io;
 use std::sync::OnceLock;
 
 use crate::bytes::ReadAt;
-use crate::disk::{DirectSource, Source};
+use crate::disk::{DirectSource, ShortTimeout, Source};
 
 /// A disk that may be failing.
 pub(in crate::operation::capture) trait Medium: Sync {
@@ -21,16 +21,25 @@ pub(in crate::operation::capture) trait Medium: Sync {
     fn is_gone(&self) -> bool;
 }
 
-/// A disk or image file. Around the page cache it is opened only once something failed.
+/// A disk or image file.
 pub(in crate::operation::capture) struct DiskMedium<'a> {
     source: &'a Source,
     sector: u32,
-    direct: OnceLock<Option<DirectSource>>,
+    /// Once something failed.
+    failing: OnceLock<Failing>,
+}
+
+/// A disk that has failed.
+struct Failing {
+    /// The way around the page cache, where there is one.
+    direct: Option<DirectSource>,
+    /// One that does not answer is not waited for as long as usual.
+    _timeout: Option<ShortTimeout>,
 }
 
 impl<'a> DiskMedium<'a> {
     pub(in crate::operation::capture) fn new(source: &'a Source, sector: u32) -> Self {
-        Self { source, sector, direct: OnceLock::new() }
+        Self { source, sector, failing: OnceLock::new() }
     }
 }
 
@@ -45,8 +54,11 @@ impl Medium for DiskMedium<'_> {
 
     /// Where the page cache cannot be gone around (an image file on a tmpfs), through it.
     fn read_exactly(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let open = || DirectSource::open(self.source.path(), self.sector).ok();
-        match self.direct.get_or_init(open) {
+        let failing = || Failing {
+            direct: DirectSource::open(self.source.path(), self.sector).ok(),
+            _timeout: self.source.shorten_timeout(),
+        };
+        match &self.failing.get_or_init(failing).direct {
             Some(direct) => direct.read_at(offset, buf),
             None => self.source.read_at(offset, buf),
         }
