@@ -1,6 +1,9 @@
 //! The menu of the real program in a real pseudo-terminal, its output read by a terminal emulator.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/exported.rs"]
+mod exported;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::num::NonZero;
@@ -13,6 +16,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use serde_json::json;
+
+use exported::Exported;
 
 /// Longest wait for something to appear: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -315,4 +321,45 @@ fn a_mistyped_passphrase_of_a_container_is_asked_for_again_and_never_shown() {
     assert_eq!(session.wait_for_end(), 0, "{}", session.screen());
     let shown = String::from_utf8_lossy(&session.bytes.lock().unwrap()).into_owned();
     assert!(!shown.contains("flood") && !shown.contains("slack"), "{shown}");
+}
+
+/// A repository with an image of a disk with a bad sector.
+fn repository_of_a_failing_disk(folder: &Path) -> String {
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (disk, repo) = (path("disk"), path("repo"));
+    fs::write(&disk, [7; 1 << 20]).unwrap();
+    let file = json!({ "driver": "file", "node-name": "file", "filename": disk });
+    let error =
+        json!({ "event": "none", "iotype": "read", "errno": 5, "sector": 1000, "once": false });
+    let top = json!({
+        "driver": "blkdebug", "node-name": "top", "image": "file", "inject-error": [error],
+    });
+    let faulty = Exported::new(&[], &[file, top], 1 << 20, false);
+    let source = faulty.path().to_str().unwrap().to_owned();
+    for (args, status) in [(vec!["init", "--no-passphrase"], 0), (vec!["capture", &source], 3)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+        let ended = command.args(args).args(["--repo", &repo]).output().unwrap();
+        assert_eq!(ended.status.code(), Some(status), "{ended:?}");
+    }
+    repo
+}
+
+#[test]
+fn the_menu_tells_after_verifying_what_an_image_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let repo = repository_of_a_failing_disk(folder.path());
+    let log = folder.path().join("log");
+    let mut session =
+        Session::start(40, 120, (40, 120), &[("LIFEBOAT_LOG", log.to_str().unwrap())]);
+    session.wait_for("► C  Capture");
+    session.send("v");
+    session.wait_for("Verify: choose");
+    session.send("f");
+    session.wait_for("folder");
+    session.send(&format!("{repo}\r"));
+    session.wait_for("All images");
+    session.send("\r");
+    session.wait_for("Verify: done, with warnings");
+    session.wait_for("512 bytes of the disk could not be read");
+    session.wait_for("What is stored is whole");
 }

@@ -23,7 +23,7 @@ pub enum OperationError {
     Table(#[from] TableError),
     /// The repository refused or failed.
     #[error(transparent)]
-    Repository(#[from] RepositoryError),
+    Repository(RepositoryError),
     /// The image's manifest is unusable.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -132,7 +132,7 @@ impl OperationError {
 
     /// Whether the person asked for the stop.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.root(), Self::Cancelled | Self::Repository(RepositoryError::Cancelled))
+        matches!(self.root(), Self::Cancelled)
     }
 
     /// Whether nothing was written because a rule said no.
@@ -151,6 +151,16 @@ impl OperationError {
     /// Whether the repository has a passphrase of its own that is missing or wrong.
     pub fn needs_passphrase(&self) -> bool {
         matches!(self.root(), Self::Repository(RepositoryError::WrongPassphrase { .. }))
+    }
+}
+
+impl From<RepositoryError> for OperationError {
+    /// The repository breaks off only because a person asked for it.
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Cancelled => Self::Cancelled,
+            error => Self::Repository(error),
+        }
     }
 }
 

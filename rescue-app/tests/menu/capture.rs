@@ -8,7 +8,7 @@ use lifeboat::tui::model::{Failure, Location, Outcome};
 
 use crate::assert_screen;
 use crate::fake::{Fake, GIB, MIB, SECRET};
-use crate::harness::Menu;
+use crate::harness::{Menu, warning_event};
 
 /// A menu on the page that asks for the place.
 fn at_places() -> Menu {
@@ -179,7 +179,7 @@ fn a_running_capture_and_its_report() {
         menu.wait(Duration::from_secs(1));
     }
     let text = "partition 3: Windows is hibernated; its files are stored as they are on the disk";
-    menu.progress(Event::Notice(Notice { level: Level::Warning, text: text.into() }));
+    menu.progress(warning_event(text));
     assert_screen!("capture_running", menu);
     menu.progress(Event::Phase { phase: Phase::Verifying });
     menu.progress(capture_progress(Phase::Verifying, 185));
@@ -305,7 +305,7 @@ fn warnings_of_the_run_are_repeated_in_the_report() {
     let mut menu = at_summary();
     menu.key(Enter);
     let warning = "partition 2: captured whole";
-    menu.progress(Event::Notice(Notice { level: Level::Warning, text: warning.into() }));
+    menu.progress(warning_event(warning));
     menu.progress(Event::Notice(Notice { level: Level::Info, text: "just so".into() }));
     menu.finish(Ok(Outcome { facts: Vec::new(), warnings: vec![warning.into(), "other".into()] }));
     let screen = menu.screen();

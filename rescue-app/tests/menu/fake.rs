@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use lifeboat::filesystem::VolumeKey;
+use lifeboat::image::damage::{BadRange, Damage, DamagedFile};
 use lifeboat::operation::{Container, Control, LockedDisk, Space};
 use lifeboat::tui::machine::Machine;
 use lifeboat::tui::model::{
@@ -25,6 +26,8 @@ pub struct Fake {
     pub places: Vec<Place>,
     pub images: Vec<Image>,
     pub refuse_restore: Option<Failure>,
+    /// What the image to be restored lacks.
+    pub lacking: Vec<String>,
     pub created: Mutex<Vec<Repository>>,
     pub forgotten: Mutex<Vec<String>>,
     pub restores_planned: Mutex<Vec<RestoreOrder>>,
@@ -168,6 +171,18 @@ fn image(id: char, time: &str, warnings: &[&str]) -> Image {
     }
 }
 
+/// What is told of a disk that had bad sectors.
+pub fn damage_warnings() -> Vec<String> {
+    let bad = |offset, len| BadRange { offset, len, errno: 61, tries: 2 };
+    let file = |path: &str, bytes| DamagedFile { partition: Some(5), path: path.into(), bytes };
+    let damage = Damage {
+        ranges: vec![bad(290 * GIB, 1024), bad(291 * GIB, 512)],
+        files: vec![file("/home/ada/letter.odt", 1024), file("/var/log/journal", 512)],
+        ..Damage::default()
+    };
+    damage.warnings()
+}
+
 impl Fake {
     /// A started boot medium with five disks.
     pub fn new() -> Self {
@@ -186,6 +201,7 @@ impl Fake {
                 image('a', "2026-09-02 18:40", &[]),
             ],
             refuse_restore: None,
+            lacking: Vec::new(),
             created: Mutex::default(),
             forgotten: Mutex::default(),
             restores_planned: Mutex::default(),
@@ -328,7 +344,11 @@ impl Machine for Fake {
             ],
             writes: 185 * GIB,
             lost: vec!["xfs \"scratch\" on partition 1, 3.0 GiB in use, is lost.".into()],
-            notices: vec!["The backup partition table moves to the end of the larger disk.".into()],
+            notices: [
+                &["The backup partition table moves to the end of the larger disk.".into()],
+                &self.lacking[..],
+            ]
+            .concat(),
         })
     }
 

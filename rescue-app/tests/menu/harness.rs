@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lifeboat::operation::{Cancel, Control};
+use lifeboat::operation::{Cancel, Control, Level, Notice};
 use lifeboat::tui::Exit;
 use lifeboat::tui::key::Key;
 use lifeboat::tui::look::{Look, is_console_glyph};
@@ -14,6 +14,11 @@ use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 
 use crate::fake::Fake;
+
+/// A warning of the running job.
+pub fn warning_event(text: &str) -> lifeboat::operation::Event {
+    lifeboat::operation::Event::Notice(Notice { level: Level::Warning, text: text.into() })
+}
 
 /// Colours as on a terminal that has them.
 pub const COLOUR: Look = Look { colour: true, console_font: false };

@@ -5,8 +5,8 @@ use lifeboat::tui::machine::Request;
 use lifeboat::tui::model::{Failure, Job, Keep, Outcome};
 
 use crate::assert_screen;
-use crate::fake::Fake;
-use crate::harness::Menu;
+use crate::fake::{Fake, damage_warnings};
+use crate::harness::{Menu, warning_event};
 
 #[test]
 fn the_details_of_an_image() {
@@ -66,6 +66,19 @@ fn all_images_or_one_are_verified() {
         ..Failure::default()
     }));
     assert_screen!("verify_failed", menu);
+}
+
+#[test]
+fn verifying_repeats_what_the_disk_did_not_give() {
+    let mut menu = Menu::new(Fake::new());
+    menu.keys(&[Char('v'), Enter, Enter]);
+    let warnings: Vec<String> =
+        damage_warnings().iter().map(|warning| format!("image b3f29c51: {warning}")).collect();
+    for warning in &warnings {
+        menu.progress(warning_event(warning));
+    }
+    menu.finish(Ok(Outcome { facts: vec![("Images".into(), "2".into())], warnings }));
+    assert_screen!("verify_done_damaged", menu);
 }
 
 #[test]

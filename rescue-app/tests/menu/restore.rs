@@ -8,8 +8,8 @@ use lifeboat::tui::machine::Request;
 use lifeboat::tui::model::{Failure, Job, Outcome, RestoreOrder, Volume};
 
 use crate::assert_screen;
-use crate::fake::{Fake, GIB};
-use crate::harness::Menu;
+use crate::fake::{Fake, GIB, damage_warnings};
+use crate::harness::{Menu, warning_event};
 
 /// A menu on the list of targets.
 fn at_targets(machine: Fake) -> Menu {
@@ -232,4 +232,20 @@ fn a_running_restore_its_stop_and_its_reports() {
     assert_screen!("restore_done", menu);
     menu.key(Esc);
     assert!(menu.screen().contains("Main menu"), "a finished restore is not gone back to");
+}
+
+#[test]
+fn a_restore_says_before_and_after_what_the_image_lacks() {
+    let mut machine = Fake::new();
+    let warnings = damage_warnings();
+    machine.lacking = warnings.iter().map(|warning| format!("image: {warning}")).collect();
+    let mut menu = at_summary(machine);
+    menu.key(End);
+    assert_screen!("restore_summary_damaged", menu);
+    menu.key(Enter).typed("khld").key(Enter);
+    for warning in &warnings {
+        menu.progress(warning_event(warning));
+    }
+    menu.finish(Ok(Outcome { facts: vec![("Written".into(), "185 GiB".into())], warnings }));
+    assert_screen!("restore_done_damaged", menu);
 }

@@ -2,10 +2,14 @@
 //! `LIFEBOAT_TEST_POINTS` makes them more.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::random::Random;
 use crate::support::{Bench, MIB, cut, judge_gpt_disk, make_gpt_disk, noise, same};
@@ -99,10 +103,11 @@ fn a_killed_capture_harms_nothing_and_carries_on() {
     assert!(same(&bench.path("disk"), &bench.path("out")));
 }
 
-#[test]
-fn killed_pruning_harms_no_image_and_is_completed_by_running_it_again() {
+const PRUNE: [&str; 3] = ["prune", "--max-unused", "0"];
+
+/// A repository with images, and what others have left in it; a copy of it, named `whole`.
+fn prunable(random: &mut Random) -> Bench {
     let bench = Bench::new();
-    let mut random = Random::from_environment();
     // Images of 4 MiB chunks, of which each shares some with others.
     let chunk = 4 << 20;
     for name in ["a", "b", "c", "d"] {
@@ -112,24 +117,67 @@ fn killed_pruning_harms_no_image_and_is_completed_by_running_it_again() {
     }
     let ids: Vec<String> = bench.run(&["images"]).ended(0).stdout.lines().map(start_of).collect();
     bench.run(&["forget", &ids[1], &ids[3]]).ended(0);
-    let whole = bench.arg("whole");
-    copy(&bench.arg("repo"), &whole);
+    copy(&bench.arg("repo"), &bench.arg("whole"));
+    bench
+}
+
+/// What holds after pruning that was stopped: nothing is harmed, and run again it completes.
+fn assert_pruning_completes(bench: &Bench) {
+    assert_unharmed(bench);
+    bench.run(&PRUNE).ended(0);
+    let rest = bench.run(&[&PRUNE[..], &["-n", "--json"]].concat()).ended(0).result();
+    assert_eq!(rest["freed"], 0, "{rest}");
+    bench.restic(&["check", "--read-data"]);
+}
+
+#[test]
+fn killed_pruning_harms_no_image_and_is_completed_by_running_it_again() {
+    let mut random = Random::from_environment();
+    let bench = prunable(&mut random);
     let begun = Instant::now();
-    bench.run(&["prune", "--max-unused", "0"]).ended(0);
+    bench.run(&PRUNE).ended(0);
     let usual = begun.elapsed();
     for share in random.points(4, 1000) {
-        copy(&whole, &bench.arg("repo"));
-        let killed = kill_after(&bench, &["prune", "--max-unused", "0"], usual, share);
+        copy(&bench.arg("whole"), &bench.arg("repo"));
+        let killed = kill_after(&bench, &PRUNE, usual, share);
         println!("killed after {share} thousandths of {usual:?}: {killed}");
-        assert_unharmed(&bench);
-        bench.run(&["prune", "--max-unused", "0"]).ended(0);
-        let rest = bench.run(&["prune", "--max-unused", "0", "-n", "--json"]).ended(0).result();
-        assert_eq!(rest["freed"], 0, "{rest}");
-        bench.restic(&["check", "--read-data"]);
+        assert_pruning_completes(&bench);
     }
-    let _ = fs::remove_file(bench.path("out"));
     bench.restore("out", &[]);
     assert!(same(&bench.path("d"), &bench.path("out")));
+}
+
+/// Presses Ctrl-C once the program says `when`; its exit status and what it said on standard error.
+fn interrupt(bench: &Bench, args: &[&str], when: &str) -> (i32, String) {
+    let mut command = bench.command(args);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let mut is_sent = false;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        if !is_sent && line.unwrap().contains(when) {
+            kill(pid, Signal::SIGINT).unwrap();
+            is_sent = true;
+        }
+    }
+    assert!(is_sent, "it never said {when}");
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().code().unwrap(), said)
+}
+
+#[test]
+fn interrupted_pruning_says_so_harms_no_image_and_is_completed_by_running_it_again() {
+    let bench = prunable(&mut Random::from_environment());
+    let args = [&PRUNE[..], &["--json"]].concat();
+    for when in [r#""phase":"examining""#, r#""phase":"pruning""#] {
+        copy(&bench.arg("whole"), &bench.arg("repo"));
+        let (status, said) = interrupt(&bench, &args, when);
+        assert_eq!(status, 130, "at {when}: {said}");
+        let expected = "lifeboat: stopped on request; running the same command again carries on\n";
+        assert_eq!(said, expected);
+        assert!(files(&bench, "locks").is_empty(), "a lock is left");
+        assert_pruning_completes(&bench);
+    }
 }
 
 fn start_of(line: &str) -> String {

@@ -61,6 +61,9 @@ impl Report {
                 "The disk is restored. Every byte was read back and matches the image."
             }
             Job::Restore(_) => "The disk is restored. It was not read back.",
+            Job::Verify { .. } if !outcome.warnings.is_empty() => {
+                "What is stored is whole: every byte was read and matches its hash."
+            }
             Job::Verify { .. } => "Everything is whole: every byte was read and matches its hash.",
             Job::Check { .. } => "All files are there and fit together.",
             Job::Free { .. } => "What no image uses is gone.",
