@@ -85,23 +85,30 @@ impl Medium for Faulty {
 #[derive(Default)]
 struct Collected {
     order: Vec<usize>,
-    bytes: HashMap<usize, AlignedBuffer>,
+    bytes: HashMap<usize, Vec<u8>>,
+    /// One for all chunks, as used as buffers are in a capture.
+    spare: Option<AlignedBuffer>,
 }
 
 impl Feed for Collected {
     fn buffer(&mut self) -> Result<AlignedBuffer, OperationError> {
-        let mut used_before = AlignedBuffer::default();
-        used_before.set_len(8 << 20);
-        used_before.fill(0xee);
-        Ok(used_before)
+        Ok(self.spare.take().unwrap_or_else(|| {
+            let mut used_before = AlignedBuffer::default();
+            used_before.set_len(8 << 20);
+            used_before.fill(0xee);
+            used_before
+        }))
     }
 
-    fn keep(&mut self, _buffer: AlignedBuffer) {}
+    fn keep(&mut self, buffer: AlignedBuffer) {
+        self.spare = Some(buffer);
+    }
 
     fn send(&mut self, chunk: &Chunk<'_>, buffer: AlignedBuffer) -> Result<(), OperationError> {
         assert_eq!(buffer.len() as u64, chunk.range.len());
         self.order.push(chunk.slot);
-        assert!(self.bytes.insert(chunk.slot, buffer).is_none(), "a chunk was sent twice");
+        assert!(self.bytes.insert(chunk.slot, buffer.to_vec()).is_none(), "a chunk was sent twice");
+        self.spare = Some(buffer);
         Ok(())
     }
 }
@@ -162,7 +169,7 @@ fn check(disk: &Faulty, feed: &Collected, chunk: u64, used: &Extents, bad: &[Bad
                 expected[inside(kept.start)..inside(kept.end)].copy_from_slice(&disk.bytes[from]);
             }
         }
-        assert!(**bytes == expected, "chunk {slot} differs");
+        assert!(*bytes == expected, "chunk {slot} differs");
     }
 }
 
