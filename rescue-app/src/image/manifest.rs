@@ -82,17 +82,22 @@ impl DiskIdentity {
             .flatten()
             .collect::<Vec<_>>()
             .join("-");
-        let mut folder = String::new();
-        for character in joined.chars() {
-            if character.is_ascii_alphanumeric() || "._".contains(character) {
-                folder.push(character);
-            } else if !folder.ends_with('-') && !folder.is_empty() {
-                folder.push('-');
-            }
-        }
-        let folder = folder.trim_matches(['-', '.']);
-        if folder.is_empty() { "disk".to_owned() } else { folder.to_owned() }
+        file_name(&joined)
     }
+}
+
+/// What a disk is called, as the name of a file; see [`DiskIdentity::folder`].
+pub fn file_name(disk: &str) -> String {
+    let mut name = String::new();
+    for character in disk.chars() {
+        if character.is_ascii_alphanumeric() || "._".contains(character) {
+            name.push(character);
+        } else if !name.ends_with('-') && !name.is_empty() {
+            name.push('-');
+        }
+    }
+    let name = name.trim_matches(['-', '.']);
+    if name.is_empty() { "disk".to_owned() } else { name.to_owned() }
 }
 
 /// The machine an image was captured on, from DMI and the firmware.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use crate::operation::{Compression, Keys};
+use crate::operation::{Compression, Keys, RescueOptions};
 
 use super::model::{CaptureOrder, Location, Repository, RestoreOrder};
 
@@ -17,6 +17,12 @@ pub(super) fn capture(order: &CaptureOrder) -> Vec<String> {
     command.push_str(&partitions(order.partitions.as_deref()));
     command.push_str(&unlock(&order.keys));
     command.push_str(&format!(" --level {}", level(order.compression)));
+    if order.retries != RescueOptions::default().retries {
+        command.push_str(&format!(" --retries {}", order.retries));
+    }
+    if let Some(map) = order.map() {
+        command.push_str(&format!(" --map {}", path(&folder(&order.repository).join(map))));
+    }
     with_repository(command, &order.repository)
 }
 
@@ -44,15 +50,20 @@ pub(super) fn level(compression: Compression) -> String {
 }
 
 fn with_repository(command: String, repository: &Repository) -> Vec<String> {
+    let command = format!("{command} --repo {}", path(&folder(repository)));
     match &repository.location {
-        Location::Folder(folder) => vec![format!("{command} --repo {}", path(folder))],
-        Location::Partition { device, folder } => {
-            let folder: PathBuf = Path::new(MOUNT_POINT).join(folder);
-            vec![
-                format!("mount {} {MOUNT_POINT}", path(device)),
-                format!("{command} --repo {}", path(&folder)),
-            ]
+        Location::Folder(_) => vec![command],
+        Location::Partition { device, .. } => {
+            vec![format!("mount {} {MOUNT_POINT}", path(device)), command]
         }
+    }
+}
+
+/// Where the repository is once its partition is mounted.
+fn folder(repository: &Repository) -> PathBuf {
+    match &repository.location {
+        Location::Folder(folder) => folder.clone(),
+        Location::Partition { folder, .. } => Path::new(MOUNT_POINT).join(folder),
     }
 }
 
@@ -98,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_capture_mounts_the_place_first() {
-        let order = CaptureOrder {
+        let mut order = CaptureOrder {
             disk: Disk { path: "/dev/sda".into(), ..Disk::default() },
             partitions: Some(vec![1, 3]),
             repository: repository(Location::Partition {
@@ -107,6 +118,8 @@ mod tests {
             }),
             compression: Compression::Small,
             keys: Keys::new(),
+            retries: 1,
+            keeps_map: false,
         };
         assert_eq!(
             capture(&order),
@@ -115,6 +128,11 @@ mod tests {
                 "lifeboat capture /dev/sda --partitions 1,3 --level small --repo '/mnt/my images'"
             ]
         );
+        order.disk.identity = "SSD 870 (S5Y 1)".into();
+        (order.retries, order.keeps_map) = (3, true);
+        let command = capture(&order).pop().unwrap();
+        let expected = " --level small --retries 3 --map '/mnt/my images/SSD-870-S5Y-1.map' --repo";
+        assert!(command.contains(expected), "{command}");
     }
 
     #[test]

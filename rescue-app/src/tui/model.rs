@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 use crate::filesystem::LuksContainer;
+use crate::image::manifest::file_name;
 use crate::operation::{Compression, KeepRules, Keys, Space, format};
 
 /// What the header says about the running system; fixed while the menu runs.
@@ -294,6 +295,17 @@ pub struct CaptureOrder {
     pub compression: Compression,
     /// LUKS containers that were unlocked.
     pub keys: Keys,
+    /// How often sectors that cannot be read are tried again.
+    pub retries: u32,
+    /// Whether a map of what was read is kept beside the images.
+    pub keeps_map: bool,
+}
+
+impl CaptureOrder {
+    /// The name of the map, a file in the repository's folder.
+    pub fn map(&self) -> Option<String> {
+        self.keeps_map.then(|| format!("{}.map", file_name(&self.disk.identity)))
+    }
 }
 
 /// What to restore and where to.

@@ -49,6 +49,22 @@ fn a_whole_disk_into_a_repository_that_is_there() {
 }
 
 #[test]
+fn how_stubbornly_bad_sectors_are_read_is_set_on_the_summary() {
+    let mut menu = at_summary();
+    menu.keys(&[Char('t'), Char('m')]);
+    assert_screen!("capture_summary_stubborn", menu);
+    menu.key(Enter);
+    let order = menu.capture_order();
+    assert_eq!((order.retries, order.keeps_map), (3, true));
+    let mut menu = at_summary();
+    menu.keys(&[Char('T'), Char('T'), Char('T')]);
+    assert!(menu.screen().contains("not tried again, no map kept"), "{}", menu.screen());
+    menu.keys(&[Char('t'), Char('m'), Char('m'), Enter]);
+    let order = menu.capture_order();
+    assert_eq!((order.retries, order.keeps_map), (1, false), "as it was at first");
+}
+
+#[test]
 fn chosen_partitions_with_another_compression() {
     let mut menu = Menu::new(Fake::new());
     menu.keys(&[Char('c'), Enter, Char('a')]);

@@ -240,7 +240,6 @@ fn a_restore_says_before_and_after_what_the_image_lacks() {
     let warnings = damage_warnings();
     machine.lacking = warnings.iter().map(|warning| format!("image: {warning}")).collect();
     let mut menu = at_summary(machine);
-    menu.key(End);
     assert_screen!("restore_summary_damaged", menu);
     menu.key(Enter).typed("khld").key(Enter);
     for warning in &warnings {

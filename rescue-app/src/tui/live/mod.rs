@@ -277,6 +277,7 @@ fn logged<T>(
 }
 
 fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
+    let map_file = order.map().map(|name| repo.location.join(name));
     CaptureRequest {
         disk: order.disk.path.clone(),
         sector_size: None,
@@ -286,7 +287,7 @@ fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
         chunk_size: ChunkSize::default(),
         whole: false,
         keys: order.keys.clone(),
-        rescue: RescueOptions::default(),
+        rescue: RescueOptions { retries: order.retries, map_file },
         verify_all: false,
     }
 }

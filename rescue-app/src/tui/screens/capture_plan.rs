@@ -18,6 +18,9 @@ use crate::tui::model::{CaptureOrder, CapturePlan, Failure, Job};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Document, Lines};
 
+/// How often sectors that cannot be read may be tried again; chosen in turn.
+const RETRIES: [u32; 4] = [1, 3, 10, 0];
+
 /// What will be read and stored, and the command that does the same.
 pub(super) struct CapturePlanPage {
     order: CaptureOrder,
@@ -51,6 +54,7 @@ impl CapturePlanPage {
         };
         lines.fact("Secret", secret);
         lines.fact("Compression", &command_line::level(self.order.compression));
+        lines.fact("Bad sectors", &self.bad_sectors());
         match &self.plan {
             None => {
                 let mut lines = lines.finish();
@@ -61,6 +65,19 @@ impl CapturePlanPage {
             Some(Ok(plan)) => self.plan_lines(plan, &mut lines, look),
         }
         lines.finish()
+    }
+
+    /// What is done about sectors that cannot be read.
+    fn bad_sectors(&self) -> String {
+        let retries = match self.order.retries {
+            0 => "not tried again".to_owned(),
+            1 => "tried again once".to_owned(),
+            count => format!("tried again {count} times"),
+        };
+        match self.order.map() {
+            None => format!("{retries}, no map kept"),
+            Some(name) => format!("{retries}, map kept beside the images as {name}"),
+        }
     }
 
     fn plan_lines(&self, plan: &CapturePlan, lines: &mut Lines, look: Look) {
@@ -106,6 +123,7 @@ impl Page for CapturePlanPage {
         if self.is_ready() {
             hints.push(("Enter", "Start the capture"));
         }
+        hints.extend([("T", "Tries"), ("M", "Map")]);
         hints.extend([("↑↓", "Scroll"), ("Esc", "Back")]);
         hints
     }
@@ -115,6 +133,9 @@ impl Page for CapturePlanPage {
             "What will be done, before it is done. Press Enter to start.",
             "The image is checked after it was stored. You can stop at any time: images stored \
              earlier stay whole, and capturing the same disk again carries on from where it stopped.",
+            "For a failing disk: T sets how often sectors that cannot be read are tried again, after \
+             everything else was read. M keeps a map of what was read, which GNU ddrescue \
+             understands, beside the images: captured again, the disk's bad places come last.",
         ]
     }
 
@@ -135,8 +156,17 @@ impl Page for CapturePlanPage {
         if self.document.on_key(key, count, context.body.height) {
             return Action::None;
         }
-        if key == Key::Enter && self.is_ready() {
-            return open(ProgressPage::new(Job::Capture(self.order.clone())));
+        match key.letter() {
+            Some('t') => {
+                let now = RETRIES.iter().position(|count| *count == self.order.retries);
+                let next = now.map_or(0, |index| (index + 1) % RETRIES.len());
+                self.order.retries = RETRIES.get(next).copied().unwrap_or_default();
+            }
+            Some('m') => self.order.keeps_map = !self.order.keeps_map,
+            _ if key == Key::Enter && self.is_ready() => {
+                return open(ProgressPage::new(Job::Capture(self.order.clone())));
+            }
+            _ => {}
         }
         Action::None
     }

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::capture_plan::CapturePlanPage;
-use crate::operation::{Compression, Keys};
+use crate::operation::{Compression, Keys, RescueOptions};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::model::{CaptureOrder, Disk, Repository};
@@ -46,6 +46,8 @@ impl Level {
             repository: self.repository.clone(),
             compression,
             keys: self.keys.clone(),
+            retries: RescueOptions::default().retries,
+            keeps_map: false,
         }))
     }
 }
