@@ -6,37 +6,31 @@ use lifeboat::operation::{Compression, Event, Level, Notice, Phase, Progress, Sh
 use lifeboat::tui::key::Key::{self, Backspace, Char, Down, End, Enter, Esc, Tab};
 use lifeboat::tui::model::{Failure, Location, Outcome};
 
-use crate::assert_screen;
 use crate::fake::{Fake, GIB, MIB, SECRET};
 use crate::harness::{Menu, warning_event};
+use crate::{assert_screen, walk};
 
 /// A menu on the page that asks for the place.
 fn at_places() -> Menu {
-    let mut menu = Menu::new(Fake::new());
-    menu.keys(&[Char('c'), Enter, Enter]);
-    menu
+    Menu::at(Fake::new(), &[Char('c'), Enter, Enter])
 }
 
 /// A menu with the summary of a capture of the whole laptop disk.
 fn at_summary() -> Menu {
-    let mut menu = at_places();
-    menu.keys(&[Enter, Enter]);
-    menu
+    Menu::at(Fake::new(), &[Char('c'), Enter, Enter, Enter, Enter])
 }
 
 #[test]
 fn a_whole_disk_into_a_repository_that_is_there() {
     let mut menu = Menu::new(Fake::new());
-    menu.key(Char('c'));
-    assert_screen!("capture_disks", menu);
-    menu.key(Enter);
-    assert_screen!("capture_partitions", menu);
-    menu.key(Enter);
-    assert_screen!("capture_places", menu);
-    menu.key(Enter);
-    assert_screen!("capture_level", menu);
-    menu.key(Enter);
-    assert_screen!("capture_summary", menu);
+    walk!(
+        menu,
+        [Char('c')] => "capture_disks",
+        [Enter] => "capture_partitions",
+        [Enter] => "capture_places",
+        [Enter] => "capture_level",
+        [Enter] => "capture_summary",
+    );
     assert!(menu.jobs.is_empty(), "nothing starts before the summary was seen");
     menu.key(Enter);
     let order = menu.capture_order();
@@ -66,8 +60,7 @@ fn how_stubbornly_bad_sectors_are_read_is_set_on_the_summary() {
 
 #[test]
 fn chosen_partitions_with_another_compression() {
-    let mut menu = Menu::new(Fake::new());
-    menu.keys(&[Char('c'), Enter, Char('a')]);
+    let mut menu = Menu::at(Fake::new(), &[Char('c'), Enter, Char('a')]);
     assert!(menu.screen().contains("Tick at least one partition."));
     menu.key(Enter);
     assert!(menu.screen().contains("choose partitions"), "nothing ticked goes nowhere");
@@ -82,8 +75,7 @@ fn chosen_partitions_with_another_compression() {
 
 #[test]
 fn a_disk_without_a_table_needs_no_choice_of_partitions() {
-    let mut menu = Menu::new(Fake::new());
-    menu.keys(&[Char('c'), Down, Down, Enter]);
+    let mut menu = Menu::at(Fake::new(), &[Char('c'), Down, Down, Enter]);
     assert!(menu.screen().contains("choose where the image goes"));
 }
 

@@ -42,6 +42,13 @@ impl Menu {
         Self::sized(machine, 80, 25)
     }
 
+    /// A menu in which these keys were pressed.
+    pub fn at(machine: Fake, keys: &[Key]) -> Self {
+        let mut menu = Self::new(machine);
+        menu.keys(keys);
+        menu
+    }
+
     pub fn sized(machine: Fake, columns: u16, rows: u16) -> Self {
         let state = State::new(machine.facts(), (columns, rows));
         Self {

@@ -10,8 +10,7 @@ use crate::harness::{Menu, warning_event};
 
 #[test]
 fn the_details_of_an_image() {
-    let mut menu = Menu::new(Fake::new());
-    menu.keys(&[Char('i'), Enter]);
+    let mut menu = Menu::at(Fake::new(), &[Char('i'), Enter]);
     assert_screen!("images", menu);
     menu.key(Enter);
     assert_screen!("image_details", menu);
@@ -21,8 +20,7 @@ fn the_details_of_an_image() {
 
 #[test]
 fn forgetting_needs_the_typed_id() {
-    let mut menu = Menu::new(Fake::new());
-    menu.keys(&[Char('i'), Enter, Down, Enter, Char('f')]);
+    let mut menu = Menu::at(Fake::new(), &[Char('i'), Enter, Down, Enter, Char('f')]);
     assert_screen!("forget_confirm", menu);
     menu.typed("b3f2").key(Enter);
     assert!(menu.machine.forgotten.lock().unwrap().is_empty(), "that is the other image");
@@ -36,16 +34,14 @@ fn forgetting_needs_the_typed_id() {
 fn an_empty_repository_says_so() {
     let mut machine = Fake::new();
     machine.images.clear();
-    let mut menu = Menu::new(machine);
-    menu.keys(&[Char('v'), Enter, Enter]);
+    let mut menu = Menu::at(machine, &[Char('v'), Enter, Enter]);
     assert!(menu.screen().contains("There are no images in this repository yet."));
     assert!(menu.jobs.is_empty());
 }
 
 #[test]
 fn all_images_or_one_are_verified() {
-    let mut menu = Menu::new(Fake::new());
-    menu.keys(&[Char('v'), Enter]);
+    let mut menu = Menu::at(Fake::new(), &[Char('v'), Enter]);
     assert_screen!("verify_images", menu);
     menu.key(Enter);
     assert!(matches!(&menu.jobs[0].1, Request::Run(Job::Verify { image: None, .. })));
@@ -70,8 +66,7 @@ fn all_images_or_one_are_verified() {
 
 #[test]
 fn verifying_repeats_what_the_disk_did_not_give() {
-    let mut menu = Menu::new(Fake::new());
-    menu.keys(&[Char('v'), Enter, Enter]);
+    let mut menu = Menu::at(Fake::new(), &[Char('v'), Enter, Enter]);
     let warnings: Vec<String> =
         damage_warnings().iter().map(|warning| format!("image b3f29c51: {warning}")).collect();
     for warning in &warnings {
@@ -83,8 +78,7 @@ fn verifying_repeats_what_the_disk_did_not_give() {
 
 #[test]
 fn space_is_freed_after_the_number_of_lost_images_is_typed() {
-    let mut menu = Menu::new(Fake::new());
-    menu.keys(&[Char('i'), Enter, Char('f')]);
+    let mut menu = Menu::at(Fake::new(), &[Char('i'), Enter, Char('f')]);
     assert_screen!("free_space", menu);
     menu.keys(&[Down, Down, Down, Enter]);
     assert_screen!("free_space_confirm", menu);
@@ -109,8 +103,7 @@ fn what_loses_no_image_needs_no_agreement() {
 
 #[test]
 fn the_repository_is_checked() {
-    let mut menu = Menu::new(Fake::new());
-    menu.keys(&[Char('i'), Enter, Char('k')]);
+    let mut menu = Menu::at(Fake::new(), &[Char('i'), Enter, Char('k')]);
     assert!(matches!(&menu.jobs[0].1, Request::Run(Job::Check { .. })));
     menu.finish(Ok(Outcome { facts: vec![("Images".into(), "2".into())], warnings: Vec::new() }));
     assert!(menu.screen().contains("All files are there and fit together."));

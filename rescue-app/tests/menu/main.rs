@@ -18,3 +18,14 @@ macro_rules! assert_screen {
     };
 }
 pub(crate) use assert_screen;
+
+/// Pages one after the other: the keys that lead to each, and its screen.
+macro_rules! walk {
+    ($menu:expr, $($keys:expr => $name:literal),+ $(,)?) => {
+        $(
+            $menu.keys(&$keys);
+            crate::assert_screen!($name, $menu);
+        )+
+    };
+}
+pub(crate) use walk;

@@ -7,15 +7,13 @@ use lifeboat::tui::key::Key::{self, Char, Down, End, Enter, Esc, Up};
 use lifeboat::tui::machine::Request;
 use lifeboat::tui::model::{Failure, Job, Outcome, RestoreOrder, Volume};
 
-use crate::assert_screen;
 use crate::fake::{Fake, GIB, damage_warnings};
 use crate::harness::{Menu, warning_event};
+use crate::{assert_screen, walk};
 
 /// A menu on the list of targets.
 fn at_targets(machine: Fake) -> Menu {
-    let mut menu = Menu::new(machine);
-    menu.keys(&[Char('r'), Enter, Enter]);
-    menu
+    Menu::at(machine, &[Char('r'), Enter, Enter])
 }
 
 /// A menu with the summary of a restore to the NVMe disk.
@@ -35,21 +33,16 @@ fn started(menu: &Menu) -> &RestoreOrder {
 #[test]
 fn a_whole_disk_with_all_pages_on_the_way() {
     let mut menu = Menu::new(Fake::new());
-    menu.key(Char('r'));
-    assert_screen!("restore_places", menu);
-    menu.key(Enter);
-    assert_screen!("restore_images", menu);
-    menu.key(Enter);
-    menu.keys(&[Down, Down]);
-    assert_screen!("restore_targets", menu);
-    menu.key(Enter);
-    assert_screen!("restore_options", menu);
-    menu.key(Enter);
-    assert_screen!("restore_summary", menu);
-    menu.key(End);
-    assert_screen!("restore_summary_end", menu);
-    menu.key(Enter);
-    assert_screen!("restore_confirm", menu);
+    walk!(
+        menu,
+        [Char('r')] => "restore_places",
+        [Enter] => "restore_images",
+        [Enter, Down, Down] => "restore_targets",
+        [Enter] => "restore_options",
+        [Enter] => "restore_summary",
+        [End] => "restore_summary_end",
+        [Enter] => "restore_confirm",
+    );
     menu.typed("khld").key(Enter);
     let order = started(&menu);
     assert_eq!(order.disk.path, std::path::Path::new("/dev/nvme0n1"));

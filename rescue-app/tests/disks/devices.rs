@@ -1,0 +1,274 @@
+//! What the kernel does with real loop devices.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lifeboat::bytes::ReadAt;
+use lifeboat::disk::{
+    self, Disk, DiskError, DiskKind, Source, Target, Transport, Use, create_image_file, mount,
+};
+use tempfile::TempDir;
+
+const MIB: u64 = 1 << 20;
+
+/// Runs a tool; a failure fails the test.
+fn run(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{program} {args:?}: {error}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// A loop device over a new file of 8 MiB.
+struct Loop {
+    dir: TempDir,
+    device: PathBuf,
+}
+
+impl Loop {
+    fn new(options: &[&str]) -> Self {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("disk.img");
+        create_image_file(&file, 8 * MIB).unwrap();
+        let mut args = vec!["--find", "--show"];
+        args.extend(options);
+        args.push(file.to_str().unwrap());
+        Self { device: run("losetup", &args).into(), dir }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("disk.img")
+    }
+
+    fn name(&self) -> &str {
+        self.device.to_str().unwrap()
+    }
+
+    fn disk(&self) -> Disk {
+        disk::open(&self.device, None).unwrap()
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        // The kernel keeps the flag for whoever gets this loop device next.
+        let _ = disk::set_read_only(&self.device, false);
+        let _ = Command::new("losetup").arg("-d").arg(&self.device).status();
+    }
+}
+
+#[test]
+fn loop_device_is_described_as_blockdev_does() {
+    let device = Loop::new(&["-b", "4096"]);
+    let disk = device.disk();
+    assert_eq!(disk.size.to_string(), run("blockdev", &["--getsize64", device.name()]));
+    assert_eq!(disk.logical_sector.to_string(), run("blockdev", &["--getss", device.name()]));
+    assert_eq!(disk.physical_sector.to_string(), run("blockdev", &["--getpbsz", device.name()]));
+    assert_eq!((disk.transport, disk.logical_sector), (Transport::Loop, 4096));
+    assert!(disk.matches_identity(device.file().to_str().unwrap()));
+    assert!(disk::list().unwrap().contains(&disk));
+    assert_eq!(disk::open(&device.device, Some(4096)).unwrap(), disk);
+    let wrong = disk::open(&device.device, Some(512));
+    assert!(matches!(wrong, Err(DiskError::SectorSize { asked: 512, .. })), "{wrong:?}");
+}
+
+#[test]
+fn target_writes_to_the_device() {
+    let device = Loop::new(&[]);
+    let target = Target::open(&device.disk()).unwrap();
+    assert_eq!(target.size(), 8 * MIB);
+    target.write_at(8 * MIB - 5, b"hello").unwrap();
+    assert!(target.write_at(8 * MIB - 4, b"hello").is_err());
+    assert!(target.write_at(u64::MAX, b"hello").is_err());
+    target.drop_caches().unwrap();
+    target.re_read_table().unwrap();
+    assert_eq!(target.read_vec(8 * MIB - 5, 5).unwrap(), b"hello");
+    drop(target);
+    assert_eq!(&fs::read(device.file()).unwrap()[8 * 1024 * 1024 - 5..], b"hello");
+}
+
+#[test]
+fn target_takes_the_device_for_itself() {
+    let device = Loop::new(&[]);
+    let disk = device.disk();
+    let first = Target::open(&disk).unwrap();
+    let second = Target::open(&disk);
+    assert!(matches!(second, Err(DiskError::Refused { .. })), "{second:?}");
+    drop(first);
+    Target::open(&disk).unwrap();
+}
+
+/// At boot every disk is protected; only the target is lifted, and only while it is written.
+#[test]
+fn write_protection_is_lifted_and_put_back() {
+    let device = Loop::new(&[]);
+    disk::set_read_only(&device.device, true).unwrap();
+    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    let disk = device.disk();
+    assert!(disk.read_only);
+    let source = Source::open(&device.device).unwrap();
+    let mut first = [1; 16];
+    source.read_at(0, &mut first).unwrap();
+    assert_eq!(first, [0; 16]);
+    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    let target = Target::open(&disk).unwrap();
+    assert_eq!(run("blockdev", &["--getro", device.name()]), "0");
+    // Not flushed: what the page cache holds must reach the device all the same.
+    target.write_at(4 * MIB, &[0x5a; 1 << 20]).unwrap();
+    drop(target);
+    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    let written = fs::read(device.file()).unwrap();
+    assert!(written[4 << 20..5 << 20].iter().all(|byte| *byte == 0x5a));
+    // A refused target leaves the protection as it was.
+    let other = Disk { serial: Some("another".into()), ..disk };
+    assert!(matches!(Target::open(&other), Err(DiskError::Changed { .. })));
+    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    // A device that was not protected is not protected afterwards.
+    disk::set_read_only(&device.device, false).unwrap();
+    drop(Target::open(&device.disk()).unwrap());
+    assert_eq!(run("blockdev", &["--getro", device.name()]), "0");
+}
+
+#[test]
+fn device_that_is_read_only_by_itself_is_refused() {
+    let device = Loop::new(&["-r"]);
+    let before = fs::read(device.file()).unwrap();
+    let refused = Target::open(&device.disk());
+    assert!(matches!(refused, Err(DiskError::Refused { .. })), "{refused:?}");
+    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    assert!(fs::read(device.file()).unwrap() == before);
+}
+
+#[test]
+fn mounted_disk_is_refused_and_named() {
+    let device = Loop::new(&[]);
+    run("mkfs.ext4", &["-q", device.name()]);
+    let dir = device.dir.path().join("mounted here");
+    let guard = mount::mount_read_only(&device.device, "ext4", &dir).unwrap();
+    assert_eq!(guard.dir(), dir);
+    assert!(dir.join("lost+found").is_dir());
+    let disk = device.disk();
+    let used = Use::Mounted { device: device.device.clone(), mountpoint: dir.clone() };
+    assert_eq!(disk.uses, [used]);
+    let refused = Target::open(&disk).unwrap_err().to_string();
+    assert!(refused.contains("is mounted at"), "{refused}");
+    guard.unmount().unwrap();
+    assert!(!dir.join("lost+found").exists());
+    Target::open(&device.disk()).unwrap();
+}
+
+#[test]
+fn filesystems_without_a_journal_are_mounted_too() {
+    let device = Loop::new(&[]);
+    run("mkfs.ext2", &["-q", device.name()]);
+    let dir = device.dir.path().join("m");
+    mount::mount_read_only(&device.device, "ext2", &dir).unwrap().unmount().unwrap();
+    assert!(mount::can_mount_read_only("ext2") && !mount::can_mount_read_only("crypto_luks"));
+    assert!(mount::can_mount_read_write("ext2") && !mount::can_mount_read_write("iso9660"));
+}
+
+/// A filesystem with a journal to replay is mounted without one bit being changed.
+#[test]
+fn read_only_mount_replays_no_journal() {
+    let device = Loop::new(&[]);
+    run("mkfs.ext4", &["-q", "-O", "has_journal", device.name()]);
+    let dir = device.dir.path().join("m");
+    let guard = mount::mount_read_write(&device.device, &device.device, "ext4", &dir).unwrap();
+    fs::write(dir.join("file"), "content").unwrap();
+    File::open(dir.join("file")).unwrap().sync_all().unwrap();
+    // What a power cut at this moment would leave behind.
+    let cut = device.dir.path().join("cut.img");
+    run("dd", &[&format!("if={}", device.name()), &format!("of={}", cut.display()), "bs=1M"]);
+    drop(guard);
+    let features = run("dumpe2fs", &["-h", cut.to_str().unwrap()]);
+    assert!(features.contains("needs_recovery"), "{features}");
+    let before = fs::read(&cut).unwrap();
+    let second: PathBuf = run("losetup", &["--find", "--show", cut.to_str().unwrap()]).into();
+    let mounted = mount::mount_read_only(&second, "ext4", &dir);
+    let unmounted = mounted.map(|guard| guard.unmount());
+    run("losetup", &["-d", second.to_str().unwrap()]);
+    unmounted.unwrap().unwrap();
+    assert!(fs::read(&cut).unwrap() == before);
+}
+
+#[test]
+fn mount_for_writing_lifts_the_protection_for_its_time() {
+    let device = Loop::new(&[]);
+    run("mkfs.ext4", &["-q", device.name()]);
+    disk::set_read_only(&device.device, true).unwrap();
+    let dir = device.dir.path().join("store");
+    {
+        let guard = mount::mount_read_write(&device.device, &device.device, "ext4", &dir).unwrap();
+        fs::write(guard.dir().join("image"), "bytes").unwrap();
+        assert_eq!(run("blockdev", &["--getro", device.name()]), "0");
+    }
+    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    let guard = mount::mount_read_only(&device.device, "ext4", &dir).unwrap();
+    assert_eq!(fs::read_to_string(dir.join("image")).unwrap(), "bytes");
+    assert!(fs::write(dir.join("image"), "other").is_err());
+    drop(guard);
+    let unknown = mount::mount_read_only(&device.device, "zfs_member", &dir);
+    assert!(matches!(unknown, Err(DiskError::CannotMount { .. })), "{unknown:?}");
+    // A failed mount leaves the protection as it was.
+    assert!(mount::mount_read_write(&device.device, &device.device, "vfat", &dir).is_err());
+    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+}
+
+#[test]
+fn image_files() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("disk.img");
+    create_image_file(&path, 3 * MIB).unwrap();
+    assert!(matches!(create_image_file(&path, MIB), Err(DiskError::Exists { .. })));
+    let impossible = dir.path().join("impossible.img");
+    assert!(create_image_file(&impossible, u64::MAX).is_err() && !impossible.exists());
+    let disk = disk::open(&path, None).unwrap();
+    let real = path.canonicalize().unwrap();
+    assert_eq!((disk.kind, disk.transport), (DiskKind::ImageFile, Transport::File));
+    assert_eq!((disk.size, disk.logical_sector), (3 * MIB, 512));
+    assert_eq!(disk.identity(), real.display().to_string());
+    assert!(disk.matches_identity(path.to_str().unwrap()) && !disk.matches_identity("disk.img"));
+    assert_eq!(disk.partition_path(1), None);
+    assert_eq!(disk::open(&path, Some(4096)).unwrap().logical_sector, 4096);
+    for size in [0, 256, 1000, 8192] {
+        assert!(matches!(disk::open(&path, Some(size)), Err(DiskError::SectorSize { .. })));
+    }
+    let target = Target::open(&disk).unwrap();
+    target.write_at(MIB, &[7; 8192]).unwrap();
+    assert!(target.write_at(3 * MIB, &[7]).is_err());
+    assert!(target.discard(MIB, 4096) && !target.discard(3 * MIB, 4096));
+    target.drop_caches().unwrap();
+    target.re_read_table().unwrap();
+    assert_eq!(target.read_vec(MIB, 4096).unwrap(), [0; 4096]);
+    assert_eq!(target.read_vec(MIB + 4096, 4096).unwrap(), [7; 4096]);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 3 * MIB);
+    assert!(matches!(Target::open(&disk), Err(DiskError::Refused { .. })));
+    drop(target);
+    Target::open(&disk).unwrap();
+    File::options().write(true).open(&path).unwrap().write_all_at(b"x", 4 * MIB).unwrap();
+    assert!(matches!(Target::open(&disk), Err(DiskError::Changed { .. })));
+}
+
+#[test]
+fn image_file_behind_a_loop_device_is_in_use() {
+    let device = Loop::new(&[]);
+    let disk = disk::open(&device.file(), None).unwrap();
+    let real = device.file().canonicalize().unwrap();
+    assert_eq!(disk.uses, [Use::Holder { device: real, holder: device.device.clone() }]);
+    let refused = Target::open(&disk).unwrap_err().to_string();
+    assert!(refused.contains(device.name()), "{refused}");
+}
+
+#[test]
+fn what_is_no_disk_is_refused() {
+    let dir = TempDir::new().unwrap();
+    assert!(matches!(disk::open(dir.path(), None), Err(DiskError::NotADisk { .. })));
+    assert!(matches!(disk::open(Path::new("/dev/null"), None), Err(DiskError::NotADisk { .. })));
+    let nothing = disk::open(&dir.path().join("nothing"), None);
+    assert!(matches!(nothing, Err(DiskError::NotFound { .. })), "{nothing:?}");
+    let by_id = disk::open(Path::new("/dev/disk/by-id/ata-No_Such_Disk_123"), None);
+    assert!(matches!(by_id, Err(DiskError::NotFound { .. })), "{by_id:?}");
+    assert!(Source::open(dir.path()).is_err());
+}

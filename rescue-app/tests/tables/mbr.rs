@@ -1,0 +1,174 @@
+//! Partition tables of the PC BIOS.
+
+use std::fs;
+
+use lifeboat::table::{Role, Scheme, fit_to_disk, metadata_extents};
+
+use crate::{Dice, Images, Loop, MIB, assert_agrees_with_sfdisk, open, overwrite, run, table_of};
+
+/// sfdisk numbers the logical partitions as the kernel does: along the chain, which here runs
+/// backwards on the disk.
+#[test]
+fn mbr_with_logical_partitions() {
+    let images = Images::new();
+    let disk = images.blank("mbr.img", 64 * MIB);
+    let script = "label: dos\nlabel-id: 0x1234abcd\n\
+        1: start=2048,size=8192,type=83,bootable\n\
+        3: start=12288,size=100000,type=f\n\
+        4: start=114688,size=4096,type=ef\n\
+        5: start=30000,size=5000,type=83\n\
+        6: start=14336,size=8192,type=82\n\
+        7: start=40000,size=2000,type=7\n";
+    run("sfdisk", &[disk.to_str().unwrap()], script);
+    let table = table_of(&disk, 512);
+    assert_eq!(table.scheme, Scheme::Mbr);
+    assert_eq!(table.notices, Vec::<String>::new());
+    assert_agrees_with_sfdisk(&table, &disk);
+    assert_eq!(table.partition(3).unwrap().role, Role::Extended);
+    assert_eq!(table.partition(7).unwrap().role, Role::Logical);
+    assert_eq!(table.partition(7).unwrap().uuid.as_deref(), Some("1234abcd-07"));
+    // MBR and three extended boot records; the space around them in the extended partition counts
+    // as unpartitioned.
+    let metadata = metadata_extents(&open(&disk), &table);
+    assert_eq!(metadata.total(), 4 * 512);
+    assert_eq!(metadata.intersection(&table.partitioned()).total(), 0);
+    assert_eq!(table.partitioned().total(), (8192 + 4096 + 5000 + 8192 + 2000) * 512);
+    assert_eq!(fit_to_disk(&open(&disk), &table, 200 * MIB).unwrap(), []);
+}
+
+/// Logical partitions in any order on the disk, primary ones in any slot.
+#[test]
+fn random_mbr_layouts_agree_with_sfdisk() {
+    let images = Images::new();
+    for seed in 0..20 {
+        let mut dice = Dice(seed);
+        let disk = images.blank("random.img", 64 * MIB);
+        let slots = dice.order(4);
+        let used = 1 + dice.below(3);
+        let mut script = format!("label: dos\nlabel-id: {:#010x}\n", 1 + dice.below(1 << 30));
+        for (place, slot) in (0..used).zip(&slots) {
+            let (start, kind) = (2048 + place * 8192 + dice.below(2048), 0x83 - dice.below(2));
+            script += &format!(
+                "{}: start={start},size={},type={kind:x}\n",
+                slot + 1,
+                1 + dice.below(6000)
+            );
+        }
+        if dice.below(4) > 0 {
+            script += &format!("{}: start=40960,size=90000,type=f\n", slots[3] + 1);
+            let count = dice.below(12);
+            for (number, place) in (5..).zip(dice.order(count)) {
+                let (start, size) =
+                    (43_008 + place * 6144 + dice.below(2000), 1 + dice.below(2000));
+                script += &format!("{number}: start={start},size={size},type=83\n");
+            }
+        }
+        run("sfdisk", &[disk.to_str().unwrap()], &script);
+        let table = table_of(&disk, 512);
+        assert_eq!((table.scheme, table.notices.len()), (Scheme::Mbr, 0), "{script}{table:?}");
+        let mut sorted = table.clone();
+        sorted.partitions.sort_by_key(|partition| partition.number);
+        assert_eq!(sorted, table);
+        assert_agrees_with_sfdisk(&table, &disk);
+    }
+}
+
+/// A record whose partition was deleted has no number; `partx` counts as the kernel does.
+#[test]
+fn deleted_logical_partitions_take_no_number() {
+    let images = Images::new();
+    let disk = images.blank("deleted.img", 64 * MIB);
+    let script = "label: dos\n1: start=2048,size=100000,type=5\n\
+        5: start=4096,size=2048\n6: start=8192,size=2048\n7: start=12288,size=2048\n";
+    run("sfdisk", &[disk.to_str().unwrap()], script);
+    let metadata = metadata_extents(&open(&disk), &table_of(&disk, 512));
+    for record in [2, 1] {
+        overwrite(&disk, metadata.iter().nth(record).unwrap().start + 446, &[0; 16]);
+        let listed = run("partx", &["-g", "-o", "NR,START,UUID", "-s", disk.to_str().unwrap()], "");
+        let theirs: Vec<Vec<&str>> =
+            listed.lines().map(|line| line.split_whitespace().collect()).collect();
+        let ours = table_of(&disk, 512);
+        let ours: Vec<Vec<String>> = ours
+            .partitions
+            .iter()
+            .map(|p| {
+                vec![p.number.to_string(), (p.start / 512).to_string(), p.uuid.clone().unwrap()]
+            })
+            .collect();
+        assert_eq!(ours, theirs);
+    }
+    assert_eq!(table_of(&disk, 512).partitions.len(), 2);
+}
+
+#[test]
+fn mbr_with_sectors_of_4096_bytes() {
+    let images = Images::new();
+    let disk = images.blank("mbr4k.img", 64 * MIB);
+    let device = Loop::new(&disk, 4096);
+    let script = "label: dos\n1: start=256,size=1024,type=83\n2: start=2048,size=8192,type=5\n\
+        5: start=2304,size=1024,type=83\n6: start=4096,size=512,type=83\n";
+    run("sfdisk", &[device.device.to_str().unwrap()], script);
+    let table = table_of(&device.device, 4096);
+    assert_eq!(table.scheme, Scheme::Mbr);
+    assert_agrees_with_sfdisk(&table, &device.device);
+}
+
+#[test]
+fn broken_chains_are_cut_and_told() {
+    let images = Images::new();
+    let disk = images.blank("chain.img", 64 * MIB);
+    let script = "label: dos\n1: start=2048,size=100000,type=5\n\
+        5: start=4096,size=2048\n6: start=8192,size=2048\n7: start=12288,size=2048\n";
+    run("sfdisk", &[disk.to_str().unwrap()], script);
+    let whole = fs::read(&disk).unwrap();
+    assert_eq!(table_of(&disk, 512).partitions.len(), 4);
+    let sound = metadata_extents(&open(&disk), &table_of(&disk, 512));
+    let third = sound.iter().nth(2).unwrap().start;
+    let link = third + 446 + 16 + 8;
+    let cases: [(&str, u64, &[u8]); 4] = [
+        ("circle", link, &[0, 0, 0, 0]),
+        ("out of it", link, &[0xff, 0xff, 0xff, 0x7f]),
+        ("broken", third + 510, &[0, 0]),
+        ("reaches out", third + 446 + 12, &[0xff; 4]),
+    ];
+    for (word, offset, bytes) in cases {
+        fs::write(&disk, &whole).unwrap();
+        overwrite(&disk, offset, bytes);
+        let table = table_of(&disk, 512);
+        assert!(table.notices.iter().any(|notice| notice.contains(word)), "{word}: {table:?}");
+        assert!((2..4).contains(&table.partitions.len()), "{word}: {table:?}");
+        assert_eq!(table.scheme, Scheme::Mbr);
+    }
+}
+
+#[test]
+fn contradictory_tables_are_one_piece() {
+    let images = Images::new();
+    let disk = images.blank("overlap.img", 16 * MIB);
+    let script = "label: dos\n1: start=2048,size=4096\n2: start=8192,size=4096\n";
+    run("sfdisk", &[disk.to_str().unwrap()], script);
+    let whole = fs::read(&disk).unwrap();
+    // Start of partition 2, size of partition 2, start of partition 1.
+    for (word, offset, value) in
+        [("overlap", 470u64, 4096u32), ("past the end", 474, 400_000), ("over the", 454, 0)]
+    {
+        fs::write(&disk, &whole).unwrap();
+        assert_eq!(table_of(&disk, 512).partitions.len(), 2);
+        overwrite(&disk, offset, &value.to_le_bytes());
+        let table = table_of(&disk, 512);
+        assert_eq!((table.scheme, table.partitions.len()), (Scheme::None, 0), "{word}");
+        assert!(table.notices.iter().any(|notice| notice.contains(word)), "{word}: {table:?}");
+    }
+}
+
+#[test]
+fn mbr_over_the_remains_of_a_gpt() {
+    let images = Images::new();
+    let disk = images.gpt(16 * MIB);
+    let mbr = images.blank("mbr-only.img", 16 * MIB);
+    run("sfdisk", &[mbr.to_str().unwrap()], "label: dos\n1: start=2048,size=4096\n");
+    overwrite(&disk, 0, &fs::read(&mbr).unwrap()[..512]);
+    let table = table_of(&disk, 512);
+    assert_eq!((table.scheme, table.partitions.len()), (Scheme::Mbr, 1));
+    assert!(table.notices.iter().any(|notice| notice.contains("remains of a GPT")), "{table:?}");
+}
