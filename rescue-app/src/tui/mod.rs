@@ -10,7 +10,7 @@
 //!                      └─Request─► runner ──► machine ──► crate::operation (live.rs)
 //! ```
 //!
-//! * `model.rs` is what the menu knows of the machine: plain values without any disk logic.
+//! * `model/` is what the menu knows of the machine: plain values without any disk logic.
 //! * `machine.rs` is the only way to the layers below, all of it in background threads.
 //! * `look.rs` keeps to the sixteen ANSI colours and the glyphs the kernel console has.
 

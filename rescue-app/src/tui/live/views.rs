@@ -14,8 +14,8 @@ use crate::operation::{
 };
 use crate::table::Scheme;
 use crate::tui::model::{
-    CapturePlan, Disk, DiskList, Failure, FoundRepository, Image, ImagePartition, LayoutEntry,
-    Outcome, Place, RestorePlan, Volume,
+    CapturePlan, Disk, DiskList, Failure, FoundRepository, Image, ImagePartition, Outcome, Place,
+    RestorePlan, Volume,
 };
 
 /// The cause and the next step of an error.
@@ -205,25 +205,8 @@ pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
 
 /// A restore's plan.
 pub(super) fn restore_plan(plan: operation::RestorePlan) -> RestorePlan {
-    let entries = |entries: Vec<operation::LayoutEntry>| {
-        entries
-            .into_iter()
-            .map(|operation::LayoutEntry { number, start, size, text, kept }| LayoutEntry {
-                number,
-                start,
-                size,
-                text,
-                kept,
-            })
-            .collect()
-    };
-    RestorePlan {
-        before: entries(plan.before),
-        after: entries(plan.after),
-        writes: plan.writes,
-        lost: plan.lost,
-        notices: plan.notices,
-    }
+    let operation::RestorePlan { before, after, writes, lost, notices, .. } = plan;
+    RestorePlan { before, after, writes, lost, notices }
 }
 
 /// What a capture achieved.

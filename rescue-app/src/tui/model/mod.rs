@@ -1,0 +1,84 @@
+//! What the menu shows of the machine: plain values, already judged by the layers below.
+
+mod machine;
+mod order;
+
+pub use machine::{Confirmation, Disk, DiskList, FoundRepository, Place, Volume};
+pub use order::{
+    CaptureOrder, Image, ImagePartition, Job, Keep, Location, Passphrase, Repository, RestoreOrder,
+};
+
+pub use crate::operation::LayoutEntry;
+use crate::operation::Space;
+
+/// What the header says about the running system; fixed while the menu runs.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Lifeboat's version.
+    pub version: String,
+    /// Firmware mode and Secure Boot state in a few words.
+    pub firmware: String,
+    /// Host name, or empty.
+    pub host: String,
+    /// Whether the system was started from the boot medium, so that the menu owns the machine.
+    pub boot_medium: bool,
+}
+
+/// What a capture would do. All counts are bytes.
+#[derive(Clone, Debug, Default)]
+pub struct CapturePlan {
+    /// To be read.
+    pub read: u64,
+    /// Not read, because nothing uses it.
+    pub skipped: u64,
+    /// What it takes where the repository is.
+    pub space: Space,
+    /// What a person should know before it starts.
+    pub warnings: Vec<String>,
+}
+
+/// What a restore would do. All counts are bytes.
+#[derive(Clone, Debug, Default)]
+pub struct RestorePlan {
+    /// The target as it is.
+    pub before: Vec<LayoutEntry>,
+    /// The target as it will be.
+    pub after: Vec<LayoutEntry>,
+    /// To be written.
+    pub writes: u64,
+    /// What the target holds now and loses.
+    pub lost: Vec<String>,
+    /// What else a person should know before it starts.
+    pub notices: Vec<String>,
+}
+
+/// How a job went that succeeded.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Names and values for the result page, in order.
+    pub facts: Vec<(String, String)>,
+    /// What lessens the result.
+    pub warnings: Vec<String>,
+}
+
+/// Why something did not work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failure {
+    /// The cause as a chain of plain words.
+    pub text: String,
+    /// What to do about it.
+    pub next_step: Option<String>,
+    /// It stopped because the person asked for it.
+    pub cancelled: bool,
+    /// The repository needs its own passphrase: none or a wrong one was given.
+    pub needs_passphrase: bool,
+}
+
+/// The run's log.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    /// Where it is kept.
+    pub path: String,
+    /// Its newest part.
+    pub text: String,
+}

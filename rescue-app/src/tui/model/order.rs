@@ -1,0 +1,219 @@
+//! What a person chose, and what is to be done with it.
+
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use super::{Disk, Volume};
+use crate::image::manifest::file_name;
+use crate::operation::{Compression, KeepRules, Keys};
+
+/// A passphrase; wiped from memory when dropped and never printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Passphrase(Zeroizing<String>);
+
+impl Passphrase {
+    /// Takes what was typed.
+    pub fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+
+    /// The text itself, for the repository layer.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passphrase(hidden)")
+    }
+}
+
+/// Where a repository is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In a partition that is mounted only while it is used.
+    Partition {
+        /// Partition path below `/dev`.
+        device: PathBuf,
+        /// Folder, relative to its root.
+        folder: PathBuf,
+    },
+    /// In a folder that is reachable already.
+    Folder(PathBuf),
+}
+
+/// A repository chosen by the person.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    /// Where it is.
+    pub location: Location,
+    /// How to name it on screen.
+    pub title: String,
+    /// Its own passphrase; `None` for the published word.
+    pub passphrase: Option<Passphrase>,
+    /// Path of the disk it is on, where known.
+    pub disk: Option<PathBuf>,
+}
+
+/// One captured disk in a repository.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    /// Snapshot id, 64 hexadecimal digits.
+    pub id: String,
+    /// When it was captured, as shown.
+    pub time: String,
+    /// Model and serial number of the captured disk.
+    pub disk: String,
+    /// Size of the captured disk in bytes.
+    pub size: u64,
+    /// Bytes of it that the image holds.
+    pub used: u64,
+    /// Its partitions.
+    pub partitions: Vec<ImagePartition>,
+    /// What was noted while capturing.
+    pub warnings: Vec<String>,
+}
+
+impl Image {
+    /// The first eight digits of the id: enough to name it on the command line.
+    pub fn short_id(&self) -> &str {
+        self.id.get(..8).unwrap_or(&self.id)
+    }
+
+    /// The logical volumes that can be restored alone.
+    pub fn restorable_volumes(&self) -> impl Iterator<Item = &Volume> {
+        let captured = self.partitions.iter().filter(|partition| partition.captured);
+        captured.flat_map(|partition| &partition.volume.inside).filter(|inside| inside.restorable)
+    }
+
+    /// Bytes that a target has to have for any of it.
+    pub fn least_target(&self) -> u64 {
+        self.restorable_volumes().map(|volume| volume.size).fold(self.size, u64::min)
+    }
+
+    /// The captured disk as a [`Disk`], for drawing.
+    pub fn volumes(&self) -> Vec<Volume> {
+        self.partitions.iter().map(|partition| partition.volume.clone()).collect()
+    }
+}
+
+/// A partition of an [`Image`].
+#[derive(Clone, Debug, Default)]
+pub struct ImagePartition {
+    /// What it is.
+    pub volume: Volume,
+    /// Whether its content is in the image.
+    pub captured: bool,
+}
+
+/// What to capture and where to.
+#[derive(Clone, Debug)]
+pub struct CaptureOrder {
+    /// The source.
+    pub disk: Disk,
+    /// Partition numbers; `None` for the whole disk.
+    pub partitions: Option<Vec<u32>>,
+    /// The repository that receives the image.
+    pub repository: Repository,
+    /// Compression level.
+    pub compression: Compression,
+    /// LUKS containers that were unlocked.
+    pub keys: Keys,
+    /// How often sectors that cannot be read are tried again.
+    pub retries: u32,
+    /// Whether a map of what was read is kept beside the images.
+    pub keeps_map: bool,
+}
+
+impl CaptureOrder {
+    /// The name of the map, a file in the repository's folder.
+    pub fn map(&self) -> Option<String> {
+        self.keeps_map.then(|| format!("{}.map", file_name(&self.disk.identity)))
+    }
+}
+
+/// What to restore and where to.
+#[derive(Clone, Debug)]
+pub struct RestoreOrder {
+    /// The image.
+    pub image: Image,
+    /// The repository it is in.
+    pub repository: Repository,
+    /// The target.
+    pub disk: Disk,
+    /// Partition numbers; `None` for the whole disk.
+    pub partitions: Option<Vec<u32>>,
+    /// The one logical volume (`group/name`) to restore instead, to the start of the target.
+    pub volume: Option<String>,
+    /// Compare first and write only what differs.
+    pub only_changed: bool,
+    /// Read everything back afterwards and compare it with the image.
+    pub read_back: bool,
+}
+
+/// A long-running piece of work with progress.
+#[derive(Clone, Debug)]
+pub enum Job {
+    /// Store a disk.
+    Capture(CaptureOrder),
+    /// Write a disk.
+    Restore(RestoreOrder),
+    /// Check stored data.
+    Verify {
+        /// The repository.
+        repository: Repository,
+        /// The image, or `None` for all.
+        image: Option<Image>,
+    },
+    /// Check a repository's structure.
+    Check {
+        /// The repository.
+        repository: Repository,
+    },
+    /// Forget images and remove what no image uses.
+    Free {
+        /// The repository.
+        repository: Repository,
+        /// The images that stay.
+        keep: Keep,
+    },
+}
+
+/// Which images of every disk stay when space is freed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// All.
+    #[default]
+    All,
+    /// Those of 7 days, 4 weeks and 12 months.
+    Rotation,
+    /// The three newest.
+    Three,
+    /// The newest.
+    One,
+}
+
+impl Keep {
+    /// The rules; none when all stay.
+    pub fn rules(self) -> Option<KeepRules> {
+        let none = KeepRules::default();
+        match self {
+            Self::All => None,
+            Self::Rotation => Some(KeepRules { daily: 7, weekly: 4, monthly: 12, ..none }),
+            Self::Three => Some(KeepRules { last: 3, ..none }),
+            Self::One => Some(KeepRules { last: 1, ..none }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passphrase_is_never_printed() {
+        assert!(!format!("{:?}", Passphrase::new("tides")).contains("tides"));
+    }
+}
