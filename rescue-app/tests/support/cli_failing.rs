@@ -13,7 +13,9 @@ use lifeboat::operation::{
 
 use crate::faulty::Faulty;
 use crate::random::Random;
-use crate::support::{Bench, DISK_SIZE, EXT4, MIB, NTFS, Run, cut, make_gpt_disk, noise, tool};
+use crate::support::{
+    Bench, DISK_SIZE, EXT4, MIB, NTFS, Run, SWAP, cut, make_gpt_disk, noise, tool,
+};
 
 /// Blocks of a file in the ext4 partition, by debugfs.
 fn ext4_blocks(bench: &Bench, disk: &Path, file: &str) -> Vec<u64> {
@@ -253,6 +255,37 @@ fn a_target_that_cannot_be_written_is_told_with_the_place() {
     let target = bench.arg("target");
     let plan = bench.run(&["restore", "latest", &target, "--plan"]).ended(0);
     assert!(plan.stdout.contains("was not finished"), "{}", plan.stdout);
+}
+
+/// A loop device; it goes away when dropped.
+struct Loop(String);
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").args(["-d", &self.0]).output();
+    }
+}
+
+#[test]
+fn a_write_error_that_only_the_flush_shows_is_told_with_the_place() {
+    let bench = Bench::new();
+    make_gpt_disk(&bench, "disk");
+    bench.capture("disk");
+    // The header of the swap partition: so little goes through the page cache of the device.
+    fs::write(bench.path("target"), vec![0; usize::try_from(DISK_SIZE).unwrap()]).unwrap();
+    let faulty = Faulty::writing(&bench.path("target"), &[SWAP.start / 512]);
+    let disk = Loop(tool("losetup", &["--find", "--show", &faulty.arg()]).trim().to_owned());
+    let erase = faulty.arg();
+    let run = bench.run(&["restore", "latest", &disk.0, "--erase", &erase]).ended(1);
+    let (before, place) = run.stderr.split_once("writing the target at byte ").unwrap();
+    assert!(before.contains(&erase), "{}", run.stderr);
+    // The cache may be written in larger pieces: the last block of the partition before is lost
+    // along with it.
+    let place: u64 = place.split(':').next().unwrap().parse().unwrap();
+    assert!((SWAP.start - 4096..=SWAP.start).contains(&place), "{}", run.stderr);
+    drop(disk);
+    drop(faulty);
+    assert_not_usable(&bench, &bench.path("target"));
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn execute(
     // Chunks that are on the target already were read from it to know that.
     let tasks = if request.only_changed { pipeline::changed(&work, &tasks)? } else { tasks };
     pipeline::write(&work, &tasks)?;
-    flush(&target)?;
+    flush_written(&work, &tasks)?;
     let progress = reporter.finish();
 
     if request.read_back {
@@ -203,19 +203,17 @@ fn wipe(
             }
         }
         let (first, rest) = blank.split_at(len.min(FIRST_BLOCK));
-        target.write_at(guard.start, first).map_err(|error| writing(guard.start, error))?;
-        flush(target)?;
-        let at = guard.start + first.len() as u64;
-        target.write_at(at, rest).map_err(|error| writing(at, error))?;
+        write_through(target, guard.start, first)?;
+        write_through(target, guard.start + first.len() as u64, rest)?;
     }
     let size = target.size();
     if plan.scope.replaces_all() && size > 2 * MIB {
         for tail in plan.kept.gaps_within(size - MIB, size).iter() {
             let blank = vec![0; usize::try_from(tail.len()).unwrap_or_default()];
-            target.write_at(tail.start, &blank).map_err(|error| writing(tail.start, error))?;
+            write_through(target, tail.start, &blank)?;
         }
     }
-    flush(target)
+    Ok(())
 }
 
 /// Tells the device what will hold nothing. Only a hint: nothing relies on it.
@@ -243,8 +241,7 @@ fn finish(target: &Target, reserved: &Reserved, read_back: bool) -> Result<u64, 
     for (at, bytes) in &finals {
         let (first, rest) = bytes.split_at(bytes.len().min(FIRST_BLOCK));
         for (at, bytes) in [(*at + first.len() as u64, rest), (*at, first)] {
-            target.write_at(at, bytes).map_err(|error| writing(at, error))?;
-            flush(target)?;
+            write_through(target, at, bytes)?;
         }
     }
     if read_back {
@@ -259,8 +256,22 @@ fn finish(target: &Target, reserved: &Reserved, read_back: bool) -> Result<u64, 
     Ok(finals.iter().map(|(_, bytes)| bytes.len() as u64).sum())
 }
 
-fn flush(target: &Target) -> Result<(), OperationError> {
-    target.flush().map_err(|error| OperationError::io("flushing the target", error))
+/// Writes, and waits until it is on the device: a write error of the page cache shows only then.
+fn write_through(target: &Target, at: u64, bytes: &[u8]) -> Result<(), OperationError> {
+    target.write_at(at, bytes).and_then(|()| target.flush()).map_err(|error| writing(at, error))
+}
+
+/// Waits until all tasks are on the device. A failure tells no place: that is looked for.
+fn flush_written(work: &Work<'_>, tasks: &[Task<'_>]) -> Result<(), OperationError> {
+    let Err(error) = work.target.flush() else { return Ok(()) };
+    let found = match work.target.drop_caches() {
+        Ok(()) => pipeline::read_back(work, tasks).ok().and_then(|found| found.first),
+        Err(_) => None,
+    };
+    Err(match found {
+        Some(first) => writing(first, error),
+        None => OperationError::io("flushing the target", error),
+    })
 }
 
 fn drop_caches(target: &Target) -> Result<(), OperationError> {
