@@ -29,6 +29,8 @@ mod fs_guest;
 mod fs_hfsplus;
 #[path = "support/fs_hostile.rs"]
 mod fs_hostile;
+#[path = "support/fs_layers.rs"]
+mod fs_layers;
 #[path = "support/fs_luks.rs"]
 mod fs_luks;
 #[path = "support/fs_luks_inside.rs"]
