@@ -9,10 +9,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/btrfs_tools.rs"]
+mod btrfs_tools;
 #[path = "support/exported.rs"]
 mod exported;
 #[path = "support/fs_btrfs.rs"]
 mod fs_btrfs;
+#[path = "support/fs_btrfs_damage.rs"]
+mod fs_btrfs_damage;
 #[path = "support/fs_damage.rs"]
 mod fs_damage;
 #[path = "support/fs_exfat.rs"]

@@ -1,201 +1,24 @@
-//! Btrfs, judged by btrfs-progs and by the kernel: its counters, its checker, its scrub.
+//! Maps of Btrfs, judged by btrfs-progs and by the kernel: its counters, its checker, its scrub.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use lifeboat::bytes::{Extents, ReadAt, Window};
-use lifeboat::filesystem::{self, Alone, Companions, Coverage, Inspection, Kind, State};
+use lifeboat::bytes::Extents;
+use lifeboat::filesystem::{self, Coverage, Inspection, Kind, State};
 use tempfile::TempDir;
 
+use crate::btrfs_tools::{
+    Mount, accepts, copies_of_tree, fill, format, inspect, inspect_all, judge, superblock_field,
+    used_by_kernel,
+};
 use crate::fs_tools::{self as tools, Numbers, Volume};
 
 const MIB: u64 = 1 << 20;
 
 /// What no extent stands for: the reserved start, and the copy of the superblock at 64 MiB.
 const OUTSIDE: u64 = MIB + 4096;
-
-/// Images as block devices, for as long as this lives.
-struct Loops(Vec<String>);
-
-impl Loops {
-    fn new(images: &[PathBuf]) -> Self {
-        let attach = |image: &PathBuf| {
-            let device = tools::run("losetup", &["-f", "--show", image.to_str().unwrap()]);
-            device.trim().to_owned()
-        };
-        Self(images.iter().map(attach).collect())
-    }
-}
-
-impl Drop for Loops {
-    fn drop(&mut self) {
-        for device in &self.0 {
-            // The kernel must not take a copy with the same identity for this device.
-            tools::output_of("btrfs", &["device", "scan", "--forget", device]);
-            tools::run("losetup", &["-d", device]);
-        }
-    }
-}
-
-/// Images mounted by the kernel. Two filesystems of the same identity must never be mounted at
-/// the same time.
-struct Mount {
-    folder: TempDir,
-    loops: Loops,
-}
-
-impl Mount {
-    fn new(images: &[PathBuf], options: &str) -> Self {
-        Self::try_new(images, options).expect("it cannot be mounted")
-    }
-
-    fn try_new(images: &[PathBuf], options: &str) -> Option<Self> {
-        let mount = Self { folder: TempDir::new().unwrap(), loops: Loops::new(images) };
-        let devices: String =
-            mount.loops.0.iter().map(|device| format!(",device={device}")).collect();
-        let options = format!("{options}{devices}");
-        let folder = mount.path().to_str().unwrap();
-        let args = ["-t", "btrfs", "-o", &options, &mount.loops.0[0], folder];
-        tools::succeeds("mount", &args).then_some(mount)
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn btrfs(&self, words: &str) -> String {
-        let mut args: Vec<&str> = words.split(' ').collect();
-        args.push(self.path().to_str().unwrap());
-        tools::run("btrfs", &args)
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        if tools::succeeds("mountpoint", &["-q", self.path().to_str().unwrap()]) {
-            tools::unmount(self.path());
-        }
-    }
-}
-
-/// A filesystem over one or more images, all of them full of old bytes.
-fn format(folder: &Path, devices: usize, mib: u64, options: &str) -> Vec<PathBuf> {
-    let images: Vec<_> = (0..devices).map(|index| folder.join(format!("device-{index}"))).collect();
-    for image in &images {
-        // A tail that the filesystem does not cover belongs to the partition all the same.
-        tools::old_medium(image, mib * MIB + 3 * 512);
-    }
-    let loops = Loops::new(&images);
-    let mut args = vec!["-q", "-f", "-K", "-L", "lifeboat"];
-    args.extend(options.split_whitespace());
-    args.extend(loops.0.iter().map(String::as_str));
-    tools::run("mkfs.btrfs", &args);
-    images
-}
-
-/// Files, and half of them deleted or changed; clones, snapshots, compressed and preallocated ones.
-fn fill(mount: &Mount, total: u64) {
-    let root = mount.path();
-    let run = |program: &str, args: &[&str]| {
-        let path = |word: &&str| word.replace('@', root.to_str().unwrap());
-        tools::run(program, &args.iter().map(path).collect::<Vec<_>>());
-    };
-    run("btrfs", &["-q", "subvolume", "create", "@/home"]);
-    tools::make_tree(&root.join("home"), 1, total);
-    mount.btrfs("filesystem sync");
-    run("btrfs", &["-q", "subvolume", "snapshot", "@/home", "@/before"]);
-    run("btrfs", &["-q", "subvolume", "snapshot", "-r", "@/home", "@/gone"]);
-    tools::churn(&root.join("home"), 2, 200 << 10);
-    run("cp", &["-r", "--reflink=always", "@/before/folder 1", "@/clones"]);
-    let clone = fs::read_dir(root.join("clones/sub1")).unwrap().next().unwrap().unwrap().path();
-    let file = File::options().write(true).open(clone).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, &[7; 5000], 4096).unwrap();
-    run("btrfs", &["-q", "property", "set", "@/home", "compression", "zstd"]);
-    fs::write(root.join("home/text"), "compresses well ".repeat(30_000)).unwrap();
-    run("fallocate", &["-l", "700000", "@/preallocated"]);
-    fs::write(root.join("tiny"), "lies in its inode").unwrap();
-    mount.btrfs("filesystem sync");
-    run("btrfs", &["-q", "subvolume", "delete", "-c", "@/gone"]);
-    mount.btrfs("subvolume sync");
-    mount.btrfs("filesystem sync");
-}
-
-/// The other devices of a filesystem, when its first is inspected.
-struct Others(Vec<Volume>);
-
-impl Companions for Others {
-    fn of_kind(&self, kind: Kind) -> Vec<Window<'_>> {
-        assert_eq!(kind, Kind::Btrfs);
-        self.0.iter().map(|volume| Window::new(volume, 0, volume.size())).collect()
-    }
-}
-
-/// The maps of all devices, each read with all of them at hand.
-fn inspect_all(images: &[PathBuf]) -> Vec<Inspection> {
-    let all = Others(images.iter().map(|image| Volume::open(image)).collect());
-    all.0.iter().map(|volume| filesystem::inspect_among(volume, &all)).collect()
-}
-
-fn inspect(image: &Path) -> Inspection {
-    filesystem::inspect(&Volume::open(image))
-}
-
-/// Whether checker and scrub find nothing, and every file's hash. Mounted read-only.
-fn judge(images: &[PathBuf]) -> Option<BTreeMap<PathBuf, String>> {
-    {
-        let loops = Loops::new(images);
-        if !tools::succeeds("btrfs", &["check", "--readonly", "--check-data-csum", &loops.0[0]]) {
-            return None;
-        }
-    }
-    let mount = Mount::try_new(images, "ro")?;
-    let scrub = ["scrub", "start", "-B", "-r", mount.path().to_str().unwrap()];
-    let report = tools::output_of("btrfs", &scrub);
-    report.contains("no errors found").then(|| tools::hashes(mount.path()))
-}
-
-/// The scribble test: nothing that the maps leave out may matter.
-fn accepts(images: &[PathBuf], maps: &[Extents]) -> bool {
-    let expected = judge(images).expect("not sound to begin with");
-    assert!(expected.len() > 40, "{} files", expected.len());
-    [0x00, 0x5a].into_iter().all(|byte| {
-        let scribbled = |(image, used): (&PathBuf, _)| tools::scribbled_copy(image, used, byte);
-        let copies: Vec<_> = images.iter().zip(maps).map(scribbled).collect();
-        let same = judge(&copies).is_some_and(|found| found == expected);
-        copies.iter().for_each(|copy| fs::remove_file(copy).unwrap());
-        same
-    })
-}
-
-/// Bytes that the kernel counts as used, all copies of them.
-fn used_by_kernel(images: &[PathBuf]) -> u64 {
-    let mount = Mount::new(images, "ro");
-    let listing = mount.btrfs("filesystem df -b");
-    let lines = listing.lines().filter(|line| !line.starts_with("GlobalReserve"));
-    lines
-        .map(|line| {
-            let (profile, counts) = line.split_once(": ").unwrap();
-            let copies = match profile.rsplit(' ').next().unwrap() {
-                "single" | "RAID0" => 1,
-                "DUP" | "RAID1" | "RAID10" => 2,
-                "RAID1C3" => 3,
-                "RAID1C4" => 4,
-                other => panic!("profile {other}"),
-            };
-            copies * counts.rsplit('=').next().unwrap().parse::<u64>().unwrap()
-        })
-        .sum()
-}
-
-/// A field of the superblock, as btrfs-progs print it.
-fn superblock_field(image: &Path, name: &str) -> u64 {
-    let args = ["inspect-internal", "dump-super", image.to_str().unwrap()];
-    let listing = tools::run("btrfs", &args);
-    let line = listing.lines().find(|line| line.starts_with(&format!("{name}\t"))).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
 
 /// Maps of a filesystem that was made with these options and filled are exact, and complete.
 fn check_variant(devices: usize, mib: u64, options: &str) {
@@ -328,20 +151,6 @@ fn a_btrfs_map_that_drops_one_copy_of_a_used_block_is_caught() {
     }
 }
 
-/// Where the copies of the topmost block of a tree lie, by btrfs-progs.
-fn copies_of_tree(image: &Path, tree: &str) -> Vec<u64> {
-    let image = image.to_str().unwrap();
-    let dump = tools::run("btrfs", &["inspect-internal", "dump-tree", "-t", tree, image]);
-    let is_block = |line: &&str| line.starts_with("leaf ") || line.starts_with("node ");
-    let address = dump.lines().find(is_block).unwrap().split(' ').nth(1).unwrap();
-    let lines = tools::run("btrfs-map-logical", &["-l", address, "-b", "4096", image]);
-    let place = |line: &str| {
-        let (_, rest) = line.split_once(" physical ")?;
-        rest.split(' ').next()?.parse().ok()
-    };
-    lines.lines().filter_map(place).collect()
-}
-
 /// Power is cut while files that were synced are in the log tree alone.
 fn cut_power_after_sync(mount: &Mount, images: &[PathBuf]) -> Vec<PathBuf> {
     mount.btrfs("filesystem sync");
@@ -427,106 +236,6 @@ fn btrfs_of_two_tebibytes_is_mapped() {
 }
 
 #[test]
-fn a_device_whose_companions_are_missing_is_mapped_when_metadata_can_be_read() {
-    let scratch = TempDir::new().unwrap();
-    // With blocks of 64 KiB each lies on another device than the one before.
-    for (options, mapped) in [("-d raid0 -m raid1", true), ("-d raid0 -m raid0 -n 64k", false)] {
-        let images = format(scratch.path(), 2, 176, options);
-        fill(&Mount::new(&images, "noatime"), 4 * MIB);
-        for (image, complete) in images.iter().zip(inspect_all(&images)) {
-            let volume = Volume::open(image);
-            let found = filesystem::inspect_among(&volume, &Alone);
-            if mapped {
-                assert_eq!(found, complete, "{options}");
-            } else {
-                assert_eq!(found.coverage, Coverage::Whole, "{options}");
-                let why = &found.warnings[0];
-                assert!(why.contains("was not found"), "{why}");
-            }
-        }
-        // A companion from another time has to be left alone, and a newer one tells that this
-        // device is out of date.
-        let old = images[1].with_extension("old");
-        fs::copy(&images[1], &old).unwrap();
-        fs::write(Mount::new(&images, "noatime").path().join("later"), "x").unwrap();
-        let pair = |a: &Path, b: &Path| {
-            let volume = Volume::open(a);
-            filesystem::inspect_among(&volume, &Others(vec![Volume::open(b)]))
-        };
-        let found = pair(&images[0], &old);
-        assert_eq!(found.coverage == Coverage::Used, mapped, "{:?}", found.warnings);
-        let found = pair(&old, &images[0]);
-        assert_eq!(found.coverage, Coverage::Whole);
-        assert!(found.warnings[0].contains("out of date"), "{:?}", found.warnings);
-    }
-}
-
-#[test]
-fn damage_to_btrfs_metadata_never_makes_a_map_smaller() {
-    let scratch = TempDir::new().unwrap();
-    for (options, mended) in [("-m dup -n 4k", true), ("-m single -n 4k", false)] {
-        let images = format(scratch.path(), 1, 128, options);
-        fill(&Mount::new(&images, "noatime"), 12 * MIB);
-        let sound = inspect(&images[0]);
-        let mut image = fs::read(&images[0]).unwrap();
-        let mut numbers = Numbers::new(29);
-        let (mut whole, mut other_copy, mut blocks) = (0, 0, 0);
-        for at in metadata(&image, &sound.used) {
-            let byte = at + usize::try_from(numbers.below(4096)).unwrap();
-            let bit = 1 << numbers.below(8);
-            image[byte] ^= bit;
-            let found = filesystem::inspect(&image);
-            image[byte] ^= bit;
-            blocks += 1;
-            if found.coverage == Coverage::Whole {
-                assert!(!found.warnings.is_empty());
-                whole += 1;
-            } else {
-                assert_eq!(found.used, sound.used, "{options}: byte {byte}");
-                other_copy += u32::from(found.warnings.iter().any(|w| w.contains("other copy")));
-            }
-        }
-        assert!(blocks > 60, "{blocks} blocks");
-        assert_eq!((whole == 0, other_copy > 0), (mended, mended), "{options}: {whole}");
-    }
-}
-
-/// Superblocks and tree blocks of 4 KiB: they carry their own address.
-fn metadata(image: &[u8], used: &Extents) -> Vec<usize> {
-    let fsid = &image[65536 + 32..65536 + 48];
-    let starts = used.iter().flat_map(|extent| (extent.start..extent.end).step_by(4096));
-    let starts = starts.map(|start| usize::try_from(start).unwrap());
-    starts.filter(|start| image.get(start + 32..start + 48) == Some(fsid)).collect()
-}
-
-#[test]
-fn btrfs_that_cannot_be_mapped_is_kept_whole() {
-    let scratch = TempDir::new().unwrap();
-    let seed = format(scratch.path(), 1, 128, "");
-    tools::run("btrfstune", &["-S", "1", seed[0].to_str().unwrap()]);
-    let found = inspect(&seed[0]);
-    assert_eq!((found.coverage, found.used.total()), (Coverage::Whole, 128 * MIB + 3 * 512));
-    assert!(found.warnings[0].contains("seed device"), "{:?}", found.warnings);
-
-    // A filesystem that builds upon the seed keeps its chunks.
-    let sprout = scratch.path().join("sprout");
-    tools::old_medium(&sprout, 128 * MIB);
-    {
-        let mount = Mount::new(&seed, "ro");
-        let loops = Loops::new(std::slice::from_ref(&sprout));
-        tools::run(
-            "btrfs",
-            &["device", "add", "-f", "-K", &loops.0[0], mount.path().to_str().unwrap()],
-        );
-        tools::unmount(mount.path());
-    }
-    let all = Others(vec![Volume::open(&seed[0]), Volume::open(&sprout)]);
-    let found = filesystem::inspect_among(&all.0[1], &all);
-    assert_eq!(found.coverage, Coverage::Whole);
-    assert!(found.warnings[0].contains("seed device"), "{:?}", found.warnings);
-}
-
-#[test]
 fn the_least_size_of_a_btrfs_is_one_it_can_be_shrunk_to() {
     let scratch = TempDir::new().unwrap();
     let images = format(scratch.path(), 1, 1024, "");
@@ -542,65 +251,4 @@ fn the_least_size_of_a_btrfs_is_one_it_can_be_shrunk_to() {
     drop(mount);
     let found = inspect(&images[0]);
     assert_eq!(found.filesystem.unwrap().size, minimum / 4096 * 4096);
-}
-
-/// Files that the kernel refuses to read because their checksums are wrong.
-fn unreadable(image: &Path) -> BTreeSet<PathBuf> {
-    let mount = Mount::new(&[image.to_path_buf()], "ro");
-    let mut found = BTreeSet::new();
-    let mut folders = vec![mount.path().to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if fs::read(&path).is_err() {
-                found.insert(Path::new("/").join(path.strip_prefix(mount.path()).unwrap()));
-            }
-        }
-    }
-    found
-}
-
-#[test]
-fn btrfs_files_in_lost_bytes_are_those_that_cannot_be_read() {
-    let scratch = TempDir::new().unwrap();
-    let images = format(scratch.path(), 1, 176, "-d single -m dup -n 4k");
-    {
-        let mount = Mount::new(&images, "noatime");
-        fill(&mount, 8 * MIB);
-        // A subvolume in a subvolume's folder, and links in folders of their own.
-        let inner = mount.path().join("home/folder 2/inner");
-        tools::run("btrfs", &["-q", "subvolume", "create", inner.to_str().unwrap()]);
-        tools::make_tree(&inner, 9, 2 * MIB);
-    }
-    // Data, and one copy of one tree block.
-    let used = inspect(&images[0]).used;
-    let image = fs::read(&images[0]).unwrap();
-    let blocks: BTreeSet<usize> = metadata(&image, &used).into_iter().collect();
-    let sectors = used.within(MIB, 1 << 40);
-    let sectors: Vec<u64> = sectors
-        .flat_map(|extent| (extent.start..extent.end).step_by(4096))
-        .filter(|at| !blocks.contains(&usize::try_from(*at).unwrap()))
-        .collect();
-    let mut numbers = Numbers::new(31);
-    let block = copies_of_tree(&images[0], "7")[0];
-    let mut lost = Extents::of(block, block + 4096);
-    for _ in 0..60 {
-        let at = sectors[usize::try_from(numbers.below(sectors.len() as u64)).unwrap()];
-        lost = lost.union(&Extents::of(at, at + 4096));
-    }
-    let file = File::options().write(true).open(&images[0]).unwrap();
-    for extent in lost.iter() {
-        let bytes = numbers.bytes(usize::try_from(extent.len()).unwrap());
-        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, extent.start).unwrap();
-    }
-    let found = filesystem::owners(&Volume::open(&images[0]), &lost);
-    assert_eq!(found.note, None);
-    let named: BTreeSet<PathBuf> =
-        found.files.iter().map(|owner| PathBuf::from(&owner.path)).collect();
-    assert!(!named.is_empty());
-    assert_eq!(named, unreadable(&images[0]));
-    // The block has another copy; it has to be mended from that.
-    assert_eq!(found.metadata, 4096, "{found:?}");
 }
