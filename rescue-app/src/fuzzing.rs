@@ -217,11 +217,14 @@ fn sealed_map(data: &[u8], at: u64, magic: &[u8], seal: seals::Seal) {
     volume_map(&volume);
 }
 
-/// Btrfs: the superblock always has its name, and the checksums of all blocks are right.
+/// Btrfs: the superblock always has its name, and the checksums of all blocks are right. Files are
+/// looked up too.
 pub fn btrfs(data: &[u8]) {
     let mut volume = Pieces::parse(data);
     volume.put(65536 + 64, b"_BHRfS_M");
-    volume_map(&Summed(volume));
+    let volume = Summed(volume);
+    volume_map(&volume);
+    look_up(&volume);
 }
 
 fn volume_map(volume: &dyn ReadAt) {
@@ -235,12 +238,15 @@ fn volume_map(volume: &dyn ReadAt) {
 
 /// Records and directories, as they are looked up when all of a volume is lost; and by path.
 pub fn files(data: &[u8]) {
-    let volume = Pieces::parse(data);
-    let found = owners(&volume, &Extents::of(0, volume.size()));
+    look_up(&Pieces::parse(data));
+}
+
+fn look_up(volume: &dyn ReadAt) {
+    let found = owners(volume, &Extents::of(0, volume.size()));
     assert!(found.metadata <= volume.size(), "more records than volume");
     let longest = found.files.iter().map(|file| file.path.len()).max();
     assert!(longest.is_none_or(|len| len <= 5000), "a path of {longest:?} bytes");
-    let name = system(&volume);
+    let name = system(volume);
     assert!(name.is_none_or(|name| name.chars().count() <= 64), "a long name");
 }
 

@@ -61,6 +61,8 @@ mod fs_program;
 mod fs_recognition;
 #[path = "support/fs_system.rs"]
 mod fs_system;
+#[path = "support/fs_system_others.rs"]
+mod fs_system_others;
 #[path = "support/fs_tools.rs"]
 mod fs_tools;
 #[path = "support/fs_xfs.rs"]

@@ -50,7 +50,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if kind == "owners" {
         let size = image.size();
         let found = filesystem::owners(&image, &Extents::of(0, size));
-        eprintln!("{} files, {:?}", found.files.len(), found.note);
+        let system = filesystem::system(&image);
+        eprintln!("{} files, {:?}, {system:?}", found.files.len(), found.note);
     } else if kind == "disk" {
         let table = table::read(&image, 512)?;
         let metadata = table::metadata_extents(&image, &table);

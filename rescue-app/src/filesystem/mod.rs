@@ -25,6 +25,7 @@ mod kind;
 mod last_use;
 mod logical_volume;
 mod owners;
+mod path;
 mod placement;
 mod probe;
 mod recognition;

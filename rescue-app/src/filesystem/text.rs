@@ -18,6 +18,12 @@ pub(super) fn utf16(bytes: &[u8]) -> String {
     decode(units(bytes))
 }
 
+/// A name in UTF-16 (big-endian).
+pub(super) fn utf16_be(bytes: &[u8]) -> String {
+    let units = bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok());
+    decode(units.map(u16::from_be_bytes))
+}
+
 fn units(bytes: &[u8]) -> impl Iterator<Item = u16> {
     let units =
         bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok().map(u16::from_le_bytes));

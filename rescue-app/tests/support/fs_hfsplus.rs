@@ -23,7 +23,7 @@ fn put(image: &Path, at: u64, bytes: &[u8]) {
 }
 
 /// The HFS+ half of a hybrid disc, cut out at the partition that its Apple partition map names.
-fn xorriso_volume(folder: &Path) -> std::path::PathBuf {
+pub fn xorriso_volume(folder: &Path) -> std::path::PathBuf {
     let (tree, disc, image) = (folder.join("tree"), folder.join("disc"), folder.join("hfsplus"));
     tools::make_tree(&tree, 81, 2 * MIB);
     // Where the number of blocks is a multiple of eight, libisofs forgets to mark the last ones.

@@ -216,3 +216,80 @@ fn fat32_agrees_with_mshowfat() {
 fn fat12_agrees_with_mshowfat() {
     fat_agrees_with_mshowfat("12", 14);
 }
+
+/// Whose each of these blocks of a group is, by `xfs_db`: its type, and the path of a file.
+fn blocks_by_xfs_db(image: &Path, blocks: &[u64]) -> Vec<(String, Option<String>)> {
+    let mut script = "blockget -n\n".to_owned();
+    for block in blocks {
+        script += &format!("fsblock {block}\nblockuse -n\n");
+    }
+    let said = crate::fs_tools::run_with("xfs_db", &["-r", text(image)], script.as_bytes());
+    // "block 300 (0/300) type data inode 129 etc/file 62"
+    let lines = said.lines().filter_map(|line| line.split_once(" type "));
+    let found = lines.map(|(_, rest)| {
+        let (kind, inode) = rest.split_once(" inode ").unwrap_or((rest, ""));
+        let path = inode.split_once(' ').map(|(_, path)| format!("/{path}"));
+        // The root has no name.
+        let path = path.or_else(|| (!inode.is_empty()).then(|| "/".to_owned()));
+        (kind.trim().to_owned(), path)
+    });
+    found.collect()
+}
+
+fn xfs_agrees_with_xfs_db(options: &str) {
+    let image = Image::new(48);
+    let path = image.path();
+    let mut words: Vec<&str> = options.split_whitespace().collect();
+    words.extend(["--unsupported", "-q", "-f", text(&path)]);
+    tool("mkfs.xfs", &words);
+    {
+        let mount = crate::fs_tools::Mount::new(&path, "xfs", "rw");
+        fill(mount.path());
+        fs::hard_link(mount.path().join("etc/pieces"), mount.path().join("again")).unwrap();
+        std::os::unix::fs::symlink("x/".repeat(500), mount.path().join("far")).unwrap();
+    }
+    let said = tool(
+        "xfs_db",
+        &["-r", "-c", "sb 0", "-c", "print blocksize agblocks agblklog", text(&path)],
+    );
+    let number = |line: &str| line.split_once(" = ").unwrap().1.parse::<u64>().unwrap();
+    let [size, per_group, log] =
+        said.lines().map(number).collect::<Vec<_>>()[..].try_into().unwrap();
+    let numbers: Vec<u64> = (0..(48 << 20) / size).collect();
+    let fsblock = |number: &u64| (number / per_group) << log | (number % per_group);
+    let theirs = blocks_by_xfs_db(&path, &numbers.iter().map(fsblock).collect::<Vec<_>>());
+    assert_eq!(theirs.len(), numbers.len());
+    // Every fifth block of files, some of the log and of what is free.
+    let chosen = numbers
+        .iter()
+        .zip(theirs)
+        .filter(|(number, (_, file))| number.is_multiple_of(if file.is_some() { 5 } else { 401 }));
+    let mut seen: BTreeMap<String, u64> = BTreeMap::new();
+    for (number, (kind, expected)) in chosen {
+        let found = owners_of(&path, number * size, size);
+        assert_eq!(found.note, None);
+        let ours = only_path(&found).map(|path| path.replace("/again", "/etc/pieces"));
+        let expected = expected.map(|path| path.replace("/again", "/etc/pieces"));
+        assert_eq!(ours, expected, "block {number}: {kind}");
+        match &ours {
+            Some(path) => *seen.entry(path.clone()).or_default() += found.files[0].bytes,
+            None => {
+                let own = if ["free1", "free2"].contains(&kind.as_str()) { 0 } else { size };
+                assert_eq!(found.metadata, own, "block {number}: {kind}");
+            }
+        }
+    }
+    assert!(seen.len() > 10 && seen["/etc/pieces"] > 3 * size, "{seen:?}");
+    let hole = owners_of(&path, 0, 512);
+    assert_eq!((hole.metadata, hole.files.len()), (512, 0));
+}
+
+#[test]
+fn xfs_agrees_with_xfs_db_blockuse() {
+    xfs_agrees_with_xfs_db("");
+}
+
+#[test]
+fn xfs_with_small_blocks_agrees_with_xfs_db_blockuse() {
+    xfs_agrees_with_xfs_db("-b size=1024 -n size=4096 -d agcount=3 -m rmapbt=1");
+}

@@ -1,15 +1,13 @@
-//! Operating systems by their own files: judged by a shell reading the same `os-release`, and by
-//! registries that libhivex wrote.
+//! Linux systems by their own files: judged by a shell reading the same `os-release`.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 
 use lifeboat::filesystem::system;
 use tempfile::TempDir;
 
 use crate::fs_ext;
-use crate::fs_ntfs;
 use crate::fs_tools::{self as tools, Volume};
 
 const MIB: u64 = 1 << 20;
@@ -20,30 +18,72 @@ fn name_by_shell(os_release: &Path) -> String {
     tools::run("sh", &["-c", &script])
 }
 
+/// How a system keeps its `os-release`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Style {
+    /// A file in `/etc`.
+    Etc,
+    /// A file in `/usr/lib`, to which `/etc` has a link.
+    Usr,
+    /// A link in `/usr/lib` to one of several files there, as Fedora has it.
+    Linked,
+    /// A link with an absolute target too long for an inode.
+    Far,
+}
+
+/// The parts of a system that matter here, in `root`; the file that tells its name.
+fn install(root: &Path, text: &str, style: Style) -> PathBuf {
+    let (lib, etc) = (root.join("usr/lib"), root.join("etc"));
+    fs::create_dir_all(&lib).unwrap();
+    fs::create_dir_all(&etc).unwrap();
+    for number in 0..2000 {
+        fs::write(lib.join(format!("some-library-{number}.so")), "").unwrap();
+    }
+    for number in 0..30 {
+        fs::write(etc.join(format!("settings-{number}")), "x").unwrap();
+    }
+    let file = match style {
+        Style::Etc => etc.join("os-release"),
+        Style::Usr => lib.join("os-release"),
+        Style::Linked => lib.join("os.release.d/os-release-server"),
+        Style::Far => lib.join("d".repeat(200)).join("e".repeat(200)).join("os-release"),
+    };
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, text).unwrap();
+    match style {
+        Style::Etc => {}
+        Style::Usr => symlink("../usr/lib/os-release", etc.join("os-release")).unwrap(),
+        Style::Linked => {
+            symlink("./os.release.d/os-release-server", lib.join("os-release")).unwrap();
+            symlink("../usr/lib/os-release", etc.join("os-release")).unwrap();
+        }
+        Style::Far => {
+            let target = Path::new("/").join(file.strip_prefix(root).unwrap());
+            symlink(target, etc.join("os-release")).unwrap();
+        }
+    }
+    file
+}
+
+fn real() -> String {
+    fs::read_to_string("/usr/lib/os-release").unwrap()
+}
+
+const ODD: &str = "ID=x\nPRETTY_NAME='Ödd \\\\ Linux'\nPRETTY_NAME=\"Odd \\\"Linux\\\" 3\"\n";
+
 #[test]
 fn linux_systems_are_named_by_their_os_release() {
     let scratch = TempDir::new().unwrap();
     let scratch = scratch.path();
-    let real = fs::read_to_string("/usr/lib/os-release").unwrap();
-    let odd = "ID=x\nPRETTY_NAME='Ödd \\\\ Linux'\nPRETTY_NAME=\"Odd \\\"Linux\\\" 3\"\n";
-    for (name, text, options, in_etc) in [
-        ("real", real.as_str(), "-t ext4 -b 4096", false),
-        ("real-1k", real.as_str(), "-t ext4 -b 1024", true),
-        ("odd", odd, "-t ext2 -b 1024 -r 0", false),
-        ("no-types", odd, "-t ext3 -b 2048 -O ^filetype", true),
+    let real = real();
+    for (name, text, options, style) in [
+        ("real", real.as_str(), "-t ext4 -b 4096", Style::Usr),
+        ("real-1k", real.as_str(), "-t ext4 -b 1024", Style::Etc),
+        ("odd", ODD, "-t ext2 -b 1024 -r 0", Style::Linked),
+        ("no-types", ODD, "-t ext3 -b 2048 -O ^filetype", Style::Far),
     ] {
         let (tree, image) = (scratch.join(name), scratch.join("image"));
-        let (lib, etc) = (tree.join("usr/lib"), tree.join("etc"));
-        fs::create_dir_all(&lib).unwrap();
-        fs::create_dir_all(&etc).unwrap();
-        for number in 0..2000 {
-            fs::write(lib.join(format!("some-library-{number}.so")), "").unwrap();
-        }
-        let file = if in_etc { etc.join("os-release") } else { lib.join("os-release") };
-        fs::write(&file, text).unwrap();
-        if !in_etc {
-            symlink("../usr/lib/os-release", etc.join("os-release")).unwrap();
-        }
+        let file = install(&tree, text, style);
         tools::sparse_medium(&image, 24 * MIB);
         fs_ext::format(&image, options, Some(&tree));
         assert_eq!(system(&Volume::open(&image)), Some(name_by_shell(&file)), "{name}");
@@ -54,141 +94,157 @@ fn linux_systems_are_named_by_their_os_release() {
     assert_eq!(system(&Volume::open(&image)), None);
 }
 
-/// A cell of a hive.
-fn cell(content: &[u8]) -> Vec<u8> {
-    let len = (content.len() + 4).next_multiple_of(8);
-    let mut cell = (-i32::try_from(len).unwrap()).to_le_bytes().to_vec();
-    cell.extend(content);
-    cell.resize(len, 0);
-    cell
+fn format(image: &Path, command: &str) {
+    let mut words: Vec<&str> = command.split_whitespace().collect();
+    words.push(image.to_str().unwrap());
+    tools::run(words[0], &words[1..]);
 }
-
-/// The least that libhivex can add to: a root key and its security descriptor.
-fn empty_hive() -> Vec<u8> {
-    let put = |bytes: &mut Vec<u8>, at: usize, value: u32| {
-        bytes.splice(at..at + 4, value.to_le_bytes());
-    };
-    let mut root = vec![0; 76];
-    root.splice(..4, *b"nk\x2c\0");
-    for at in [16, 28, 32, 40, 48] {
-        put(&mut root, at, u32::MAX);
-    }
-    root[72] = 4;
-    root.extend(b"ROOT");
-    let security = 32 + u32::try_from(cell(&root).len()).unwrap();
-    put(&mut root, 44, security);
-    let mut descriptor = b"sk\0\0".to_vec();
-    for field in [security, security, 1, 20] {
-        descriptor.extend(field.to_le_bytes());
-    }
-    descriptor.extend([1, 0, 4, 0x80]);
-    descriptor.extend([0; 16]);
-    let mut page = b"hbin\0\0\0\0\0\x10\0\0".to_vec();
-    page.resize(32, 0);
-    page.extend(cell(&root));
-    page.extend(cell(&descriptor));
-    let free = 4096 - u32::try_from(page.len()).unwrap();
-    page.extend(free.to_le_bytes());
-    page.resize(4096, 0);
-    let mut base = vec![0; 4096];
-    base.splice(..4, *b"regf");
-    for (at, value) in [(4, 1), (8, 1), (20, 1), (24, 3), (32, 1), (36, 32), (40, 4096), (44, 1)] {
-        put(&mut base, at, value);
-    }
-    let word = |piece: &[u8]| u32::from_le_bytes(piece.try_into().unwrap());
-    let sum = base[..508].chunks_exact(4).map(word).fold(0, |sum, word| sum ^ word);
-    put(&mut base, 508, sum);
-    base.extend(page);
-    base
-}
-
-/// A `SOFTWARE` hive with these values, and `others` keys beside the one that matters.
-fn software(scratch: &Path, values: &[(&str, &str)], others: usize) -> PathBuf {
-    let hive = scratch.join("SOFTWARE");
-    fs::write(&hive, empty_hive()).unwrap();
-    let mut script = String::from("cd \\\nadd Classes\nadd Microsoft\ncd Microsoft\n");
-    for number in 0..others {
-        script += &format!("add Product {number}\n");
-    }
-    script += "add Windows NT\ncd Windows NT\nadd CurrentVersion\ncd CurrentVersion\n";
-    script += &format!("setval {}\nInstallDate\ndword:1700000000\n", values.len() + 1);
-    for (name, value) in values {
-        script += &format!("{name}\nstring:{value}\n");
-    }
-    script += "commit\n";
-    tools::run_with("hivexsh", &["-w", hive.to_str().unwrap()], script.as_bytes());
-    hive
-}
-
-/// A registry and the name that follows from it.
-struct Case {
-    values: &'static [(&'static str, &'static str)],
-    /// Keys beside the one that matters.
-    others: usize,
-    /// Options of `mkntfs`.
-    options: &'static str,
-    expected: Option<&'static str>,
-}
-
-const CASES: &[Case] = &[
-    Case {
-        values: &[
-            ("ProductName", "Windows 10 Pro"),
-            ("CurrentBuild", "22631"),
-            ("DisplayVersion", "23H2"),
-            ("ReleaseId", "2009"),
-        ],
-        others: 1500,
-        options: "-c 4096",
-        expected: Some("Windows 11 Pro 23H2"),
-    },
-    Case {
-        values: &[
-            ("ReleaseId", "1909"),
-            ("CurrentBuild", "18363"),
-            ("ProductName", "Windows 10 Home"),
-        ],
-        others: 3,
-        options: "-c 512",
-        expected: Some("Windows 10 Home 1909"),
-    },
-    Case {
-        values: &[
-            ("ProductName", "Windows 7 Professional"),
-            ("CurrentBuildNumber", "7601"),
-            ("CSDVersion", "Service Pack 1"),
-        ],
-        others: 0,
-        options: "-c 65536",
-        expected: Some("Windows 7 Professional Service Pack 1"),
-    },
-    Case {
-        values: &[("ProductName", "Windows Server 2022 Standard"), ("CurrentBuild", "20348")],
-        others: 40,
-        options: "-c 4096",
-        expected: Some("Windows Server 2022 Standard"),
-    },
-    Case { values: &[("CurrentBuild", "20348")], others: 0, options: "-c 4096", expected: None },
-];
 
 #[test]
-fn windows_is_named_by_its_registry() {
-    for Case { values, others, options, expected } in CASES {
-        let scratch = TempDir::new().unwrap();
-        let hive = software(scratch.path(), values, *others);
-        let image = scratch.path().join("image");
-        tools::sparse_medium(&image, 24 * MIB);
-        fs_ntfs::format(&image, &format!("-Q {options}"));
-        {
-            let mount = fs_ntfs::Mount::new(&image, "rw");
-            let folder = mount.path().join("Windows/System32/config");
-            fs::create_dir_all(&folder).unwrap();
-            fs::copy(&hive, folder.join("SOFTWARE")).unwrap();
-            for number in 0..300 {
-                let name = format!("Windows/System32/some library with a long name {number}.dll");
-                fs::write(mount.path().join(name), "x").unwrap();
+fn linux_systems_are_named_on_xfs() {
+    let scratch = TempDir::new().unwrap();
+    let image = scratch.path().join("image");
+    for (options, style) in [
+        ("", Style::Usr),
+        ("-b size=1024 -i size=256 -m crc=0 -n ftype=0", Style::Linked),
+        ("-b size=1024 -n size=4096", Style::Linked),
+        ("-n size=16384 -i size=1024,nrext64=1", Style::Far),
+        ("-d agcount=3", Style::Etc),
+    ] {
+        tools::old_medium(&image, 64 * MIB);
+        let prototype = scratch.path().join("prototype");
+        let tree = scratch.path().join("tree");
+        let file = install(&tree, &real(), style);
+        let expected = name_by_shell(&file);
+        let old = options.contains("crc=0");
+        let from_tree = format!("-p {}", prototype.display());
+        if old {
+            // Current kernels do not mount it.
+            write_prototype(&tree, &prototype);
+        }
+        let more = if old { from_tree.as_str() } else { "" };
+        format(&image, &format!("mkfs.xfs --unsupported -q -f {options} {more}"));
+        if !old {
+            let mount = tools::Mount::new(&image, "xfs", "rw");
+            install(mount.path(), &real(), style);
+        }
+        assert_eq!(system(&Volume::open(&image)), Some(expected), "{options}");
+        fs::remove_dir_all(&tree).unwrap();
+    }
+}
+
+/// A description of a tree for `mkfs.xfs -p`.
+fn write_prototype(tree: &Path, prototype: &Path) {
+    fn folder(path: &Path, text: &mut String) {
+        for entry in fs::read_dir(path).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_symlink() {
+                let target = fs::read_link(&path).unwrap();
+                *text += &format!("{name} l--777 0 0 {}\n", target.display());
+            } else if path.is_dir() {
+                *text += &format!("{name} d--755 0 0\n");
+                folder(&path, text);
+            } else {
+                *text += &format!("{name} ---644 0 0 {}\n", path.display());
             }
         }
-        assert_eq!(system(&Volume::open(&image)).as_deref(), *expected, "{values:?}");
+        *text += "$\n";
     }
+    let mut text = "/\n0 0\nd--755 0 0\n".to_owned();
+    folder(tree, &mut text);
+    fs::write(prototype, text).unwrap();
+}
+
+#[test]
+fn a_scattered_file_on_xfs_is_read() {
+    let scratch = TempDir::new().unwrap();
+    let image = scratch.path().join("image");
+    tools::old_medium(&image, 64 * MIB);
+    format(&image, "mkfs.xfs --unsupported -q -f -b size=1024");
+    let mount = tools::Mount::new(&image, "xfs", "rw");
+    fs::create_dir(mount.path().join("etc")).unwrap();
+    let file = fs::File::create(mount.path().join("etc/os-release")).unwrap();
+    for at in 0..30 {
+        let line = format!("\n{}\n", "#".repeat(1022));
+        file.write_all_at(line.as_bytes(), at * 2048).unwrap();
+    }
+    file.write_all_at(b"\nPRETTY_NAME=Scattered\n", 30 * 2048).unwrap();
+    drop(file);
+    drop(mount);
+    let ask = ["-r", "-c", "path /etc/os-release", "-c", "print core.format"];
+    let answer = tools::run("xfs_db", &[&ask[..], &[image.to_str().unwrap()]].concat());
+    assert!(answer.contains("btree"), "{answer}");
+    assert_eq!(system(&Volume::open(&image)).as_deref(), Some("Scattered"));
+}
+
+/// Makes a Btrfs with what `fill` puts into it; what is named then.
+fn on_btrfs(image: &Path, options: &str, mount: &str, fill: &dyn Fn(&Path)) -> Option<String> {
+    tools::sparse_medium(image, 256 * MIB);
+    format(image, &format!("mkfs.btrfs -q -f {options}"));
+    let mounted = tools::Mount::new(image, "btrfs", mount);
+    fill(mounted.path());
+    drop(mounted);
+    system(&Volume::open(image))
+}
+
+fn subvolume(path: &Path) {
+    tools::run("btrfs", &["-q", "subvolume", "create", path.to_str().unwrap()]);
+}
+
+#[test]
+fn linux_systems_are_named_on_btrfs() {
+    let scratch = TempDir::new().unwrap();
+    let image = scratch.path().join("image");
+    let tree = scratch.path().join("tree");
+    let expected = Some(name_by_shell(&install(&tree, &real(), Style::Usr)));
+    tools::sparse_medium(&image, 256 * MIB);
+    format(&image, &format!("mkfs.btrfs -q -f --rootdir {}", tree.display()));
+    assert_eq!(system(&Volume::open(&image)), expected, "--rootdir");
+
+    // Longer than what fits into an item.
+    let long = format!("{}{}", "# padding that can be compressed\n".repeat(400), real());
+    for (name, mount) in [
+        ("", "rw"),
+        ("@", "compress-force=zstd"),
+        ("root", "compress-force=zstd:9"),
+        ("@rootfs", "compress-force=zlib"),
+    ] {
+        for text in [&real(), &long] {
+            let found = on_btrfs(&image, "-m dup -n 4096", mount, &|root| {
+                let system = root.join(name);
+                if !name.is_empty() {
+                    subvolume(&system);
+                }
+                install(&system, text, Style::Linked);
+            });
+            assert_eq!(found, expected, "{name} {mount}");
+        }
+    }
+    let striped = on_btrfs(&image, "--mixed", "rw", &|root| drop(install(root, &long, Style::Far)));
+    assert_eq!(striped, expected, "mixed");
+    let lzo = |text: &str| {
+        on_btrfs(&image, "", "compress-force=lzo", &|root| drop(install(root, text, Style::Etc)))
+    };
+    assert_eq!(lzo(&long), None, "LZO is not expanded");
+}
+
+#[test]
+fn the_default_subvolume_counts_first() {
+    let scratch = TempDir::new().unwrap();
+    let image = scratch.path().join("image");
+    let found = on_btrfs(&image, "", "rw", &|root| {
+        for (name, text) in [("@", "PRETTY_NAME=Old\n"), ("@/snapshots", "")] {
+            subvolume(&root.join(name));
+            if !text.is_empty() {
+                install(&root.join(name), text, Style::Etc);
+            }
+        }
+        let (from, to) = (root.join("@"), root.join("@/snapshots/1"));
+        let paths = [from.to_str().unwrap(), to.to_str().unwrap()];
+        tools::run("btrfs", &[&["-q", "subvolume", "snapshot"], &paths[..]].concat());
+        fs::write(to.join("etc/os-release"), "PRETTY_NAME=New\n").unwrap();
+        tools::run("btrfs", &["-q", "subvolume", "set-default", paths[1]]);
+    });
+    assert_eq!(found.as_deref(), Some("New"));
 }

@@ -8,6 +8,7 @@ mod chunk;
 mod chunks;
 mod devices;
 mod feature;
+mod files;
 mod log;
 mod node;
 mod owners;
@@ -26,7 +27,7 @@ use self::trees::Trees;
 use super::format::{Doubt, Format, Map};
 use super::owners::{Names, Tally};
 use super::probe::read;
-use super::{Alone, Companions, Coverage, Filesystem};
+use super::{Alone, Companions, Coverage, Filesystem, path};
 use crate::bytes::ReadAt;
 
 /// The reader.
@@ -73,17 +74,34 @@ impl Format for Btrfs {
         let (trees, roots) = open(volume, &superblock, &Alone)?;
         owners::find(&trees, &roots, tally, names)
     }
+
+    fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
+        let (superblock, _) = superblock::newest(volume).ok()?;
+        feature::check(&superblock).ok()?;
+        let trees = trees(volume, &superblock, &Alone).ok()?;
+        files::systems(&trees).iter_mut().find_map(|files| path::open(files, path))
+    }
 }
 
-/// The trees, as far as every other look at them needs to know them.
+/// All trees, with where they lie.
+fn trees<'a>(
+    volume: &'a dyn ReadAt,
+    superblock: &'a Superblock,
+    companions: &'a dyn Companions,
+) -> Result<Trees<'a>, Doubt> {
+    let devices = Devices::new(volume, superblock, companions)?;
+    let mut trees = Trees::new(superblock, devices, Chunks::of_system(superblock)?);
+    trees.chunks = Chunks::read(&trees)?;
+    Ok(trees)
+}
+
+/// The same with where those begin that every look at extents needs.
 fn open<'a>(
     volume: &'a dyn ReadAt,
     superblock: &'a Superblock,
     companions: &'a dyn Companions,
 ) -> Result<(Trees<'a>, Roots), Doubt> {
-    let devices = Devices::new(volume, superblock, companions)?;
-    let mut trees = Trees::new(superblock, devices, Chunks::of_system(superblock)?);
-    trees.chunks = Chunks::read(&trees)?;
+    let trees = trees(volume, superblock, companions)?;
     let roots = Roots::read(&trees)?;
     Ok((trees, roots))
 }

@@ -19,7 +19,7 @@ use crate::filesystem::probe::byte;
 /// Key kinds.
 const INODE_REF: u8 = 12;
 const INODE_EXTREF: u8 = 13;
-const EXTENT_DATA: u8 = 108;
+pub(super) const EXTENT_DATA: u8 = 108;
 const ROOT_BACKREF: u8 = 144;
 const EXTENT_DATA_REF: u8 = 178;
 const SHARED_DATA_REF: u8 = 184;
@@ -29,12 +29,12 @@ const EXTENT_HEAD: usize = 24;
 /// `BTRFS_EXTENT_FLAG_DATA`.
 const DATA: u64 = 1;
 /// `BTRFS_FILE_EXTENT_REG`: neither in the item itself nor merely set aside.
-const REGULAR: u8 = 1;
+pub(super) const REGULAR: u8 = 1;
 
 /// The top-level subvolume.
-const TOP: u64 = 5;
+pub(super) const TOP: u64 = 5;
 /// The folder that a subvolume begins with.
-const FIRST_INODE: u64 = 256;
+pub(super) const FIRST_INODE: u64 = 256;
 /// Folders are not followed deeper than this.
 const DEEPEST: usize = 1024;
 /// Inodes that are looked at; more cannot be named anyway.

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::io;
 use std::ops::RangeInclusive;
 
+use super::chunk::STRIPE_LEN;
 use super::chunks::Chunks;
 use super::devices::Devices;
 use super::node::{Expected, Key, LEVELS, Node};
@@ -81,6 +82,23 @@ impl<'a> Trees<'a> {
     pub(super) fn leaf(&self, address: u64) -> Result<Node, Doubt> {
         let root = Root { address, generation: None, level: 0 };
         self.read(&Expected { root, owner: None, first: None })
+    }
+
+    /// The `len` bytes of content at a logical address, of the first copy that can be read.
+    pub(super) fn data(&self, mut address: u64, len: u64) -> Option<Vec<u8>> {
+        let end = address.checked_add(len)?;
+        let mut bytes = Vec::new();
+        while address < end {
+            let chunk = self.chunks.find(address)?;
+            // No further than a stripe goes.
+            let within = address.checked_sub(chunk.start)? % STRIPE_LEN;
+            let piece = STRIPE_LEN.checked_sub(within)?.min(end.checked_sub(address)?);
+            let len = usize::try_from(piece).ok()?;
+            let mut copies = chunk.copies(address, piece).into_iter();
+            bytes.extend(copies.find_map(|(stripe, at)| self.devices.read(stripe, at, len)?.ok())?);
+            address = address.checked_add(piece)?;
+        }
+        Some(bytes)
     }
 
     /// Levels fall by one with each step, and a first key that has to be the pointer's keeps two

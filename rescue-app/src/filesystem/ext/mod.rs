@@ -22,11 +22,8 @@ use self::superblock::Superblock;
 use super::format::{Doubt, Format, Map};
 use super::owners::{Names, Tally};
 use super::probe::read;
-use super::{Coverage, Filesystem};
+use super::{Coverage, Filesystem, path};
 use crate::bytes::{Extents, ReadAt};
-
-/// Files are read into memory; of a larger one only the start is.
-const LARGEST_FILE: u64 = 1 << 20;
 
 /// The reader.
 pub(super) struct Ext;
@@ -71,8 +68,7 @@ impl Format for Ext {
     fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
         let superblock = superblock(volume).ok()?;
         let layout = Layout::new(&superblock, volume.size()).ok()?;
-        let content = owners::Lookup::new(volume, &layout).read(path, LARGEST_FILE)?;
-        Some(Box::new(content))
+        path::open(&mut owners::Lookup::of_path(volume, &layout), path)
     }
 }
 

@@ -11,6 +11,7 @@ use super::map::descriptor_block;
 use crate::bytes::{ReadAt, le16, le32, slice};
 use crate::filesystem::format::Doubt;
 use crate::filesystem::owners::{Names, Tally, join};
+use crate::filesystem::path::{LONGEST_LINK, Tree};
 use crate::filesystem::probe::byte;
 
 /// The root directory.
@@ -53,36 +54,9 @@ impl<'a> Lookup<'a> {
         Self { volume, layout, nodes_left: MOST_NODES }
     }
 
-    /// The start of the plain file at a path from the root, up to `most` bytes.
-    pub(super) fn read(mut self, path: &[&str], most: u64) -> Option<Vec<u8>> {
-        self.nodes_left = MOST_NODES_OF_PATH;
-        let number = path.iter().try_fold(ROOT, |folder, name| self.child(folder, name))?;
-        let inode = read_inode(self.volume, self.layout, number).ok()?;
-        let size = u64::from(le32(&inode, 4)?) | u64::from(le32(&inode, 108)?) << 32;
-        if le16(&inode, 0)? & 0xf000 != REGULAR {
-            return None;
-        }
-        let len = usize::try_from(size.min(most)).ok()?;
-        let mut content = Vec::new();
-        for block in self.data_blocks(&inode) {
-            if content.len() >= len {
-                break;
-            }
-            content.extend(self.node(block)?);
-        }
-        content.truncate(len);
-        (content.len() == len).then_some(content)
-    }
-
-    /// The inode that has a name in a directory.
-    fn child(&mut self, folder: u32, name: &str) -> Option<u32> {
-        let mut found = None;
-        self.each_entry(folder, &mut |number, entry, _| {
-            if entry == name.as_bytes() {
-                found = Some(number);
-            }
-        });
-        found
+    /// To look up one path.
+    pub(super) fn of_path(volume: &'a dyn ReadAt, layout: &'a Layout<'a>) -> Self {
+        Self { nodes_left: MOST_NODES_OF_PATH, ..Self::new(volume, layout) }
     }
 
     /// Goes through all groups and their inodes. What cannot be read, or makes no sense, is left
@@ -261,6 +235,20 @@ impl<'a> Lookup<'a> {
         }
     }
 
+    /// The first `len` bytes of an inode's content, which has no holes.
+    fn start_of(&mut self, inode: &[u8], len: u64) -> Option<Vec<u8>> {
+        let len = usize::try_from(len).ok()?;
+        let mut content = Vec::new();
+        for block in self.data_blocks(inode) {
+            if content.len() >= len {
+                break;
+            }
+            content.extend(self.node(block)?);
+        }
+        content.truncate(len);
+        (content.len() == len).then_some(content)
+    }
+
     /// The blocks that hold an inode's content.
     fn data_blocks(&mut self, inode: &[u8]) -> impl Iterator<Item = u64> + use<> {
         let mut runs = Vec::new();
@@ -269,6 +257,44 @@ impl<'a> Lookup<'a> {
         let most = self.layout.superblock.blocks_count;
         let data = runs.into_iter().filter(|(_, _, is_list)| !is_list);
         data.flat_map(move |(start, len, _)| start..start.saturating_add(len).min(most))
+    }
+}
+
+impl Tree for Lookup<'_> {
+    type Node = u32;
+
+    fn root(&self) -> u32 {
+        ROOT
+    }
+
+    fn child(&mut self, folder: u32, name: &[u8]) -> Option<u32> {
+        let mut found = None;
+        self.each_entry(folder, &mut |number, entry, _| {
+            if entry == name {
+                found = Some(number);
+            }
+        });
+        found
+    }
+
+    /// A short target stands in place of the block numbers.
+    fn link(&mut self, node: u32) -> Option<Vec<u8>> {
+        let inode = read_inode(self.volume, self.layout, node).ok()?;
+        let (flags, size) = (le32(&inode, 32)?, u64::from(le32(&inode, 4)?));
+        match le16(&inode, 0)? & 0xf000 {
+            SYMLINK if flags & EXTENTS == 0 && size < SHORT_LINK => {
+                Some(slice(&inode, 40, usize::try_from(size).ok()?)?.to_vec())
+            }
+            SYMLINK => self.start_of(&inode, size.min(LONGEST_LINK)),
+            _ => None,
+        }
+    }
+
+    fn content(&mut self, node: u32, most: u64) -> Option<Vec<u8>> {
+        let inode = read_inode(self.volume, self.layout, node).ok()?;
+        let size = u64::from(le32(&inode, 4)?) | u64::from(le32(&inode, 108)?) << 32;
+        let is_regular = le16(&inode, 0)? & 0xf000 == REGULAR;
+        is_regular.then(|| self.start_of(&inode, size.min(most)))?
     }
 }
 

@@ -39,6 +39,18 @@ pub(super) struct Run {
     pub(super) count: u32,
 }
 
+impl Run {
+    /// The eight runs of an extent record, without the empty ones.
+    pub(super) fn all(bytes: &[u8]) -> Option<Vec<Self>> {
+        let run =
+            |at| Some(Self { start: be32(bytes, at)?, count: be32(bytes, at.checked_add(4)?)? });
+        let runs = (0..EXTENTS).map(|index| run(index.checked_mul(8)?));
+        let mut runs = runs.collect::<Option<Vec<Self>>>()?;
+        runs.retain(|run| run.count != 0);
+        Some(runs)
+    }
+}
+
 /// A file's content as the header describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fork {
@@ -164,6 +176,16 @@ impl Header {
         Ok(fork)
     }
 
+    /// The catalog, when the header tells all of it.
+    pub(super) fn catalog_file(&self) -> Option<&Fork> {
+        self.forks.get(2).filter(|fork| fork.is_complete(self.block_size))
+    }
+
+    /// The list of further extents, when the header tells all of it.
+    pub(super) fn extents_file(&self) -> Option<&Fork> {
+        self.forks.get(1).filter(|fork| fork.is_complete(self.block_size))
+    }
+
     /// The alternate header changes only with the size or the place of a special file.
     pub(super) fn check_alternate(&self, volume: &dyn ReadAt) -> Result<Vec<String>, Doubt> {
         let at = volume.size().saturating_sub(AT);
@@ -181,12 +203,36 @@ impl Header {
 }
 
 impl Fork {
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let run =
-            |at| Some(Run { start: be32(bytes, at)?, count: be32(bytes, at.checked_add(4)?)? });
-        let runs = (0..EXTENTS).map(|index| run(index.checked_mul(8)?.checked_add(16)?));
-        let mut runs = runs.collect::<Option<Vec<Run>>>()?;
-        runs.retain(|run| run.count != 0);
+    /// Bytes of its description.
+    pub(super) const LEN: usize = FORK_LEN;
+
+    /// `len` bytes from byte `at` of it; `None` where that is not all in the runs that are known.
+    pub(super) fn read(
+        &self,
+        volume: &dyn ReadAt,
+        header: &Header,
+        at: u64,
+        len: usize,
+    ) -> Option<Vec<u8>> {
+        let end = at.checked_add(len as u64)?;
+        let (mut bytes, mut before) = (Vec::new(), 0u64);
+        for &run in &self.runs {
+            let (start, run_end) = header.place(run);
+            let after = before.checked_add(run_end.checked_sub(start)?)?;
+            let (from, to) = (before.max(at), after.min(end));
+            if from < to {
+                let place = start.checked_add(from.checked_sub(before)?)?;
+                let len = usize::try_from(to.checked_sub(from)?).ok()?;
+                bytes.extend(volume.read_vec(place, len).ok()?);
+            }
+            before = after;
+        }
+        (bytes.len() == len).then_some(bytes)
+    }
+
+    /// Reads its description.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let runs = Run::all(bytes.get(16..)?)?;
         Some(Self { size: be64(bytes, 0)?, blocks: be32(bytes, 12)?, runs })
     }
 

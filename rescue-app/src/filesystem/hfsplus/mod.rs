@@ -3,16 +3,21 @@
 //! Source: Apple Technical Note TN1150.
 
 mod bitmap;
+mod catalog;
 mod header;
 mod journal;
+mod owners;
+mod tree;
 
 use std::io;
 
+use self::catalog::Catalog;
 use self::header::Header;
 use self::journal::Journal;
 use super::format::{Doubt, Format, Map};
+use super::owners::{Names, Tally};
 use super::probe::read;
-use super::{Coverage, Filesystem, State};
+use super::{Coverage, Filesystem, State, path};
 use crate::bytes::{Extents, ReadAt, Window};
 
 /// What makes changed bytes pass the comparison with the alternate header.
@@ -60,6 +65,24 @@ impl Format for HfsPlus {
         edges.push(tail, volume.size());
         let used = edges.union(&used.shifted(start));
         Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings })
+    }
+
+    fn owners(
+        &self,
+        volume: &dyn ReadAt,
+        tally: &mut Tally<'_>,
+        names: &mut Names,
+    ) -> Result<(), Doubt> {
+        let opened = open(volume).map_err(Doubt::reading("the volume header"))?;
+        let (start, inner, header) =
+            opened.ok_or_else(|| Doubt::because("the volume header has changed meanwhile"))?;
+        header.check(inner.size())?;
+        owners::find(&inner, (start, &header), tally, names)
+    }
+
+    fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
+        let (_, inner, header) = open(volume).ok()??;
+        path::open(&mut Catalog::open(&inner, &header)?, path)
     }
 }
 

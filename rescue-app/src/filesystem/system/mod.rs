@@ -1,6 +1,7 @@
 //! Which operating system lives on a volume, by its own files.
 
 mod hive;
+mod macos;
 mod os_release;
 mod windows;
 
@@ -15,7 +16,7 @@ use crate::bytes::ReadAt;
 /// A longer name is cut, characters.
 const LONGEST: usize = 64;
 
-/// "Debian GNU/Linux 12 (bookworm)", "Windows 11 Pro 23H2": the operating system that is installed
+/// "Debian GNU/Linux 12 (bookworm)", "Windows 11 Pro 23H2", "Mac OS X 10.11.6": the operating system that is installed
 /// on a volume, if any is and its filesystem's files are looked up by this version. Reads a
 /// bounded number of blocks; whatever fails means that nothing is known.
 pub fn system(volume: &dyn ReadAt) -> Option<String> {
@@ -29,7 +30,9 @@ fn system_at(volume: &dyn ReadAt, depth: u32) -> Option<String> {
         let deeper = depth.checked_add(1).filter(|depth| *depth <= container::DEEPEST)?;
         return container::first(volume, &content, &mut |part| system_at(part, deeper));
     }
-    os_release::name(format, volume).or_else(|| windows::name(format, volume))
+    os_release::name(format, volume)
+        .or_else(|| windows::name(format, volume))
+        .or_else(|| macos::name(format, volume))
 }
 
 /// The start of a small file.

@@ -15,6 +15,7 @@ pub(super) mod version {
 }
 /// `sb_features2`.
 pub(super) mod features2 {
+    pub(in crate::filesystem::xfs) const FILE_TYPES: u32 = 0x200;
     /// lazysbcount, attr2, projid32bit, crc, ftype.
     pub(in crate::filesystem::xfs) const KNOWN: u32 = 0x2 | 0x8 | 0x80 | 0x100 | 0x200;
 }
@@ -25,6 +26,7 @@ pub(super) mod ro_compat {
 }
 /// Features without which the filesystem must not be mounted (version 5).
 pub(super) mod incompat {
+    pub(in crate::filesystem::xfs) const FILE_TYPES: u32 = 0x1;
     pub(in crate::filesystem::xfs) const META_UUID: u32 = 0x4;
     pub(in crate::filesystem::xfs) const NEEDS_REPAIR: u32 = 0x10;
     /// ftype, sparse inodes, meta_uuid, bigtime, needsrepair, nrext64, exchange, parent. Metadata

@@ -3,22 +3,28 @@
 //! Sources: "XFS Algorithms & Data Structures"; Linux `fs/xfs/libxfs/`.
 
 mod checksum;
+mod directory;
 mod feature;
+mod files;
 mod group;
+mod inode;
 mod layout;
 mod log;
 mod map;
+mod owners;
 mod superblock;
 mod tree;
 
 use std::io;
 
 use self::feature::incompat;
+use self::files::Files;
 use self::layout::Layout;
 use self::superblock::Superblock;
 use super::format::{Doubt, Format, Map};
+use super::owners::{Names, Tally};
 use super::probe::read;
-use super::{Coverage, Filesystem, State};
+use super::{Coverage, Filesystem, State, path};
 use crate::bytes::ReadAt;
 
 /// The reader.
@@ -46,6 +52,23 @@ impl Format for Xfs {
         found.state = State::Clean;
         let used = map::used(volume, &layout)?;
         Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings: Vec::new() })
+    }
+
+    fn owners(
+        &self,
+        volume: &dyn ReadAt,
+        tally: &mut Tally<'_>,
+        names: &mut Names,
+    ) -> Result<(), Doubt> {
+        let superblock = superblock(volume)?;
+        let layout = Layout::new(&superblock, volume.size())?;
+        owners::walk(volume, &layout, tally, names)
+    }
+
+    fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
+        let superblock = superblock(volume).ok()?;
+        let layout = Layout::new(&superblock, volume.size()).ok()?;
+        path::open(&mut Files::new(volume, &layout), path)
     }
 }
 

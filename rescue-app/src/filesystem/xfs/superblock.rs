@@ -3,13 +3,15 @@
 //! Source: Linux `fs/xfs/libxfs/xfs_format.h`, `struct xfs_dsb`; numbers are big-endian.
 
 use super::checksum;
-use super::feature::{incompat, version};
+use super::feature::{features2, incompat, version};
 use crate::bytes::{be16, be32, be64, slice};
 use crate::filesystem::probe::{byte, has, piece};
 use crate::filesystem::{Filesystem, Kind, State, text};
 
 /// Bytes that hold all fields.
 pub(super) const LEN: usize = 512;
+/// `XFS_MAX_BLOCKSIZE`, for blocks of directories too, bytes.
+const LARGEST_DIRECTORY_BLOCK: u64 = 64 << 10;
 /// Byte of `sb_crc`.
 const CHECKSUM: usize = 224;
 
@@ -51,6 +53,14 @@ pub(super) struct Superblock {
     pub(super) in_progress: bool,
     /// Free blocks by its own count.
     pub(super) free_blocks: u64,
+    /// Number of the root directory's inode.
+    pub(super) root_inode: u64,
+    /// Bytes of an inode.
+    pub(super) inode_size: u16,
+    /// Bits of the index of an inode in a block.
+    pub(super) inodes_per_block_log: u8,
+    /// Bits of the index of a block in a directory's block.
+    directory_block_log: u8,
     /// The identity that metadata blocks carry.
     pub(super) metadata_uuid: [u8; 16],
     uuid: [u8; 16],
@@ -93,6 +103,10 @@ impl Superblock {
             log_incompat: v5(220)?,
             in_progress: byte(sector, 126)? != 0,
             free_blocks: be64(sector, 144)?,
+            root_inode: be64(sector, 56)?,
+            inode_size: be16(sector, 104)?,
+            inodes_per_block_log: byte(sector, 123)?,
+            directory_block_log: byte(sector, 192)?,
             metadata_uuid,
             uuid: own_uuid,
             label: text::label(slice(sector, 108, 12)?),
@@ -108,6 +122,17 @@ impl Superblock {
     /// Whether metadata carries checksums and says what it is (version 5).
     pub(super) fn has_checksums(&self) -> bool {
         self.version_number() == 5
+    }
+
+    /// Whether directory entries carry the type of what they name.
+    pub(super) fn has_file_types(&self) -> bool {
+        self.incompat & incompat::FILE_TYPES != 0 || self.features2 & features2::FILE_TYPES != 0
+    }
+
+    /// Bytes of a block of a directory; `None` when that makes no sense.
+    pub(super) fn directory_block_size(&self) -> Option<u64> {
+        let size = u64::from(self.block_size).checked_shl(self.directory_block_log.into())?;
+        (self.block_size.into()..=LARGEST_DIRECTORY_BLOCK).contains(&size).then_some(size)
     }
 
     /// Whether the sector that it was read from carries the right checksum, if it has any.
