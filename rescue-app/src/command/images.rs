@@ -103,6 +103,9 @@ fn print_partition(partition: &ImagePartition) {
     if let Some(system) = &partition.system {
         println!("       {}", plain(system));
     }
+    if let Some(least) = partition.minimum_size.filter(|least| *least < partition.size) {
+        println!("       could be shrunk to about {}", size(least));
+    }
     if let Some(last_use) = &partition.last_use {
         println!("       {}", plain(&last_use.to_string()));
     }

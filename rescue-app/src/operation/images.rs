@@ -69,6 +69,9 @@ pub struct ImagePartition {
     pub uuid: Option<String>,
     /// Bytes in use, by its own count.
     pub used: Option<u64>,
+    /// Bytes that the filesystem's own tool is expected to be able to shrink it to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimum_size: Option<u64>,
     /// When and where it was last in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_use: Option<LastUse>,
@@ -120,6 +123,7 @@ fn partition(region: &Region) -> Option<ImagePartition> {
         label: filesystem.and_then(|filesystem| filesystem.label.clone()),
         uuid: filesystem.and_then(|filesystem| filesystem.uuid.clone()),
         used: filesystem.and_then(|filesystem| filesystem.used),
+        minimum_size: region.minimum_size,
         last_use: filesystem.and_then(|filesystem| filesystem.last_use.clone()),
         inside: region.inside.iter().map(|filesystem| filesystem.kind).collect(),
         system: region.system.clone(),

@@ -217,6 +217,44 @@ fn ext_identity_is_what_the_tools_say() {
     assert_eq!(found.used, Some(volume.size() - free_by_dumpe2fs(&image).total()));
 }
 
+#[test]
+fn the_least_size_of_an_ext_is_one_it_can_be_shrunk_to() {
+    let scratch = TempDir::new().unwrap();
+    let tree = scratch.path().join("tree");
+    tools::make_tree(&tree, 4, 30 * MIB);
+    for (mib, options) in [
+        (400, "-t ext4"),
+        (400, "-t ext4 -b 1024"),
+        (400, "-t ext4 -O bigalloc -C 16384"),
+        (400, "-t ext3 -J size=16"),
+        (400, "-t ext2"),
+        (400, "-t ext4 -N 400000"),
+        (20 << 10, "-t ext4"),
+        (400 << 10, "-t ext4"),
+    ] {
+        let image = scratch.path().join("image");
+        let path = image.to_str().unwrap();
+        tools::sparse_medium(&image, mib * MIB);
+        format(&image, options, Some(&tree));
+        let found = inspect(&image);
+        // "Estimated minimum size of the filesystem: 12345"
+        let said = tools::run("resize2fs", &["-P", path]);
+        let blocks: u64 = said.rsplit(' ').next().unwrap().trim().parse().unwrap();
+        let filesystem = found.filesystem.unwrap();
+        let theirs = blocks * u64::from(filesystem.block_size);
+        let Some(ours) = found.minimum_size else {
+            assert!(options.contains("bigalloc"), "{options}");
+            assert_eq!(theirs, filesystem.size, "{options}");
+            continue;
+        };
+        assert!(ours >= theirs, "{options}: {ours}, and {theirs} by resize2fs");
+        assert!(ours < theirs / 4 * 5 + 64 * MIB, "{options}: {ours}, and {theirs} by resize2fs");
+        tools::run("resize2fs", &[path, &format!("{}K", ours >> 10)]);
+        assert!(is_sound(&image), "{options}");
+        fs::remove_file(&image).unwrap();
+    }
+}
+
 /// When and where it was last used as `dumpe2fs` prints it: mounted at, mounted, written.
 fn last_use_by_dumpe2fs(image: &Path) -> [Option<String>; 3] {
     let listing = tools::run("dumpe2fs", &["-h", image.to_str().unwrap()]);

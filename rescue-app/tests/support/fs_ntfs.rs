@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Kind, State};
+use lifeboat::filesystem::{self, Coverage, Inspection, Kind, State};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Judge, Numbers, Volume};
@@ -104,6 +104,20 @@ fn fill(root: &Path, seed: u64, total: u64) {
     fs::write(root.join("sparse:stream"), Numbers::new(seed + 1).bytes(90_000)).unwrap();
 }
 
+/// The least size is one that `ntfsresize` can shrink it to.
+fn check_least_size(image: &Path, found: &Inspection, name: &str) {
+    let path = image.to_str().unwrap();
+    // "You might resize at 12345678 bytes or 13 MB (freeing 55 MB)."
+    let said = tools::run("ntfsresize", &["-i", "-f", path]);
+    let (_, rest) = said.split_once("You might resize at ").unwrap();
+    let theirs: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+    let ours = found.minimum_size.unwrap();
+    assert!(ours >= theirs, "{name}: {ours}, and {theirs} by ntfsresize");
+    assert!(ours < theirs / 16 * 17 + 20 * MIB, "{name}: {ours}, and {theirs} by ntfsresize");
+    let size = ours.to_string();
+    tools::run("ntfsresize", &["-n", "-f", "-P", "-s", &size, path]);
+}
+
 #[test]
 fn ntfs_maps_hold_everything_that_matters() {
     let scratch = TempDir::new().unwrap();
@@ -132,6 +146,7 @@ fn ntfs_maps_hold_everything_that_matters() {
         let size = fs::metadata(&image).unwrap().len();
         assert_eq!(size - found.used.total(), free_by_ntfsinfo(&image), "{name}");
         assert!(JUDGE.accepts(&image, &found.used), "{name}");
+        check_least_size(&image, &found, name);
 
         let filesystem = found.filesystem.unwrap();
         assert_eq!((filesystem.kind, filesystem.state), (Kind::Ntfs, State::Clean), "{name}");
