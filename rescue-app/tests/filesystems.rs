@@ -29,6 +29,8 @@ mod fs_f2fs;
 mod fs_fat;
 #[path = "support/fs_guest.rs"]
 mod fs_guest;
+#[path = "support/fs_guest_owners.rs"]
+mod fs_guest_owners;
 #[path = "support/fs_hfsplus.rs"]
 mod fs_hfsplus;
 #[path = "support/fs_hostile.rs"]
@@ -67,6 +69,8 @@ mod fs_system_others;
 mod fs_tools;
 #[path = "support/fs_xfs.rs"]
 mod fs_xfs;
+#[path = "support/fs_xfs_log.rs"]
+mod fs_xfs_log;
 #[path = "support/guest.rs"]
 mod guest;
 #[path = "support/hfsplus_maker.rs"]
