@@ -329,6 +329,14 @@ mod tests {
                 assert!(!is_seed || mapped, "{}: {:?}", path.display(), found.warnings);
             }
         }
+        for (name, expected) in [
+            ("btrfs/seed-files", "Some Linux 1"),
+            ("owners/seed-xfs", "Some Linux 1"),
+            ("owners/seed-hfsplus", "Mac OS X"),
+        ] {
+            let volume = fs::read(folder.join(name)).unwrap();
+            assert_eq!(system(&Pieces::parse(&volume)).as_deref(), Some(expected), "{name}");
+        }
         for entry in fs::read_dir(folder.join("hive")).unwrap() {
             let path = entry.unwrap().path();
             if path.file_name().unwrap().to_str().unwrap().starts_with("seed-") {
