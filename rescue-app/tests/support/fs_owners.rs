@@ -223,7 +223,9 @@ fn blocks_by_xfs_db(image: &Path, blocks: &[u64]) -> Vec<(String, Option<String>
     for block in blocks {
         script += &format!("fsblock {block}\nblockuse -n\n");
     }
-    let said = crate::fs_tools::run_with("xfs_db", &["-r", text(image)], script.as_bytes());
+    let commands = image.with_extension("commands");
+    fs::write(&commands, script).unwrap();
+    let said = tool("sh", &["-c", "xfs_db -r \"$0\" <\"$1\"", text(image), text(&commands)]);
     // "block 300 (0/300) type data inode 129 etc/file 62"
     let lines = said.lines().filter_map(|line| line.split_once(" type "));
     let found = lines.map(|(_, rest)| {

@@ -103,26 +103,10 @@ fn finished(superblock: &Superblock, used: Extents, warnings: Vec<String>) -> Ma
     Map { coverage: Coverage::Used, used, minimum_size: minimum(superblock), warnings }
 }
 
-/// What `resize2fs` needs: as many groups as there are inodes and data for, all of those whose
-/// tables lie together, each with its inode table and bitmaps; and room to move blocks around, a
-/// thirty-second more, and at least 16 MiB. It does not shrink clusters of several blocks.
+/// `resize2fs` needs room for what is in use and some to move blocks around: a thirty-second more,
+/// and at least 32 MiB. It does not shrink clusters of several blocks.
 fn minimum(superblock: &Superblock) -> Option<u64> {
-    let used = superblock.blocks_count.checked_sub(superblock.free_blocks)?;
-    let used = Some(used).filter(|_| superblock.cluster_ratio == 1)?;
-    let per_group = u64::from(superblock.blocks_per_group);
-    let inodes = u64::from(superblock.inodes_per_group);
-    let table = inodes.checked_mul(superblock.inode_size.into())?;
-    let own = table.div_ceil(superblock.block_size.into()).checked_add(2)?;
-    let all = superblock.blocks_count.div_ceil(per_group);
-    let data = used.saturating_sub(all.checked_mul(own)?);
-    let for_inodes = u64::from(superblock.used_inodes).checked_div(inodes)?.checked_add(1)?;
-    let for_data = data.checked_div(per_group.checked_sub(own)?)?.checked_add(1)?;
-    let groups = for_inodes.max(for_data);
-    let groups = groups.checked_next_multiple_of(superblock.groups_together)?.min(all);
-    let blocks = data.checked_add(groups.checked_mul(own)?)?;
-    // Behind the last inode there may be hardly any data.
-    let blocks = blocks.max(for_inodes.checked_sub(1)?.checked_mul(per_group)?);
-    let bytes = blocks.checked_mul(superblock.block_size.into())?;
-    let room = (bytes / 32).max(16 << 20);
-    Some(bytes.saturating_add(room).min(superblock.size()?))
+    let used = superblock.describe().used.filter(|_| superblock.cluster_ratio == 1)?;
+    let room = (used / 32).max(32 << 20);
+    Some(used.saturating_add(room).min(superblock.size()?))
 }

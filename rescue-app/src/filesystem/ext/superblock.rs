@@ -38,10 +38,6 @@ pub(super) struct Superblock {
     pub(super) blocks_per_group: u32,
     /// Clusters of a group: valid bits of its bitmap.
     pub(super) clusters_per_group: u32,
-    /// Groups whose tables lie together in the first of them; 1 without `flex_bg`.
-    pub(super) groups_together: u64,
-    /// Inodes in use by its own count.
-    pub(super) used_inodes: u32,
     /// Inodes of a group.
     pub(super) inodes_per_group: u32,
     /// Bytes of an inode.
@@ -102,12 +98,6 @@ impl Superblock {
             cluster_ratio: 1u32.checked_shl(log_ratio.unwrap_or(0)).filter(|r| *r <= 1 << 20)?,
             blocks_per_group,
             clusters_per_group: if bigalloc { le32(block, 36)? } else { blocks_per_group },
-            groups_together: if incompat & incompat::FLEX_BG != 0 {
-                1u64.checked_shl(byte(block, 0x174)?.into()).unwrap_or(1)
-            } else {
-                1
-            },
-            used_inodes: le32(block, 0)?.saturating_sub(le32(block, 16)?),
             inodes_per_group: le32(block, 40)?,
             inode_size: if dynamic { le16(block, 88)? } else { 128 },
             descriptor_size: if wide { le16(block, 254)? } else { 32 },
