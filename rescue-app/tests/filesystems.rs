@@ -29,8 +29,6 @@ mod fs_f2fs;
 mod fs_fat;
 #[path = "support/fs_guest.rs"]
 mod fs_guest;
-#[path = "support/fs_guest_owners.rs"]
-mod fs_guest_owners;
 #[path = "support/fs_hfsplus.rs"]
 mod fs_hfsplus;
 #[path = "support/fs_hostile.rs"]
