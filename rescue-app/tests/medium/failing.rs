@@ -1,8 +1,8 @@
-//! A failing disk and one that is pulled out, on the booted medium.
+//! Disks that fail and disks that are pulled out, on the booted medium.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -90,6 +90,64 @@ fn pulled_out(machine: &mut Running, disk: &Path) {
     assert!(report["result"]["reused"].as_u64().unwrap() > 0, "{report}");
 }
 
+/// Targets of a restore: one with a sector that cannot be written, and one that takes nothing.
+struct Targets {
+    badspot: PathBuf,
+    dead: PathBuf,
+}
+
+impl Targets {
+    /// What they held before, so that it can be seen what became of it.
+    const OLD: u8 = 0xa5;
+
+    fn new(folder: &Path) -> Self {
+        let make = |name: &str| {
+            let path = folder.join(name);
+            fs::write(&path, vec![Self::OLD; usize::try_from(SMALL).unwrap()]).unwrap();
+            path
+        };
+        Self { badspot: make("badspot"), dead: make("dead") }
+    }
+
+    fn add_to(&self, machine: Machine, bad: u64) -> Machine {
+        machine
+            .unwritable_disk(&self.badspot, "BADSPOT", Some(bad))
+            .unwritable_disk(&self.dead, "DEAD", None)
+    }
+
+    /// What a restore to them is told; `bad` is a byte of the image.
+    fn are_found_out(machine: &Running, bad: u64) {
+        let restore = |serial: &str, before_place: &str| {
+            let command = format!("restore latest /dev/disk/by-id/{serial} --erase {serial}");
+            let (status, error) = lifeboat(machine, &command);
+            let text = error["message"].as_str().unwrap_or_else(|| panic!("{error}")).to_owned();
+            assert_eq!(status, 1, "{text}");
+            assert!(text.contains(serial), "the disk is not named: {text}");
+            let (_, place) = text.split_once(before_place).unwrap_or_else(|| panic!("{text}"));
+            let digits: String = place.chars().take_while(char::is_ascii_digit).collect();
+            (digits.parse::<u64>().unwrap(), text)
+        };
+        let (place, text) = restore("BADSPOT", "writing the target at byte ");
+        // The place is that of the write, which is larger than the sector.
+        assert!((place..place + (4 << 20)).contains(&bad), "{bad}: {text}");
+        assert!(text.contains("I/O error"), "{text}");
+        let (place, text) = restore("DEAD", "writing the target at byte ");
+        assert!(place == 0 && text.contains("I/O error"), "{text}");
+        let listed = machine.shell("lifeboat disks");
+        assert_eq!(listed.matches("was not finished").count(), 1, "{listed}");
+    }
+
+    /// Afterwards, with the machine off: what could be written looks like no disk, and the rest
+    /// is as it was.
+    fn look_blank(&self) {
+        let start = fs::read(&self.badspot).unwrap()[..1 << 20].to_vec();
+        assert!(!start.contains(&Self::OLD), "old bytes are left in front");
+        assert_eq!(start[510..512], [0, 0], "looks bootable");
+        assert_eq!(start[1024 + 56..][..2], [0, 0], "looks like ext4");
+        assert!(fs::read(&self.dead).unwrap().iter().all(|byte| *byte == Self::OLD));
+    }
+}
+
 #[test]
 fn a_failing_disk_is_captured_and_a_pulled_one_is_continued() {
     let folder = TempDir::new().unwrap();
@@ -99,15 +157,20 @@ fn a_failing_disk_is_captured_and_a_pulled_one_is_continued() {
     let bad = [sectors[2], sectors[5]];
     fs::File::create(path("target")).unwrap().set_len(SMALL).unwrap();
     fs::write(path("pulled"), noise(PULLED)).unwrap();
-    let mut machine = Machine::new(Firmware::Bios)
+    // A sector of the same block that can be read, for a target to fail in.
+    let unwritable = sectors[0];
+    let targets = Targets::new(folder.path());
+    let machine = Machine::new(Firmware::Bios)
         .cd(&iso())
         .failing_disk(&path("failing"), "FAILING", &bad)
-        .disk(&path("target"), "TARGET")
-        .start();
+        .disk(&path("target"), "TARGET");
+    let mut machine = targets.add_to(machine, unwritable).start();
     machine.choose_shell();
     machine.shell("export LIFEBOAT_REPO=/tmp/images; lifeboat init --no-passphrase");
     // The kernel may still be finding disks.
-    machine.shell_until("lifeboat disks", |out| out.contains("FAILING") && out.contains("TARGET"));
+    machine.shell_until("lifeboat disks", |out| {
+        ["FAILING", "TARGET", "BADSPOT", "DEAD"].iter().all(|name| out.contains(name))
+    });
 
     let (status, report) = lifeboat(&machine, "capture /dev/disk/by-id/FAILING");
     assert_eq!(status, 3, "{report}");
@@ -119,10 +182,12 @@ fn a_failing_disk_is_captured_and_a_pulled_one_is_continued() {
     let (status, report) =
         lifeboat(&machine, "restore latest /dev/disk/by-id/TARGET --erase TARGET");
     assert_eq!((status, &report["result"]["unreadable"]), (3, &json!(1024)), "{report}");
+    Targets::are_found_out(&machine, unwritable * 512);
 
     pulled_out(&mut machine, &path("pulled"));
     machine.send("poweroff\r");
     machine.wait_for_end(REACTION);
+    targets.look_blank();
     let (disk, target) = (fs::read(path("failing")).unwrap(), fs::read(path("target")).unwrap());
     let differ: BTreeSet<u64> = (0..)
         .zip(disk.chunks(512).zip(target.chunks(512)))

@@ -111,17 +111,26 @@ impl Machine {
 
     /// A virtio disk with sectors (of 512 bytes) that cannot be read.
     pub fn failing_disk(self, image: &Path, serial: &str, sectors: &[u64]) -> Self {
-        let errors: Vec<Value> = sectors
-            .iter()
-            .map(|sector| {
-                json!({ "event": "none", "iotype": "read", "errno": 5, "sector": sector,
-                        "once": false })
-            })
-            .collect();
-        let node = json!({
-            "driver": "blkdebug", "node-name": serial, "inject-error": errors,
-            "image": { "driver": "file", "filename": image },
-        });
+        let errors = sectors.iter().map(|sector| error("read", Some(*sector))).collect();
+        self.debugged_disk(image, serial, errors)
+    }
+
+    /// A virtio disk with a sector (of 512 bytes) that cannot be written, or with none that can.
+    pub fn unwritable_disk(self, image: &Path, serial: &str, sector: Option<u64>) -> Self {
+        self.debugged_disk(image, serial, vec![error("write", sector)])
+    }
+
+    fn debugged_disk(self, image: &Path, serial: &str, errors: Vec<Value>) -> Self {
+        self.block_disk(
+            serial,
+            &json!({
+                "driver": "blkdebug", "node-name": serial, "inject-error": errors,
+                "image": { "driver": "file", "filename": image },
+            }),
+        )
+    }
+
+    fn block_disk(self, serial: &str, node: &Value) -> Self {
         self.with("-blockdev", node.to_string())
             .with("-device", format!("virtio-blk-pci,drive={serial},serial={serial}"))
     }
@@ -135,8 +144,7 @@ impl Machine {
             "file": { "driver": "file", "filename": image },
             "log": { "driver": "file", "filename": log },
         });
-        self.with("-blockdev", node.to_string())
-            .with("-device", format!("virtio-blk-pci,drive={serial},serial={serial}"))
+        self.block_disk(serial, &node)
     }
 
     /// Starts it.
@@ -216,6 +224,15 @@ impl Machine {
         self.boot_index += 1;
         self
     }
+}
+
+/// A rule of `blkdebug`: reads or writes that touch the sector, or all, fail with EIO.
+fn error(kind: &str, sector: Option<u64>) -> Value {
+    let mut rule = json!({ "event": "none", "iotype": kind, "errno": 5, "once": false });
+    if let Some(sector) = sector {
+        rule["sector"] = sector.into();
+    }
+    rule
 }
 
 /// QEMU connects as soon as it runs; when it ends instead, what it said is the reason.
