@@ -24,6 +24,7 @@ run: iso ## boot the medium in QEMU, in this terminal, with two demo disks
 
 test: iso ## all tests, among them those that boot the medium in QEMU
 	@scripts/make-test-debian
+	@scripts/fetch-foreign-images
 	@scripts/fuzz 1
 	@cargo nextest run --cargo-quiet $(if $(CI),--profile ci)
 
