@@ -3,19 +3,20 @@
 //! Source: Microsoft, "exFAT file system specification", §6 and §7.
 
 use super::fat::{Fat, Length, Place};
-use crate::bytes::{le16, le32, le64};
+use crate::bytes::{le16, le32, le64, slice};
 use crate::filesystem::format::Doubt;
 use crate::filesystem::probe::byte;
+use crate::filesystem::text;
 
 /// Bytes of a directory entry.
-pub(super) const ENTRY: usize = 32;
+const ENTRY: usize = 32;
 /// `EntryType` of the end of a directory.
 const END: u8 = 0x00;
 /// `EntryType` of allocation bitmap, up-case table, volume label, file, and of the stream that
 /// says where a file's content lies.
 const BITMAP: u8 = 0x81;
 const UPCASE: u8 = 0x82;
-pub(super) const LABEL: u8 = 0x83;
+const LABEL: u8 = 0x83;
 const FILE: u8 = 0x85;
 const STREAM: u8 = 0xc0;
 /// `EntryType`: in use, secondary (belongs to the primary entry before it), benign (may be passed
@@ -34,7 +35,7 @@ const LARGEST: u64 = 256 << 20;
 const PIECE: u64 = 64 << 10;
 
 /// What one entry says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
     /// An allocation bitmap: which of two it is, where it starts, and its bytes.
     Bitmap {
@@ -45,6 +46,8 @@ pub(super) enum Item {
         /// Bytes.
         size: u64,
     },
+    /// The volume's label (§7.3).
+    Label(Option<String>),
     /// Clusters of a file or of a table.
     Clusters(Place),
     /// Clusters of a directory.
@@ -91,6 +94,11 @@ pub(super) fn read(
     })
 }
 
+fn label(entry: &[u8]) -> Option<String> {
+    let units = usize::from(byte(entry, 1)?).min(11);
+    text::label_utf16(slice(entry, 2, units.checked_mul(2)?)?)
+}
+
 fn item(fat: &Fat<'_>, entry: &[u8], attributes: &mut Option<u16>) -> Result<Option<Item>, Doubt> {
     let fields = (byte(entry, 0), byte(entry, 1), le32(entry, 20), le64(entry, 24));
     let (Some(kind), Some(flags), Some(first), Some(size)) = fields else { return Ok(None) };
@@ -104,7 +112,7 @@ fn item(fat: &Fat<'_>, entry: &[u8], attributes: &mut Option<u16>) -> Result<Opt
     match kind {
         BITMAP => Ok(Some(Item::Bitmap { copy: flags & 1, first, size })),
         UPCASE => Ok(place(false)?.map(Item::Clusters)),
-        LABEL => Ok(None),
+        LABEL => Ok(Some(Item::Label(label(entry)))),
         FILE => {
             *attributes = le16(entry, 4);
             Ok(None)

@@ -12,15 +12,16 @@ use std::io;
 
 use self::bitmap::Bitmap;
 use self::boot_region::BootSector;
+use self::directory::Item;
 use self::fat::{Fat, Run};
 use super::format::{Doubt, Format, Map};
-use super::probe::{byte, read};
+use super::probe::read;
 use super::used_map::UsedMap;
-use super::{Coverage, Filesystem, State, text};
-use crate::bytes::{Extents, ReadAt, slice};
+use super::{Coverage, Filesystem, State};
+use crate::bytes::{Extents, ReadAt};
 
-/// Bytes of the root directory in which the volume label is looked for.
-const ROOT: usize = 4096;
+/// Reads that may go into finding the volume's label.
+const LABEL_READS: u32 = 16;
 /// Reads that may go into finding the bitmap.
 const BITMAP_READS: u32 = 2048;
 /// Reads that may go into a look at the directories of a volume that was closed: seconds.
@@ -42,9 +43,7 @@ impl Format for ExFat {
         let Some(sector) = read(volume, 0, 512)? else { return Ok(None) };
         let Some(boot) = BootSector::parse(&sector) else { return Ok(None) };
         let mut found = boot.describe();
-        if let Some(entries) = read(volume, boot.layout.cluster(boot.layout.root), ROOT)? {
-            found.label = label(&entries);
-        }
+        found.label = label(volume, &boot);
         Ok(Some(found))
     }
 
@@ -107,12 +106,18 @@ fn list(fat: &mut Fat<'_>) -> Result<Extents, Doubt> {
     Ok(listed.finish())
 }
 
-/// The volume label entry in the first bytes of the root directory (§7.3).
-fn label(entries: &[u8]) -> Option<String> {
-    let entry = entries
-        .chunks_exact(directory::ENTRY)
-        .take_while(|entry| byte(entry, 0) != Some(0))
-        .find(|entry| byte(entry, 0) == Some(directory::LABEL))?;
-    let units = usize::from(byte(entry, 1)?).min(11);
-    text::label_utf16(slice(entry, 2, units.checked_mul(2)?)?)
+/// The volume's label, if it is found soon.
+fn label(volume: &dyn ReadAt, boot: &BootSector) -> Option<String> {
+    let mut fat = Fat::new(volume, boot, LABEL_READS);
+    let mut found = None;
+    let root = directory::root(&fat);
+    // A damaged directory has a label if that comes first.
+    let _ = directory::read(&mut fat, root, |_, item| {
+        if let Item::Label(label) = item {
+            found = label;
+            return Ok(false);
+        }
+        Ok(true)
+    });
+    found
 }

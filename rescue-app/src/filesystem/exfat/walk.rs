@@ -32,6 +32,7 @@ fn all(fat: &mut Fat<'_>, each: &mut dyn FnMut(Run) -> Result<(), Doubt>) -> Res
         next = next.saturating_add(1);
         directory::read(fat, place, |fat, item| {
             let place = match item {
+                Item::Label(_) => return Ok(true),
                 Item::Clusters(place) => place,
                 Item::Bitmap { first, size, .. } => {
                     let clusters = fat.boot.layout.clusters_of(size).unwrap_or(0).max(1);

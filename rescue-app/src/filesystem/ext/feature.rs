@@ -6,6 +6,7 @@
 /// Compatible features.
 pub(super) mod compat {
     pub(in crate::filesystem::ext) const HAS_JOURNAL: u32 = 0x4;
+    pub(in crate::filesystem::ext) const RESIZE_INODE: u32 = 0x10;
     pub(in crate::filesystem::ext) const SPARSE_SUPER2: u32 = 0x200;
     /// dir_prealloc, imagic_inodes, has_journal, ext_attr, resize_inode, dir_index,
     /// sparse_super2, fast_commit, stable_inodes, orphan_file.

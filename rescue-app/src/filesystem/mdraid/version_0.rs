@@ -1,7 +1,7 @@
 //! Superblocks of version 0.90 (`mdp_super_t`): in the last 64 KiB that begin at a multiple of that,
 //! in the byte order of the machine that made the array (here the little-endian ones).
 
-use crate::bytes::{Extent, le32, slice};
+use crate::bytes::{Extent, le32};
 use crate::filesystem::text;
 
 use super::{Level, MAGIC, Member, Share, checksum, data};
@@ -21,9 +21,10 @@ pub(super) fn parse(block: &[u8], at: u64) -> Option<Member> {
         return None;
     }
     let mut uuid = [0; 16];
-    let (first, rest) = uuid.split_at_mut(4);
-    first.copy_from_slice(slice(block, 20, 4)?);
-    rest.copy_from_slice(slice(block, 52, 12)?);
+    // Four words in the machine's order of bytes, and not next to each other.
+    for (piece, at) in uuid.chunks_exact_mut(4).zip([5, 13, 14, 15]) {
+        piece.copy_from_slice(&word(block, at)?.to_be_bytes());
+    }
     let share = share(block, at).unwrap_or_else(|| Err("its superblock is cut short".to_owned()));
     Some(Member { label: None, uuid: text::uuid(uuid), share })
 }
