@@ -4,7 +4,8 @@
 //!
 //! Needs root, loop devices, FUSE and: e2fsprogs, ntfs-3g, dosfstools, mtools, btrfs-progs,
 //! xfsprogs, lvm2, mdadm, cryptsetup-bin, qemu-system-common; for recognition also exfatprogs,
-//! f2fs-tools, xorriso, squashfs-tools and util-linux. What runs in a guest needs QEMU and the kernel that
+//! f2fs-tools, xorriso, squashfs-tools and util-linux; the images that `scripts/fetch-foreign-images`
+//! brings. What runs in a guest needs QEMU and the kernel that
 //! `make iso` unpacks.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -13,6 +14,8 @@
 mod btrfs_tools;
 #[path = "support/exported.rs"]
 mod exported;
+#[path = "support/foreign.rs"]
+mod foreign;
 #[path = "support/fs_btrfs.rs"]
 mod fs_btrfs;
 #[path = "support/fs_btrfs_damage.rs"]
@@ -27,6 +30,8 @@ mod fs_ext;
 mod fs_f2fs;
 #[path = "support/fs_fat.rs"]
 mod fs_fat;
+#[path = "support/fs_foreign.rs"]
+mod fs_foreign;
 #[path = "support/fs_guest.rs"]
 mod fs_guest;
 #[path = "support/fs_hfsplus.rs"]

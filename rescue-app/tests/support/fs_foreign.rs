@@ -24,9 +24,17 @@ fn largest() -> u64 {
     if all { 4 << 30 } else { 17 << 20 }
 }
 
+/// Bytes that an xz file holds, as its index tells.
+fn xz_holds(packed: &Path) -> u64 {
+    let list = tools::run("xz", &["--robot", "--list", packed.to_str().unwrap()]);
+    let totals = list.lines().find(|line| line.starts_with("totals")).unwrap();
+    totals.split('\t').nth(4).unwrap().parse().unwrap()
+}
+
 /// The image in a compressed file, as `scratch`/image; `None` if it is too large.
 fn unpacked(packed: &Path, scratch: &Path) -> Option<PathBuf> {
     let program = match packed.extension().unwrap().to_str().unwrap() {
+        "xz" if xz_holds(packed) > largest() => return None,
         "xz" => "xz",
         "gz" => "gzip",
         other => panic!("{other} is not known"),
@@ -283,5 +291,5 @@ fn images_are_recognised_as_libblkid_expects() {
     }
     println!("{known} of known kinds");
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
-    tally.ends(10);
+    tally.ends(8);
 }
