@@ -3,6 +3,8 @@
 
 mod end_to_end;
 mod failing;
+#[path = "../support/hfsplus_maker.rs"]
+mod hfsplus_maker;
 mod power_cut;
 mod qemu;
 #[path = "../support/random.rs"]

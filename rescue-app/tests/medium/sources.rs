@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::iso;
 use super::qemu::{BOOT, Firmware, Machine, REACTION};
+use super::{hfsplus_maker, iso};
 
 /// The longest that a small capture may take under emulation.
 const WORK: Duration = Duration::from_secs(300);
@@ -35,8 +35,19 @@ const DISKS: &[(&str, u64, &str)] = &[
     ("FAT32", 64, "mkfs.fat -F 32 IMAGE && mcopy -i IMAGE KEY ::"),
     ("EXFAT", 16, "mkfs.exfat IMAGE"),
     ("XFS", 320, "mkfs.xfs -q IMAGE"),
+    // Files that only the log knows.
+    (
+        "XFS-DIRTY",
+        320,
+        "mkfs.xfs -q IMAGE && mkdir IMAGE.mounted && mount -o loop IMAGE IMAGE.mounted && \
+         cp -r TREE IMAGE.mounted && xfs_io -x -c 'shutdown -f' IMAGE.mounted && \
+         umount IMAGE.mounted && xfs_logprint -t IMAGE | grep -q DIRTY",
+    ),
     ("BTRFS", 128, "mkfs.btrfs -q -f IMAGE"),
     ("F2FS", 64, "mkfs.f2fs -q IMAGE"),
+    // No tool of Debian makes it: see `Disks::make`.
+    ("HFSPLUS", 24, "true"),
+    ("HFSPLUS-DIRTY", 24, "true"),
     ("SWAP", 8, "mkswap IMAGE"),
     (
         "LVM",
@@ -74,6 +85,10 @@ impl Disks {
             let recipe = recipe.replace("IMAGE", &text(&image)).replace("KEY", &text(&key));
             sh(&format!("set -e; {}", recipe.replace("TREE", &text(&tree))));
         }
+        for serial in ["HFSPLUS", "HFSPLUS-DIRTY"] {
+            hfsplus_maker::make(&disks.path(serial), true);
+        }
+        hfsplus_maker::open_journal(&disks.path("HFSPLUS-DIRTY"));
         disks
     }
 

@@ -1,7 +1,9 @@
 //! The real loop with its background threads, on a screen in memory.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +17,9 @@ use lifeboat::tui::model::*;
 use lifeboat::tui::state::Event;
 use lifeboat::tui::{Exit, TuiError};
 use ratatui::Terminal;
-use ratatui::backend::TestBackend;
+use ratatui::backend::{Backend, ClearType, TestBackend, WindowSize};
+use ratatui::buffer::Cell;
+use ratatui::layout::{Position, Size};
 
 use crate::fake::Fake;
 use crate::harness::COLOUR;
@@ -23,38 +27,111 @@ use crate::harness::COLOUR;
 /// What a script does next.
 enum Step {
     Press(Key),
-    /// Time for the background to answer.
-    Wait,
+    /// The background answers, and this is seen.
+    See(&'static str),
     Terminate,
     /// The line is cut.
     HangUp,
+}
+
+/// A screen in memory that whoever plays the person looks at.
+struct Screen {
+    backend: TestBackend,
+    seen: Rc<RefCell<String>>,
+}
+
+impl Screen {
+    fn new(seen: &Rc<RefCell<String>>) -> Self {
+        Self { backend: TestBackend::new(80, 25), seen: Rc::clone(seen) }
+    }
+}
+
+type Drawn = Result<(), <TestBackend as Backend>::Error>;
+
+impl Backend for Screen {
+    type Error = <TestBackend as Backend>::Error;
+
+    fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> Drawn {
+        self.backend.draw(content)
+    }
+
+    fn flush(&mut self) -> Drawn {
+        let rows = self.backend.buffer().content().chunks(80);
+        let text = |row: &[Cell]| row.iter().map(Cell::symbol).collect::<String>() + "\n";
+        *self.seen.borrow_mut() = rows.map(text).collect();
+        self.backend.flush()
+    }
+
+    fn hide_cursor(&mut self) -> Drawn {
+        self.backend.hide_cursor()
+    }
+
+    fn show_cursor(&mut self) -> Drawn {
+        self.backend.show_cursor()
+    }
+
+    fn get_cursor_position(&mut self) -> Result<Position, Self::Error> {
+        self.backend.get_cursor_position()
+    }
+
+    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> Drawn {
+        self.backend.set_cursor_position(position)
+    }
+
+    fn clear(&mut self) -> Drawn {
+        self.backend.clear()
+    }
+
+    fn clear_region(&mut self, clear_type: ClearType) -> Drawn {
+        self.backend.clear_region(clear_type)
+    }
+
+    fn size(&self) -> Result<Size, Self::Error> {
+        self.backend.size()
+    }
+
+    fn window_size(&mut self) -> Result<WindowSize, Self::Error> {
+        self.backend.window_size()
+    }
 }
 
 /// Plays a script instead of a keyboard.
 struct Script {
     steps: VecDeque<Step>,
     exits: Vec<Exit>,
+    seen: Rc<RefCell<String>>,
     started: Instant,
 }
 
 impl Script {
     fn new(steps: Vec<Step>) -> Self {
-        Self { steps: steps.into(), exits: Vec::new(), started: Instant::now() }
+        let started = Instant::now();
+        Self { steps: steps.into(), exits: Vec::new(), seen: Rc::default(), started }
+    }
+
+    /// Plays it to the end on this machine.
+    fn play(&mut self, machine: &Arc<Slow>) -> Result<(), TuiError> {
+        let mut terminal = Terminal::new(Screen::new(&self.seen)).unwrap();
+        run_menu(&mut terminal, Arc::<Slow>::clone(machine), self, COLOUR)
     }
 }
 
 impl Host for Script {
     fn next(&mut self, patience: Duration) -> Result<Option<Event>, TuiError> {
-        assert!(self.started.elapsed() < Duration::from_secs(60), "the menu does not end");
+        let seen = self.seen.borrow();
+        assert!(self.started.elapsed() < Duration::from_secs(60), "the menu does not end: {seen}");
+        if let Some(Step::See(text)) = self.steps.front() {
+            if seen.contains(text) {
+                self.steps.pop_front();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+            return Ok(None);
+        }
         Ok(match self.steps.pop_front() {
             Some(Step::Press(key)) => Some(Event::Key(key)),
             Some(Step::Terminate) => Some(Event::Terminate),
             Some(Step::HangUp) => return Err(TuiError::NoTerminal),
-            Some(Step::Wait) => {
-                std::thread::sleep(Duration::from_millis(400));
-                None
-            }
-            None => {
+            Some(Step::See(_)) | None => {
                 std::thread::sleep(patience);
                 None
             }
@@ -148,59 +225,50 @@ impl Machine for Slow {
     }
 }
 
-fn play(machine: Fake, steps: Vec<Step>) -> (Script, String) {
-    let mut terminal = Terminal::new(TestBackend::new(80, 25)).unwrap();
+fn play(steps: Vec<Step>) -> Script {
     let mut script = Script::new(steps);
-    run_menu(&mut terminal, Arc::new(Slow::new(machine)), &mut script, COLOUR).unwrap();
-    let buffer = terminal.backend().buffer();
-    let rows = buffer.content().chunks(80);
-    let screen =
-        rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>() + "\n").collect();
-    (script, screen)
+    script.play(&Arc::new(Slow::new(Fake::new()))).unwrap();
+    script
+}
+
+/// From the main menu to a verification that runs, and what comes after.
+fn verifying(then: impl IntoIterator<Item = Step>) -> Vec<Step> {
+    use Step::{Press, See};
+    let way = [
+        Press(Char('v')),
+        See("3 images"),
+        Press(Enter),
+        See("All images (2)"),
+        Press(Enter),
+        See("Verify: running"),
+    ];
+    way.into_iter().chain(then).collect()
 }
 
 #[test]
 fn a_job_is_stopped_and_a_bug_becomes_a_page() {
-    use Step::{Press, Terminate, Wait};
-    let steps = vec![
-        Press(Char('v')),
-        Wait,
-        Press(Enter),
-        Wait,
-        Press(Enter),
-        Wait,
+    use Step::{Press, See, Terminate};
+    play(verifying([
         Press(Key::Esc),
         Press(Char('y')),
-        Wait,
-        Wait,
+        See("Verify: stopped"),
         Press(Char('l')),
-        Wait,
-        Wait,
+        See("internal error: a bug in the log"),
         Terminate,
-    ];
-    let (_, screen) = play(Fake::new(), steps);
-    assert!(screen.contains("internal error: a bug in the log"), "{screen}");
+    ]));
 }
 
 #[test]
 fn a_request_to_end_stops_the_running_job_first() {
-    use Step::{Press, Terminate, Wait};
-    let steps =
-        vec![Press(Char('v')), Wait, Press(Enter), Wait, Press(Enter), Wait, Wait, Terminate];
-    let started = Instant::now();
-    let (_, screen) = play(Fake::new(), steps);
-    assert!(screen.contains("Verify: running"), "{screen}");
-    assert!(started.elapsed() < Duration::from_secs(9), "cancelled work ends at once");
+    let machine = Arc::new(Slow::new(Fake::new()));
+    Script::new(verifying([Step::Terminate])).play(&machine).unwrap();
+    assert!(machine.stopped.load(Ordering::Acquire), "the job reached its safe point");
 }
 
 #[test]
 fn a_terminal_that_goes_away_stops_the_running_job_first() {
-    use Step::{HangUp, Press, Wait};
-    let steps = vec![Press(Char('v')), Wait, Press(Enter), Wait, Press(Enter), Wait, Wait, HangUp];
     let machine = Arc::new(Slow::new(Fake::new()));
-    let mut terminal = Terminal::new(TestBackend::new(80, 25)).unwrap();
-    let mut script = Script::new(steps);
-    let ended = run_menu(&mut terminal, Arc::<Slow>::clone(&machine), &mut script, COLOUR);
+    let ended = Script::new(verifying([Step::HangUp])).play(&machine);
     assert!(ended.is_err());
     assert!(machine.stopped.load(Ordering::Acquire), "the job reached its safe point");
 }
@@ -209,6 +277,6 @@ fn a_terminal_that_goes_away_stops_the_running_job_first() {
 fn the_shell_and_the_power_switch_are_reached() {
     use Step::{Press, Terminate};
     let steps = vec![Press(Char('s')), Press(Char('b')), Press(Char('y')), Terminate];
-    let (script, _) = play(Fake::new(), steps);
+    let script = play(steps);
     assert_eq!(script.exits, [Exit::Shell, Exit::Reboot]);
 }

@@ -41,7 +41,7 @@ pub(super) const WAYS: [&str; 4] = [
     "Delete what nobody needs in the place that is full. On the boot medium there is a shell on \
      the second screen: Alt-F2, and Alt-F1 to come back here. Then try again.",
     "Or forget old images: stop the capture, choose Images in the main menu, forget some, and \
-     prune the repository. Capturing this disk again goes on from what is stored.",
+     choose \"Free space\" there. Capturing this disk again goes on from what is stored.",
     "Or use another place: stop the capture, and choose a larger disk for the images. The \
      capture begins anew there.",
     "The repository itself is whole all the time, and so are the images in it.",
