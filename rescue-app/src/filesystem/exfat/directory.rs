@@ -58,7 +58,7 @@ pub(super) enum Item {
 pub(super) fn root(fat: &Fat<'_>) -> Place {
     let layout = &fat.boot.layout;
     let most = LARGEST.checked_div(layout.cluster_size.into()).unwrap_or(1);
-    let most = u32::try_from(most).unwrap_or(1).clamp(1, layout.clusters);
+    let most = u32::try_from(most).unwrap_or(1).min(layout.clusters).max(1);
     Place { first: layout.root, length: Length::AtMost(most), contiguous: false }
 }
 
