@@ -36,8 +36,7 @@ impl ReadBack {
     }
 
     /// Reads some packs back, if enough have been written since and no other thread is at it;
-    /// gives it up as soon as all is
-    /// `ending`.
+    /// gives it up as soon as the capture is `ending`, and leaves them for the end.
     pub(super) fn step(&self, store: &dyn Store, ending: &(dyn Fn() -> bool + Sync)) -> Result<()> {
         let Ok(mut bufs) = self.bufs.try_lock() else { return Ok(()) };
         let Some(packs) = self.due() else { return Ok(()) };
