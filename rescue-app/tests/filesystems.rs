@@ -34,6 +34,8 @@ mod fs_fat;
 mod fs_foreign;
 #[path = "support/fs_guest.rs"]
 mod fs_guest;
+#[path = "support/fs_guest_owners.rs"]
+mod fs_guest_owners;
 #[path = "support/fs_hfsplus.rs"]
 mod fs_hfsplus;
 #[path = "support/fs_hostile.rs"]

@@ -140,6 +140,11 @@ impl Tally<'_> {
         }
     }
 
+    /// Whether a file is one of those found.
+    pub(super) fn has(&self, id: u64) -> bool {
+        self.files.contains_key(&id)
+    }
+
     /// The files found.
     pub(super) fn ids(&self) -> Vec<u64> {
         self.files.keys().copied().collect()

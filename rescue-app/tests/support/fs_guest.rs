@@ -9,8 +9,9 @@ use lifeboat::filesystem::{self, Coverage, Inspection, Kind, State};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Numbers, Volume};
+use crate::fs_xfs_log::check_state;
 use crate::guest::Guest;
-use crate::{fs_exfat, fs_f2fs, hfsplus_maker};
+use crate::{fs_exfat, fs_f2fs, fs_guest_owners, fs_xfs, hfsplus_maker};
 
 const MIB: u64 = 1 << 20;
 
@@ -38,6 +39,7 @@ impl Case {
             Kind::ExFat => (&["fsck.exfat", "-n"], Some(fs_exfat::free_by_dump)),
             Kind::F2fs => (&["fsck.f2fs", "--dry-run"], Some(free_by_f2fs)),
             Kind::HfsPlus => (&["true"], None),
+            Kind::Xfs => (&["xfs_repair", "-n", "-o", "force_geometry"], None),
             _ => (&["fsck.fat", "-n"], None),
         };
         Self { name, kind, mib, sector: 512, mkfs, fsck, free, cut: false }
@@ -57,6 +59,7 @@ impl Case {
             Kind::ExFat => "exfat",
             Kind::F2fs => "f2fs",
             Kind::HfsPlus => "hfsplus",
+            Kind::Xfs => "xfs",
             _ => "vfat",
         }
     }
@@ -77,6 +80,11 @@ const F2FS_ALL: &str = "mkfs.f2fs -q -f -i -C utf8 -O encrypt,extra_attr,project
     inode_checksum,flexible_inline_xattr,quota,inode_crtime,lost_found,verity,sb_checksum,\
     compression";
 
+/// Version 4, which newer kernels do not mount.
+const XFS_4: &str = "mkfs.xfs --unsupported -q -f -L lifeboat -m crc=0";
+const XFS_4_512: &str = "mkfs.xfs --unsupported -q -f -L lifeboat -m crc=0 -b size=512 \
+    -d agcount=2 -n ftype=0 -l size=4m,version=2,su=16k";
+
 const CASES: &[Case] = &[
     Case::new("exfat", Kind::ExFat, 48, "mkfs.exfat"),
     Case::new("exfat-small", Kind::ExFat, 24, "mkfs.exfat -c 512"),
@@ -92,6 +100,9 @@ const CASES: &[Case] = &[
     Case::new("fat16-4k", Kind::Fat16, 64, "mkfs.fat -F 16 -s 1").of_4k_sectors(),
     Case::new("fat32", Kind::Fat32, 48, "mkfs.fat -F 32 -s 1"),
     Case::new("hfsplus", Kind::HfsPlus, 48, ""),
+    Case::new("xfs-4", Kind::Xfs, 48, XFS_4),
+    Case::new("xfs-4-512", Kind::Xfs, 48, XFS_4_512),
+    Case::new("xfs-4-cut", Kind::Xfs, 48, XFS_4).cut_off(),
     Case::new("hfsplus-cut", Kind::HfsPlus, 48, "").cut_off(),
 ];
 
@@ -114,6 +125,12 @@ fill() {
     dd if=/piece of="$1/hole" bs=1000 seek=1500 conv=notrunc status=none
     fallocate -l 1M "$1/room" 2>/dev/null || true
     mkdir "$1/many"
+    if [ "$2" = xfs ]; then
+        mkdir "$1/crumbs"
+        for turn in $(seq 1500); do echo x >"$1/crumbs/$turn"; done
+        sync -f "$1"
+        rm "$1"/crumbs/*[13579]
+    fi
     for turn in $(seq 200); do : >"$1/many/a rather long name of file $turn"; done
 }
 tar -xf /shared/tree.tar -C /
@@ -122,7 +139,7 @@ churn() {
     [ -z "$3" ] || $3 /dev/disk/$1 >/dev/null 2>&1 || { echo "$3 failed for $1"; exit 1; }
     mkdir -p /mnt/$1
     mount -t $2 /dev/disk/$1 /mnt/$1
-    fill /mnt/$1
+    fill /mnt/$1 $2
     sync -f /mnt/$1
     if [ "$4" = cut ]; then
         dd if=/piece of=/mnt/$1/late bs=3000 conv=fsync status=none
@@ -157,6 +174,11 @@ impl Bench {
 
     fn shared(&self) -> PathBuf {
         self.folder.path().join("shared")
+    }
+
+    /// What the files are made from.
+    fn tree(&self) -> PathBuf {
+        self.folder.path().join("tree")
     }
 
     fn image(&self, case: &Case) -> PathBuf {
@@ -204,6 +226,9 @@ fn check(case: &Case, image: &Path, found: &Inspection) {
     let size = fs::metadata(image).unwrap().len();
     let filesystem = found.filesystem.as_ref().unwrap();
     assert_eq!(filesystem.kind, case.kind, "{name}");
+    if case.kind == Kind::Xfs {
+        assert_eq!(check_state(image, name), !case.cut, "{name}");
+    }
     if case.cut {
         assert!(matches!(filesystem.state, State::Dirty(_)), "{name}: {filesystem:?}");
         let expected = if case.kind == Kind::ExFat { Coverage::Used } else { Coverage::Whole };
@@ -216,6 +241,11 @@ fn check(case: &Case, image: &Path, found: &Inspection) {
         assert_eq!(last_use.by.as_deref(), Some("Linux"));
         let age = time::OffsetDateTime::now_utc() - last_use.written.unwrap();
         assert!(age.abs() < time::Duration::DAY, "{age}");
+    }
+    if case.kind == Kind::Xfs {
+        fs_xfs::check_against_xfs_db(image, found, name);
+        let levels = |group| fs_xfs::levels(image, group)[0];
+        assert!(name != "xfs-4-512" || levels(0).max(levels(1)) > 1, "{name}");
     }
     assert_eq!(found.coverage, Coverage::Used, "{name}: {:?}", found.warnings);
     assert_eq!(found.warnings, Vec::<String>::new(), "{name}");
@@ -258,8 +288,11 @@ fn volumes_written_in_a_guest_survive_the_loss_of_unused_blocks() {
         if found.coverage == Coverage::Whole {
             continue;
         }
-        if matches!(case.kind, Kind::ExFat | Kind::F2fs | Kind::HfsPlus) {
+        if matches!(case.kind, Kind::ExFat | Kind::F2fs | Kind::HfsPlus | Kind::Xfs) {
             no_wrong_bit_drops_a_used_block(case, &image, &found.used);
+        }
+        if case.kind != Kind::F2fs {
+            fs_guest_owners::check(&image, &found.used, &bench.tree(), case.name);
         }
         for byte in [0x00, 0x5a] {
             let copy = tools::scribbled_copy(&image, &found.used, byte);

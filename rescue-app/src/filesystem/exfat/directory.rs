@@ -9,26 +9,26 @@ use crate::filesystem::probe::byte;
 use crate::filesystem::text;
 
 /// Bytes of a directory entry.
-const ENTRY: usize = 32;
+pub(super) const ENTRY: usize = 32;
 /// `EntryType` of the end of a directory.
 const END: u8 = 0x00;
 /// `EntryType` of allocation bitmap, up-case table, volume label, file, and of the stream that
 /// says where a file's content lies.
-const BITMAP: u8 = 0x81;
-const UPCASE: u8 = 0x82;
+pub(super) const BITMAP: u8 = 0x81;
+pub(super) const UPCASE: u8 = 0x82;
 const LABEL: u8 = 0x83;
-const FILE: u8 = 0x85;
-const STREAM: u8 = 0xc0;
+pub(super) const FILE: u8 = 0x85;
+pub(super) const STREAM: u8 = 0xc0;
 /// `EntryType`: in use, secondary (belongs to the primary entry before it), benign (may be passed
 /// over by who does not know it).
-const IN_USE: u8 = 0x80;
-const SECONDARY: u8 = 0x40;
+pub(super) const IN_USE: u8 = 0x80;
+pub(super) const SECONDARY: u8 = 0x40;
 const BENIGN: u8 = 0x20;
 /// `FileAttributes`: a directory.
-const DIRECTORY: u16 = 0x10;
+pub(super) const DIRECTORY: u16 = 0x10;
 /// `GeneralSecondaryFlags`.
-const ALLOCATION_POSSIBLE: u8 = 1;
-const NO_FAT_CHAIN: u8 = 2;
+pub(super) const ALLOCATION_POSSIBLE: u8 = 1;
+pub(super) const NO_FAT_CHAIN: u8 = 2;
 /// Most bytes that the specification lets a directory have.
 const LARGEST: u64 = 256 << 20;
 /// Bytes read at once.

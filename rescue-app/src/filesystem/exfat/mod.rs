@@ -6,6 +6,7 @@ mod bitmap;
 mod boot_region;
 mod directory;
 mod fat;
+mod owners;
 mod walk;
 
 use std::io;
@@ -15,6 +16,7 @@ use self::boot_region::BootSector;
 use self::directory::Item;
 use self::fat::{Fat, Run};
 use super::format::{Doubt, Format, Map};
+use super::owners::{Names, Tally};
 use super::probe::read;
 use super::used_map::UsedMap;
 use super::{Coverage, Filesystem, State};
@@ -64,6 +66,19 @@ impl Format for ExFat {
             used.union(&list(&mut Fat::new(volume, &boot, LIST_READS))?)
         };
         Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings })
+    }
+
+    fn owners(
+        &self,
+        volume: &dyn ReadAt,
+        tally: &mut Tally<'_>,
+        names: &mut Names,
+    ) -> Result<(), Doubt> {
+        let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
+        let boot = BootSector::parse(&sector)
+            .ok_or_else(|| Doubt::because("the boot sector has changed meanwhile"))?;
+        boot.check(volume.size())?;
+        owners::walk(volume, &boot, tally, names)
     }
 }
 

@@ -10,14 +10,14 @@ use crate::filesystem::probe::byte;
 use crate::filesystem::text;
 
 /// Number of the root folder.
-const ROOT: u32 = 2;
+pub(super) const ROOT: u32 = 2;
 /// Kinds of records.
-const FOLDER: u16 = 1;
-const FILE: u16 = 2;
+pub(super) const FOLDER: u16 = 1;
+pub(super) const FILE: u16 = 2;
 /// Byte of a record at which the number of the file or folder is.
-const NUMBER: usize = 8;
-/// Byte of a file's record at which the fork of its data is.
-const DATA_FORK: usize = 88;
+pub(super) const NUMBER: usize = 8;
+/// Bytes of a file's record at which the forks of its data and its resources are.
+pub(super) const FORKS: [usize; 2] = [88, 168];
 /// Byte of the owner's flags, and that of content that is not in the data fork (`UF_COMPRESSED`).
 const FLAGS: usize = 41;
 const COMPRESSED: u8 = 0x20;
@@ -89,19 +89,20 @@ impl Tree for Catalog<'_> {
         let (_, data) = node.record(index)?;
         let is_plain =
             byte(data, FLAGS)? & COMPRESSED == 0 && be16(data, MODE)? & 0xf000 != SYMLINK;
-        let fork = Fork::parse(slice(data, DATA_FORK, Fork::LEN)?).filter(|_| is_plain)?;
+        let [content, _] = FORKS;
+        let fork = Fork::parse(slice(data, content, Fork::LEN)?).filter(|_| is_plain)?;
         let len = usize::try_from(fork.size.min(most)).ok()?;
         fork.read(self.0.volume, self.0.header, 0, len)
     }
 }
 
 /// The folder that a record's key names.
-fn parent(key: &[u8]) -> Option<u32> {
+pub(super) fn parent(key: &[u8]) -> Option<u32> {
     be32(key, 0)
 }
 
 /// The name in a record's key.
-fn name(key: &[u8]) -> Option<String> {
+pub(super) fn name(key: &[u8]) -> Option<String> {
     let units = usize::from(be16(key, 4)?);
     Some(text::utf16_be(slice(key, 6, units.checked_mul(2)?)?))
 }

@@ -39,6 +39,18 @@ pub(super) struct Run {
     pub(super) count: u32,
 }
 
+impl Run {
+    /// The eight runs of an extent record, without the empty ones.
+    pub(super) fn all(bytes: &[u8]) -> Option<Vec<Self>> {
+        let run =
+            |at| Some(Self { start: be32(bytes, at)?, count: be32(bytes, at.checked_add(4)?)? });
+        let runs = (0..EXTENTS).map(|index| run(index.checked_mul(8)?));
+        let mut runs = runs.collect::<Option<Vec<Self>>>()?;
+        runs.retain(|run| run.count != 0);
+        Some(runs)
+    }
+}
+
 /// A file's content as the header describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fork {
@@ -169,6 +181,11 @@ impl Header {
         self.forks.get(2).filter(|fork| fork.is_complete(self.block_size))
     }
 
+    /// The list of further extents, when the header tells all of it.
+    pub(super) fn extents_file(&self) -> Option<&Fork> {
+        self.forks.get(1).filter(|fork| fork.is_complete(self.block_size))
+    }
+
     /// The alternate header changes only with the size or the place of a special file.
     pub(super) fn check_alternate(&self, volume: &dyn ReadAt) -> Result<Vec<String>, Doubt> {
         let at = volume.size().saturating_sub(AT);
@@ -215,11 +232,7 @@ impl Fork {
 
     /// Reads its description.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
-        let run =
-            |at| Some(Run { start: be32(bytes, at)?, count: be32(bytes, at.checked_add(4)?)? });
-        let runs = (0..EXTENTS).map(|index| run(index.checked_mul(8)?.checked_add(16)?));
-        let mut runs = runs.collect::<Option<Vec<Run>>>()?;
-        runs.retain(|run| run.count != 0);
+        let runs = Run::all(bytes.get(16..)?)?;
         Some(Self { size: be64(bytes, 0)?, blocks: be32(bytes, 12)?, runs })
     }
 

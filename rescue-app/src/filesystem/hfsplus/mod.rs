@@ -6,6 +6,7 @@ mod bitmap;
 mod catalog;
 mod header;
 mod journal;
+mod owners;
 mod tree;
 
 use std::io;
@@ -14,6 +15,7 @@ use self::catalog::Catalog;
 use self::header::Header;
 use self::journal::Journal;
 use super::format::{Doubt, Format, Map};
+use super::owners::{Names, Tally};
 use super::probe::read;
 use super::{Coverage, Filesystem, State, path};
 use crate::bytes::{Extents, ReadAt, Window};
@@ -63,6 +65,19 @@ impl Format for HfsPlus {
         edges.push(tail, volume.size());
         let used = edges.union(&used.shifted(start));
         Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings })
+    }
+
+    fn owners(
+        &self,
+        volume: &dyn ReadAt,
+        tally: &mut Tally<'_>,
+        names: &mut Names,
+    ) -> Result<(), Doubt> {
+        let opened = open(volume).map_err(Doubt::reading("the volume header"))?;
+        let (start, inner, header) =
+            opened.ok_or_else(|| Doubt::because("the volume header has changed meanwhile"))?;
+        header.check(inner.size())?;
+        owners::find(&inner, (start, &header), tally, names)
     }
 
     fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {

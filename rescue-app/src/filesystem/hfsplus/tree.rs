@@ -1,4 +1,4 @@
-//! B-trees.
+//! B-trees: the catalog and the list of further extents.
 //!
 //! Source: Apple Technical Note TN1150, "B-Trees".
 
@@ -64,6 +64,28 @@ impl<'a> BTree<'a> {
             number = be32(child, 0)?;
         }
         None
+    }
+
+    /// Calls `each` for all leaves that can be read; whether that was all.
+    pub(super) fn leaves(&mut self, each: &mut dyn FnMut(&Node)) -> bool {
+        // An empty tree has no root.
+        self.root == 0 || self.below(self.root, DEEPEST, each)
+    }
+
+    fn below(&mut self, number: u32, deepest: u32, each: &mut dyn FnMut(&Node)) -> bool {
+        let (Some(node), Some(deepest)) = (self.node(number), deepest.checked_sub(1)) else {
+            return false;
+        };
+        if node.is_leaf() {
+            each(&node);
+            return true;
+        }
+        let mut complete = node.is_index();
+        for index in 0..node.count().filter(|_| node.is_index()).unwrap_or(0) {
+            let child = node.record(index).and_then(|(_, child)| be32(child, 0));
+            complete &= child.is_some_and(|child| self.below(child, deepest, each));
+        }
+        complete
     }
 }
 
