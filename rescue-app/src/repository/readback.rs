@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Id;
@@ -9,7 +10,7 @@ use super::error::{RepositoryError, Result};
 use super::hasher::TOGETHER;
 use super::verify::first_wrong_pack;
 use crate::bytes::AlignedBuffer;
-use crate::store::{FileKind, Store};
+use crate::store::Store;
 
 /// Packs that stay to be read back at the end: what was only just written may come out of the
 /// device's own memory (128 MiB of packs are more than most have).
@@ -40,9 +41,16 @@ impl ReadBack {
     pub(super) fn step(&self, store: &dyn Store, ending: &(dyn Fn() -> bool + Sync)) -> Result<()> {
         let Ok(mut bufs) = self.bufs.try_lock() else { return Ok(()) };
         let Some(packs) = self.due() else { return Ok(()) };
-        let go_on = |_| if ending() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let read = AtomicU64::new(0);
+        let go_on = |bytes| {
+            read.fetch_add(bytes, Ordering::Relaxed);
+            if ending() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
         match first_wrong_pack(store, &packs, &mut bufs, &go_on) {
-            Ok(None) => self.proven(store, &packs),
+            Ok(None) => {
+                self.waiting().proven_bytes += read.into_inner();
+                Ok(())
+            }
             Ok(Some(pack)) => Err(RepositoryError::StoredWrong { pack }),
             Err(RepositoryError::Cancelled) => {
                 self.waiting().packs.extend(packs);
@@ -63,14 +71,6 @@ impl ReadBack {
         (packs.len() >= BEHIND + TOGETHER).then(|| packs.drain(..TOGETHER).collect())
     }
 
-    fn proven(&self, store: &dyn Store, packs: &[Id]) -> Result<()> {
-        for pack in packs {
-            let size = store.size(FileKind::Pack, &pack.to_string())?;
-            self.waiting().proven_bytes += size;
-        }
-        Ok(())
-    }
-
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // Valid at every step, whatever became of another thread.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -82,7 +82,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::store::LocalStore;
+    use crate::store::{FileKind, LocalStore};
 
     const NEVER: &(dyn Fn() -> bool + Sync) = &|| false;
 

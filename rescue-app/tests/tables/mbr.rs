@@ -1,6 +1,7 @@
 //! Partition tables of the PC BIOS.
 
 use std::fs;
+use std::path::PathBuf;
 
 use lifeboat::table::{Role, Scheme, fit_to_disk, metadata_extents};
 
@@ -73,14 +74,20 @@ fn random_mbr_layouts_agree_with_sfdisk() {
     }
 }
 
+/// A disk with an extended partition and three logical ones in it.
+fn with_three_logical_partitions(images: &Images) -> PathBuf {
+    let disk = images.blank("chain.img", 64 * MIB);
+    let script = "label: dos\n1: start=2048,size=100000,type=5\n\
+        5: start=4096,size=2048\n6: start=8192,size=2048\n7: start=12288,size=2048\n";
+    run("sfdisk", &[disk.to_str().unwrap()], script);
+    disk
+}
+
 /// A record whose partition was deleted has no number; `partx` counts as the kernel does.
 #[test]
 fn deleted_logical_partitions_take_no_number() {
     let images = Images::new();
-    let disk = images.blank("deleted.img", 64 * MIB);
-    let script = "label: dos\n1: start=2048,size=100000,type=5\n\
-        5: start=4096,size=2048\n6: start=8192,size=2048\n7: start=12288,size=2048\n";
-    run("sfdisk", &[disk.to_str().unwrap()], script);
+    let disk = with_three_logical_partitions(&images);
     let metadata = metadata_extents(&open(&disk), &table_of(&disk, 512));
     for record in [2, 1] {
         overwrite(&disk, metadata.iter().nth(record).unwrap().start + 446, &[0; 16]);
@@ -116,10 +123,7 @@ fn mbr_with_sectors_of_4096_bytes() {
 #[test]
 fn broken_chains_are_cut_and_told() {
     let images = Images::new();
-    let disk = images.blank("chain.img", 64 * MIB);
-    let script = "label: dos\n1: start=2048,size=100000,type=5\n\
-        5: start=4096,size=2048\n6: start=8192,size=2048\n7: start=12288,size=2048\n";
-    run("sfdisk", &[disk.to_str().unwrap()], script);
+    let disk = with_three_logical_partitions(&images);
     let whole = fs::read(&disk).unwrap();
     assert_eq!(table_of(&disk, 512).partitions.len(), 4);
     let sound = metadata_extents(&open(&disk), &table_of(&disk, 512));

@@ -60,16 +60,21 @@ impl Format for Xfs {
         tally: &mut Tally<'_>,
         names: &mut Names,
     ) -> Result<(), Doubt> {
-        let superblock = superblock(volume)?;
-        let layout = Layout::new(&superblock, volume.size())?;
-        owners::walk(volume, &layout, tally, names)
+        with_layout(volume, |layout| owners::walk(volume, layout, tally, names))
     }
 
     fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
-        let superblock = superblock(volume).ok()?;
-        let layout = Layout::new(&superblock, volume.size()).ok()?;
-        path::open(&mut Files::new(volume, &layout), path)
+        with_layout(volume, |layout| Ok(path::open(&mut Files::new(volume, layout), path))).ok()?
     }
+}
+
+/// Does something with the checked superblock and what follows from it.
+fn with_layout<T>(
+    volume: &dyn ReadAt,
+    work: impl FnOnce(&Layout<'_>) -> Result<T, Doubt>,
+) -> Result<T, Doubt> {
+    let superblock = superblock(volume)?;
+    work(&Layout::new(&superblock, volume.size())?)
 }
 
 /// The superblock, its checksum verified.
