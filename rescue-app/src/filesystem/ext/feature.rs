@@ -18,7 +18,9 @@ pub(super) mod incompat {
     pub(in crate::filesystem::ext) const NEEDS_RECOVERY: u32 = 0x4;
     pub(in crate::filesystem::ext) const JOURNAL_DEV: u32 = 0x8;
     pub(in crate::filesystem::ext) const META_BG: u32 = 0x10;
+    pub(in crate::filesystem::ext) const EXTENTS: u32 = 0x40;
     pub(in crate::filesystem::ext) const BIT64: u32 = 0x80;
+    pub(in crate::filesystem::ext) const FLEX_BG: u32 = 0x200;
     pub(in crate::filesystem::ext) const CSUM_SEED: u32 = 0x2000;
     /// filetype, needs_recovery, meta_bg, extent, 64bit, mmp, flex_bg, ea_inode, dirdata,
     /// metadata_csum_seed, large_dir, inline_data, encrypt, casefold.

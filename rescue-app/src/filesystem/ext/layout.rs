@@ -146,6 +146,13 @@ impl<'a> Layout<'a> {
         ]
     }
 
+    /// How many blocks a group uses for itself.
+    pub(super) fn own_blocks(&self, group: u64) -> u64 {
+        let copies = self.copies(group).map_or(0, |(start, end)| end.saturating_sub(start));
+        // The two are the bitmaps.
+        copies.saturating_add(2).saturating_add(self.inode_table_blocks)
+    }
+
     fn contiguous_descriptor_blocks(&self) -> u64 {
         if self.superblock.has_incompat(incompat::META_BG) {
             self.descriptor_blocks.min(self.superblock.first_meta_bg.into())

@@ -8,6 +8,7 @@ mod inode;
 mod journal;
 mod layout;
 mod map;
+mod minimum;
 mod overlay;
 mod owners;
 mod superblock;
@@ -43,13 +44,19 @@ impl Format for Ext {
         let layout = Layout::new(&superblock, volume.size())?;
         if !superblock.has_incompat(incompat::NEEDS_RECOVERY) {
             let used = map::used(volume, &layout, Strictness::Closed)?;
-            return Ok(finished(&superblock, used, Vec::new()));
+            let minimum_size = least_size(volume, &layout, &superblock);
+            return Ok(Map { coverage: Coverage::Used, used, minimum_size, warnings: Vec::new() });
         }
         let (replayed, after) = replayed(volume, &layout)?;
         let before = map::used(volume, &layout, Strictness::Unreplayed)?;
         found.used = replayed.describe().used;
         let warning = "its used blocks are those of before and after replaying the journal";
-        Ok(finished(&superblock, before.union(&after), vec![warning.into()]))
+        Ok(Map {
+            coverage: Coverage::Used,
+            used: before.union(&after),
+            minimum_size: least_size(volume, &layout, &replayed),
+            warnings: vec![warning.into()],
+        })
     }
 
     fn owners(
@@ -58,17 +65,18 @@ impl Format for Ext {
         tally: &mut Tally<'_>,
         names: &mut Names,
     ) -> Result<(), Doubt> {
-        let superblock = superblock(volume)?;
-        let layout = Layout::new(&superblock, volume.size())?;
-        let mut lookup = owners::Lookup::new(volume, &layout);
-        lookup.inodes(tally);
-        lookup.names(&tally.ids(), names)
+        with_layout(volume, |layout| {
+            let mut lookup = owners::Lookup::new(volume, layout);
+            lookup.inodes(tally);
+            lookup.names(&tally.ids(), names)
+        })
     }
 
     fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
-        let superblock = superblock(volume).ok()?;
-        let layout = Layout::new(&superblock, volume.size()).ok()?;
-        path::open(&mut owners::Lookup::of_path(volume, &layout), path)
+        let open = |layout: &Layout<'_>| {
+            Ok(path::open(&mut owners::Lookup::of_path(volume, layout), path))
+        };
+        with_layout(volume, open).ok()?
     }
 }
 
@@ -89,6 +97,15 @@ fn replayed(volume: &dyn ReadAt, layout: &Layout<'_>) -> Result<(Superblock, Ext
     Ok((new, used))
 }
 
+/// Does something with the checked superblock and what follows from it.
+fn with_layout<T>(
+    volume: &dyn ReadAt,
+    work: impl FnOnce(&Layout<'_>) -> Result<T, Doubt>,
+) -> Result<T, Doubt> {
+    let superblock = superblock(volume)?;
+    work(&Layout::new(&superblock, volume.size())?)
+}
+
 /// The superblock, its checksum verified.
 fn superblock(volume: &dyn ReadAt) -> Result<Superblock, Doubt> {
     let block = volume
@@ -99,14 +116,12 @@ fn superblock(volume: &dyn ReadAt) -> Result<Superblock, Doubt> {
         .ok_or_else(|| Doubt::because("the superblock's checksum is wrong"))
 }
 
-fn finished(superblock: &Superblock, used: Extents, warnings: Vec<String>) -> Map {
-    Map { coverage: Coverage::Used, used, minimum_size: minimum(superblock), warnings }
-}
-
-/// `resize2fs` needs room for what is in use and some to move blocks around: a thirty-second more,
-/// and at least 32 MiB. It does not shrink clusters of several blocks.
-fn minimum(superblock: &Superblock) -> Option<u64> {
-    let used = superblock.describe().used.filter(|_| superblock.cluster_ratio == 1)?;
-    let room = (used / 32).max(32 << 20);
-    Some(used.saturating_add(room).min(superblock.size()?))
+/// What `resize2fs` asks for by the counts in `superblock`, and some room: a thirty-second more, and
+/// at least 32 MiB. It does not shrink clusters of several blocks.
+fn least_size(volume: &dyn ReadAt, layout: &Layout<'_>, superblock: &Superblock) -> Option<u64> {
+    let least = minimum::blocks(volume, layout, superblock)?;
+    let bytes = least.checked_mul(superblock.block_size.into())?;
+    let room = (bytes / 32).max(32 << 20);
+    Some(bytes.saturating_add(room).min(superblock.size()?))
+        .filter(|_| superblock.cluster_ratio == 1)
 }

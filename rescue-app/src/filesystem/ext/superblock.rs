@@ -28,6 +28,10 @@ pub(super) struct Superblock {
     pub(super) blocks_count: u64,
     /// Free blocks by its own count.
     pub(super) free_blocks: u64,
+    /// Inodes of the filesystem.
+    pub(super) inodes_count: u32,
+    /// Free inodes by its own count.
+    pub(super) free_inodes: u32,
     /// Block at which group 0 starts: 1 with 1 KiB blocks, else 0.
     pub(super) first_data_block: u32,
     /// Bytes of a block.
@@ -52,6 +56,8 @@ pub(super) struct Superblock {
     pub(super) ro_compat: u32,
     /// Blocks kept behind the group descriptors for growth.
     pub(super) reserved_gdt_blocks: u16,
+    /// `s_log_groups_per_flex`: with `flex_bg`, how many groups keep their metadata together.
+    pub(super) log_groups_per_flex: u8,
     /// First metablock group with `meta_bg`.
     pub(super) first_meta_bg: u32,
     /// The two groups with backups under `sparse_super2`.
@@ -93,6 +99,8 @@ impl Superblock {
         let found = Self {
             blocks_count: joined(4, 336)?,
             free_blocks: joined(12, 344)?,
+            inodes_count: le32(block, 0)?,
+            free_inodes: le32(block, 16)?,
             first_data_block: le32(block, 20)?,
             block_size: 1024u32.checked_shl(log_block_size)?,
             cluster_ratio: 1u32.checked_shl(log_ratio.unwrap_or(0)).filter(|r| *r <= 1 << 20)?,
@@ -105,6 +113,7 @@ impl Superblock {
             incompat,
             ro_compat,
             reserved_gdt_blocks: le16(block, 206)?,
+            log_groups_per_flex: byte(block, 0x174)?,
             first_meta_bg: le32(block, 260)?,
             backup_groups: [le32(block, 0x24c)?, le32(block, 0x250)?],
             journal_inode: le32(block, 224)?,
@@ -125,6 +134,11 @@ impl Superblock {
     /// Bytes the filesystem covers.
     pub(super) fn size(&self) -> Option<u64> {
         self.blocks_count.checked_mul(self.block_size.into())
+    }
+
+    /// Blocks in use by its own count.
+    pub(super) fn used_blocks(&self) -> Option<u64> {
+        self.blocks_count.checked_sub(self.free_blocks)
     }
 
     /// Whether all of these `compat` bits are set.
@@ -156,7 +170,7 @@ impl Superblock {
 
     /// The common description.
     pub(super) fn describe(&self) -> Filesystem {
-        let used = self.blocks_count.checked_sub(self.free_blocks);
+        let used = self.used_blocks();
         Filesystem {
             kind: self.kind(),
             label: self.label.clone(),
