@@ -120,14 +120,20 @@ fn execute(
         let bytes = tasks.iter().map(Task::bytes).sum();
         let reporter = Reporter::start(control, Phase::ReadingBack, bytes, 0);
         drop_caches(&target)?;
-        let found = pipeline::read_back(&Work { reporter: &reporter, ..work }, &tasks)?;
+        let work = Work { reporter: &reporter, ..work };
+        let found = pipeline::read_back(&work, &tasks)?;
         reporter.finish();
-        if let Some(first) = found.first {
+        if let Some(at) = found.first {
+            let first = pipeline::pinpoint(&work, &tasks, at).unwrap_or(at);
             return Err(OperationError::ReadBack { first, bytes: found.bytes });
         }
     }
     control.phase(Phase::Finishing);
-    let last = finish(&target, &reserved, request.read_back)?;
+    let last = finish(&target, &reserved, request.read_back).inspect_err(|_| {
+        // The table may be there by now, and must not be. A target that fails at this too cannot
+        // be helped; the error that is told is the first one.
+        let _ = wipe_heads(&target, image, plan, &reserved);
+    })?;
     let unreadable = plan.lacking(&sources.unreadable());
     let mut warnings = sources.damage();
     for warning in &warnings {
@@ -193,6 +199,25 @@ fn wipe(
     plan: &RestorePlan,
     reserved: &Reserved,
 ) -> Result<(), OperationError> {
+    wipe_heads(target, image, plan, reserved)?;
+    let size = target.size();
+    if plan.scope.replaces_all() && size > 2 * MIB {
+        for tail in plan.kept.gaps_within(size - MIB, size).iter() {
+            let blank = vec![0; usize::try_from(tail.len()).unwrap_or_default()];
+            write_through(target, tail.start, &blank)?;
+        }
+    }
+    Ok(())
+}
+
+/// Blanks where the disk, or each restored partition, begins; on a disk that is replaced the note
+/// that it is unfinished goes there.
+fn wipe_heads(
+    target: &Target,
+    image: &OpenImage<'_>,
+    plan: &RestorePlan,
+    reserved: &Reserved,
+) -> Result<(), OperationError> {
     for guard in reserved.guards().iter() {
         let len = usize::try_from(guard.len()).unwrap_or_default();
         let mut blank = vec![0; len];
@@ -205,13 +230,6 @@ fn wipe(
         let (first, rest) = blank.split_at(len.min(FIRST_BLOCK));
         write_through(target, guard.start, first)?;
         write_through(target, guard.start + first.len() as u64, rest)?;
-    }
-    let size = target.size();
-    if plan.scope.replaces_all() && size > 2 * MIB {
-        for tail in plan.kept.gaps_within(size - MIB, size).iter() {
-            let blank = vec![0; usize::try_from(tail.len()).unwrap_or_default()];
-            write_through(target, tail.start, &blank)?;
-        }
     }
     Ok(())
 }
@@ -249,7 +267,8 @@ fn finish(target: &Target, reserved: &Reserved, read_back: bool) -> Result<u64, 
         for (at, bytes) in &finals {
             let now = target.read_vec(*at, bytes.len()).map_err(|error| reading(*at, error))?;
             if now != *bytes {
-                return Err(OperationError::ReadBack { first: *at, bytes: bytes.len() as u64 });
+                let first = *at + pipeline::first_difference(bytes, &now);
+                return Err(OperationError::ReadBack { first, bytes: bytes.len() as u64 });
             }
         }
     }

@@ -127,6 +127,24 @@ pub(super) fn read_back(
     Ok(Differences { bytes: bytes.into_inner(), first: (first != u64::MAX).then_some(first) })
 }
 
+/// The byte that differs in the place that a read-back found different, whose used bytes begin at
+/// `at`. The place is read once more; when it turns out right this time, its begin has to do.
+pub(super) fn pinpoint(
+    work: &Work<'_>,
+    tasks: &[Task<'_>],
+    at: u64,
+) -> Result<u64, OperationError> {
+    let begins_there =
+        |place: &&Place<'_>| place.runs().next().is_some_and(|(begin, _)| begin == at);
+    let mut found =
+        tasks.iter().filter_map(|task| Some((task, task.places.iter().find(begins_there)?)));
+    let Some((task, place)) = found.next() else { return Ok(at) };
+    let mut reader = BlobReader::new()?;
+    let plain = work.repo.read_blob(task.id(), &mut reader)?;
+    let exactly = difference(work, place, plain, &mut AlignedBuffer::default())?;
+    Ok(exactly.unwrap_or(at))
+}
+
 /// Buffers of one thread.
 struct Scratch {
     reader: BlobReader,
@@ -182,7 +200,7 @@ fn compare(
     for (number, task) in in_parts {
         let plain = work.repo.read_blob(task.id(), reader)?;
         for place in task.places {
-            each(number, place, holds_part(work, place, plain, part)?)?;
+            each(number, place, difference(work, place, plain, part)?.is_none())?;
         }
     }
     let numbered = numbered.into_iter();
@@ -201,22 +219,28 @@ fn compare(
     Ok(())
 }
 
-/// Whether the target holds the used bytes of a place, which are only a part of the chunk.
-fn holds_part(
+/// The first used byte of a place where the target holds another than the chunk.
+fn difference(
     work: &Work<'_>,
     place: &Place<'_>,
     plain: &[u8],
     current: &mut AlignedBuffer,
-) -> Result<bool, OperationError> {
+) -> Result<Option<u64>, OperationError> {
     for (at, range) in place.runs() {
         current.set_len(range.len());
         work.target.read_at(at, current).map_err(|error| reading(at, error))?;
         work.reserved.substitute(at, current);
-        if plain.get(range).ok_or_else(bad_range)? != &**current {
-            return Ok(false);
+        let wanted = plain.get(range).ok_or_else(bad_range)?;
+        if wanted != &**current {
+            return Ok(Some(at + first_difference(wanted, current)));
         }
     }
-    Ok(true)
+    Ok(None)
+}
+
+/// How many bytes are the same before the first that is not.
+pub(super) fn first_difference(wanted: &[u8], found: &[u8]) -> u64 {
+    wanted.iter().zip(found).take_while(|(wanted, found)| wanted == found).count() as u64
 }
 
 /// Reads what the target holds at a chunk's place, zero where the chunk is unused.
