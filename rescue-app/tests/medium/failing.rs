@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::iso;
+use super::nbd::{Lie, Served};
 use super::qemu::{Firmware, Machine, REACTION, Running};
 
 /// The longest that a small capture or restore may take under emulation.
@@ -90,62 +91,118 @@ fn pulled_out(machine: &mut Running, disk: &Path) {
     assert!(report["result"]["reused"].as_u64().unwrap() > 0, "{report}");
 }
 
-/// Targets of a restore: one with a sector that cannot be written, and one that takes nothing.
+/// Targets of a restore that do not do what they should, and one that does.
 struct Targets {
-    badspot: PathBuf,
-    dead: PathBuf,
+    folder: PathBuf,
+    /// A sector of the image that is in use.
+    sector: u64,
 }
 
 impl Targets {
     /// What they held before, so that it can be seen what became of it.
     const OLD: u8 = 0xa5;
+    /// A byte of ext4's group descriptors: it is written at the end, and nothing finds it wrong
+    /// until then.
+    const HEAD: u64 = 4096 + 9;
 
-    fn new(folder: &Path) -> Self {
-        let make = |name: &str| {
-            let path = folder.join(name);
-            fs::write(&path, vec![Self::OLD; usize::try_from(SMALL).unwrap()]).unwrap();
-            path
-        };
-        Self { badspot: make("badspot"), dead: make("dead") }
+    fn new(folder: &Path, sector: u64) -> Self {
+        fs::File::create(folder.join("TARGET")).unwrap().set_len(SMALL).unwrap();
+        for name in ["BADSPOT", "DEAD", "FLIPS", "KEEPS", "HEAD"] {
+            let old = vec![Self::OLD; usize::try_from(SMALL).unwrap()];
+            fs::write(folder.join(name), old).unwrap();
+        }
+        Self { folder: folder.to_owned(), sector }
     }
 
-    fn add_to(&self, machine: Machine, bad: u64) -> Machine {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// A byte of the sector.
+    fn flipped(&self) -> u64 {
+        self.sector * 512 + 77
+    }
+
+    fn add_to(&self, machine: Machine) -> Machine {
+        let served = |machine: Machine, name: &str, lie| {
+            let socket = self.path(&format!("{name}.socket"));
+            Served::start(&self.path(name), socket.clone(), lie);
+            machine.served_disk(&socket, name)
+        };
+        let machine = served(machine, "TARGET", None);
+        let machine = served(machine, "FLIPS", Some(Lie::Flips(self.flipped())));
+        let machine = served(machine, "KEEPS", Some(Lie::Keeps(self.sector)));
+        let machine = served(machine, "HEAD", Some(Lie::Flips(Self::HEAD)));
         machine
-            .unwritable_disk(&self.badspot, "BADSPOT", Some(bad))
-            .unwritable_disk(&self.dead, "DEAD", None)
+            .unwritable_disk(&self.path("BADSPOT"), "BADSPOT", Some(self.sector))
+            .unwritable_disk(&self.path("DEAD"), "DEAD", None)
     }
 
-    /// What a restore to them is told; `bad` is a byte of the image.
-    fn are_found_out(machine: &Running, bad: u64) {
-        let restore = |serial: &str, before_place: &str| {
-            let command = format!("restore latest /dev/disk/by-id/{serial} --erase {serial}");
-            let (status, error) = lifeboat(machine, &command);
-            let text = error["message"].as_str().unwrap_or_else(|| panic!("{error}")).to_owned();
-            assert_eq!(status, 1, "{text}");
-            assert!(text.contains(serial), "the disk is not named: {text}");
-            let (_, place) = text.split_once(before_place).unwrap_or_else(|| panic!("{text}"));
-            let digits: String = place.chars().take_while(char::is_ascii_digit).collect();
-            (digits.parse::<u64>().unwrap(), text)
-        };
-        let (place, text) = restore("BADSPOT", "writing the target at byte ");
+    /// What a restore to the disk is told, and the place in it.
+    fn refused(machine: &Running, serial: &str, before_place: &str) -> (u64, String) {
+        let command = format!("restore latest /dev/disk/by-id/{serial} --erase {serial}");
+        let (status, error) = lifeboat(machine, &command);
+        let text = error["message"].as_str().unwrap_or_else(|| panic!("{error}")).to_owned();
+        assert_eq!(status, 1, "{text}");
+        assert!(text.contains(serial), "the disk is not named: {text}");
+        let (_, place) = text.split_once(before_place).unwrap_or_else(|| panic!("{text}"));
+        let digits: String = place.chars().take_while(char::is_ascii_digit).collect();
+        (digits.parse().unwrap(), text)
+    }
+
+    /// The image is that of `disk`.
+    fn are_found_out(&self, machine: &Running, disk: &[u8]) {
+        let (place, text) = Self::refused(machine, "BADSPOT", "writing the target at byte ");
         // The place is that of the write, which is larger than the sector.
-        assert!((place..place + (4 << 20)).contains(&bad), "{bad}: {text}");
+        assert!((place..place + (4 << 20)).contains(&(self.sector * 512)), "{text}");
         assert!(text.contains("I/O error"), "{text}");
-        let (place, text) = restore("DEAD", "writing the target at byte ");
+        let (place, text) = Self::refused(machine, "DEAD", "writing the target at byte ");
         assert!(place == 0 && text.contains("I/O error"), "{text}");
+
+        let mut lies =
+            (self.sector * 512..).zip(&disk[usize::try_from(self.sector * 512).unwrap()..]);
+        let kept = lies.find(|(_, byte)| **byte != Self::OLD).unwrap().0;
+        for (name, at) in [("FLIPS", self.flipped()), ("KEEPS", kept), ("HEAD", Self::HEAD)] {
+            let (place, text) = Self::refused(machine, name, "the first at byte ");
+            assert_eq!(place, at, "{name}: {text}");
+            assert!(text.contains("does not keep what is written to it: do not use it"), "{text}");
+        }
         let listed = machine.shell("lifeboat disks");
-        assert_eq!(listed.matches("was not finished").count(), 1, "{listed}");
+        assert_eq!(listed.matches("was not finished").count(), 4, "{listed}");
     }
 
     /// Afterwards, with the machine off: what could be written looks like no disk, and the rest
     /// is as it was.
     fn look_blank(&self) {
-        let start = fs::read(&self.badspot).unwrap()[..1 << 20].to_vec();
-        assert!(!start.contains(&Self::OLD), "old bytes are left in front");
-        assert_eq!(start[510..512], [0, 0], "looks bootable");
-        assert_eq!(start[1024 + 56..][..2], [0, 0], "looks like ext4");
-        assert!(fs::read(&self.dead).unwrap().iter().all(|byte| *byte == Self::OLD));
+        for name in ["BADSPOT", "FLIPS", "KEEPS", "HEAD"] {
+            let start = fs::read(self.path(name)).unwrap()[..1 << 20].to_vec();
+            assert!(!start.contains(&Self::OLD), "{name}: old bytes are left in front");
+            assert_eq!(start[510..512], [0, 0], "{name} looks bootable");
+            assert_eq!(start[1024 + 56..][..2], [0, 0], "{name} looks like ext4");
+        }
+        assert!(fs::read(self.path("DEAD")).unwrap().iter().all(|byte| *byte == Self::OLD));
     }
+}
+
+/// Captures the failing SCSI disk, which the kernel waits for shorter than usual meanwhile.
+fn captured_with_little_patience(machine: &Running) -> Value {
+    // It is the only SCSI disk so far.
+    let timeout = machine.shell("echo /sys/block/sd*/device/timeout");
+    let timeout = timeout.trim();
+    let usual = machine.shell(&format!("cat {timeout}"));
+    // Nothing but the shell itself runs in this loop, so that it sees short moments too.
+    machine.shell(&format!(
+        "((while [ ! -e /tmp/captured ]; do read now <{timeout}; \
+         [ $now = \"$was\" ] || echo $now; was=$now; done >/tmp/patience) &)"
+    ));
+    let (status, report) = lifeboat(machine, "capture /dev/disk/by-id/FAILING --retries 50");
+    machine.shell("touch /tmp/captured");
+    assert_eq!(status, 3, "{report}");
+    let seen = machine.shell("cat /tmp/patience");
+    assert!(seen.starts_with(&format!("{usual}10\n")), "{usual} and then {seen}");
+    assert_eq!(machine.shell(&format!("cat {timeout}")), usual);
+    assert_ne!(usual.trim(), "10");
+    report
 }
 
 #[test]
@@ -155,40 +212,41 @@ fn a_failing_disk_is_captured_and_a_pulled_one_is_continued() {
     let sectors = ext4_disk(folder.path(), &path("failing"));
     // Two of the eight sectors of a block: the others must survive.
     let bad = [sectors[2], sectors[5]];
-    fs::File::create(path("target")).unwrap().set_len(SMALL).unwrap();
     fs::write(path("pulled"), noise(PULLED)).unwrap();
     // A sector of the same block that can be read, for a target to fail in.
-    let unwritable = sectors[0];
-    let targets = Targets::new(folder.path());
-    let machine = Machine::new(Firmware::Bios)
-        .cd(&iso())
-        .failing_disk(&path("failing"), "FAILING", &bad)
-        .disk(&path("target"), "TARGET");
-    let mut machine = targets.add_to(machine, unwritable).start();
+    let targets = Targets::new(folder.path(), sectors[0]);
+    let machine = Machine::new(Firmware::Bios).cd(&iso()).failing_scsi_disk(
+        &path("failing"),
+        "FAILING",
+        &bad,
+    );
+    let mut machine = targets.add_to(machine).start();
     machine.choose_shell();
     machine.shell("export LIFEBOAT_REPO=/tmp/images; lifeboat init --no-passphrase");
     // The kernel may still be finding disks.
     machine.shell_until("lifeboat disks", |out| {
-        ["FAILING", "TARGET", "BADSPOT", "DEAD"].iter().all(|name| out.contains(name))
+        let names = ["FAILING", "TARGET", "BADSPOT", "DEAD", "FLIPS", "KEEPS", "HEAD"];
+        names.iter().all(|name| out.contains(name))
     });
 
-    let (status, report) = lifeboat(&machine, "capture /dev/disk/by-id/FAILING");
-    assert_eq!(status, 3, "{report}");
+    let report = captured_with_little_patience(&machine);
     let report = &report["result"];
     assert_eq!(report["unreadable"], 1024, "{report}");
     let files = &report["image"]["damage"]["files"];
     assert_eq!(files[0]["path"], "/home/letter", "{report}");
     assert_eq!(files.as_array().unwrap().len(), 1);
+    // A disk that is served without a lie takes it: what follows is not the server's fault.
     let (status, report) =
         lifeboat(&machine, "restore latest /dev/disk/by-id/TARGET --erase TARGET");
     assert_eq!((status, &report["result"]["unreadable"]), (3, &json!(1024)), "{report}");
-    Targets::are_found_out(&machine, unwritable * 512);
+    let disk = fs::read(path("failing")).unwrap();
+    targets.are_found_out(&machine, &disk);
 
     pulled_out(&mut machine, &path("pulled"));
     machine.send("poweroff\r");
     machine.wait_for_end(REACTION);
     targets.look_blank();
-    let (disk, target) = (fs::read(path("failing")).unwrap(), fs::read(path("target")).unwrap());
+    let target = fs::read(path("TARGET")).unwrap();
     let differ: BTreeSet<u64> = (0..)
         .zip(disk.chunks(512).zip(target.chunks(512)))
         .filter(|(_, (a, b))| a != b)

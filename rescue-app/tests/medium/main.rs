@@ -5,6 +5,7 @@ mod end_to_end;
 mod failing;
 #[path = "../support/hfsplus_maker.rs"]
 mod hfsplus_maker;
+mod nbd;
 mod power_cut;
 mod qemu;
 #[path = "../support/random.rs"]

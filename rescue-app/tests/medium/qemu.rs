@@ -109,25 +109,25 @@ impl Machine {
             .next_boot_index()
     }
 
-    /// A virtio disk with sectors (of 512 bytes) that cannot be read.
-    pub fn failing_disk(self, image: &Path, serial: &str, sectors: &[u64]) -> Self {
+    /// A SCSI disk with sectors (of 512 bytes) that cannot be read.
+    pub fn failing_scsi_disk(self, image: &Path, serial: &str, sectors: &[u64]) -> Self {
         let errors = sectors.iter().map(|sector| error("read", Some(*sector))).collect();
-        self.debugged_disk(image, serial, errors)
+        self.with("-blockdev", debugged(image, serial, errors).to_string())
+            .with("-device", "virtio-scsi-pci,id=scsi")
+            .with("-device", format!("scsi-hd,bus=scsi.0,drive={serial},serial={serial}"))
     }
 
     /// A virtio disk with a sector (of 512 bytes) that cannot be written, or with none that can.
     pub fn unwritable_disk(self, image: &Path, serial: &str, sector: Option<u64>) -> Self {
-        self.debugged_disk(image, serial, vec![error("write", sector)])
+        self.block_disk(serial, &debugged(image, serial, vec![error("write", sector)]))
     }
 
-    fn debugged_disk(self, image: &Path, serial: &str, errors: Vec<Value>) -> Self {
-        self.block_disk(
-            serial,
-            &json!({
-                "driver": "blkdebug", "node-name": serial, "inject-error": errors,
-                "image": { "driver": "file", "filename": image },
-            }),
-        )
+    /// A virtio disk that is served at that socket as a network block device.
+    pub fn served_disk(self, socket: &Path, serial: &str) -> Self {
+        let node = json!({
+            "driver": "nbd", "node-name": serial, "server": { "type": "unix", "path": socket },
+        });
+        self.block_disk(serial, &node)
     }
 
     fn block_disk(self, serial: &str, node: &Value) -> Self {
@@ -224,6 +224,14 @@ impl Machine {
         self.boot_index += 1;
         self
     }
+}
+
+/// An image that fails by the rules in `errors`.
+fn debugged(image: &Path, name: &str, errors: Vec<Value>) -> Value {
+    json!({
+        "driver": "blkdebug", "node-name": name, "inject-error": errors,
+        "image": { "driver": "file", "filename": image },
+    })
 }
 
 /// A rule of `blkdebug`: reads or writes that touch the sector, or all, fail with EIO.
