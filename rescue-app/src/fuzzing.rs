@@ -15,7 +15,7 @@ use crate::disk::mount::parse_mounts;
 use crate::disk::uevent::Uevent;
 use crate::filesystem::fuzzing as seals;
 use crate::filesystem::{
-    Alone, Coverage, Effort, Place, inspect, locate, luks_containers, owners, recognise, system,
+    Alone, Coverage, Effort, Place, inspect, locate, locked_containers, owners, recognise, system,
     unlock, volumes, windows_version,
 };
 use crate::image::layout::{self, Selection};
@@ -31,6 +31,7 @@ pub type Target = fn(&[u8]);
 
 /// All targets by name; the seeds of each are in the folder of that name.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("bitlocker", bitlocker),
     ("blob", blob),
     ("btrfs", btrfs),
     ("disk", disk),
@@ -149,6 +150,17 @@ pub fn luks(data: &[u8]) {
     volume_map(&sealed);
 }
 
+/// BitLocker: it always has its name and says that it is encrypted, and the checksums of the metadata
+/// are right. No protector is tried but the key that lies in a suspended volume.
+pub fn bitlocker(data: &[u8]) {
+    let mut volume = Pieces::parse(data);
+    volume.put(3, b"-FVE-FS-");
+    volume.put(160, b"\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01");
+    let sealed = volume.with_bitlocker_checksums();
+    let _ = unlock(&sealed, b"x", Effort { memory: 0, work: 0 });
+    volume_map(&sealed);
+}
+
 /// XFS: the superblock always has its magic number.
 pub fn xfs(data: &[u8]) {
     let mut volume = Pieces::parse(data);
@@ -161,7 +173,7 @@ pub fn xfs(data: &[u8]) {
 pub fn lvm(data: &[u8]) {
     let volume = Pieces::parse(data).with_lvm_checksums();
     volume_map(&volume);
-    let _ = luks_containers(&volume, &Alone);
+    let _ = locked_containers(&volume, &Alone);
     for found in volumes(&volume) {
         let Some(located) = locate(&volume, &Alone, &found.to_string()) else { continue };
         let Ok(fragments) = located.fragments else { continue };
@@ -356,7 +368,7 @@ mod tests {
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
         ) {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-            for (name, target) in [("luks", luks as Target), ("hive", hive)] {
+            for (name, target) in [("bitlocker", bitlocker as Target), ("luks", luks), ("hive", hive)] {
                 let seeds = fs::read_dir(folder.join(name)).unwrap();
                 let mut seeds: Vec<_> = seeds.map(|entry| entry.unwrap().path()).collect();
                 seeds.sort();

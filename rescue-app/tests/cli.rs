@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/bitlocker_images.rs"]
+mod bitlocker_images;
+#[path = "support/bitlocker_maker.rs"]
+mod bitlocker_maker;
 #[path = "support/cli_btrfs.rs"]
 mod btrfs;
 #[path = "support/exported.rs"]
@@ -24,6 +28,8 @@ mod random;
 mod support;
 #[path = "support/cli_unlock.rs"]
 mod unlock;
+#[path = "support/cli_unlock_bitlocker.rs"]
+mod unlock_bitlocker;
 #[path = "support/cli_upkeep.rs"]
 mod upkeep;
 

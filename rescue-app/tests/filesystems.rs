@@ -4,18 +4,24 @@
 //!
 //! Needs root, loop devices, FUSE and: e2fsprogs, ntfs-3g, dosfstools, mtools, btrfs-progs,
 //! xfsprogs, lvm2, mdadm, cryptsetup-bin, qemu-system-common; for recognition also exfatprogs,
-//! f2fs-tools, xorriso, squashfs-tools and util-linux; the images that `scripts/fetch-foreign-images`
-//! brings. What runs in a guest needs QEMU and the kernel that
+//! f2fs-tools, xorriso, squashfs-tools and util-linux; dislocker, and the images that
+//! `scripts/fetch-foreign-images` brings. What runs in a guest needs QEMU and the kernel that
 //! `make iso` unpacks.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/bitlocker_images.rs"]
+mod bitlocker_images;
+#[path = "support/bitlocker_maker.rs"]
+mod bitlocker_maker;
 #[path = "support/btrfs_tools.rs"]
 mod btrfs_tools;
 #[path = "support/exported.rs"]
 mod exported;
 #[path = "support/foreign.rs"]
 mod foreign;
+#[path = "support/fs_bitlocker.rs"]
+mod fs_bitlocker;
 #[path = "support/fs_btrfs.rs"]
 mod fs_btrfs;
 #[path = "support/fs_btrfs_damage.rs"]

@@ -311,11 +311,11 @@ fn a_mistyped_passphrase_of_a_container_is_asked_for_again_and_never_shown() {
     let args = ["capture", &disk, "--repo", &repo, "--unlock"];
     let environment = [("LIFEBOAT_LOG", log.to_str().unwrap())];
     let mut session = Session::run(&args, 24, 80, (24, 80), &environment);
-    session.wait_for("Passphrase of the disk: ");
+    session.wait_for("Unlock the disk with its passphrase: ");
     session.send("flood\r");
     session.wait_for("the disk stays locked: the passphrase is wrong");
     session.wait_until("a second question", |session| {
-        session.screen().matches("Passphrase of the disk: ").count() == 2
+        session.screen().matches("Unlock the disk with its passphrase: ").count() == 2
     });
     session.send("slack water\r");
     assert_eq!(session.wait_for_end(), 0, "{}", session.screen());

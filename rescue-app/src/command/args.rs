@@ -151,9 +151,10 @@ pub struct CaptureArgs {
     /// Store every byte, not only the blocks in use.
     #[arg(long)]
     pub whole: bool,
-    /// Open LUKS containers and store of them what is used, still encrypted: restoring needs no
-    /// passphrase. N: the partitions that are containers, or hold them in logical volumes or as
-    /// members of a mirror; all when absent. The passphrase is asked for.
+    /// Open LUKS containers and BitLocker volumes and store of them what is used, still encrypted:
+    /// restoring needs no passphrase. N: the partitions that are encrypted, or hold what is in
+    /// logical volumes or as members of a mirror; all when absent. The passphrase, for BitLocker the
+    /// password or recovery key, is asked for.
     #[arg(long, value_name = "N,…", value_delimiter = ',', num_args = 0.., require_equals = true)]
     pub unlock: Option<Vec<u32>>,
     /// File with the passphrase for --unlock in its only line; any other content is the key itself.

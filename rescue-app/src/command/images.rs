@@ -111,7 +111,7 @@ fn print_partition(partition: &ImagePartition) {
     }
     if !partition.inside.is_empty() {
         let inside: Vec<String> = partition.inside.iter().map(ToString::to_string).collect();
-        let unlocked = matches!(partition.kind, Some(Kind::Luks1 | Kind::Luks2));
+        let unlocked = partition.kind.is_some_and(Kind::is_encrypted);
         let unlocked = if unlocked { "unlocked for the capture; " } else { "" };
         println!("       {unlocked}inside: {}", inside.join(", "));
     }

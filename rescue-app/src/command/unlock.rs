@@ -1,4 +1,4 @@
-//! Passphrases of LUKS containers: from a file, or from a person.
+//! Passphrases of encrypted containers: from a file, or from a person.
 
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
@@ -26,7 +26,7 @@ pub(super) fn keys(args: &CaptureArgs) -> anyhow::Result<Keys> {
     let file = args.unlock_file.as_deref().map(read_file).transpose()?;
     let mut keys = Keys::new();
     for container in chosen(&disk, wanted, args.partitions.as_deref())? {
-        if keys.keys().any(|open| open.luks.uuid == container.luks.uuid) {
+        if keys.keys().any(|open| open.locked.uuid == container.locked.uuid) {
             continue;
         }
         let key = match &file {
@@ -49,7 +49,7 @@ fn chosen(
     let is_there =
         |number: &&u32| found.iter().any(|container| container.partition == Some(**number));
     if let Some(number) = wanted.iter().find(|number| !is_there(number)) {
-        let why = format!("there is no LUKS container in partition {number}");
+        let why = format!("there is nothing to unlock in partition {number}");
         return refused(why, "look at the disk with `lifeboat disks`");
     }
     let numbers = if wanted.is_empty() { captured } else { Some(wanted) };
@@ -58,7 +58,7 @@ fn chosen(
     }
     if found.is_empty() {
         let next = "look at the disk with `lifeboat disks`, or leave out --unlock";
-        return refused("there is no LUKS container to unlock".to_owned(), next);
+        return refused("there is nothing to unlock".to_owned(), next);
     }
     Ok(found)
 }
@@ -72,7 +72,7 @@ fn attempts(disk: &LockedDisk, container: &Container) -> anyhow::Result<VolumeKe
     }
     let mut left = ATTEMPTS;
     loop {
-        let word = ask(&format!("Passphrase of {container}: "))?;
+        let word = ask(&format!("Unlock {container} with its {}: ", container.locked.secret()))?;
         left = left.saturating_sub(1);
         match disk.unlock(container, word.as_bytes()) {
             Err(error) if left > 0 => eprintln!("{error}"),

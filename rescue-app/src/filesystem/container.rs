@@ -16,6 +16,9 @@ use super::{Alone, Coverage, Filesystem, Inspection};
 /// volume of another machine's.
 pub(super) const DEEPEST: u32 = 4;
 
+/// Why what lies below that is stored whole.
+pub(super) const TOO_DEEP: &str = "it lies too deep in other volumes";
+
 /// A volume in more fragments than this is not restored alone.
 const MOST_FRAGMENTS: usize = 1 << 20;
 
@@ -153,7 +156,7 @@ fn inspect(
 ) -> Inspection {
     let view = part.view(container, content);
     let doubt = if around.depth >= DEEPEST {
-        Some("it lies too deep in other volumes")
+        Some(TOO_DEEP)
     } else if !part.is_present() && part.doubt.is_none() {
         Some("a part of it lies on another device")
     } else {

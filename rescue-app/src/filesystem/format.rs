@@ -3,6 +3,7 @@
 use std::io;
 
 use super::container::Content;
+use super::encryption::Encryption;
 use super::owners::{Names, Tally};
 use super::{Companions, Coverage, Filesystem, Kind};
 use crate::bytes::{Extents, ReadAt};
@@ -56,6 +57,11 @@ pub(super) trait Format: Sync {
     /// Opens a file by its path from the root. `None` when there is none, and for formats whose
     /// files are not looked up by this version.
     fn open<'a>(&self, _volume: &'a dyn ReadAt, _path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
+        None
+    }
+
+    /// How an encrypted container is opened; `None` for anything else.
+    fn encryption(&self) -> Option<&'static dyn Encryption> {
         None
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a volume holds. Serialised as a stable lower-case word; a word from a newer version
 /// deserialises to [`Kind::Other`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Kind {
@@ -59,6 +59,13 @@ pub enum Kind {
     /// Named by a newer version of Lifeboat.
     #[serde(other)]
     Other,
+}
+
+impl Kind {
+    /// Whether it is encrypted and may have been unlocked for a capture.
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Self::Luks1 | Self::Luks2 | Self::BitLocker)
+    }
 }
 
 impl fmt::Display for Kind {

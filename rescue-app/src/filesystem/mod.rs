@@ -7,16 +7,19 @@
 //!
 //! One file or folder per filesystem, each behind the `Format` trait; `format::FORMATS` lists
 //! them in the order of recognition. [`owners`] says which files lie in given bytes.
-//! [`system`] names the operating system. [`unlock`] opens LUKS containers, [`unlock_in`] those in
-//! other containers, for [`inspect_unlocked`] to look into them.
+//! [`system`] names the operating system. [`unlock`] opens encrypted containers, [`unlock_in`] those
+//! in other containers, for [`inspect_unlocked`] to look into them.
 //! Nothing here writes, and nothing here panics on any bytes.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod aes_sectors;
 mod checksum;
 mod companions;
 mod container;
+mod decrypted;
 mod description;
+mod encryption;
 mod format;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -24,6 +27,7 @@ mod head_cache;
 mod kind;
 mod last_use;
 mod logical_volume;
+mod opened;
 mod owners;
 mod path;
 mod placement;
@@ -56,12 +60,13 @@ mod zfs;
 pub(crate) use checksum::crc32c;
 pub use companions::{Alone, Companions};
 pub use description::{Coverage, Filesystem, Inspection, State};
+pub use encryption::{
+    Effort, LockedContainer, UnlockError, VolumeKey, VolumeKeys, locked_containers, unlock,
+    unlock_in,
+};
 pub use kind::Kind;
 pub use last_use::LastUse;
 pub use logical_volume::{Fragment, Located, LogicalVolume, Obstacle, Place};
-pub use luks::{
-    Effort, LuksContainer, UnlockError, VolumeKey, VolumeKeys, luks_containers, unlock, unlock_in,
-};
 pub use owners::{Owner, Owners, owners};
 pub use recognition::{inspect, inspect_among, inspect_unlocked, locate, recognise, volumes};
 pub use system::system;

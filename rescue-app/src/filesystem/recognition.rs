@@ -3,9 +3,11 @@
 use std::io;
 
 use super::container::{self, Content};
+use super::decrypted::OpenContainer;
+use super::encryption::{self, LockedContainer};
 use super::format::{Doubt, FORMATS, Format, Map};
 use super::head_cache::HeadCache;
-use super::luks::{self, LuksContainer, Opened, VolumeKey};
+use super::opened::{self, Opened};
 use super::{
     Alone, Companions, Coverage, Filesystem, Inspection, Located, LogicalVolume, State, VolumeKeys,
 };
@@ -91,7 +93,7 @@ fn content_among<'a>(volume: &dyn ReadAt, companions: &'a dyn Companions) -> Opt
     format.content(volume, companions, &mut filesystem).ok().flatten()
 }
 
-/// The first answer to `ask` of the LUKS containers on a volume and in what it holds. `name` is
+/// The first answer to `ask` of the locked containers on a volume and in what it holds. `name` is
 /// the logical volume that it is, and `depth` tells how many containers it lies in.
 pub(super) fn first_locked<T>(
     volume: &dyn ReadAt,
@@ -100,15 +102,15 @@ pub(super) fn first_locked<T>(
     ask: &mut Ask<'_, T>,
 ) -> Option<T> {
     let (format, mut filesystem) = found_on(volume)?;
-    if let Some(container) = LuksContainer::new(&filesystem, name) {
+    if let Some(container) = LockedContainer::new(volume, (format, &filesystem), name) {
         return ask(&container, volume);
     }
     let content = format.content(volume, companions, &mut filesystem).ok().flatten()?;
     container::first_locked(volume, &content, (name, depth), ask)
 }
 
-/// A question to a LUKS container and its bytes; `None` goes on to the next one.
-pub(super) type Ask<'a, T> = dyn FnMut(&LuksContainer, &dyn ReadAt) -> Option<T> + 'a;
+/// A question to a locked container and its bytes; `None` goes on to the next one.
+pub(super) type Ask<'a, T> = dyn FnMut(&LockedContainer, &dyn ReadAt) -> Option<T> + 'a;
 
 /// Says what a volume holds and which of its bytes have to be stored.
 ///
@@ -123,7 +125,7 @@ pub fn inspect_among(volume: &dyn ReadAt, companions: &dyn Companions) -> Inspec
     inspect_unlocked(volume, companions, &VolumeKeys::new())
 }
 
-/// [`inspect_among`] with the keys of LUKS containers, on the volume or in others on it: of those
+/// [`inspect_among`] with the keys of encrypted containers, on the volume or in others on it: of those
 /// the ciphertext of what is in use has to be stored.
 pub fn inspect_unlocked(
     volume: &dyn ReadAt,
@@ -138,7 +140,7 @@ pub fn inspect_unlocked(
 pub(super) struct Surroundings<'a> {
     /// The volumes beside it.
     pub(super) companions: &'a dyn Companions,
-    /// Keys of LUKS containers.
+    /// Keys of encrypted containers.
     pub(super) keys: &'a VolumeKeys,
     /// How many containers it lies in.
     pub(super) depth: u32,
@@ -164,10 +166,12 @@ pub(super) fn inspect_at(volume: &dyn ReadAt, around: Surroundings<'_>) -> Inspe
         }
     };
     match decided {
-        Ok(Some((format, filesystem))) => match luks::key_of(&filesystem, around.keys) {
-            Some(key) => inspect_opened(volume, key, filesystem, around),
-            None => inspect_as(format, volume, filesystem, around),
-        },
+        Ok(Some((format, filesystem))) => {
+            match encryption::opened(volume, (format, &filesystem), around.keys) {
+                Some(opened) => inspect_opened(volume, opened, filesystem, around),
+                None => inspect_as(format, volume, filesystem, around),
+            }
+        }
         Ok(None) => whole(volume, None, &Doubt::because("no known filesystem was recognised")),
         Err(found) => {
             let names: Vec<String> = found.iter().map(|(_, fs)| fs.kind.to_string()).collect();
@@ -196,14 +200,15 @@ fn inspect_as(
     }
 }
 
-/// A LUKS container whose key is known.
+/// An encrypted container whose key is known.
 fn inspect_opened(
     volume: &dyn ReadAt,
-    key: &VolumeKey,
+    opened: Result<OpenContainer<'_>, Doubt>,
     mut container: Filesystem,
     around: Surroundings<'_>,
 ) -> Inspection {
-    let opened = luks::map_opened(volume, key, around, &mut container)
+    let opened = opened
+        .and_then(|content| opened::map(&content, around, &mut container))
         .and_then(|Opened { map, inside }| Ok((fits(volume, map)?, inside)));
     match opened {
         Ok((map, inside)) => Inspection { inside, ..mapped(container, map) },

@@ -62,6 +62,13 @@ pub(super) fn uuid(bytes: [u8; 16]) -> Option<String> {
     Some([part(0, 8)?, part(8, 12)?, part(12, 16)?, part(16, 20)?, part(20, 32)?].join("-"))
 }
 
+/// The same form of a GUID as Windows stores it, its first three parts in little-endian order;
+/// `None` when it is all zero.
+pub(super) fn guid([a, b, c, d, e, f, g, h, rest @ ..]: [u8; 16]) -> Option<String> {
+    let [i, j, k, l, m, n, o, p] = rest;
+    uuid([d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p])
+}
+
 /// A 32-bit volume serial number as Windows prints it: `1A2B-3C4D`.
 pub(super) fn serial32(serial: u32) -> String {
     format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff)
@@ -89,6 +96,7 @@ mod tests {
             *byte = value;
         }
         assert_eq!(uuid(bytes).as_deref(), Some("00010203-0405-0607-0809-0a0b0c0d0e0f"));
+        assert_eq!(guid(bytes).as_deref(), Some("03020100-0504-0706-0809-0a0b0c0d0e0f"));
         assert_eq!(serial32(0x00ab_12cd), "00AB-12CD");
     }
 }

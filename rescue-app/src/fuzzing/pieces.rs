@@ -108,6 +108,20 @@ impl Pieces {
         self
     }
 
+    /// Makes the checksums of the copies of BitLocker's metadata right (dislocker,
+    /// `bitlocker_validations_t`).
+    pub(super) fn with_bitlocker_checksums(mut self) -> Self {
+        let Ok(sector) = self.read_vec(0, 512) else { return self };
+        for place in [176, 184, 192] {
+            let at = le64(&sector, place).unwrap_or(u64::MAX);
+            let Ok(copy) = self.read_vec(at, 64 << 10) else { continue };
+            let len = usize::from(le16(&copy, 8).unwrap_or(0)) * 16;
+            let Some(covered) = slice(&copy, 0, len) else { continue };
+            self.put(at + len as u64 + 4, &crc32(covered).to_le_bytes());
+        }
+        self
+    }
+
     /// Makes the checksums of a label of LVM in the second sector right, and those of the metadata
     /// areas that it names and of their texts (LVM2 `lib/format_text/layout.h`).
     pub(super) fn with_lvm_checksums(mut self) -> Self {

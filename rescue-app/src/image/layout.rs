@@ -55,7 +55,7 @@ pub struct Selection {
     pub partitions: Option<Vec<u32>>,
     /// Every byte instead of the used blocks.
     pub whole: bool,
-    /// Keys of LUKS containers.
+    /// Keys of encrypted containers.
     pub keys: VolumeKeys,
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::bytes::{ReadAt, Window};
 use crate::disk::{self, Disk, Source};
-use crate::filesystem::{self, Filesystem, Kind, LogicalVolume, LuksContainer};
+use crate::filesystem::{self, Filesystem, Kind, LockedContainer, LogicalVolume};
 use crate::image::neighbours::Neighbours;
 use crate::image::{layout, marker};
 use crate::table::{self, Scheme, Table};
@@ -40,9 +40,9 @@ pub struct Volume {
     /// The logical volumes in it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logical_volumes: Vec<LogicalVolume>,
-    /// The LUKS containers that it is or holds.
+    /// The locked containers that it is or holds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub containers: Vec<LuksContainer>,
+    pub containers: Vec<LockedContainer>,
     /// The operating system installed on it.
     pub system: Option<String>,
 }
@@ -87,7 +87,8 @@ pub(super) fn read_table(disk: &dyn ReadAt, sector_size: u32) -> Result<Table, O
         Ok(Some(found)) if table.scheme != Scheme::None => found.kind,
         _ => return Ok(table),
     };
-    if !matches!(container, Kind::MdRaid | Kind::Lvm2 | Kind::Luks1 | Kind::Luks2 | Kind::Zfs) {
+    let is_member = matches!(container, Kind::MdRaid | Kind::Lvm2 | Kind::Zfs);
+    if !is_member && !container.is_encrypted() {
         return Ok(table);
     }
     let mut whole = no_table(sector_size);
@@ -120,7 +121,7 @@ fn volumes(source: &Source, table: &Table) -> Vec<Volume> {
             size: span.size,
             filesystem,
             logical_volumes: filesystem::volumes(&window),
-            containers: filesystem::luks_containers(&window, &companions),
+            containers: filesystem::locked_containers(&window, &companions),
             system,
         }
     });
@@ -152,5 +153,8 @@ mod tests {
         let table = read_table(&disk, 512).unwrap();
         assert_eq!(table.scheme, Scheme::None);
         assert!(table.notices[0].contains("LUKS"), "{:?}", table.notices);
+        // The boot sector of BitLocker (libbde, "Volume header").
+        disk[3..11].copy_from_slice(b"-FVE-FS-");
+        assert_eq!(read_table(&disk, 512).unwrap().scheme, Scheme::None);
     }
 }

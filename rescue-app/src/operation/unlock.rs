@@ -1,5 +1,5 @@
-//! Opening the LUKS containers of a disk that is to be captured, so that what nothing uses inside
-//! them can be left out.
+//! Opening the encrypted containers of a disk that is to be captured, so that what nothing uses
+//! inside them can be left out.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::bytes::{ReadAt, Window};
 use crate::disk::{self, Disk, Source};
-use crate::filesystem::{self, Effort, LuksContainer, UnlockError, VolumeKey};
+use crate::filesystem::{self, Effort, LockedContainer, UnlockError, VolumeKey};
 use crate::image::layout::{self, Span};
 use crate::table::Table;
 
@@ -21,32 +21,32 @@ use super::survey::read_table;
 /// Opened containers.
 pub type Keys = BTreeMap<Container, VolumeKey>;
 
-/// A LUKS container and where on its disk it is.
+/// A locked container and where on its disk it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Container {
     /// Partition number; `None` is a disk without a table.
     pub partition: Option<u32>,
     /// The container.
     #[serde(flatten)]
-    pub luks: LuksContainer,
+    pub locked: LockedContainer,
 }
 
 /// "partition 3", "vg/home in partition 3".
 impl fmt::Display for Container {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(volume) = &self.luks.logical_volume {
+        if let Some(volume) = &self.locked.logical_volume {
             write!(f, "{volume} in ")?;
         }
         f.write_str(&name_of(self.partition))
     }
 }
 
-/// A disk with LUKS containers.
+/// A disk with encrypted containers.
 pub struct LockedDisk {
     disk: Disk,
     source: Source,
     table: Table,
-    containers: Vec<(Span, LuksContainer)>,
+    containers: Vec<(Span, LockedContainer)>,
 }
 
 impl LockedDisk {
@@ -60,7 +60,7 @@ impl LockedDisk {
         for span in layout::spans(source.size(), &table) {
             let companions = MachineVolumes::new(&disk, &source, &table);
             let volume = Window::new(&source, span.start, span.size);
-            let found = filesystem::luks_containers(&volume, &companions);
+            let found = filesystem::locked_containers(&volume, &companions);
             containers.extend(found.into_iter().map(|container| (span, container)));
         }
         Ok(Self { disk, source, table, containers })
@@ -69,33 +69,36 @@ impl LockedDisk {
     /// The containers. Both sides of a mirror have the same one.
     pub fn containers(&self) -> Vec<Container> {
         let all = self.containers.iter();
-        all.map(|(span, luks)| Container { partition: span.partition, luks: luks.clone() })
-            .collect()
+        let named = |(span, locked): &(Span, LockedContainer)| Container {
+            partition: span.partition,
+            locked: locked.clone(),
+        };
+        all.map(named).collect()
     }
 
-    /// Opens one of them with a passphrase or the content of a key file. Takes the seconds that
-    /// its key slots are made to take.
+    /// Opens one of them with a passphrase, a recovery key or the content of a key file. Takes the
+    /// seconds that guessing is made to take.
     ///
     /// # Errors
     /// Refuses what is not there; otherwise says why it stays closed and what can be done.
     pub fn unlock(
         &self,
         container: &Container,
-        passphrase: &[u8],
+        secret: &[u8],
     ) -> Result<VolumeKey, OperationError> {
-        let is_it = |(span, luks): &&(Span, LuksContainer)| {
-            span.partition == container.partition && *luks == container.luks
+        let is_it = |(span, locked): &&(Span, LockedContainer)| {
+            span.partition == container.partition && *locked == container.locked
         };
-        let Some((span, luks)) = self.containers.iter().find(is_it) else {
+        let Some((span, locked)) = self.containers.iter().find(is_it) else {
             return Err(OperationError::refused(
-                format!("{container} is no LUKS container"),
+                format!("{container} holds nothing to unlock"),
                 "look at the disk with `lifeboat disks`",
             ));
         };
         let companions = MachineVolumes::new(&self.disk, &self.source, &self.table);
         let volume = Window::new(&self.source, span.start, span.size);
         let effort = Effort::with_memory(free_memory());
-        filesystem::unlock_in((&volume, &companions), luks, passphrase, effort).map_err(|error| {
+        filesystem::unlock_in((&volume, &companions), locked, secret, effort).map_err(|error| {
             let next = next_step(&error);
             OperationError::refused(format!("{container} stays locked: {error}"), next)
         })
@@ -109,9 +112,13 @@ pub(super) fn name_of(partition: Option<u32>) -> String {
 
 fn next_step(error: &UnlockError) -> &'static str {
     match error {
-        UnlockError::WrongPassphrase(_) => {
+        UnlockError::WrongPassphrase(_) | UnlockError::WrongSecret => {
             "nothing was stored; try again, minding capital letters and the keyboard's layout, or \
              capture it locked, which stores every byte"
+        }
+        UnlockError::Mistyped(_) | UnlockError::RecoveryKeyNeeded => {
+            "nothing was stored; try again with the recovery key, or capture it locked, which stores \
+             every byte"
         }
         UnlockError::Memory { .. } => {
             "use a passphrase of a key slot that takes less, or capture it locked, which stores \

@@ -22,7 +22,7 @@ pub trait Machine: Send + Sync {
     fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure>;
     /// Creates a repository.
     fn create(&self, repository: &Repository) -> Result<(), Failure>;
-    /// Opens a LUKS container of a disk.
+    /// Opens an encrypted container of a disk.
     fn unlock(
         &self,
         disk: &Path,

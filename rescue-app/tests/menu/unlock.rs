@@ -1,10 +1,10 @@
-//! Unlocking LUKS containers on the way to a capture.
+//! Unlocking encrypted containers on the way to a capture.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lifeboat::filesystem::LuksContainer;
+use lifeboat::filesystem::{Kind, LockedContainer};
 use lifeboat::tui::key::Key::{Char, Down, Enter, Esc};
 use lifeboat::tui::model::Volume;
 use tempfile::TempDir;
@@ -26,6 +26,11 @@ fn container(folder: &Path) -> PathBuf {
     image
 }
 
+/// A locked container of that identity.
+fn locked(kind: Kind, uuid: &str, volume: Option<&str>) -> LockedContainer {
+    LockedContainer { uuid: uuid.into(), kind, logical_volume: volume.map(str::to_owned) }
+}
+
 /// A menu whose laptop has encrypted partitions 3 and 5, at the choice of partitions.
 fn at_partitions(folder: &Path) -> Menu {
     let mut fake = Fake::new();
@@ -33,7 +38,7 @@ fn at_partitions(folder: &Path) -> Menu {
     for index in [2, 3] {
         let volume = &mut fake.list.disks[0].volumes[index];
         volume.kind = Some("LUKS2".into());
-        volume.containers = vec![LuksContainer { uuid: index.to_string(), logical_volume: None }];
+        volume.containers = vec![locked(Kind::Luks2, &index.to_string(), None)];
         volume.label = None;
         volume.used = None;
         volume.note = None;
@@ -67,6 +72,22 @@ fn each_container_is_asked_for_and_may_stay_locked() {
 }
 
 #[test]
+fn bitlocker_is_asked_for_its_own_secrets() {
+    let folder = TempDir::new().unwrap();
+    let mut fake = Fake::new();
+    fake.container = Some(container(folder.path()));
+    let volume = &mut fake.list.disks[0].volumes[3];
+    volume.kind = Some("BitLocker".into());
+    volume.containers = vec![locked(Kind::BitLocker, "windows", None)];
+    (volume.label, volume.used, volume.note) = (None, None, None);
+    let mut menu = Menu::new(fake);
+    menu.keys(&[Char('c'), Enter, Enter]);
+    assert_screen!("unlock_bitlocker", menu);
+    menu.key(Enter);
+    assert!(menu.screen().contains("choose where the image goes"), "{}", menu.screen());
+}
+
+#[test]
 fn a_container_that_is_not_captured_is_not_asked_for() {
     let folder = TempDir::new().unwrap();
     let mut menu = at_partitions(folder.path());
@@ -83,10 +104,6 @@ fn containers_in_logical_volumes_and_on_mirrors_are_asked_for_once() {
     let folder = TempDir::new().unwrap();
     let mut fake = Fake::new();
     fake.container = Some(container(folder.path()));
-    let locked = |uuid: &str, volume: Option<&str>| LuksContainer {
-        uuid: uuid.into(),
-        logical_volume: volume.map(str::to_owned),
-    };
     let volumes = &mut fake.list.disks[0].volumes;
     volumes[2].kind = Some("LVM2".into());
     volumes[2].inside = vec![Volume {
@@ -95,10 +112,10 @@ fn containers_in_logical_volumes_and_on_mirrors_are_asked_for_once() {
         label: Some("vg/home".into()),
         ..Volume::default()
     }];
-    volumes[2].containers = vec![locked("home", Some("vg/home"))];
+    volumes[2].containers = vec![locked(Kind::Luks2, "home", Some("vg/home"))];
     for side in [3, 4] {
         volumes[side].kind = Some("mdraid".into());
-        volumes[side].containers = vec![locked("mirror", None)];
+        volumes[side].containers = vec![locked(Kind::Luks1, "mirror", None)];
     }
     let mut menu = Menu::new(fake);
     menu.keys(&[Char('c'), Enter, Enter]);

@@ -51,7 +51,7 @@ pub fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
     tools::hashes(folder.path())
 }
 
-const JUDGE: Judge = Judge { is_sound, contents };
+pub const JUDGE: Judge = Judge { is_sound, contents };
 
 /// Clusters in use and in all, from the last line of `fsck.fat`.
 fn clusters_by_fsck(image: &Path) -> (u64, u64) {

@@ -75,7 +75,7 @@ fn key_of(image: &Path) -> VolumeKey {
 }
 
 /// The map of a container with `key` for its key.
-fn opened_by(volume: &dyn ReadAt, key: VolumeKey) -> Inspection {
+pub fn opened_by(volume: &dyn ReadAt, key: VolumeKey) -> Inspection {
     let uuid = recognise(volume).unwrap().unwrap().uuid.unwrap();
     inspect_unlocked(volume, &Alone, &VolumeKeys::from([(uuid, key)]))
 }

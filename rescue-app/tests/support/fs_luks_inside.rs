@@ -5,8 +5,8 @@ use std::path::Path;
 
 use lifeboat::bytes::ReadAt;
 use lifeboat::filesystem::{
-    Alone, Kind, LuksContainer, UnlockError, VolumeKeys, inspect, inspect_unlocked,
-    luks_containers, unlock_in,
+    Alone, Kind, LockedContainer, UnlockError, VolumeKeys, inspect, inspect_unlocked,
+    locked_containers, unlock_in,
 };
 use tempfile::TempDir;
 
@@ -20,12 +20,12 @@ const MIB: u64 = 1 << 20;
 /// The key of the one container in a volume.
 fn key_inside(image: &Path, expected: Option<&str>) -> VolumeKeys {
     let volume = Volume::open(image);
-    let containers = luks_containers(&volume, &Alone);
+    let containers = locked_containers(&volume, &Alone);
     let [container] = containers.as_slice() else { panic!("{containers:?}") };
     assert_eq!(container.logical_volume.as_deref(), expected);
     let wrong = unlock_in((&volume, &Alone), container, b"?", EFFORT).unwrap_err();
     assert!(matches!(wrong, UnlockError::WrongPassphrase(1)), "{wrong}");
-    let gone = LuksContainer { uuid: "gone".into(), logical_volume: None };
+    let gone = LockedContainer { uuid: "gone".into(), ..container.clone() };
     assert!(unlock_in((&volume, &Alone), &gone, SECRET.as_bytes(), EFFORT).is_err());
     let key = unlock_in((&volume, &Alone), container, SECRET.as_bytes(), EFFORT).unwrap();
     VolumeKeys::from([(container.uuid.clone(), key)])

@@ -79,7 +79,7 @@ fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
     tools::hashes(mount.path())
 }
 
-const JUDGE: Judge = Judge { is_sound, contents };
+pub const JUDGE: Judge = Judge { is_sound, contents };
 
 fn free_by_ntfsinfo(image: &Path) -> u64 {
     let listing = tools::run("ntfsinfo", &["-m", image.to_str().unwrap()]);

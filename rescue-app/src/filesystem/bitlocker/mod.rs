@@ -1,19 +1,27 @@
-//! BitLocker containers: recognised only; ciphertext has no unused blocks to leave out.
+//! BitLocker containers, those of Windows 7 and later and those of BitLocker To Go.
 //!
-//! Source: libbde, "BitLocker Drive Encryption (BDE) format specification", "Volume header".
+//! Sources: libbde, "BitLocker Drive Encryption (BDE) format specification"; for checksums and
+//! states dislocker, `metadata.priv.h`.
+
+mod boot;
+mod cipher;
+mod keys;
+mod metadata;
+mod protectors;
+#[cfg(test)]
+mod tests;
+mod view;
 
 use std::io;
 
+use self::metadata::Metadata;
+use self::view::Data;
+use super::decrypted::{Decrypted, OpenContainer};
+use super::encryption::Encryption;
 use super::format::{Doubt, Format, Map};
-use super::probe::{has, read};
-use super::{Filesystem, Kind};
-use crate::bytes::ReadAt;
-
-/// Stands at byte 424 of the FAT-like boot sector of BitLocker To Go:
-/// 4967d63b-2e29-4ad8-8399-f6a339e3d001.
-const TO_GO: [u8; 16] = [
-    0x3b, 0xd6, 0x67, 0x49, 0x29, 0x2e, 0xd8, 0x4a, 0x83, 0x99, 0xf6, 0xa3, 0x39, 0xe3, 0xd0, 0x01,
-];
+use super::probe::read;
+use super::{Effort, Filesystem, Kind, UnlockError, VolumeKey};
+use crate::bytes::{Extents, ReadAt};
 
 /// The reader.
 pub(super) struct BitLocker;
@@ -21,18 +29,59 @@ pub(super) struct BitLocker;
 impl Format for BitLocker {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {
         let Some(sector) = read(volume, 0, 512)? else { return Ok(None) };
-        let fixed = has(&sector, 3, b"-FVE-FS-");
-        let to_go = has(&sector, 3, b"MSWIN4.1") && has(&sector, 0x1a8, &TO_GO);
-        Ok((fixed || to_go).then(|| Filesystem::container(Kind::BitLocker, volume.size(), None)))
+        let found = boot::place(&sector).is_some();
+        Ok(found.then(|| {
+            let identity = metadata::identity(volume, &sector);
+            Filesystem::container(Kind::BitLocker, volume.size(), identity)
+        }))
     }
 
-    fn map(&self, _volume: &dyn ReadAt, _found: &mut Filesystem) -> Result<Map, Doubt> {
+    fn map(&self, volume: &dyn ReadAt, _found: &mut Filesystem) -> Result<Map, Doubt> {
+        Metadata::read(volume)?;
         Err(Doubt::because(
-            "it is encrypted, and this version cannot open BitLocker to see which blocks are in use",
+            "without its password or recovery key nothing tells which blocks of it are in use",
         ))
+    }
+
+    fn encryption(&self) -> Option<&'static dyn Encryption> {
+        Some(&Self)
     }
 
     fn is_container(&self) -> bool {
         true
+    }
+}
+
+impl Encryption for BitLocker {
+    fn unlock(
+        &self,
+        volume: &dyn ReadAt,
+        secret: &[u8],
+        effort: Effort,
+    ) -> Result<VolumeKey, UnlockError> {
+        keys::unlock(&Metadata::read(volume)?, secret, effort)
+    }
+
+    fn decrypted<'a>(
+        &self,
+        volume: &'a dyn ReadAt,
+        key: &VolumeKey,
+    ) -> Result<OpenContainer<'a>, Doubt> {
+        let metadata = Metadata::read(volume)?;
+        let Some(data_key) = metadata.data_key(key.bytes()) else {
+            return Err(Doubt::because("the volume key is not that of this container"));
+        };
+        let cipher = metadata.method.with_key(&data_key)?;
+        let mut always = Extents::of(metadata.size, volume.size());
+        for place in metadata.own().into_iter().chain([metadata.replaced()]) {
+            always = always.union(&Extents::of(place.start, place.end));
+        }
+        let sector_size = metadata.sector_size;
+        let content = Box::new(Decrypted(Data { volume, metadata, cipher }));
+        Ok(OpenContainer { content, start: 0, sector_size, always })
+    }
+
+    fn key_on_disk(&self, volume: &dyn ReadAt) -> Option<VolumeKey> {
+        keys::key_on_disk(&Metadata::read(volume).ok()?)
     }
 }

@@ -1,18 +1,11 @@
 //! Decryption of sectors as `dm-crypt` does it.
 //!
-//! Sources: Linux `drivers/md/dm-crypt.c` (`crypt_iv_plain64_gen`, `crypt_iv_essiv_gen`), IEEE
-//! 1619 (XTS).
+//! Source: Linux `drivers/md/dm-crypt.c` (`crypt_iv_plain64_gen`, `crypt_iv_essiv_gen`).
 
-use aes::cipher::array::Array;
-use aes::cipher::consts::U16;
-use aes::cipher::{
-    BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockSizeUser, InnerIvInit, KeyInit,
-};
-use aes::{Aes128, Aes256};
-use xts_mode::Xts128;
 use zeroize::Zeroizing;
 
 use super::hash::Hash;
+use crate::filesystem::aes_sectors::{BlockKey, SectorKey};
 use crate::filesystem::format::Doubt;
 
 /// Initialisation vectors count in units of this size, whatever the sector size of the cipher.
@@ -67,18 +60,12 @@ impl Specification {
 
     /// The cipher with its key.
     pub(super) fn with_key(&self, key: &[u8]) -> Result<Cipher, Doubt> {
-        let sectors = match (self.mode, key.len()) {
-            (Mode::Xts, 32) => Sectors::Xts128(Box::new(xts(key)?)),
-            (Mode::Xts, 64) => Sectors::Xts256(Box::new(xts(key)?)),
-            (Mode::Cbc, 16) => Sectors::Cbc128(Box::new(keyed(key)?)),
-            (Mode::Cbc, 32) => Sectors::Cbc256(Box::new(keyed(key)?)),
-            (_, len) => {
-                let bits = len.saturating_mul(8);
-                return Err(Doubt::because(format!("keys of {bits} bits are not known to it")));
-            }
+        let sectors = match self.mode {
+            Mode::Xts => SectorKey::xts(key)?,
+            Mode::Cbc => SectorKey::cbc(key)?,
         };
         let essiv = match self.vector {
-            Vector::Essiv(hash) => Some(Essiv::new(&Zeroizing::new(hash.of(&[key])))?),
+            Vector::Essiv(hash) => Some(BlockKey::new(&Zeroizing::new(hash.of(&[key])))?),
             Vector::Plain | Vector::Plain64 => None,
         };
         Ok(Cipher { sectors, short: self.vector == Vector::Plain, essiv })
@@ -87,31 +74,9 @@ impl Specification {
 
 /// A cipher ready to decrypt.
 pub(super) struct Cipher {
-    sectors: Sectors,
+    sectors: SectorKey,
     short: bool,
-    essiv: Option<Essiv>,
-}
-
-enum Sectors {
-    Xts128(Box<Xts128<Aes128>>),
-    Xts256(Box<Xts128<Aes256>>),
-    Cbc128(Box<Aes128>),
-    Cbc256(Box<Aes256>),
-}
-
-enum Essiv {
-    Aes128(Box<Aes128>),
-    Aes256(Box<Aes256>),
-}
-
-impl Essiv {
-    fn new(key: &[u8]) -> Result<Self, Doubt> {
-        match key.len() {
-            16 => Ok(Self::Aes128(Box::new(keyed(key)?))),
-            32 => Ok(Self::Aes256(Box::new(keyed(key)?))),
-            _ => Err(Doubt::because("the hash of its ESSIV makes no key of AES")),
-        }
-    }
+    essiv: Option<BlockKey>,
 }
 
 impl Cipher {
@@ -121,47 +86,14 @@ impl Cipher {
         let step = (size as u64).checked_div(IV_UNIT).unwrap_or(1);
         let mut number = first;
         for sector in bytes.chunks_exact_mut(size.max(16)) {
-            let vector = self.vector(number);
-            match &self.sectors {
-                Sectors::Xts128(cipher) => cipher.decrypt_sector(sector, vector.into()),
-                Sectors::Xts256(cipher) => cipher.decrypt_sector(sector, vector.into()),
-                Sectors::Cbc128(cipher) => cbc_sector(cipher.as_ref(), vector, sector),
-                Sectors::Cbc256(cipher) => cbc_sector(cipher.as_ref(), vector, sector),
-            }
+            self.sectors.decrypt(sector, self.vector(number));
             number = number.wrapping_add(step);
         }
     }
 
     fn vector(&self, number: u64) -> [u8; 16] {
         let number = if self.short { number & 0xffff_ffff } else { number };
-        let mut vector = Array::from(u128::from(number).to_le_bytes());
-        match &self.essiv {
-            None => {}
-            Some(Essiv::Aes128(cipher)) => cipher.encrypt_block(&mut vector),
-            Some(Essiv::Aes256(cipher)) => cipher.encrypt_block(&mut vector),
-        }
-        vector.into()
+        let vector = u128::from(number).to_le_bytes();
+        self.essiv.as_ref().map_or(vector, |essiv| essiv.encrypted(vector))
     }
-}
-
-fn keyed<C: KeyInit>(key: &[u8]) -> Result<C, Doubt> {
-    C::new_from_slice(key).map_err(|_| Doubt::because("its key has the wrong length"))
-}
-
-/// The first half of the key is for the data, the second for the tweak.
-fn xts<C>(key: &[u8]) -> Result<Xts128<C>, Doubt>
-where
-    C: KeyInit + BlockSizeUser<BlockSize = U16>,
-{
-    let (data, tweak) = key.split_at_checked(key.len() / 2).unwrap_or_default();
-    Ok(Xts128::new(keyed(data)?, keyed(tweak)?))
-}
-
-fn cbc_sector<C>(cipher: &C, vector: [u8; 16], sector: &mut [u8])
-where
-    C: BlockCipherDecrypt + BlockSizeUser<BlockSize = U16> + Clone,
-{
-    let mut chain = cbc::Decryptor::inner_iv_init(cipher.clone(), &vector.into());
-    let (blocks, _) = Array::slice_as_chunks_mut(sector);
-    chain.decrypt_blocks(blocks);
 }

@@ -4,28 +4,8 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use zeroize::Zeroizing;
 
 use super::hash::Hash;
-use super::unlock::UnlockError;
 use crate::filesystem::format::Doubt;
-
-/// A header may ask for this many hash rounds, or KiB of memory times passes, and not for more:
-/// some minutes of work. `cryptsetup` aims at two seconds.
-const MOST_WORK: u64 = 1 << 28;
-
-/// What may be spent on one key slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Effort {
-    /// Bytes of memory.
-    pub memory: u64,
-    /// PBKDF2: rounds of the hash. Argon2: KiB of memory times passes over it.
-    pub work: u64,
-}
-
-impl Effort {
-    /// Everything within reason, on a machine with that many bytes of free memory.
-    pub fn with_memory(memory: u64) -> Self {
-        Self { memory, work: MOST_WORK }
-    }
-}
+use crate::filesystem::{Effort, UnlockError};
 
 /// A key derivation function with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]

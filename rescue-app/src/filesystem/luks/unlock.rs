@@ -1,66 +1,16 @@
 //! From a passphrase to the volume key.
 
-use std::fmt;
-
 use zeroize::Zeroizing;
 
 use super::antiforensic;
 use super::container::{Container, Digest, Slot};
-use super::kdf::Effort;
 use crate::bytes::ReadAt;
 use crate::filesystem::format::Doubt;
-
-/// The key that a container's data are encrypted with; wiped from memory when dropped.
-#[derive(Clone, PartialEq, Eq)]
-pub struct VolumeKey(Zeroizing<Vec<u8>>);
-
-impl VolumeKey {
-    /// Its bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for VolumeKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("VolumeKey(…)")
-    }
-}
-
-/// Why a container stays closed.
-#[derive(Debug, thiserror::Error)]
-pub enum UnlockError {
-    /// No key slot takes it.
-    #[error("the passphrase is wrong: it opens none of the {0} key slots")]
-    WrongPassphrase(usize),
-    /// A key slot asks for more memory than there is.
-    #[error(
-        "opening a key slot takes {} MiB of memory, and {} MiB are free",
-        .needed.div_ceil(1 << 20), .free >> 20
-    )]
-    Memory {
-        /// Bytes.
-        needed: u64,
-        /// Bytes.
-        free: u64,
-    },
-    /// Not something this version opens.
-    #[error("{0}")]
-    Unknown(String),
-}
-
-impl From<Doubt> for UnlockError {
-    fn from(doubt: Doubt) -> Self {
-        Self::Unknown(doubt.to_string())
-    }
-}
+use crate::filesystem::{Effort, UnlockError, VolumeKey};
 
 /// Tries a passphrase (or the content of a key file) on every key slot of the LUKS container that
-/// `volume` is. Reads only; takes the seconds that key slots are made to take.
-///
-/// # Errors
-/// See [`UnlockError`]; what kept a slot from being tried goes before a wrong passphrase.
-pub fn unlock(
+/// `volume` is. What kept a slot from being tried goes before a wrong passphrase.
+pub(super) fn unlock(
     volume: &dyn ReadAt,
     passphrase: &[u8],
     effort: Effort,
@@ -69,7 +19,7 @@ pub fn unlock(
     let mut obstacle = None;
     for slot in &container.slots {
         match key_of(slot, volume, passphrase, effort) {
-            Ok(key) if container.is_key(&key, effort)? => return Ok(VolumeKey(key)),
+            Ok(key) if container.is_key(&key, effort)? => return Ok(VolumeKey::new(key)),
             Ok(_) => {}
             Err(error) => obstacle = obstacle.or(Some(error)),
         }

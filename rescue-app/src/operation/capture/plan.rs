@@ -40,7 +40,7 @@ pub struct CaptureRequest {
     pub chunk_size: ChunkSize,
     /// Every byte instead of the blocks in use.
     pub whole: bool,
-    /// LUKS containers that were opened, to store of them what is used.
+    /// Encrypted containers that were opened, to store of them what is used.
     pub keys: Keys,
     /// What to do about places that cannot be read.
     pub rescue: RescueOptions,
@@ -97,7 +97,7 @@ pub(super) fn examine(
     let selection = Selection {
         partitions: request.partitions.clone(),
         whole: request.whole,
-        keys: request.keys.iter().map(|(at, key)| (at.luks.uuid.clone(), key.clone())).collect(),
+        keys: request.keys.iter().map(|(at, key)| (at.locked.uuid.clone(), key.clone())).collect(),
     };
     let regions = inspect_regions(&disk, source, &table, &selection, &mut warnings);
     let read = regions.iter().map(|region| region.used.total()).sum();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::filesystem::LuksContainer;
+use crate::filesystem::LockedContainer;
 use crate::operation::format;
 
 /// All disks, as of one look at the machine.
@@ -121,8 +121,8 @@ pub struct Volume {
     pub inside: Vec<Volume>,
     /// For a logical volume, whether it can be restored alone.
     pub restorable: bool,
-    /// The LUKS containers that it is or holds.
-    pub containers: Vec<LuksContainer>,
+    /// The locked containers that it is or holds.
+    pub containers: Vec<LockedContainer>,
 }
 
 /// A partition on which images can live.

@@ -119,7 +119,7 @@ pub struct CaptureOrder {
     pub repository: Repository,
     /// Compression level.
     pub compression: Compression,
-    /// LUKS containers that were unlocked.
+    /// Encrypted containers that were unlocked.
     pub keys: Keys,
     /// How often sectors that cannot be read are tried again.
     pub retries: u32,

@@ -1,4 +1,4 @@
-//! Passphrases of LUKS containers on the disk to be captured.
+//! Passphrases of encrypted containers on the disk to be captured.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub(super) fn after_partitions(disk: &Disk, partitions: Option<Vec<u32>>) -> Act
     let mut containers: Vec<(Container, Volume)> = Vec::new();
     for (container, shown) in disk.volumes.iter().filter(is_chosen).flat_map(containers_in) {
         // Both sides of a mirror have the same one.
-        if containers.iter().all(|(other, _)| other.luks.uuid != container.luks.uuid) {
+        if containers.iter().all(|(other, _)| other.locked.uuid != container.locked.uuid) {
             containers.push((container, shown));
         }
     }
@@ -59,11 +59,11 @@ pub(super) fn after_partitions(disk: &Disk, partitions: Option<Vec<u32>>) -> Act
 /// The containers in a partition, each with what is shown of it: the logical volume that it fills,
 /// or the partition.
 fn containers_in(volume: &Volume) -> impl Iterator<Item = (Container, Volume)> + '_ {
-    volume.containers.iter().map(|luks| {
-        let named =
-            |inside: &&Volume| luks.logical_volume.is_some() && inside.label == luks.logical_volume;
+    volume.containers.iter().map(|locked| {
+        let name = &locked.logical_volume;
+        let named = |inside: &&Volume| name.is_some() && inside.label == *name;
         let shown = volume.inside.iter().find(named).unwrap_or(volume);
-        (Container { partition: volume.number, luks: luks.clone() }, shown.clone())
+        (Container { partition: volume.number, locked: locked.clone() }, shown.clone())
     })
 }
 
@@ -131,6 +131,8 @@ impl Page for Unlock {
             "An encrypted volume shows nothing of what is in it, so that every byte of it has to \
              be stored, and nothing of it compresses. With its passphrase Lifeboat finds out which \
              blocks are in use and stores only those.",
+            "BitLocker takes its password, or the recovery key of 48 digits that Windows made when \
+             it encrypted the volume; for most people it is in their Microsoft account.",
             "They are stored as they are, encrypted. Restoring needs no passphrase, the restored \
              volume has the same ones, and the image tells nobody more than the disk did, but \
              for how much of it is in use and where.",
@@ -182,10 +184,12 @@ impl Page for Unlock {
         if let Some((_, volume)) = self.containers.get(self.at) {
             lines.line(volume_line(volume, usize::from(area.width))).gap();
         }
-        let text = "It is encrypted. With its passphrase only what is used in it is stored, still \
-                    encrypted: restoring needs no passphrase. Leave the field empty to store every \
-                    byte.";
-        lines.text(text, Style::new()).gap();
+        let secret = self.container().map_or("", |container| container.locked.secret());
+        let text = format!(
+            "It is encrypted. With its {secret} only what is used in it is stored, still encrypted: \
+             restoring needs no secret. Leave the field empty to store every byte."
+        );
+        lines.text(&text, Style::new()).gap();
         let before = lines.finish();
         let field_y = area.y.saturating_add(u16::try_from(before.len()).unwrap_or(area.height));
         let mut after = Lines::new(area.width);
