@@ -4,6 +4,8 @@
 //! Source: Linux `fs/xfs/libxfs/xfs_da_format.h`, `struct xfs_dir2_sf_hdr`,
 //! `struct xfs_dir2_data_hdr`, `struct xfs_dir3_data_hdr`, `struct xfs_dir2_block_tail`.
 
+use std::ops::ControlFlow;
+
 use super::checksum;
 use super::inode::{Fork, Inode, Inodes, Type};
 use crate::bytes::{be16, be32, be64, slice};
@@ -23,13 +25,16 @@ const DATA_END: u64 = 32 << 30;
 /// Bytes of the header of a block of a long link's target in version 5, "XSLM".
 const LINK_HEADER: usize = 56;
 
-/// Calls `each` for the entries of a folder, inode and name, as far as they can be read. `None`
-/// when that was not to the end.
+/// What is shown an entry: inode and name. It says whether to go on.
+pub(super) type Each<'a> = dyn FnMut(u64, &[u8]) -> ControlFlow<()> + 'a;
+
+/// Calls `each` for the entries of a folder as far as they can be read. `None` when some of them
+/// cannot.
 pub(super) fn entries(
     inodes: &mut Inodes<'_>,
     folder: &Inode,
-    each: &mut dyn FnMut(u64, &[u8]),
-) -> Option<()> {
+    each: &mut Each<'_>,
+) -> Option<ControlFlow<()>> {
     let superblock = inodes.layout.superblock;
     let typed = superblock.has_file_types();
     if folder.kind != Type::Folder {
@@ -41,7 +46,7 @@ pub(super) fn entries(
     let size = superblock.directory_block_size()?;
     let unit = u64::from(superblock.block_size);
     let extents = inodes.list(&folder.fork, DATA_END.checked_div(unit)?)?;
-    let (mut at, mut complete) = (0u64, Some(()));
+    let (mut at, mut complete) = (0u64, Some(ControlFlow::Continue(())));
     for extent in &extents {
         let start = extent.offset.checked_mul(unit)?;
         let end = start.checked_add(extent.count.checked_mul(unit)?)?.min(DATA_END);
@@ -50,6 +55,9 @@ pub(super) fn entries(
         while at < end {
             let block = inodes.content(&extents, at, size);
             let read = block.and_then(|block| data(inodes, &block, typed, each));
+            if read == Some(ControlFlow::Break(())) {
+                return read;
+            }
             complete = complete.and(read);
             at = at.checked_add(size)?;
         }
@@ -58,7 +66,7 @@ pub(super) fn entries(
 }
 
 /// A directory in the inode: inode numbers have four bytes or all have eight.
-fn short(bytes: &[u8], typed: bool, each: &mut dyn FnMut(u64, &[u8])) -> Option<()> {
+fn short(bytes: &[u8], typed: bool, each: &mut Each<'_>) -> Option<ControlFlow<()>> {
     let count = u16::from(byte(bytes, 0)?).max(byte(bytes, 1)?.into());
     let wide = byte(bytes, 1)? != 0;
     let width = if wide { 8 } else { 4 };
@@ -68,10 +76,12 @@ fn short(bytes: &[u8], typed: bool, each: &mut dyn FnMut(u64, &[u8])) -> Option<
         let name = slice(rest, 3, len)?;
         let at = len.checked_add(3)?.checked_add(usize::from(typed))?;
         let inode = if wide { be64(rest, at)? } else { be32(rest, at)?.into() };
-        each(inode, name);
+        if each(inode, name).is_break() {
+            return Some(ControlFlow::Break(()));
+        }
         rest = rest.get(at.checked_add(width)?..)?;
     }
-    Some(())
+    Some(ControlFlow::Continue(()))
 }
 
 /// A block of entries.
@@ -79,8 +89,8 @@ fn data(
     inodes: &Inodes<'_>,
     block: &[u8],
     typed: bool,
-    each: &mut dyn FnMut(u64, &[u8]),
-) -> Option<()> {
+    each: &mut Each<'_>,
+) -> Option<ControlFlow<()>> {
     let checked = inodes.layout.superblock.has_checksums();
     let (single, many): (&[u8], &[u8]) =
         if checked { (b"XDB3", b"XDD3") } else { (b"XD2B", b"XD2D") };
@@ -102,15 +112,15 @@ fn data(
         } else {
             let len = usize::from(byte(rest, 8)?);
             let name = slice(rest, 9, len)?;
-            if !matches!(name, b"." | b"..") {
-                each(be64(rest, 0)?, name);
+            if !matches!(name, b"." | b"..") && each(be64(rest, 0)?, name).is_break() {
+                return Some(ControlFlow::Break(()));
             }
             // Inode, length, name, type, and the entry's own place in two bytes at its end.
             len.checked_add(usize::from(typed))?.checked_add(11)?.checked_next_multiple_of(8)?
         };
         rest = rest.get(len..).filter(|_| len >= 8)?;
     }
-    Some(())
+    Some(ControlFlow::Continue(()))
 }
 
 /// The target of a symbolic link.
@@ -132,4 +142,25 @@ pub(super) fn target(inodes: &mut Inodes<'_>, link: &Inode, most: u64) -> Option
         stored.chunks(block).filter_map(|block| block.get(header..)).flatten().copied().collect();
     target.truncate(len);
     Some(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_shown_until_one_is_enough() {
+        // Two entries, the parent's inode, then length, place, name and inode of each.
+        let folder = b"\x02\x00\0\0\0\x80\x01\0\x60a\0\0\0\x81\x01\0\x70b\0\0\0\x82";
+        let shown = |last: u64| {
+            let mut inodes = Vec::new();
+            let end = short(folder, false, &mut |inode, _| {
+                inodes.push(inode);
+                if inode == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            (end, inodes)
+        };
+        assert_eq!(shown(0x81), (Some(ControlFlow::Break(())), vec![0x81]));
+        assert_eq!(shown(0), (Some(ControlFlow::Continue(())), vec![0x81, 0x82]));
+    }
 }

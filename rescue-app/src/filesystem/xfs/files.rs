@@ -1,5 +1,7 @@
 //! Files by their paths.
 
+use std::ops::ControlFlow;
+
 use super::directory;
 use super::inode::{Fork, Inodes, Type};
 use super::layout::Layout;
@@ -29,11 +31,13 @@ impl Tree for Files<'_> {
     fn child(&mut self, folder: u64, name: &[u8]) -> Option<u64> {
         let folder = self.0.read(folder)?;
         let mut found = None;
-        // What stands in other blocks is of no interest once it is found.
+        // A block that cannot be read does not matter when the name stands in another.
         let _ = directory::entries(&mut self.0, &folder, &mut |inode, entry| {
-            if entry == name {
-                found = Some(inode);
+            if entry != name {
+                return ControlFlow::Continue(());
             }
+            found = Some(inode);
+            ControlFlow::Break(())
         });
         found
     }

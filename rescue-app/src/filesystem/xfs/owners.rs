@@ -1,6 +1,7 @@
 //! Which files lie in given bytes: a walk through all directories.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use super::directory;
 use super::inode::{Extent, Inodes, Type};
@@ -67,18 +68,17 @@ impl Walk<'_, '_, '_> {
     /// The entries of a folder.
     fn entries(&mut self, folder: u64) -> Vec<(u64, String)> {
         let mut entries = Vec::new();
-        let mut more = false;
         let inode = self.inodes.read(folder);
         let all = inode.and_then(|inode| {
             directory::entries(&mut self.inodes, &inode, &mut |inode, name| {
-                if entries.len() < MOST_ENTRIES {
-                    entries.push((inode, String::from_utf8_lossy(name).into_owned()));
-                } else {
-                    more = true;
+                if entries.len() >= MOST_ENTRIES {
+                    return ControlFlow::Break(());
                 }
+                entries.push((inode, String::from_utf8_lossy(name).into_owned()));
+                ControlFlow::Continue(())
             })
         });
-        self.complete &= all.is_some() && !more;
+        self.complete &= all == Some(ControlFlow::Continue(()));
         entries
     }
 
