@@ -21,7 +21,7 @@ const ITEM: usize = 25;
 pub(super) const LEVELS: u8 = 8;
 
 /// What items are sorted by, and found by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
     /// Number of the object; its meaning depends on the tree.
     pub(super) object: u64,
@@ -52,7 +52,7 @@ impl Key {
 }
 
 /// What is known of a tree block before it is read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Expected {
     /// Address, generation and level.
     pub(super) root: Root,

@@ -24,7 +24,7 @@ const BLOCK_SIZES: std::ops::RangeInclusive<u32> = 4096..=65536;
 const SYSTEM_CHUNKS: (usize, usize) = (811, 2048);
 
 /// Where a tree begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Root {
     /// Logical address of its topmost block.
     pub(super) address: u64,

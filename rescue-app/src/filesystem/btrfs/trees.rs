@@ -1,9 +1,11 @@
 //! Reading trees: addresses are looked up in the chunks, every block is verified, and the next
 //! copy is read where one is damaged.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io;
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 
 use super::chunk::STRIPE_LEN;
 use super::chunks::Chunks;
@@ -11,6 +13,12 @@ use super::devices::Devices;
 use super::node::{Expected, Key, LEVELS, Node};
 use super::superblock::{Root, Superblock};
 use crate::filesystem::format::Doubt;
+
+/// The keys of a whole tree.
+const ALL: RangeInclusive<Key> = Key::FIRST..=Key::LAST;
+
+/// Blocks kept for the next search, at most 64 KiB each.
+const MOST_KEPT: usize = 64;
 
 /// What comes by in a walk through a tree.
 pub(super) trait Visitor {
@@ -37,13 +45,16 @@ pub(super) struct Trees<'a> {
     /// Blocks that may still be read: no more than there is room for.
     left: Cell<u64>,
     damaged: Cell<u64>,
+    /// What searches came by: the next one begins at the same roots.
+    kept: RefCell<HashMap<Expected, Rc<Node>>>,
 }
 
 impl<'a> Trees<'a> {
     /// Trees whose blocks lie in `chunks`.
     pub(super) fn new(superblock: &'a Superblock, devices: Devices<'a>, chunks: Chunks) -> Self {
         let room = devices.size().checked_div(superblock.node_size.into()).unwrap_or(0);
-        Self { superblock, chunks, devices, left: Cell::new(room), damaged: Cell::new(0) }
+        let (left, kept) = (Cell::new(room), RefCell::default());
+        Self { superblock, chunks, devices, left, damaged: Cell::new(0), kept }
     }
 
     /// Tree blocks so far of which a copy was damaged.
@@ -59,8 +70,7 @@ impl<'a> Trees<'a> {
         owner: Option<u64>,
         visitor: &mut dyn Visitor,
     ) -> Result<(), Doubt> {
-        let all = Key::FIRST..=Key::LAST;
-        self.descend(&Expected { root, owner, first: None }, &all, visitor)
+        self.descend(&Expected { root, owner, first: None }, &ALL, visitor)
     }
 
     /// The same for the items between two keys alone.
@@ -112,7 +122,7 @@ impl<'a> Trees<'a> {
         if expected.root.level >= LEVELS {
             return Err(Doubt::because("a tree is higher than the format allows"));
         }
-        let node = self.read(expected)?;
+        let node = if *keys == ALL { self.read(expected)?.into() } else { self.kept(expected)? };
         visitor.block(expected.root.address);
         for index in node.positions(keys) {
             if let Some((key, data)) = node.item(index).filter(|_| node.is_leaf()) {
@@ -122,6 +132,20 @@ impl<'a> Trees<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The same block again, or read.
+    fn kept(&self, expected: &Expected) -> Result<Rc<Node>, Doubt> {
+        if let Some(node) = self.kept.borrow().get(expected) {
+            return Ok(Rc::clone(node));
+        }
+        let node = Rc::new(self.read(expected)?);
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() >= MOST_KEPT {
+            kept.clear();
+        }
+        kept.insert(*expected, Rc::clone(&node));
+        Ok(node)
     }
 
     /// The first copy that is in order.
