@@ -220,6 +220,7 @@ pub fn hfsplus(data: &[u8]) {
     sealed_map(data, 1025, b"+\0\x04", seals::HFSPLUS);
 }
 
+/// A volume whose checksums and copies are made right first. Files are looked up too.
 fn sealed_map(data: &[u8], at: u64, magic: &[u8], seal: seals::Seal) {
     let mut volume = Pieces::parse(data);
     volume.put(at, magic);
@@ -227,6 +228,7 @@ fn sealed_map(data: &[u8], at: u64, magic: &[u8], seal: seals::Seal) {
         volume.put(place, &bytes);
     }
     volume_map(&volume);
+    look_up(&volume);
 }
 
 /// Btrfs: the superblock always has its name, and the checksums of all blocks are right. Files are

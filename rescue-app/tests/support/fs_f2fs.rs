@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Inspection, State};
+use lifeboat::filesystem::{self, Coverage, Inspection, State, owners};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Numbers, Volume};
@@ -41,6 +41,51 @@ pub fn used_by_dump(image: &Path) -> u64 {
     let main = field(image, "segment_count_main") * 512;
     let size = fs::metadata(image).unwrap().len();
     size - (main - field(image, "valid_block_count")) * 4096
+}
+
+/// What a block is by f2fs-tools ("Data", "Node", "Obsolete"), and the name of its file.
+fn block_by_dump(image: &Path, block: u64) -> (String, Option<String>) {
+    let said = tools::output_of("dump.f2fs", &["-b", &block.to_string(), image.to_str().unwrap()]);
+    let after = |mark: &str| said.lines().find_map(|line| line.split_once(mark)).map(|(_, s)| s);
+    let kind = after("FS Userdata Area: ").unwrap().split(' ').next().unwrap().to_owned();
+    (kind, after(" - File name         : ").map(str::to_owned))
+}
+
+/// Holds the owners of some blocks against what f2fs-tools say of them.
+pub fn check_owners(image: &Path, used: &Extents) {
+    let volume = Volume::open(image);
+    let main = field(image, "main_blkaddr") * 4096;
+    let (mut data, mut nodes, mut free) = (0, 0, 0);
+    for at in (main..volume.size() / 4096 * 4096).step_by(4096 * 7) {
+        let is_used = !used.intersection(&Extents::of(at, at + 4096)).is_empty();
+        // One block of four in use, a few of the others.
+        if (at / 4096 / 7) % if is_used { 4 } else { 199 } != 0 {
+            continue;
+        }
+        let found = owners(&volume, &Extents::of(at, at + 4096));
+        assert_eq!(found.note, None, "{at:#x}");
+        let paths: Vec<_> =
+            found.files.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
+        if !is_used {
+            // Of some of these dump.f2fs tells what was there.
+            assert!(paths.is_empty() && found.metadata == 0, "{at:#x}: {paths:?}");
+            free += 1;
+            continue;
+        }
+        let (kind, name) = block_by_dump(image, at / 4096);
+        assert_ne!(kind, "Obsolete", "{at:#x}");
+        match (kind.as_str(), name) {
+            (kind, Some(name)) => {
+                let [(path, 4096)] = paths[..] else { panic!("{at:#x}: {name}, {paths:?}") };
+                assert_eq!(path.rsplit_once('/').unwrap().1, name, "{at:#x}");
+                data += u32::from(kind == "Data");
+                nodes += u32::from(kind == "Node");
+            }
+            // The root has no name, nor have files of the filesystem itself.
+            (_, None) => assert!(paths.is_empty() || paths == [("/", 4096)], "{at:#x}: {paths:?}"),
+        }
+    }
+    assert!(data > 20 && nodes > 2 && free > 5, "{data}, {nodes}, {free}");
 }
 
 const ALL_FEATURES: &str = "-C utf8 -O encrypt,extra_attr,project_quota,inode_checksum,\
@@ -79,6 +124,33 @@ fn f2fs_maps_count_as_f2fs_tools_do() {
         }
         fs::remove_file(&image).unwrap();
     }
+}
+
+/// Small files, a folder of many entries, and a file whose nodes are in a tree.
+#[test]
+fn owners_on_f2fs_agree_with_dump_f2fs() {
+    let scratch = TempDir::new().unwrap();
+    let (image, tree) = (scratch.path().join("image"), scratch.path().join("tree"));
+    tools::make_tree(&tree, 74, 2 * MIB);
+    fs::write(tree.join("large"), Numbers::new(75).bytes(14 << 20)).unwrap();
+    fs::create_dir(tree.join("many")).unwrap();
+    for number in 0..300 {
+        fs::write(tree.join(format!("many/a rather long name of file {number}")), "x").unwrap();
+    }
+    tools::sparse_medium(&image, 100 * MIB);
+    format(&image, "");
+    tools::run("sload.f2fs", &["-f", tree.to_str().unwrap(), image.to_str().unwrap()]);
+    check_owners(&image, &inspect(&image).used);
+    let volume = Volume::open(&image);
+    let start = owners(&volume, &Extents::of(0, 4096));
+    assert_eq!((start.metadata, start.files.len()), (4096, 0));
+    // Both checkpoints are lost: nothing can be told, and that is said.
+    let mut bytes = fs::read(&image).unwrap();
+    let cp = usize::try_from(field(&image, "cp_blkaddr") * 4096).unwrap();
+    let main = field(&image, "main_blkaddr") * 4096;
+    bytes[cp..cp + (1024 << 12)].fill(0x5a);
+    let found = owners(&bytes, &Extents::of(main, bytes.size()));
+    assert!(found.files.is_empty() && found.note.unwrap().contains("checkpoints"));
 }
 
 #[test]

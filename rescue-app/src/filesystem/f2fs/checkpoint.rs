@@ -48,6 +48,17 @@ pub(super) struct Checkpoint {
     summaries: u32,
     /// For each block of the segment information table, whether its second copy counts.
     sit_bitmap: Vec<u8>,
+    /// The same for the node address table.
+    nat_bitmap: Vec<u8>,
+}
+
+/// A table with a journal in the checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    /// Where nodes are.
+    Nodes,
+    /// Which blocks of each segment are in use.
+    Segments,
 }
 
 impl Checkpoint {
@@ -56,12 +67,21 @@ impl Checkpoint {
     pub(super) fn newest(volume: &dyn ReadAt, superblock: &Superblock) -> Result<Self, Doubt> {
         let first = Self::read(volume, superblock, superblock.cp)?;
         let second = Self::read(volume, superblock, superblock.cp.saturating_add(SEGMENT))?;
-        let newest = match (first, second) {
-            (Some(first), Some(second)) if second.version > first.version => second,
-            (Some(first), Some(_)) => first,
-            _ => return Err(Doubt::because("one of its two checkpoints is damaged")),
-        };
-        Ok(newest)
+        let damaged = || Doubt::because("one of its two checkpoints is damaged");
+        first.zip(second).map(|(first, second)| first.newer(second)).ok_or_else(damaged)
+    }
+
+    /// The newer one of this and a second one.
+    fn newer(self, second: Self) -> Self {
+        if second.version > self.version { second } else { self }
+    }
+
+    /// The newer one of those that can be read: all that is left of a damaged volume.
+    pub(super) fn readable(volume: &dyn ReadAt, superblock: &Superblock) -> Option<Self> {
+        let starts = [superblock.cp, superblock.cp.saturating_add(SEGMENT)];
+        let packs = starts.map(|start| Self::read(volume, superblock, start).ok().flatten());
+        // Of two of the same version the first one counts.
+        packs.into_iter().flatten().reduce(|first, second| first.newer(second))
     }
 
     /// A pack whose head and foot are intact and of the same version.
@@ -97,12 +117,13 @@ impl Checkpoint {
         let flags = le32(bytes, 132)?;
         let size = |at| le32(bytes, at).and_then(|size| usize::try_from(size).ok());
         let (sit, nat) = (size(156)?, size(160)?);
-        let at = if flags & flag::LARGE_NAT_BITMAP != 0 {
-            BITMAPS.checked_add(4)?.checked_add(nat)?
+        let (sit_at, nat_at) = if flags & flag::LARGE_NAT_BITMAP != 0 {
+            let start = BITMAPS.checked_add(4)?;
+            (start.checked_add(nat)?, start)
         } else if superblock.cp_payload > 0 {
-            BLOCK as usize
+            (BLOCK as usize, BITMAPS)
         } else {
-            BITMAPS
+            (BITMAPS, BITMAPS.checked_add(sit)?)
         };
         if u64::from(superblock.sit_blocks()).div_ceil(8) != sit as u64 {
             return None;
@@ -116,7 +137,8 @@ impl Checkpoint {
             start,
             len,
             summaries: le32(bytes, 140)?,
-            sit_bitmap: slice(bytes, at, sit)?.to_vec(),
+            sit_bitmap: slice(bytes, sit_at, sit)?.to_vec(),
+            nat_bitmap: slice(bytes, nat_at, nat).unwrap_or_default().to_vec(),
         })
     }
 
@@ -140,18 +162,29 @@ impl Checkpoint {
         Err(Doubt::because(format!("its checkpoint has unknown flags {unknown:#x}")))
     }
 
-    /// Whether the second copy of a block of the segment information table counts.
-    pub(super) fn second_copy(&self, block: u32) -> Option<bool> {
-        let byte = self.sit_bitmap.get(usize::try_from(block / 8).ok()?)?;
+    /// Whether the second copy of a block of a table counts.
+    pub(super) fn second_copy(&self, table: Table, block: u32) -> Option<bool> {
+        let bitmap = match table {
+            Table::Nodes => &self.nat_bitmap,
+            Table::Segments => &self.sit_bitmap,
+        };
+        let byte = bitmap.get(usize::try_from(block / 8).ok()?)?;
         Some(byte.checked_shl(block % 8)? & 0x80 != 0)
     }
 
-    /// The journal of changes to the segment information table: in its place among the compacted
-    /// summaries, or at the end of the summary block of the log of cold data, the third.
-    pub(super) fn sit_journal(&self, volume: &dyn ReadAt) -> Result<Vec<u8>, Doubt> {
+    /// The journal of changes to a table: in its place among the compacted summaries, or at the
+    /// end of the summary block of the log of hot data, the first, for the node address table, and
+    /// of cold data, the third, for the segment information table.
+    pub(super) fn journal(&self, volume: &dyn ReadAt, table: Table) -> Result<Vec<u8>, Doubt> {
         const JOURNAL: usize = 507;
+        const SUMMARIES: usize = 512 * 7;
         let compact = self.flags & flag::COMPACT_SUM != 0;
-        let (number, at) = if compact { (0, JOURNAL) } else { (2, 512 * 7) };
+        let (number, at) = match table {
+            Table::Nodes if compact => (0, 0),
+            Table::Segments if compact => (0, JOURNAL),
+            Table::Nodes => (0, SUMMARIES),
+            Table::Segments => (2, SUMMARIES),
+        };
         let closed = self.flags & (flag::UMOUNT | flag::FASTBOOT) != 0;
         // Behind the data logs' summaries: those of the node logs, when closed, and the foot.
         let behind = if closed { 7 } else { 4 };

@@ -3,7 +3,11 @@
 //! Source: Linux `include/linux/f2fs_fs.h`, `fs/f2fs/`; each file names its part.
 
 mod checkpoint;
+mod directory;
 mod entry;
+mod inode;
+mod nodes;
+mod owners;
 mod segments;
 mod superblock;
 
@@ -12,6 +16,7 @@ use std::io;
 use self::checkpoint::Checkpoint;
 use self::superblock::{BLOCK, Superblock};
 use super::format::{Doubt, Format, Map};
+use super::owners::{Names, Tally};
 use super::{Coverage, Filesystem, State};
 use crate::bytes::ReadAt;
 
@@ -24,6 +29,9 @@ pub(super) fn seal(volume: &dyn ReadAt) -> Vec<(u64, Vec<u8>)> {
     patches.extend(copy.map(|copy| (BLOCK.into(), copy)));
     patches
 }
+
+/// What is wrong with one that was not closed.
+const UNFINISHED: &str = "what was written after its last checkpoint is in no table";
 
 /// The reader.
 pub(super) struct F2fs;
@@ -48,10 +56,29 @@ impl Format for F2fs {
         checkpoint.check()?;
         found.state = checkpoint.state();
         if found.state != State::Clean {
-            let words = "what was written after its last checkpoint is in no table";
-            return Err(Doubt::because(words));
+            return Err(Doubt::because(UNFINISHED));
         }
         let used = segments::used(volume, &superblock, &checkpoint)?;
         Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings: Vec::new() })
+    }
+
+    fn owners(
+        &self,
+        volume: &dyn ReadAt,
+        tally: &mut Tally<'_>,
+        names: &mut Names,
+    ) -> Result<(), Doubt> {
+        let read = Superblock::read(volume).map_err(Doubt::reading("the superblock"))?;
+        let (superblock, _) =
+            read.ok_or_else(|| Doubt::because("the superblock has changed meanwhile"))?;
+        superblock.check_areas(volume)?;
+        tally.metadata(0, Superblock::block(superblock.main.into()));
+        let checkpoint = Checkpoint::readable(volume, &superblock)
+            .ok_or_else(|| Doubt::because("neither of its two checkpoints can be read"))?;
+        owners::walk(volume, &superblock, &checkpoint, tally, names)?;
+        if checkpoint.state() == State::Clean {
+            return Ok(());
+        }
+        Err(Doubt::because(UNFINISHED))
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Table};
 use super::entry::SegmentInfo;
 use super::superblock::{BLOCK, SEGMENT, Superblock};
 use crate::bytes::{Extents, ReadAt, le16, le32};
@@ -26,7 +26,7 @@ pub(super) fn used(
     superblock: &Superblock,
     checkpoint: &Checkpoint,
 ) -> Result<Extents, Doubt> {
-    let journal = checkpoint.sit_journal(volume)?;
+    let journal = checkpoint.journal(volume, Table::Segments)?;
     let mut newer = newer_entries(&journal, superblock.main_segments)
         .ok_or_else(|| Doubt::because("the journal of its segment table makes no sense"))?;
     let blocks = superblock.main_segments.div_ceil(PER_BLOCK);
@@ -116,7 +116,7 @@ impl TableBlocks {
         let second = copy(1)?;
         let pairs = bytes.chunks_mut(BLOCK as usize).zip(second.chunks(BLOCK as usize));
         for (number, (to, from)) in (blocks.start..).zip(pairs) {
-            let newer = checkpoint.second_copy(number);
+            let newer = checkpoint.second_copy(Table::Segments, number);
             if newer.ok_or_else(|| Doubt::because("its checkpoint makes no sense"))? {
                 to.copy_from_slice(from);
             }

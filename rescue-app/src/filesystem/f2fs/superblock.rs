@@ -23,6 +23,8 @@ const DEVICES: usize = 2201;
 const DEVICES_LEN: usize = 68 * 8;
 /// `F2FS_FEATURE_SB_CHKSUM`.
 const CHECKSUM: u32 = 0x800;
+/// `F2FS_FEATURE_FLEXIBLE_INLINE_XATTR`.
+const FLEXIBLE: u32 = 0x40;
 /// encrypt, atomic_write, extra_attr, project_quota, inode_checksum, flexible_inline_xattr,
 /// quota, inode_crtime, lost_found, verity, sb_checksum, casefold, compression. Not: blkzoned
 /// (bound to its device), ro (another set of logs), device_alias.
@@ -44,11 +46,14 @@ pub(super) struct Superblock {
     /// Segments of the main area.
     pub(super) main_segments: u32,
     first: u32,
+    /// Number of the root folder's inode.
+    pub(super) root: u32,
     /// First block of the two checkpoint packs.
     pub(super) cp: u32,
     /// First block of the segment information table.
     pub(super) sit: u32,
-    nat: u32,
+    /// First block of the node address table.
+    pub(super) nat: u32,
     ssa: u32,
     /// First block of the main area, the last one.
     pub(super) main: u32,
@@ -82,6 +87,7 @@ impl Superblock {
             nat: le32(bytes, 84)?,
             ssa: le32(bytes, 88)?,
             main: le32(bytes, 92)?,
+            root: le32(bytes, 96)?,
             cp_payload: le32(bytes, 1664)?,
             features: le32(bytes, 2180)?,
             devices: slice(bytes, DEVICES, DEVICES_LEN)?.to_vec(),
@@ -122,7 +128,7 @@ impl Superblock {
         if self.devices.iter().any(|byte| *byte != 0) {
             return Err(Doubt::because("it is spread over several devices"));
         }
-        self.areas(volume.size()).ok_or_else(|| Doubt::because("its superblock makes no sense"))?;
+        self.check_areas(volume)?;
         for at in [AT, AT.saturating_add(BLOCK.into())] {
             let bytes = volume.read_vec(at, LEN).map_err(Doubt::reading("a superblock"))?;
             if self.features & CHECKSUM != 0 && !is_intact(&bytes) {
@@ -133,6 +139,11 @@ impl Superblock {
             }
         }
         Ok(())
+    }
+
+    /// Fails when an area lies where it cannot.
+    pub(super) fn check_areas(&self, volume: &dyn ReadAt) -> Result<(), Doubt> {
+        self.areas(volume.size()).ok_or_else(|| Doubt::because("its superblock makes no sense"))
     }
 
     /// Areas follow each other without a gap; `None` when something is wrong.
@@ -160,6 +171,24 @@ impl Superblock {
     /// Blocks of one copy of the segment information table.
     pub(super) fn sit_blocks(&self) -> u32 {
         (self.sit_segments / 2).saturating_mul(SEGMENT)
+    }
+
+    /// Blocks of one copy of the node address table.
+    pub(super) fn nat_blocks(&self) -> u32 {
+        (self.nat_segments / 2).saturating_mul(SEGMENT)
+    }
+
+    /// Whether each inode tells how much room it has for extended attributes.
+    pub(super) fn has_flexible_attributes(&self) -> bool {
+        self.features & FLEXIBLE != 0
+    }
+
+    /// Byte at which a block of files starts; `None` when the address is of no block in the main
+    /// area.
+    pub(super) fn main_block(&self, address: u32) -> Option<u64> {
+        let blocks = self.main_segments.checked_mul(SEGMENT)?;
+        let inside = address.checked_sub(self.main).is_some_and(|block| block < blocks);
+        inside.then(|| Self::block(address.into()))
     }
 
     /// Byte at which a block starts.
