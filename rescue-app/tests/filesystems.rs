@@ -20,6 +20,8 @@ mod btrfs_tools;
 mod exported;
 #[path = "support/foreign.rs"]
 mod foreign;
+#[path = "support/foreign_counts.rs"]
+mod foreign_counts;
 #[path = "support/fs_bitlocker.rs"]
 mod fs_bitlocker;
 #[path = "support/fs_btrfs.rs"]

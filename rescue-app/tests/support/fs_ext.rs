@@ -88,7 +88,7 @@ pub fn is_sound(image: &Path) -> bool {
 }
 
 /// Free bytes as `dumpe2fs` lists them.
-fn free_by_dumpe2fs(image: &Path) -> Extents {
+pub fn free_by_dumpe2fs(image: &Path) -> Extents {
     let listing = tools::run("dumpe2fs", &[image]);
     let field = |name: &str| -> u64 {
         let line = listing.lines().find(|line| line.starts_with(name)).unwrap();

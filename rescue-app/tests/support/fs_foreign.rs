@@ -12,6 +12,7 @@ use lifeboat::filesystem::{self, Coverage, Kind};
 use tempfile::TempDir;
 
 use crate::foreign;
+use crate::foreign_counts::{self, Count};
 use crate::fs_hostile::check;
 use crate::fs_tools::{self as tools, Volume};
 
@@ -82,6 +83,8 @@ fn said(kind: Kind, image: &Path) -> String {
 struct Tally {
     mapped: usize,
     whole: usize,
+    /// Maps that are what a tool counts.
+    equal: usize,
     wrong: Vec<String>,
 }
 
@@ -98,6 +101,12 @@ impl Tally {
         }
         self.mapped += 1;
         let kind = found.filesystem.as_ref().unwrap().kind;
+        match foreign_counts::compare(image, &found, volume.size()) {
+            Count::Equal => self.equal += 1,
+            Count::More(reason) => println!("{name}: more is kept: {reason}"),
+            Count::None => println!("{name}: {kind:?} is not counted"),
+            Count::Wrong(what) => self.wrong.push(format!("{name}: {kind:?}: {what}")),
+        }
         let before = said(kind, image);
         // Of the largest ones only the start: the rest takes longer than it is worth.
         let far = Extents::of(MOST.min(volume.size()), volume.size());
@@ -110,7 +119,9 @@ impl Tally {
 
     /// All is well, and at least so many images had a map.
     fn ends(self, mapped: usize) {
-        println!("{} mapped, {} whole, {} wrong", self.mapped, self.whole, self.wrong.len());
+        let Self { equal, whole, wrong, .. } = &self;
+        println!("{} mapped, {equal} as counted, {whole} whole", self.mapped);
+        println!("{} wrong", wrong.len());
         assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n\n"));
         assert!(self.mapped >= mapped, "only {} images had a map", self.mapped);
     }

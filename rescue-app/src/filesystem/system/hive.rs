@@ -154,3 +154,32 @@ fn hash(name: &str) -> u32 {
         hash.wrapping_mul(37).wrapping_add(character.to_ascii_uppercase().into())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hive that Windows' own library wrote (`offreg.dll`), which the tests of the crate
+    /// `nt-hive` read. Its author lists what is in it.
+    #[test]
+    fn keys_and_values_that_windows_wrote_are_found() {
+        let path = "../build/foreign/nt-hive/testdata/testhive";
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let file = std::fs::read(&path).unwrap_or_else(|_| {
+            panic!("{} is missing: scripts/fetch-foreign-images", path.display());
+        });
+        let hive = Hive::open(&file).unwrap();
+        let key = hive.find(&["Data-Test"]).unwrap();
+        assert_eq!(hive.text(&key, "REG-SZ").as_deref(), Some("sz-test"));
+        let ended = hive.text(&key, "reg-sz-with-terminating-nul");
+        assert_eq!(ended.as_deref(), Some("sz-test"));
+        assert_eq!(hive.text(&key, "dword"), None, "a number");
+        // So many that Windows makes a list of lists.
+        for number in 0..512 {
+            assert!(hive.find(&["subkey-test", &format!("key{number}")]).is_some(), "{number}");
+        }
+        assert!(hive.find(&["subkey-test", "key512"]).is_none());
+        assert!(hive.find(&["character-encoding-test", "\u{e4}\u{f6}\u{fc}"]).is_some());
+        assert!(hive.find(&["character-encoding-test", "\u{ff21}"]).is_some());
+    }
+}
