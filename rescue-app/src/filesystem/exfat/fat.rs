@@ -95,10 +95,16 @@ impl<'a> Fat<'a> {
         };
         let mut run = Run { first: place.first, count: 0 };
         let mut number = place.first;
+        // Any circle is entered, and gone round once, before the mark moves on another time.
+        let mut mark = None;
         for step in 1..=most {
             if !self.boot.layout.holds(number, 1) {
                 return Err(missing(number));
             }
+            if mark == Some(number) {
+                return Err(Doubt::because(format!("the chain of cluster {number} is a circle")));
+            }
+            mark = if step.is_power_of_two() { Some(number) } else { mark };
             if number != run.first.saturating_add(run.count) {
                 each(self, run)?;
                 run = Run { first: number, count: 0 };
@@ -172,6 +178,9 @@ mod tests {
         assert_eq!(runs(chain(2, Length::Exactly(6)), &entries, 1), None, "too short");
         assert_eq!(runs(chain(2, Length::AtMost(4)), &entries, 1), None, "too long");
         assert_eq!(runs(chain(20, Length::AtMost(64)), &entries, 1), None, "a circle");
+        assert_eq!(runs(chain(20, Length::Exactly(2)), &entries, 1), None, "a circle");
+        let large = [(40, 41), (41, 42), (42, 43), (43, 41)];
+        assert_eq!(runs(chain(40, Length::Exactly(64)), &large, 1), None, "a larger circle");
         assert_eq!(runs(chain(30, Length::AtMost(64)), &entries, 1), None, "leads outside");
         assert_eq!(runs(chain(1, Length::AtMost(64)), &entries, 1), None, "starts outside");
         assert_eq!(runs(all, &entries, 0), None, "no reads left");

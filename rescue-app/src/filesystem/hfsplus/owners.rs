@@ -12,7 +12,7 @@ use crate::filesystem::format::Doubt;
 use crate::filesystem::owners::{Names, Tally, join};
 
 /// Nodes of a tree that are read at most.
-const MOST_NODES: u32 = 1 << 22;
+const MOST_NODES: u32 = 1 << 20;
 /// More folders than this have no names.
 const MOST_FOLDERS: usize = 1 << 20;
 /// Folders are not followed deeper than this.

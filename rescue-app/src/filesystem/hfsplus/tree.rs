@@ -2,6 +2,8 @@
 //!
 //! Source: Apple Technical Note TN1150, "B-Trees".
 
+use std::collections::HashSet;
+
 use super::header::{Fork, Header};
 use crate::bytes::{ReadAt, be16, be32, slice};
 use crate::filesystem::probe::byte;
@@ -66,16 +68,24 @@ impl<'a> BTree<'a> {
         None
     }
 
-    /// Calls `each` for all leaves that can be read; whether that was all.
+    /// Calls `each` once for all leaves that can be read; whether that was all.
     pub(super) fn leaves(&mut self, each: &mut dyn FnMut(&Node)) -> bool {
         // An empty tree has no root.
-        self.root == 0 || self.below(self.root, DEEPEST, each)
+        self.root == 0 || self.below(self.root, DEEPEST, &mut HashSet::new(), each)
     }
 
-    fn below(&mut self, number: u32, deepest: u32, each: &mut dyn FnMut(&Node)) -> bool {
-        let (Some(node), Some(deepest)) = (self.node(number), deepest.checked_sub(1)) else {
+    /// Two pointers to one node would have no end of paths.
+    fn below(
+        &mut self,
+        number: u32,
+        deepest: u32,
+        seen: &mut HashSet<u32>,
+        each: &mut dyn FnMut(&Node),
+    ) -> bool {
+        let Some(deepest) = deepest.checked_sub(1).filter(|_| seen.insert(number)) else {
             return false;
         };
+        let Some(node) = self.node(number) else { return false };
         if node.is_leaf() {
             each(&node);
             return true;
@@ -83,7 +93,7 @@ impl<'a> BTree<'a> {
         let mut complete = node.is_index();
         for index in 0..node.count().filter(|_| node.is_index()).unwrap_or(0) {
             let child = node.record(index).and_then(|(_, child)| be32(child, 0));
-            complete &= child.is_some_and(|child| self.below(child, deepest, each));
+            complete &= child.is_some_and(|child| self.below(child, deepest, seen, each));
         }
         complete
     }
