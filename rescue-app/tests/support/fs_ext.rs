@@ -87,14 +87,16 @@ pub fn is_sound(image: &Path) -> bool {
     tools::succeeds("e2fsck", &["-fn", image.to_str().unwrap()])
 }
 
+/// A number in the listing of `dumpe2fs`.
+pub fn field(listing: &str, name: &str) -> u64 {
+    let line = listing.lines().find(|line| line.starts_with(name)).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
 /// Free bytes as `dumpe2fs` lists them.
 pub fn free_by_dumpe2fs(image: &Path) -> Extents {
     let listing = tools::run("dumpe2fs", &[image]);
-    let field = |name: &str| -> u64 {
-        let line = listing.lines().find(|line| line.starts_with(name)).unwrap();
-        line.rsplit(' ').next().unwrap().parse().unwrap()
-    };
-    let size = field("Block size:");
+    let size = field(&listing, "Block size:");
     let mut free = Extents::new();
     for list in listing.lines().filter_map(|line| line.strip_prefix("  Free blocks: ")) {
         for range in list.split(", ").filter(|range| !range.is_empty()) {

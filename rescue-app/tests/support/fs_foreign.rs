@@ -103,7 +103,7 @@ impl Tally {
         let kind = found.filesystem.as_ref().unwrap().kind;
         match foreign_counts::compare(image, &found, volume.size()) {
             Count::Equal => self.equal += 1,
-            Count::More(reason) => println!("{name}: more is kept: {reason}"),
+            Count::Differs(reason) => println!("{name}: {reason}"),
             Count::None => println!("{name}: {kind:?} is not counted"),
             Count::Wrong(what) => self.wrong.push(format!("{name}: {kind:?}: {what}")),
         }
@@ -124,6 +124,7 @@ impl Tally {
         println!("{} wrong", wrong.len());
         assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n\n"));
         assert!(self.mapped >= mapped, "only {} images had a map", self.mapped);
+        assert!(self.equal > 0, "no map was as counted");
     }
 }
 
