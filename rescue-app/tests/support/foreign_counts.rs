@@ -67,8 +67,9 @@ fn fat(image: &Path, free: u64) -> Count {
         let line = said.lines().find_map(|line| line.trim().strip_suffix(end))?;
         line.rsplit(' ').next()?.parse::<u64>().ok()
     };
-    let counts = said.lines().filter_map(|line| line.strip_suffix(" clusters")?.rsplit_once(' '));
-    let counts = counts.last().and_then(|(_, counts)| counts.split_once('/'));
+    let mut counts =
+        said.lines().filter_map(|line| line.strip_suffix(" clusters")?.rsplit_once(' '));
+    let counts = counts.next_back().and_then(|(_, counts)| counts.split_once('/'));
     let (Some(size), Some((theirs, all))) = (number(" bytes per cluster"), counts) else {
         return Count::None;
     };
