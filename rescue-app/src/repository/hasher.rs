@@ -9,7 +9,7 @@ use sha2::block_api::compress256;
 use super::Id;
 
 /// Messages that a thread hashes at once; with more, buffers cost more than it gains.
-pub const TOGETHER: usize = 3;
+pub const TOGETHER: usize = 4;
 
 /// Bytes the compression function takes (FIPS 180-4 §5.2.1).
 const BLOCK: usize = 64;

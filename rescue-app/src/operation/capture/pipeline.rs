@@ -64,9 +64,9 @@ struct Worked {
 /// Stores the used chunks of all regions.
 pub(super) fn run(input: &Input<'_>) -> Result<Stored, OperationError> {
     let workers = workers();
-    // Workers get chunks in batches, to hash them together: a batch for each worker, one that waits
-    // and one that is being filled.
-    let depth = (workers + 2) * TOGETHER;
+    // Workers get chunks in batches, to hash them together: a batch for each worker and one that is
+    // being filled, which takes far less time than hashing one.
+    let depth = (workers + 1) * TOGETHER;
     let (full_in, full_out) = bounded::<Vec<Job>>(workers);
     let (empty_in, empty_out) = bounded::<AlignedBuffer>(depth);
     for _ in 0..depth {
