@@ -9,7 +9,7 @@ use crate::operation::{self, Survey, Volume};
 
 use super::Ending;
 use super::args::DisksArgs;
-use super::output::{document, logical_volume};
+use super::output::{document, least_size, logical_volume};
 
 pub(super) fn run(args: &DisksArgs) -> anyhow::Result<Ending> {
     let disks = operation::survey_machine()?;
@@ -75,6 +75,7 @@ fn print_volume(volume: &Volume) {
         text.push_str(&format!(", {system}"));
     }
     println!("{text}");
+    least_size(volume.minimum_size, volume.size);
     volume.logical_volumes.iter().for_each(|volume| println!("{}", logical_volume(volume)));
 }
 

@@ -7,7 +7,7 @@ use crate::operation::{self, ImagePartition, ImageSummary};
 
 use super::Ending;
 use super::args::{ImagesArgs, InitArgs, ShowArgs};
-use super::output::{document, logical_volume};
+use super::output::{document, least_size, logical_volume};
 use super::passphrase;
 
 pub(super) fn init(args: &InitArgs) -> anyhow::Result<Ending> {
@@ -103,9 +103,7 @@ fn print_partition(partition: &ImagePartition) {
     if let Some(system) = &partition.system {
         println!("       {}", plain(system));
     }
-    if let Some(least) = partition.minimum_size.filter(|least| *least < partition.size) {
-        println!("       could be shrunk to about {}", size(least));
-    }
+    least_size(partition.minimum_size, partition.size);
     if let Some(last_use) = &partition.last_use {
         println!("       {}", plain(&last_use.to_string()));
     }

@@ -199,6 +199,13 @@ pub(super) fn logical_volume(volume: &LogicalVolume) -> String {
     text
 }
 
+/// Prints what a partition of `size` bytes could be shrunk to, if that is less.
+pub(super) fn least_size(least: Option<u64>, size: u64) {
+    if let Some(least) = least.filter(|least| *least < size) {
+        println!("       could be shrunk to about {}", format::size(least));
+    }
+}
+
 /// Prints one JSON document.
 pub(super) fn document(value: &impl Serialize) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(value)?);

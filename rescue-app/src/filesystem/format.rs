@@ -65,6 +65,12 @@ pub(super) trait Format: Sync {
         None
     }
 
+    /// The least size it can be shrunk to, where its superblock and little more tell that: see
+    /// [`super::Inspection::minimum_size`].
+    fn least_size(&self, _volume: &dyn ReadAt) -> Option<u64> {
+        None
+    }
+
     /// Whether it wraps other content, whose signatures may then show through.
     fn is_container(&self) -> bool {
         false

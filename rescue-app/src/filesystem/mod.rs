@@ -68,7 +68,9 @@ pub use kind::Kind;
 pub use last_use::LastUse;
 pub use logical_volume::{Fragment, Located, LogicalVolume, Obstacle, Place};
 pub use owners::{Owner, Owners, owners};
-pub use recognition::{inspect, inspect_among, inspect_unlocked, locate, recognise, volumes};
+pub use recognition::{
+    inspect, inspect_among, inspect_unlocked, least_size, locate, recognise, volumes,
+};
 pub use system::system;
 #[cfg(any(test, fuzzing))]
 pub(crate) use system::windows_version;

@@ -66,6 +66,13 @@ pub(super) fn volumes_at(volume: &dyn ReadAt, depth: u32) -> Vec<LogicalVolume> 
     content(volume).map_or_else(Vec::new, |content| container::list(volume, &content, depth))
 }
 
+/// [`Inspection::minimum_size`] of what is on a volume, where that can be told without reading
+/// the map of its used blocks.
+pub fn least_size(volume: &dyn ReadAt) -> Option<u64> {
+    let (format, _) = found_on(volume)?;
+    format.least_size(volume)
+}
+
 /// Looks for the logical volume `name` (`group/name`) in a volume, and in those in it. It may lie
 /// on `companions` too.
 pub fn locate(volume: &dyn ReadAt, companions: &dyn Companions, name: &str) -> Option<Located> {

@@ -37,6 +37,10 @@ pub struct Volume {
     pub size: u64,
     /// What it holds.
     pub filesystem: Option<Filesystem>,
+    /// Bytes that the filesystem's own tool is expected to be able to shrink it to, where that can
+    /// be told without reading much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimum_size: Option<u64>,
     /// The logical volumes in it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logical_volumes: Vec<LogicalVolume>,
@@ -113,13 +117,17 @@ fn volumes(source: &Source, table: &Table) -> Vec<Volume> {
     let volumes = wanted.map(|span| {
         let window = Window::new(source, span.start, span.size);
         let filesystem = filesystem::recognise(&window).ok().flatten();
-        let filesystem = filesystem.map(|found| with_used(&window, found));
+        let (filesystem, minimum_size) = match filesystem {
+            Some(found) => with_counts(&window, found),
+            None => (None, None),
+        };
         let system = filesystem.as_ref().and_then(|_| filesystem::system(&window));
         Volume {
             partition: span.partition,
             start: span.start,
             size: span.size,
             filesystem,
+            minimum_size,
             logical_volumes: filesystem::volumes(&window),
             containers: filesystem::locked_containers(&window, &companions),
             system,
@@ -128,14 +136,15 @@ fn volumes(source: &Source, table: &Table) -> Vec<Volume> {
     volumes.filter(|v| v.partition.is_some() || v.filesystem.is_some()).collect()
 }
 
-/// NTFS and FAT keep no count of what is used: it is in their maps, as is whether Windows is only
-/// asleep. A map takes a fraction of a second to read.
-fn with_used(volume: &dyn ReadAt, found: Filesystem) -> Filesystem {
+/// With what is used, and the least size. NTFS and FAT keep no count of what is used: it is in
+/// their maps, as is whether Windows is only asleep. A map takes a fraction of a second to read.
+fn with_counts(volume: &dyn ReadAt, found: Filesystem) -> (Option<Filesystem>, Option<u64>) {
     let counts = !matches!(found.kind, Kind::Ntfs | Kind::Fat12 | Kind::Fat16 | Kind::Fat32);
     if counts || found.used.is_some() {
-        return found;
+        return (Some(found), filesystem::least_size(volume));
     }
-    filesystem::inspect(volume).filesystem.unwrap_or(found)
+    let inspection = filesystem::inspect(volume);
+    (inspection.filesystem.or(Some(found)), inspection.minimum_size)
 }
 
 #[cfg(test)]

@@ -43,6 +43,19 @@ fn a_whole_disk_into_a_repository_that_is_there() {
 }
 
 #[test]
+fn what_partitions_could_be_shrunk_to() {
+    let mut machine = Fake::new();
+    machine.list.disks[0].volumes[3].least = Some(64 * GIB);
+    machine.images[0].partitions[3].volume.least = Some(64 * GIB);
+    let mut menu = Menu::at(machine, &[Char('c')]);
+    assert_screen!("capture_disks_least_size", menu);
+    menu.key(Enter);
+    assert!(menu.screen().contains("could be shrunk to about 64.0 GiB"), "{}", menu.screen());
+    menu.keys(&[Esc, Esc, Char('i'), Enter, Enter]);
+    assert!(menu.screen().contains("could be shrunk to about 64.0 GiB"), "{}", menu.screen());
+}
+
+#[test]
 fn how_stubbornly_bad_sectors_are_read_is_set_on_the_summary() {
     let mut menu = at_summary();
     menu.keys(&[Char('t'), Char('m')]);

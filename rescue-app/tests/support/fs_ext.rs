@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::{Extents, ReadAt};
 use lifeboat::filesystem::{self, Coverage, Inspection, Kind, State};
+use lifeboat::operation::survey_disk;
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Judge, Mount, Numbers, Volume};
@@ -256,6 +257,9 @@ fn the_least_size_of_an_ext_is_one_it_can_be_shrunk_to() {
         let blocks: u64 = said.rsplit(' ').next().unwrap().trim().parse().unwrap();
         let filesystem = found.filesystem.unwrap();
         let theirs = blocks * u64::from(filesystem.block_size);
+        // The list of disks says the same, without reading the bitmaps.
+        let listed = survey_disk(&image, None).unwrap().volumes[0].minimum_size;
+        assert_eq!(listed, found.minimum_size, "{options}");
         let Some(ours) = found.minimum_size else {
             assert!(options.contains("bigalloc"), "{options}");
             assert_eq!(theirs, filesystem.size, "{options}");

@@ -59,6 +59,16 @@ impl Format for Ext {
         })
     }
 
+    fn least_size(&self, volume: &dyn ReadAt) -> Option<u64> {
+        let least = |layout: &Layout<'_>| {
+            let superblock = layout.superblock;
+            let counts =
+                superblock.is_in_order() && !superblock.has_incompat(incompat::NEEDS_RECOVERY);
+            Ok(least_size(volume, layout, superblock).filter(|_| counts))
+        };
+        with_layout(volume, least).ok()?
+    }
+
     fn owners(
         &self,
         volume: &dyn ReadAt,

@@ -100,6 +100,7 @@ fn volume(volume: &operation::Volume) -> Volume {
         kind: filesystem.map(|filesystem| filesystem.kind.to_string()),
         label: filesystem.and_then(|filesystem| filesystem.label.clone()),
         used: filesystem.and_then(|filesystem| filesystem.used),
+        least: volume.minimum_size.filter(|least| *least < volume.size),
         note: note(
             filesystem.map(|filesystem| &filesystem.state),
             volume.system.as_deref(),
@@ -179,6 +180,7 @@ fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
             kind: partition.kind.map(|kind| kind.to_string()),
             label: partition.label.clone(),
             used: partition.used,
+            least: partition.minimum_size.filter(|least| *least < partition.size),
             note: note(
                 Some(&partition.state),
                 partition.system.as_deref(),

@@ -115,6 +115,8 @@ pub struct Volume {
     pub label: Option<String>,
     /// Bytes in use, where the filesystem tells.
     pub used: Option<u64>,
+    /// Bytes it could be shrunk to, where that is less than it has.
+    pub least: Option<u64>,
     /// Something to know, such as "hibernated".
     pub note: Option<String>,
     /// The logical volumes in it.

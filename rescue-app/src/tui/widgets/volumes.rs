@@ -73,13 +73,17 @@ pub(in crate::tui) fn volume_line(volume: &Volume, columns: usize) -> String {
     }
 }
 
-/// The line of a volume and those of the logical volumes in it.
+/// The line of a volume, what it could be shrunk to, and the lines of the logical volumes in it.
 pub(in crate::tui) fn volume_lines(volume: &Volume, columns: usize) -> Vec<String> {
     let inside = volume.inside.iter().map(|inside| {
         // Below the kind of what they lie in.
         format!("   {}", volume_line(inside, columns.saturating_sub(3)))
     });
-    std::iter::once(volume_line(volume, columns)).chain(inside).collect()
+    let least = volume.least.map(|least| {
+        let text = format!("   could be shrunk to about {}", format::size(least));
+        text::clip(&text, columns)
+    });
+    std::iter::once(volume_line(volume, columns)).chain(least).chain(inside).collect()
 }
 
 #[cfg(test)]
