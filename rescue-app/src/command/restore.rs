@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::operation::format::{duration, size};
-use crate::operation::{self, LayoutEntry, RestorePlan, RestoreReport, RestoreRequest};
+use crate::operation::{self, LayoutEntry, RestorePlan, RestoreReport, RestoreRequest, With};
 
 use super::Ending;
 use super::args::RestoreArgs;
@@ -21,7 +21,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
         erase: args.erase.clone(),
         partitions: args.partitions.clone(),
         volume: args.volume.clone(),
-        with: args.with.clone(),
+        with: With::Named(args.with.clone()),
         only_changed: args.only_changed,
         read_back: !args.no_read_back,
     };
@@ -40,11 +40,13 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
 }
 
 fn plan_text(plan: &RestorePlan) -> String {
-    let mut text = format!(
-        "image {} of {}, {}\nonto {} ({}, {})",
-        plan.image.short_id(),
-        plan.image.disk_name,
-        plan.image.time,
+    let mut text = String::new();
+    for image in std::iter::once(&plan.image).chain(&plan.with) {
+        let _ = writeln!(text, "image {} of {}, {}", image.short_id(), image.disk_name, image.time);
+    }
+    let _ = write!(
+        text,
+        "onto {} ({}, {})",
         plan.target.identity(),
         plan.target.path.display(),
         size(plan.target.size),

@@ -67,6 +67,7 @@ pub use encryption::{
 pub use kind::Kind;
 pub use last_use::LastUse;
 pub use logical_volume::{Fragment, Located, LogicalVolume, Obstacle, Place};
+pub use lvm::{PhysicalVolume, VolumeGroup, physical_volume};
 pub use owners::{Owner, Owners, owners};
 pub use recognition::{
     inspect, inspect_among, inspect_unlocked, least_size, locate, recognise, volumes,

@@ -36,7 +36,9 @@ pub use images::{ImagePartition, ImageSummary, list_images, show_image};
 pub use meter::Meter;
 pub use places::{OpenPlace, Place, find_places, open_place};
 pub use prune::{PruneRequest, prune};
-pub use restore::{LayoutEntry, RestorePlan, RestoreReport, RestoreRequest, plan_restore, restore};
+pub use restore::{
+    LayoutEntry, RestorePlan, RestoreReport, RestoreRequest, With, plan_restore, restore,
+};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use unlock::{Container, Keys, LockedDisk};
 pub use upkeep::{Repair, Repaired, check, repair, unlock};

@@ -35,6 +35,9 @@ pub(super) fn restore(order: &RestoreOrder) -> Vec<String> {
     if let Some(volume) = &order.volume {
         command.push_str(&format!(" --volume {}", quoted(volume)));
     }
+    for id in &order.with {
+        command.push_str(&format!(" --with {}", id.get(..8).unwrap_or(id)));
+    }
     if order.only_changed {
         command.push_str(" --only-changed");
     }
@@ -143,6 +146,7 @@ mod tests {
             disk: Disk { path: "/dev/sda".into(), serial: Some("S5Y 1".into()), ..Disk::default() },
             partitions: None,
             volume: None,
+            with: Vec::new(),
             only_changed: true,
             read_back: false,
         };
@@ -153,8 +157,10 @@ mod tests {
         );
         order.disk.serial = None;
         order.volume = Some("vg/my data".into());
+        order.with = vec!["fedcba9876543210".into()];
         let command = restore(&order).concat();
-        assert!(command.contains("--erase /dev/sda --volume 'vg/my data' --only"), "{command}");
+        let expected = "--erase /dev/sda --volume 'vg/my data' --with fedcba98 --only";
+        assert!(command.contains(expected), "{command}");
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Fake {
     pub places: Vec<Place>,
     pub images: Vec<Image>,
     pub refuse_restore: Option<Failure>,
+    /// The images of other disks that a logical volume needs.
+    pub others: Vec<Image>,
     /// What the image to be restored lacks.
     pub lacking: Vec<String>,
     pub created: Mutex<Vec<Repository>>,
@@ -201,6 +203,7 @@ impl Fake {
                 image('a', "2026-09-02 18:40", &[]),
             ],
             refuse_restore: None,
+            others: Vec::new(),
             lacking: Vec::new(),
             created: Mutex::default(),
             forgotten: Mutex::default(),
@@ -334,6 +337,7 @@ impl Machine for Fake {
             kept,
         };
         Ok(RestorePlan {
+            with: self.others.clone(),
             before: vec![entry(1, MIB, 499 * GIB, "xfs scratch 3.0/499 GiB", false)],
             after: vec![
                 entry(1, MIB, 512 * MIB, "fat32 EFI 33.0/512 MiB", false),

@@ -138,12 +138,12 @@ fn single_partitions_and_ways_of_writing() {
 /// Images whose third partition is a volume group.
 fn with_logical_volumes() -> Fake {
     let mut machine = Fake::new();
-    let volume = |name: &str, gib: u64, restorable| Volume {
+    let volume = |name: &str, gib: u64, alone| Volume {
         size: gib * GIB,
         kind: Some("ext4".into()),
         label: Some(name.into()),
         used: Some(gib * GIB / 3),
-        restorable,
+        alone,
         ..Volume::default()
     };
     for image in &mut machine.images {
@@ -163,7 +163,7 @@ fn with_logical_volumes() -> Fake {
 #[test]
 fn one_logical_volume() {
     let mut menu = at_targets(with_logical_volumes());
-    menu.keys(&[Down, Down, Enter, Char('l'), Down, Down, Down, Down, Char(' ')]);
+    menu.keys(&[Down, Down, Enter, Char('l')]).keys(&[Down; 5]).key(Char(' '));
     assert_screen!("restore_one_volume", menu);
     menu.keys(&[Enter, End]);
     assert!(menu.screen().contains("--erase 72UB60FZKHLD --volume"), "{}", menu.screen());
@@ -172,6 +172,40 @@ fn one_logical_volume() {
     menu.typed("KHLD").key(Enter);
     let order = started(&menu);
     assert_eq!((order.volume.as_deref(), &order.partitions), (Some("vg/home"), &None));
+    assert!(order.with.is_empty());
+}
+
+#[test]
+fn a_logical_volume_on_several_disks_takes_the_images_of_the_others() {
+    let mut machine = with_logical_volumes();
+    let mut other = machine.images[0].clone();
+    (other.id, other.disk) = ("5e6f7081".repeat(8), "WDC WD10EZEX (WCC3F0T7)".into());
+    machine.others = vec![other];
+    let mut menu = at_targets(machine);
+    menu.keys(&[Down, Down, Enter, Char('l')]).keys(&[Down; 4]).keys(&[Char(' '), Enter, End]);
+    assert_screen!("restore_volume_of_two_disks", menu);
+    let planned = menu.machine.restores_planned.lock().unwrap().last().unwrap().clone();
+    assert_eq!((planned.volume.as_deref(), planned.with.len()), (Some("vg/wide"), 0));
+    menu.key(Enter).typed("KHLD").key(Enter);
+    assert_eq!(started(&menu).with, ["5e6f7081".repeat(8)]);
+}
+
+#[test]
+fn a_logical_volume_whose_other_disks_have_no_image_cannot_be_restored() {
+    let mut machine = with_logical_volumes();
+    machine.refuse_restore = Some(Failure {
+        text: "The logical volume vg/wide lies on several disks, and there is no image of the \
+               others."
+            .into(),
+        next_step: Some("Capture all the disks that it lies on into this repository.".into()),
+        ..Failure::default()
+    });
+    let mut menu = at_targets(machine);
+    menu.keys(&[Down, Down, Enter, Char('l')]).keys(&[Down; 4]).keys(&[Char(' '), Enter]);
+    assert_screen!("restore_volume_refused", menu);
+    menu.key(Enter);
+    assert!(menu.screen().contains("Restore: summary"), "there is no way on");
+    assert!(menu.jobs.is_empty());
 }
 
 #[test]
@@ -181,7 +215,7 @@ fn a_small_target_has_room_for_a_logical_volume_only() {
     machine.list.disks[4].size = 20 * GIB;
     let mut menu = at_targets(machine);
     assert!(menu.screen().contains("smaller than the captured disk"), "{}", menu.screen());
-    menu.keys(&[Down, Down, Enter, Down, Down, Char(' '), Char('w'), Char('p')]);
+    menu.keys(&[Down, Down, Enter, Down, Down, Down, Char(' '), Char('w'), Char('p')]);
     assert_screen!("restore_volume_that_fits", menu);
     menu.keys(&[Enter, Enter]).typed("KHLD").key(Enter);
     assert_eq!(started(&menu).volume.as_deref(), Some("vg/root"));

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use lifeboat::operation::{
     self, Cancel, Control, Event, OperationError, Phase, RepoAccess, RestoreReport, RestoreRequest,
+    With,
 };
 
 use crate::faulty::Faulty;
@@ -312,7 +313,7 @@ fn restore_with_a_lie(
     let _ = fs::remove_file(target);
     let request = RestoreRequest {
         image: "latest".into(),
-        with: Vec::new(),
+        with: With::Named(Vec::new()),
         disk: target.to_owned(),
         sector_size: None,
         size: None,

@@ -6,6 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use lifeboat::filesystem;
+use lifeboat::operation::{
+    self, Cancel, Control, OperationError, RepoAccess, RestorePlan, RestoreRequest, With,
+};
 use serde_json::Value;
 
 use crate::fs_lvm::{contents, filesystem_file, is_sound, make_device};
@@ -96,11 +99,14 @@ fn two_disks(bench: &Bench) -> [String; 2] {
     filesystem_file(&bench.path("file"), "ext4", 8, 21);
     group.insert("wide", &bench.path("file"));
     drop(group);
-    ["disk", "second"].map(|disk| {
-        bench.run(0, &["capture", disk]);
-        let images: Value = serde_json::from_str(&bench.run(0, &["images", "--json"])).unwrap();
-        images[0]["id"].as_str().unwrap()[..8].to_owned()
-    })
+    ["disk", "second"].map(|disk| captured(bench, disk))
+}
+
+/// Captures a disk; the start of the image's id.
+fn captured(bench: &Bench, disk: &str) -> String {
+    bench.run(0, &["capture", disk]);
+    let images: Value = serde_json::from_str(&bench.run(0, &["images", "--json"])).unwrap();
+    images[0]["id"].as_str().unwrap()[..8].to_owned()
 }
 
 #[test]
@@ -141,4 +147,62 @@ fn a_volume_on_two_disks_comes_back_from_the_images_of_both() {
         assert!(fs_ext::contents(&new) == expected);
         fs::remove_file(&new).unwrap();
     }
+}
+
+/// A restore of a logical volume to the new file `new` that looks for other images by itself.
+fn searching(bench: &Bench, image: &str, volume: &str) -> RestoreRequest {
+    let disk = bench.path("new");
+    RestoreRequest {
+        image: image.to_owned(),
+        with: With::Searched,
+        erase: Some(disk.to_str().unwrap().to_owned()),
+        disk,
+        sector_size: None,
+        size: None,
+        repo: RepoAccess { location: bench.path("repo"), passphrase: None },
+        partitions: None,
+        volume: Some(volume.to_owned()),
+        only_changed: false,
+        read_back: true,
+    }
+}
+
+/// The starts of the ids of the images that are taken along.
+fn taken_along(plan: Result<RestorePlan, OperationError>) -> Vec<String> {
+    plan.unwrap().with.iter().map(|image| image.short_id().to_owned()).collect()
+}
+
+#[test]
+fn the_images_of_the_other_disks_are_found_by_the_state_of_the_group() {
+    let bench = Bench::new();
+    let [first, second] = two_disks(&bench);
+    let plan = |image: &str, volume| operation::plan_restore(&searching(&bench, image, volume));
+    assert_eq!(taken_along(plan(&first, "vg/wide")), [&*second]);
+    assert_eq!(taken_along(plan(&second, "vg/wide")), [&*first]);
+    assert!(taken_along(plan(&first, "vg/whole")).is_empty());
+
+    // The group changes: images from before and after do not fit together.
+    let group = Devices::attach(&[&bench.path("disk"), &bench.path("second")]);
+    group.lvm("lvremove -q -y vg/whole");
+    drop(group);
+    let third = captured(&bench, "disk");
+    let text = plan(&third, "vg/wide").unwrap_err().to_string();
+    assert!(text.contains("images of second show its volume group as it was at"), "{text}");
+    assert!(text.contains("capture all the disks that it lies on"), "{text}");
+    let fourth = captured(&bench, "second");
+    assert_eq!(taken_along(plan(&third, "vg/wide")), [&*fourth]);
+    assert_eq!(taken_along(plan(&first, "vg/wide")), [&*second]);
+
+    let expected = fs_ext::contents(&bench.path("file"));
+    for image in [&first, &third, &fourth] {
+        let cancel = Cancel::new();
+        let control = Control { sink: &|_| {}, cancel: &cancel, resume: None };
+        operation::restore(&searching(&bench, image, "vg/wide"), control).unwrap();
+        assert!(fs_ext::contents(&bench.path("new")) == expected);
+        fs::remove_file(bench.path("new")).unwrap();
+    }
+
+    bench.run(0, &["forget", &second, &fourth]);
+    let text = plan(&third, "vg/wide").unwrap_err().to_string();
+    assert!(text.contains("there is no image of the others"), "{text}");
 }

@@ -12,6 +12,8 @@ mod others;
 
 use std::io;
 
+pub use self::others::{PhysicalVolume, VolumeGroup};
+
 use self::group::{Area, Group, Logical, Segment};
 use self::label::Label;
 use self::metadata::Metadata;
@@ -75,6 +77,22 @@ impl Format for Lvm {
     fn is_container(&self) -> bool {
         true
     }
+}
+
+/// What a physical volume says of itself and its volume group; `None` for what is none, and for
+/// what is damaged.
+pub fn physical_volume(volume: &dyn ReadAt) -> Option<PhysicalVolume> {
+    let label = label(volume).ok()??;
+    let group = match metadata::newest(volume, &label, &mut Vec::new()).ok()? {
+        Metadata::Group(group) => Some(VolumeGroup {
+            id: group.id,
+            seqno: group.seqno,
+            members: group.physical.into_iter().map(|physical| physical.id).collect(),
+        }),
+        Metadata::Elsewhere => None,
+        Metadata::Unused => return None,
+    };
+    Some(PhysicalVolume { id: label.id.filter(|_| label.intact)?, group })
 }
 
 /// The first label on the volume.

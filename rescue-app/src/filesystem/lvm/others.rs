@@ -8,6 +8,26 @@ use super::group::Group;
 use super::label::Label;
 use super::metadata::{self, Metadata};
 
+/// A physical volume of LVM, by what lies on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhysicalVolume {
+    /// Its identity, without dashes.
+    pub id: String,
+    /// Its group; `None` when it leaves that to other members to know.
+    pub group: Option<VolumeGroup>,
+}
+
+/// A volume group in one of the states that it was in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeGroup {
+    /// Its identity.
+    pub id: String,
+    /// Grows with every change of the group.
+    pub seqno: u64,
+    /// The identities of its physical volumes, without dashes.
+    pub members: Vec<String>,
+}
+
 /// Another physical volume.
 pub(super) struct Other<'a> {
     /// Its identity.

@@ -1,5 +1,6 @@
 //! Writing an image to a disk.
 
+mod others;
 mod picture;
 mod pipeline;
 mod plan;
@@ -28,7 +29,7 @@ use super::reporter::Reporter;
 pub use picture::LayoutEntry;
 use pipeline::{Work, reading, writing};
 use plan::Scope;
-pub use plan::{RestorePlan, RestoreRequest, plan_restore};
+pub use plan::{RestorePlan, RestoreRequest, With, plan_restore};
 use reserved::Reserved;
 use sources::Sources;
 use tasks::Task;

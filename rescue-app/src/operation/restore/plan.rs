@@ -11,7 +11,7 @@ use crate::operation::access::RepoAccess;
 use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::operation::guard;
-use crate::operation::images::ImageSummary;
+use crate::operation::images::{ImageSummary, OpenImage};
 use crate::operation::survey::{Survey, no_table, survey_disk};
 use crate::table::Scheme;
 
@@ -39,12 +39,21 @@ pub struct RestoreRequest {
     /// The one logical volume (`group/name`) to restore, to the start of the target; `None` for
     /// disks and partitions.
     pub volume: Option<String>,
-    /// Images of other disks that the logical volume lies on besides.
-    pub with: Vec<String>,
+    /// The images of other disks that the logical volume lies on besides.
+    pub with: With,
     /// Write only what differs.
     pub only_changed: bool,
     /// Read the target back after writing.
     pub read_back: bool,
+}
+
+/// Images of other disks that a logical volume lies on besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum With {
+    /// Those whose ids start so.
+    Named(Vec<String>),
+    /// Those that the volume needs, as far as the repository has any that fit.
+    Searched,
 }
 
 /// What a restore will do.
@@ -52,6 +61,9 @@ pub struct RestoreRequest {
 pub struct RestorePlan {
     /// The image.
     pub image: ImageSummary,
+    /// The images of other disks that are taken along.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<ImageSummary>,
     /// The disk to overwrite.
     pub target: Disk,
     /// Whether the target is a file that does not exist yet.
@@ -129,7 +141,9 @@ pub(super) fn plan(
 ) -> Result<RestorePlan, OperationError> {
     let image = &sources.image;
     let manifest = &image.manifest;
-    let volume = request.volume.as_ref().map(|name| volume::find(sources, name)).transpose()?;
+    let searched = request.with == With::Searched;
+    let find = |name: &String| volume::find(sources, name, searched);
+    let volume = request.volume.as_ref().map(find).transpose()?;
     let size = volume.as_ref().map_or(manifest.disk.size, |found| found.volume.size);
     let (survey, creates_file) = target(request, manifest, size)?;
     guard::target_is_expendable(&survey.disk, &request.repo.location, request.erase.as_deref())?;
@@ -150,6 +164,7 @@ pub(super) fn plan(
     };
     Ok(RestorePlan {
         image: image.summary(),
+        with: sources.with.iter().map(OpenImage::summary).collect(),
         creates_file,
         lost: lost(&survey, &before, scope),
         notices: notices(request, &survey, sources),

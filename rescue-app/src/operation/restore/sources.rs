@@ -9,7 +9,9 @@ use crate::operation::error::OperationError;
 use crate::operation::images::OpenImage;
 use crate::repository::Repository;
 
-use super::plan::RestoreRequest;
+use super::others::others;
+use super::plan::{RestoreRequest, With};
+use super::volume;
 
 /// Images as one disk: the first byte of one follows the last byte of the one before.
 pub(super) struct Sources<'r> {
@@ -25,15 +27,36 @@ impl<'r> Sources<'r> {
         repo: &'r Repository,
         request: &RestoreRequest,
     ) -> Result<Self, OperationError> {
-        let image = OpenImage::find(repo, &request.image)?;
-        let mut with: Vec<OpenImage<'r>> = Vec::new();
-        for reference in &request.with {
-            let other = OpenImage::find(repo, reference)?;
-            if other.id != image.id && with.iter().all(|known| known.id != other.id) {
-                with.push(other);
+        let mut sources = Self { image: OpenImage::find(repo, &request.image)?, with: Vec::new() };
+        match (&request.with, &request.volume) {
+            (With::Named(references), _) => {
+                for reference in references {
+                    let other = OpenImage::find(repo, reference)?;
+                    if sources.all().all(|known| known.id != other.id) {
+                        sources.with.push(other);
+                    }
+                }
             }
+            (With::Searched, Some(name)) => sources.search(name)?,
+            (With::Searched, None) => {}
         }
-        Ok(Self { image, with })
+        Ok(sources)
+    }
+
+    /// Adds what the volume `name` needs besides the image, if there is such.
+    fn search(&mut self, name: &str) -> Result<(), OperationError> {
+        if !volume::is_elsewhere_too(self, name)? {
+            return Ok(());
+        }
+        self.with = others(&self.image, name)?;
+        let Some(transfers) = volume::transfers(self, name)? else { return Ok(()) };
+        let mut end = self.image.manifest.disk.size;
+        self.with.retain(|other| {
+            let base = end;
+            end = end.saturating_add(other.manifest.disk.size);
+            transfers.iter().any(|transfer| (base..end).contains(&transfer.from))
+        });
+        Ok(())
     }
 
     /// All of them.

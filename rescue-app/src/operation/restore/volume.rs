@@ -17,9 +17,53 @@ pub(super) struct FoundVolume {
     pub(super) transfers: Vec<Transfer>,
 }
 
+/// What became of looking for a volume.
+enum Look {
+    Found(FoundVolume),
+    /// It is there, and its bytes are not.
+    Obstructed(LogicalVolume, Obstacle),
+    /// The volumes that there are.
+    Unknown(Vec<String>),
+}
+
 /// Finds the volume `name` (`group/name`) in the images: the metadata that says where it lies is in
-/// them too.
-pub(super) fn find(sources: &Sources<'_>, name: &str) -> Result<FoundVolume, OperationError> {
+/// them too. `searched` tells whether all images that fit were taken along.
+pub(super) fn find(
+    sources: &Sources<'_>,
+    name: &str,
+    searched: bool,
+) -> Result<FoundVolume, OperationError> {
+    let others = match look(sources, name)? {
+        Look::Found(found) => return Ok(found),
+        Look::Obstructed(volume, obstacle) => {
+            return Err(refusal(sources, &volume, obstacle, searched)?);
+        }
+        Look::Unknown(others) => others,
+    };
+    let known = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+    Err(OperationError::refused(
+        format!("the image has no logical volume {name}; those it has: {known}"),
+        "see what it holds with `lifeboat show`",
+    ))
+}
+
+/// Whether a part of the volume lies on a disk that none of the images is of.
+pub(super) fn is_elsewhere_too(sources: &Sources<'_>, name: &str) -> Result<bool, OperationError> {
+    Ok(matches!(look(sources, name)?, Look::Obstructed(_, Obstacle::Missing)))
+}
+
+/// Where the bytes of the volume are taken from, if all of them are there.
+pub(super) fn transfers(
+    sources: &Sources<'_>,
+    name: &str,
+) -> Result<Option<Vec<Transfer>>, OperationError> {
+    Ok(match look(sources, name)? {
+        Look::Found(found) => Some(found.transfers),
+        _ => None,
+    })
+}
+
+fn look(sources: &Sources<'_>, name: &str) -> Result<Look, OperationError> {
     let placed = sources.placed()?;
     let disk = DiskImage::new(sources.image.repo, &placed)?;
     let beside = Beside { disk: &disk, regions: sources.regions().collect() };
@@ -30,7 +74,7 @@ pub(super) fn find(sources: &Sources<'_>, name: &str) -> Result<FoundVolume, Ope
         if let Some(Located { volume, fragments }) = filesystem::locate(&window, &beside, name) {
             let fragments = match fragments {
                 Ok(fragments) => fragments,
-                Err(obstacle) => return Err(refusal(sources, &volume, obstacle)?),
+                Err(obstacle) => return Ok(Look::Obstructed(volume, obstacle)),
             };
             let transfers = fragments.iter().map(|fragment| {
                 let from = match fragment.at {
@@ -40,25 +84,23 @@ pub(super) fn find(sources: &Sources<'_>, name: &str) -> Result<FoundVolume, Ope
                 let used = sources.used(from, fragment.len);
                 Transfer { from, to: fragment.start, len: fragment.len, used }
             });
-            return Ok(FoundVolume { transfers: transfers.collect(), volume });
+            return Ok(Look::Found(FoundVolume { transfers: transfers.collect(), volume }));
         }
         others.extend(filesystem::volumes(&window).iter().map(ToString::to_string));
     }
-    let known = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
-    Err(OperationError::refused(
-        format!("the image has no logical volume {name}; those it has: {known}"),
-        "see what it holds with `lifeboat show`",
-    ))
+    Ok(Look::Unknown(others))
 }
 
 fn refusal(
     sources: &Sources<'_>,
     volume: &LogicalVolume,
     obstacle: Obstacle,
+    searched: bool,
 ) -> Result<OperationError, OperationError> {
     let why = match obstacle {
         Obstacle::NotPlain => "is neither linear nor striped, so that only LVM can read it",
         Obstacle::Scattered => "lies strewn over too many places",
+        Obstacle::Missing if searched => return not_found(sources, volume),
         Obstacle::Missing => {
             let why = format!(
                 "the logical volume {volume} lies on several disks, not all of which are in the \
@@ -73,28 +115,63 @@ fn refusal(
     ))
 }
 
-/// The newest image of each other disk that lists the volume.
+/// What is missing, after all images that fit were taken along.
+fn not_found(
+    sources: &Sources<'_>,
+    volume: &LogicalVolume,
+) -> Result<OperationError, OperationError> {
+    let older: Vec<String> = images_of_others(sources, volume)?
+        .iter()
+        .map(|image| plain(&image.manifest.disk.name()))
+        .collect();
+    let why = if older.is_empty() {
+        format!(
+            "the logical volume {volume} lies on several disks, and there is no image of the others"
+        )
+    } else {
+        format!(
+            "the logical volume {volume} lies on several disks, and the images of {} show its \
+             volume group as it was at another time",
+            older.join(", ")
+        )
+    };
+    let next = "capture all the disks that it lies on into this repository, without a change of \
+                the volume group in between, and restore it from these images";
+    Ok(OperationError::refused(why, next))
+}
+
 fn name_the_others(
     sources: &Sources<'_>,
     volume: &LogicalVolume,
 ) -> Result<String, OperationError> {
-    let holds = |image: &OpenImage<'_>| {
-        let mut volumes = image.manifest.regions.iter().flat_map(|r| &r.logical_volumes);
-        volumes.any(|other| other.uuid == volume.uuid)
+    let named = |image: &OpenImage<'_>| {
+        let ImageSummary { disk_name, time, .. } = image.summary();
+        format!("--with {} ({}, {time})", image.short_id(), plain(&disk_name))
     };
-    let mut disks = vec![sources.image.manifest.disk.clone()];
-    disks.extend(sources.with.iter().map(|image| image.manifest.disk.clone()));
-    let mut found = Vec::new();
-    for image in OpenImage::all(sources.image.repo)?.iter().rev().filter(|image| holds(image)) {
-        if !disks.contains(&image.manifest.disk) {
-            disks.push(image.manifest.disk.clone());
-            let ImageSummary { disk_name, time, .. } = image.summary();
-            found.push(format!("--with {} ({}, {time})", image.short_id(), plain(&disk_name)));
-        }
-    }
+    let found: Vec<String> = images_of_others(sources, volume)?.iter().map(named).collect();
     Ok(if found.is_empty() {
         "capture the other disks into this repository and name their images with --with".to_owned()
     } else {
         format!("name the images of the other disks too: {}", found.join(", "))
     })
+}
+
+/// The newest image of each other disk that lists the volume.
+fn images_of_others<'r>(
+    sources: &Sources<'r>,
+    volume: &LogicalVolume,
+) -> Result<Vec<OpenImage<'r>>, OperationError> {
+    let holds = |image: &OpenImage<'_>| {
+        let mut volumes = image.manifest.regions.iter().flat_map(|r| &r.logical_volumes);
+        volumes.any(|other| other.uuid == volume.uuid)
+    };
+    let mut disks: Vec<_> = sources.all().map(|image| image.manifest.disk.clone()).collect();
+    let mut found = Vec::new();
+    for image in OpenImage::all(sources.image.repo)?.into_iter().rev().filter(holds) {
+        if !disks.contains(&image.manifest.disk) {
+            disks.push(image.manifest.disk.clone());
+            found.push(image);
+        }
+    }
+    Ok(found)
 }

@@ -19,7 +19,7 @@ use crate::image::chunks::ChunkSize;
 use crate::operation::log::Log as RunLog;
 use crate::operation::{
     self, Cancel, CaptureRequest, Container, Control, Event, ForgetRequest, LockedDisk, OpenPlace,
-    OperationError, PruneRequest, RepoAccess, RescueOptions, RestoreRequest, Unwanted,
+    OperationError, PruneRequest, RepoAccess, RescueOptions, RestoreRequest, Unwanted, With,
 };
 
 /// How much of the log is shown: the end, in bytes.
@@ -302,7 +302,11 @@ fn restore_request(order: &RestoreOrder, repo: RepoAccess) -> RestoreRequest {
         erase: Some(order.disk.erase_name()),
         partitions: order.partitions.clone(),
         volume: order.volume.clone(),
-        with: Vec::new(),
+        // Those that the plan found are named in the order; before that they are looked for.
+        with: match order.volume {
+            Some(_) if order.with.is_empty() => With::Searched,
+            _ => With::Named(order.with.clone()),
+        },
         only_changed: order.only_changed,
         read_back: order.read_back,
     }

@@ -108,7 +108,7 @@ fn volume(volume: &operation::Volume) -> Volume {
         ),
         inside: volume.logical_volumes.iter().map(logical_volume).collect(),
         containers: volume.containers.clone(),
-        restorable: false,
+        alone: false,
     }
 }
 
@@ -120,7 +120,7 @@ fn logical_volume(volume: &LogicalVolume) -> Volume {
         label: Some(volume.to_string()),
         used: filesystem.and_then(|filesystem| filesystem.used),
         note: filesystem.and_then(|found| note(Some(&found.state), None, found.last_use.as_ref())),
-        restorable: volume.complete,
+        alone: volume.complete,
         ..Volume::default()
     }
 }
@@ -188,7 +188,7 @@ fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
             ),
             inside: partition.logical_volumes.iter().map(logical_volume).collect(),
             containers: Vec::new(),
-            restorable: false,
+            alone: false,
         },
         captured: partition.stored != Stored::Nothing,
     }
@@ -207,8 +207,9 @@ pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
 
 /// A restore's plan.
 pub(super) fn restore_plan(plan: operation::RestorePlan) -> RestorePlan {
-    let operation::RestorePlan { before, after, writes, lost, notices, .. } = plan;
-    RestorePlan { before, after, writes, lost, notices }
+    let operation::RestorePlan { with, before, after, writes, lost, notices, .. } = plan;
+    let with = with.iter().map(image).collect();
+    RestorePlan { with, before, after, writes, lost, notices }
 }
 
 /// What a capture achieved.

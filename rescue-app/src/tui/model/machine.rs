@@ -121,8 +121,8 @@ pub struct Volume {
     pub note: Option<String>,
     /// The logical volumes in it.
     pub inside: Vec<Volume>,
-    /// For a logical volume, whether it can be restored alone.
-    pub restorable: bool,
+    /// For a logical volume, whether all of it lies on this disk.
+    pub alone: bool,
     /// The locked containers that it is or holds.
     pub containers: Vec<LockedContainer>,
 }

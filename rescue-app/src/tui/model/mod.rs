@@ -40,6 +40,8 @@ pub struct CapturePlan {
 /// What a restore would do. All counts are bytes.
 #[derive(Clone, Debug, Default)]
 pub struct RestorePlan {
+    /// The images of other disks that are taken along.
+    pub with: Vec<Image>,
     /// The target as it is.
     pub before: Vec<LayoutEntry>,
     /// The target as it will be.

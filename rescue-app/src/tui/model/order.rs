@@ -82,15 +82,15 @@ impl Image {
         self.id.get(..8).unwrap_or(&self.id)
     }
 
-    /// The logical volumes that can be restored alone.
-    pub fn restorable_volumes(&self) -> impl Iterator<Item = &Volume> {
+    /// The logical volumes, of which those that lie on other disks too need images of these.
+    pub fn logical_volumes(&self) -> impl Iterator<Item = &Volume> {
         let captured = self.partitions.iter().filter(|partition| partition.captured);
-        captured.flat_map(|partition| &partition.volume.inside).filter(|inside| inside.restorable)
+        captured.flat_map(|partition| &partition.volume.inside)
     }
 
     /// Bytes that a target has to have for any of it.
     pub fn least_target(&self) -> u64 {
-        self.restorable_volumes().map(|volume| volume.size).fold(self.size, u64::min)
+        self.logical_volumes().map(|volume| volume.size).fold(self.size, u64::min)
     }
 
     /// The captured disk as a [`Disk`], for drawing.
@@ -147,6 +147,9 @@ pub struct RestoreOrder {
     pub partitions: Option<Vec<u32>>,
     /// The one logical volume (`group/name`) to restore instead, to the start of the target.
     pub volume: Option<String>,
+    /// The ids of the images of other disks that the logical volume lies on besides, once they
+    /// were found.
+    pub with: Vec<String>,
     /// Compare first and write only what differs.
     pub only_changed: bool,
     /// Read everything back afterwards and compare it with the image.

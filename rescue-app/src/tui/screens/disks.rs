@@ -103,6 +103,7 @@ impl Disks {
                 disk: disk.clone(),
                 partitions: None,
                 volume: None,
+                with: Vec::new(),
                 only_changed: false,
                 read_back: true,
             })),
@@ -286,8 +287,8 @@ impl Page for Disks {
             return;
         }
         let Some(disk) = self.current() else { return };
-        let inside: usize = disk.volumes.iter().map(|volume| volume.inside.len()).sum();
-        let details = u16::try_from(disk.volumes.len() + inside + 3).unwrap_or(u16::MAX);
+        let lines: usize = disk.volumes.iter().map(|volume| volume_lines(volume, 0).len()).sum();
+        let details = u16::try_from(lines + 3).unwrap_or(u16::MAX);
         let details = details.min(area.height / 2);
         let list_area = Rect { height: area.height - details, ..area };
         let list: Vec<Row> =

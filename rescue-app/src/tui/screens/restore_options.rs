@@ -13,12 +13,15 @@ use crate::tui::model::{RestoreOrder, Volume};
 use crate::tui::page::{Action, Context, Hint, Page, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_line};
 
+/// Below a logical volume that is not whole in this image, under its kind.
+const MORE_IMAGES: &str = "           with the images of its other disks";
+
 /// Ticks for partitions and ways of writing.
 pub(super) struct RestoreOptions {
     order: RestoreOrder,
     what: What,
     ticked: Vec<bool>,
-    /// The logical volumes that can be restored alone.
+    /// The logical volumes.
     volumes: Vec<Volume>,
     cursor: Cursor,
 }
@@ -46,8 +49,8 @@ enum Setting {
 }
 
 impl RestoreOptions {
-    /// The usual choice: the whole disk, read back afterwards; on a smaller target the first
-    /// logical volume that fits.
+    /// The usual choice: the whole disk, read back afterwards; on a smaller target a logical
+    /// volume that fits.
     pub(super) fn new(order: RestoreOrder) -> Self {
         let ticked = order
             .image
@@ -55,7 +58,7 @@ impl RestoreOptions {
             .iter()
             .map(|partition| partition.captured && partition.volume.number.is_some())
             .collect();
-        let volumes = order.image.restorable_volumes().cloned().collect();
+        let volumes = order.image.logical_volumes().cloned().collect();
         let mut page =
             Self { order, what: What::Whole, ticked, volumes, cursor: Cursor::default() };
         if !page.whole_fits() {
@@ -72,6 +75,13 @@ impl RestoreOptions {
     /// Whether the target has room for the logical volume of that place.
     fn fits(&self, index: usize) -> bool {
         self.volumes.get(index).is_some_and(|volume| volume.size <= self.order.disk.size)
+    }
+
+    /// The first logical volume that the target has room for, better one that needs no other image.
+    fn first_volume(&self) -> Option<usize> {
+        let fitting = || (0..self.volumes.len()).filter(|index| self.fits(*index));
+        let is_alone = |index: &usize| self.volumes.get(*index).is_some_and(|volume| volume.alone);
+        fitting().find(is_alone).or_else(|| fitting().next())
     }
 
     /// Whether single partitions can be restored at all.
@@ -107,8 +117,7 @@ impl RestoreOptions {
             Setting::Parts => self.what = What::Parts,
             Setting::Volumes if matches!(self.what, What::Volume(_)) => {}
             Setting::Volumes => {
-                let first = (0..self.volumes.len()).find(|index| self.fits(*index));
-                self.what = first.map_or(self.what, What::Volume);
+                self.what = self.first_volume().map_or(self.what, What::Volume);
             }
             Setting::Volume(index) if self.fits(index) => self.what = What::Volume(index),
             Setting::Volume(_) => {}
@@ -195,7 +204,8 @@ impl RestoreOptions {
         }
         let dot = if self.what == What::Volume(index) { "(*)" } else { "( )" };
         let style = look.content(volume.kind.as_deref());
-        Row::new(Line::styled(format!("    {dot} {line}"), style))
+        let row = Row::new(Line::styled(format!("    {dot} {line}"), style));
+        if volume.alone { row } else { row.with(Line::styled(MORE_IMAGES, style)) }
     }
 }
 
@@ -221,6 +231,9 @@ impl Page for RestoreOptions {
              large enough; the rest of the disk stays.",
             "One logical volume: it is written to the start of the target and stands there alone, \
              without a partition table and without LVM. Everything else on the target is lost.",
+            "With the images of its other disks: the volume lies on several disks. Those images of them \
+             that fit are looked for among the images here; the next page says which they are, or \
+             what is missing.",
             "Compare first: the target is read and only what differs is written. Good for going \
              back to an earlier state, and for carrying on after an interrupted restore.",
             "Read back: after writing, everything is read from the disk again and compared with \

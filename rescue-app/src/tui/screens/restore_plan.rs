@@ -62,6 +62,9 @@ impl RestorePlanPage {
         lines.gap();
         let image = &self.order.image;
         lines.fact("Image", &format!("{}, {}", image.time, image.disk));
+        for other in &plan.with {
+            lines.fact("and image", &format!("{}, {}", other.time, other.disk));
+        }
         lines.fact("To be written", &writes(plan.writes, &self.order));
         lines.gap().text("The same from the command line:", Style::new());
         for line in command_line::restore(&self.order) {
@@ -127,11 +130,15 @@ impl Page for RestorePlanPage {
 
     fn on_open(&mut self) -> Action {
         self.plan = None;
+        // What fits may have changed since.
+        self.order.with.clear();
         ask(Request::PlanRestore(self.order.clone()))
     }
 
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
         if let Reply::RestorePlan(plan) = reply {
+            let with = plan.iter().flat_map(|plan| &plan.with).map(|image| image.id.clone());
+            self.order.with = with.collect();
             self.plan = Some(plan);
         }
         Action::None
