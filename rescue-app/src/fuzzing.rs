@@ -150,8 +150,8 @@ pub fn luks(data: &[u8]) {
     volume_map(&sealed);
 }
 
-/// BitLocker: it always has its name and says that it is encrypted, and the checksums of the metadata
-/// are right. No protector is tried but the key that lies in a suspended volume.
+/// BitLocker: it always has its name and says that it is encrypted, and the checksums of the
+/// metadata are right. No protector is tried but the key that lies in a suspended volume.
 pub fn bitlocker(data: &[u8]) {
     let mut volume = Pieces::parse(data);
     volume.put(3, b"-FVE-FS-");
@@ -370,7 +370,8 @@ mod tests {
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
         ) {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-            for (name, target) in [("bitlocker", bitlocker as Target), ("luks", luks), ("hive", hive)] {
+            let targets = [("bitlocker", bitlocker as Target), ("luks", luks), ("hive", hive)];
+            for (name, target) in targets {
                 let seeds = fs::read_dir(folder.join(name)).unwrap();
                 let mut seeds: Vec<_> = seeds.map(|entry| entry.unwrap().path()).collect();
                 seeds.sort();

@@ -1,5 +1,5 @@
-//! Encrypted containers and their keys. Ciphertext shows no unused blocks to leave out; with the key
-//! the map is made of the decrypted content ([`super::opened`]), and only the ciphertext that
+//! Encrypted containers and their keys. Ciphertext shows no unused blocks to leave out; with the
+//! key the map is made of the decrypted content ([`super::opened`]), and only the ciphertext that
 //! matters is stored.
 
 use std::collections::BTreeMap;

@@ -132,8 +132,8 @@ pub fn inspect_among(volume: &dyn ReadAt, companions: &dyn Companions) -> Inspec
     inspect_unlocked(volume, companions, &VolumeKeys::new())
 }
 
-/// [`inspect_among`] with the keys of encrypted containers, on the volume or in others on it: of those
-/// the ciphertext of what is in use has to be stored.
+/// [`inspect_among`] with the keys of encrypted containers, on the volume or in others on it: of
+/// those the ciphertext of what is in use has to be stored.
 pub fn inspect_unlocked(
     volume: &dyn ReadAt,
     companions: &dyn Companions,
