@@ -59,6 +59,41 @@ fn a_restored_disk_is_whole_and_restic_restores_the_same_bytes() {
 }
 
 #[test]
+fn an_ntfs_that_was_not_closed_is_stored_whole_unless_its_tables_are_trusted() {
+    let bench = Bench::new();
+    let disk = make_gpt_disk(&bench, "disk");
+    let plan = |more: &[&str]| {
+        let disk = bench.arg("disk");
+        bench.run(&[&["capture", &disk, "--plan", "--json"], more].concat()).ended(0).result()
+    };
+    let read = |plan: &serde_json::Value| plan["read"].as_u64().unwrap();
+    let clean = read(&plan(&[]));
+    let part = bench.path("dirty");
+    cut(&disk, NTFS.start, NTFS.size, &part);
+    // It mends what there is, and marks the volume for Windows to look at.
+    tool("ntfsfix", &[&part]);
+    put(&disk, NTFS.start, &part);
+    let (whole, trusted) = (plan(&[]), plan(&["--trust-unclosed"]));
+    assert!(read(&whole) > clean + NTFS.size / 2, "{} of {clean}", read(&whole));
+    assert!(read(&trusted) < clean + MIB, "{} of {clean}", read(&trusted));
+    assert!(trusted["warnings"].to_string().contains("as was asked for"), "{trusted}");
+    assert!(!whole["warnings"].to_string().contains("as was asked for"), "{whole}");
+
+    bench.run(&["capture", &bench.arg("disk"), "--trust-unclosed"]).ended(0);
+    bench.restore("out", &[]);
+    let restored = bench.path("restored");
+    cut(&bench.path("out"), NTFS.start, NTFS.size, &restored);
+    let name = restored.to_str().unwrap();
+    tool("ntfsfix", &["-d", name]);
+    tool("ntfsresize", &["--check", "-f", name]);
+    for at in 0..5 {
+        let file = tool("ntfscat", &["-f", name, &format!("file-{at}")]);
+        let before = tool("ntfscat", &["-f", part.to_str().unwrap(), &format!("file-{at}")]);
+        assert!(file == before && !file.is_empty(), "file-{at} differs");
+    }
+}
+
+#[test]
 fn a_second_capture_adds_what_changed() {
     let bench = Bench::new();
     let disk = make_gpt_disk(&bench, "disk");

@@ -151,6 +151,12 @@ pub struct CaptureArgs {
     /// Store every byte, not only the blocks in use.
     #[arg(long)]
     pub whole: bool,
+    /// Of an NTFS that was not closed (marked dirty, hibernated, or shut down by Fast Startup) store
+    /// what its tables call used, instead of every byte. What Windows had not written to them yet
+    /// is missing then; `chkdsk` mends the rest. Where the tables contradict its files, every byte
+    /// is stored all the same.
+    #[arg(long, conflicts_with = "whole")]
+    pub trust_unclosed: bool,
     /// Open LUKS containers and BitLocker volumes and store of them what is used, still encrypted:
     /// restoring needs no passphrase. N: the partitions that are encrypted, or hold what is in
     /// logical volumes or as members of a mirror; all when absent. The passphrase, for BitLocker the

@@ -21,6 +21,7 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
         chunk_size: args.chunk_size,
         whole: args.whole,
         keys: unlock::keys(args)?,
+        trusts_unclosed: args.trust_unclosed,
         rescue: RescueOptions { retries: args.retries, map_file: args.map.clone() },
         verify_all: args.verify_all,
     };

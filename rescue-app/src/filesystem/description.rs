@@ -65,6 +65,14 @@ pub enum Coverage {
     Whole,
 }
 
+impl Filesystem {
+    /// Whether it is an NTFS that was not closed. Its tables may be out of date, so that it is
+    /// captured whole unless a person decides otherwise.
+    pub fn is_unclosed_ntfs(&self) -> bool {
+        self.kind == Kind::Ntfs && matches!(self.state, State::Dirty(_) | State::Hibernated(_))
+    }
+}
+
 /// The answer of [`super::inspect`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {

@@ -20,6 +20,12 @@ pub(super) trait Format: Sync {
         Err(Doubt::NoMap(found.kind))
     }
 
+    /// [`Format::map`] of one that was not closed, for a person who takes what its tables call used
+    /// although they may be out of date ([`Filesystem::is_unclosed_ntfs`]).
+    fn map_unclosed(&self, _volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
+        Err(Doubt::NoMap(found.kind))
+    }
+
     /// [`Format::map`] for what may be spread over several volumes: the others it can be read from
     /// are among `companions`.
     fn map_among(

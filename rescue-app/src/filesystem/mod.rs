@@ -70,7 +70,8 @@ pub use logical_volume::{Fragment, Located, LogicalVolume, Obstacle, Place};
 pub use lvm::{PhysicalVolume, VolumeGroup, physical_volume};
 pub use owners::{Owner, Owners, owners};
 pub use recognition::{
-    inspect, inspect_among, inspect_unlocked, least_size, locate, recognise, volumes,
+    inspect, inspect_among, inspect_trusting, inspect_unlocked, least_size, locate, recognise,
+    volumes,
 };
 pub use system::system;
 #[cfg(any(test, fuzzing))]

@@ -139,7 +139,17 @@ pub fn inspect_unlocked(
     companions: &dyn Companions,
     keys: &VolumeKeys,
 ) -> Inspection {
-    inspect_at(volume, Surroundings { companions, keys, depth: 0 })
+    inspect_at(volume, Surroundings { companions, keys, trusts_unclosed: false, depth: 0 })
+}
+
+/// [`inspect_unlocked`] for a person who takes of an NTFS that was not closed what its tables call
+/// used, although they may be out of date ([`Filesystem::is_unclosed_ntfs`]).
+pub fn inspect_trusting(
+    volume: &dyn ReadAt,
+    companions: &dyn Companions,
+    keys: &VolumeKeys,
+) -> Inspection {
+    inspect_at(volume, Surroundings { companions, keys, trusts_unclosed: true, depth: 0 })
 }
 
 /// What is known beside the volume itself.
@@ -149,6 +159,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) companions: &'a dyn Companions,
     /// Keys of encrypted containers.
     pub(super) keys: &'a VolumeKeys,
+    /// Whether the tables of an NTFS that was not closed are enough.
+    pub(super) trusts_unclosed: bool,
     /// How many containers it lies in.
     pub(super) depth: u32,
 }
@@ -197,7 +209,12 @@ fn inspect_as(
     let mut found = container::Found::default();
     let map = match format.content(volume, around.companions, &mut filesystem) {
         Ok(Some(content)) => Ok(container::map(volume, &content, around, &mut found)),
-        Ok(None) => format.map_among(volume, around.companions, &mut filesystem),
+        Ok(None) => match format.map_among(volume, around.companions, &mut filesystem) {
+            Err(_) if around.trusts_unclosed && filesystem.is_unclosed_ntfs() => {
+                format.map_unclosed(volume, &mut filesystem)
+            }
+            map => map,
+        },
         Err(doubt) => Err(doubt),
     };
     let container::Found { volumes, inside } = found;

@@ -57,6 +57,8 @@ pub struct Selection {
     pub whole: bool,
     /// Keys of encrypted containers.
     pub keys: VolumeKeys,
+    /// Of NTFS that was not closed what its tables call used.
+    pub trusts_unclosed: bool,
 }
 
 impl Selection {
@@ -95,7 +97,11 @@ pub fn inspect(
         return gap(span, metadata, selection);
     }
     let volume = Window::new(disk, span.start, span.size);
-    let inspection = filesystem::inspect_unlocked(&volume, companions, &selection.keys);
+    let inspect = match selection.trusts_unclosed {
+        true => filesystem::inspect_trusting,
+        false => filesystem::inspect_unlocked,
+    };
+    let inspection = inspect(&volume, companions, &selection.keys);
     let whole = selection.whole || inspection.coverage == Coverage::Whole;
     let (stored, used) = match inspection.coverage {
         _ if whole => (Stored::Whole, Extents::of(0, span.size)),

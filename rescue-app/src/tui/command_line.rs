@@ -16,6 +16,9 @@ pub(super) fn capture(order: &CaptureOrder) -> Vec<String> {
     let mut command = format!("lifeboat capture {}", path(&order.disk.path));
     command.push_str(&partitions(order.partitions.as_deref()));
     command.push_str(&unlock(&order.keys));
+    if order.trusts_unclosed {
+        command.push_str(" --trust-unclosed");
+    }
     command.push_str(&format!(" --level {}", level(order.compression)));
     if order.retries != RescueOptions::default().retries {
         command.push_str(&format!(" --retries {}", order.retries));
@@ -121,6 +124,7 @@ mod tests {
             }),
             compression: Compression::Small,
             keys: Keys::new(),
+            trusts_unclosed: false,
             retries: 1,
             keeps_map: false,
         };
@@ -132,9 +136,9 @@ mod tests {
             ]
         );
         order.disk.identity = "SSD 870 (S5Y 1)".into();
-        (order.retries, order.keeps_map) = (3, true);
+        (order.retries, order.keeps_map, order.trusts_unclosed) = (3, true, true);
         let command = capture(&order).pop().unwrap();
-        let expected = " --level small --retries 3 --map '/mnt/my images/SSD-870-S5Y-1.map' --repo";
+        let expected = " --trust-unclosed --level small --retries 3 --map '/mnt/my images/SSD-870-S5Y-1.map' --repo";
         assert!(command.contains(expected), "{command}");
     }
 

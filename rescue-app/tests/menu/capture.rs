@@ -72,6 +72,20 @@ fn how_stubbornly_bad_sectors_are_read_is_set_on_the_summary() {
 }
 
 #[test]
+fn of_a_windows_that_was_not_shut_down_everything_is_stored_unless_a_person_says_otherwise() {
+    let mut menu = at_summary();
+    assert!(menu.screen().contains("not shut down: every byte is stored"), "{}", menu.screen());
+    menu.key(Char('w'));
+    assert!(menu.screen().contains("stored is what its tables call used"), "{}", menu.screen());
+    assert!(menu.screen().contains("--trust-unclosed"), "{}", menu.screen());
+    menu.key(Enter);
+    assert!(menu.capture_order().trusts_unclosed);
+    let mut menu = at_summary();
+    menu.keys(&[Char('w'), Char('W'), Enter]);
+    assert!(!menu.capture_order().trusts_unclosed);
+}
+
+#[test]
 fn chosen_partitions_with_another_compression() {
     let mut menu = Menu::at(Fake::new(), &[Char('c'), Enter, Char('a')]);
     assert!(menu.screen().contains("Tick at least one partition."));

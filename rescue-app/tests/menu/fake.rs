@@ -316,6 +316,7 @@ impl Machine for Fake {
                 likely_most: 12 * GIB / 100 * 95,
                 free: Some(1162 * GIB),
             },
+            has_unclosed_ntfs: true,
             warnings: vec![
                 "Windows is hibernated on partition 3: the image holds it as it is, and it will \
                  wake up from this state."

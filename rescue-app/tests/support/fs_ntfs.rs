@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Inspection, Kind, State};
+use lifeboat::filesystem::{self, Alone, Coverage, Inspection, Kind, State, VolumeKeys};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Judge, Numbers, Volume};
@@ -198,6 +198,39 @@ fn a_fragmented_master_file_table_is_followed() {
     assert!(JUDGE.accepts(&image, &found.used));
 }
 
+/// Somebody who trusts the tables gets every file as it is on the disk, and is told.
+fn check_trusted(image: &Path) {
+    let volume = Volume::open(image);
+    let found = filesystem::inspect_trusting(&volume, &Alone, &VolumeKeys::new());
+    assert_eq!(found.coverage, Coverage::Used, "{:?}", found.warnings);
+    assert!(found.used.total() < 16 * MIB, "{}", found.used.total());
+    assert_eq!(found.minimum_size, None);
+    let told = |words: &str| found.warnings.iter().any(|warning| warning.contains(words));
+    assert!(told("as was asked for"), "{:?}", found.warnings);
+    let copy = tools::scribbled_copy(image, &found.used, 0x5a);
+    let (before, after) = (contents(image), contents(&copy));
+    assert!(before.len() >= 200 && before == after, "files are lost");
+    claimed_clusters_are_not_given_up(image);
+}
+
+/// A cluster that fell out of `$Bitmap` and that a file record claims gives the whole volume,
+/// whoever trusts it.
+fn claimed_clusters_are_not_given_up(image: &Path) {
+    let bitmap =
+        Command::new("ntfscat").args(["-f", "-i", "6"]).arg(image).output().unwrap().stdout;
+    let bitmap = &bitmap[..900];
+    let mut bytes = fs::read(image).unwrap();
+    let place = (0..bytes.len()).step_by(512).find(|&at| bytes[at..].starts_with(bitmap)).unwrap();
+    let used: Vec<usize> = (0..8 * 900).filter(|at| bitmap[at / 8] >> (at % 8) & 1 == 1).collect();
+    for bit in used.iter().step_by(used.len() / 40) {
+        bytes[place + bit / 8] ^= 1 << (bit % 8);
+        let found = filesystem::inspect_trusting(&bytes, &Alone, &VolumeKeys::new());
+        bytes[place + bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(found.coverage, Coverage::Whole, "cluster {bit}");
+        assert!(found.warnings[0].contains("$Bitmap calls clusters"), "{:?}", found.warnings);
+    }
+}
+
 #[test]
 fn dirty_and_hibernated_volumes_are_told_and_kept_whole() {
     let scratch = TempDir::new().unwrap();
@@ -224,6 +257,7 @@ fn dirty_and_hibernated_volumes_are_told_and_kept_whole() {
     assert!(matches!(found, State::Hibernated(_)), "{found:?}");
     assert_eq!((coverage, total), (Coverage::Whole, 32 * MIB));
     assert!(warnings.iter().any(|words| words.contains("Fast Startup")), "{warnings:?}");
+    check_trusted(&image);
 
     let mount = Mount::new(&image, "rw");
     fs::remove_file(mount.path().join("HIBERFIL.SYS")).unwrap();
@@ -233,6 +267,7 @@ fn dirty_and_hibernated_volumes_are_told_and_kept_whole() {
     let (found, coverage, total, _) = state();
     assert!(matches!(found, State::Dirty(_)), "{found:?}");
     assert_eq!((coverage, total), (Coverage::Whole, 32 * MIB));
+    check_trusted(&image);
     let volume = Volume::open(&image);
     let recognised = filesystem::recognise(&volume).unwrap().unwrap();
     assert!(matches!(recognised.state, State::Dirty(_)));

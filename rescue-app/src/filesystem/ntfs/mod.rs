@@ -64,27 +64,24 @@ impl Format for Ntfs {
     }
 
     fn map(&self, volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
-        let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
-        let boot = BootSector::parse(&sector).filter(|boot| boot.size <= volume.size());
-        let boot = boot.ok_or_else(|| Doubt::because("it is larger than the volume"))?;
-        let master = Master::open(volume, boot)?;
-        refine_state(&master, found)?;
-        check_mirror(volume, &master)?;
-        let warnings = check_backup(volume, &master.boot)?;
-        let (used, clusters) = used(volume, &master)?;
-        let in_use = clusters.saturating_mul(master.boot.cluster_size.into());
-        found.used = Some(in_use);
+        let tables = Tables::read(volume, found)?;
         match &found.state {
-            State::Clean => {
-                claims::check(&master, &used)?;
-                let minimum_size = Some(minimum(in_use, master.boot.size));
-                Ok(Map { coverage: Coverage::Used, used, minimum_size, warnings })
-            }
+            State::Clean => tables.map(),
             State::Hibernated(_) => Err(Doubt::because(
                 "a hibernated Windows trusts this volume to stay as it is, free space included",
             )),
             _ => Err(Doubt::because("$Bitmap of a volume that was not closed may be out of date")),
         }
+    }
+
+    fn map_unclosed(&self, volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
+        let mut map = Tables::read(volume, found)?.map()?;
+        // `ntfsresize` refuses it as it is.
+        map.minimum_size = None;
+        let words = "only what $Bitmap calls used is stored, as was asked for: what Windows had not \
+                     written to it yet is missing";
+        map.warnings.push(words.into());
+        Ok(map)
     }
 
     fn owners(
@@ -104,6 +101,40 @@ impl Format for Ntfs {
     fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
         let boot = BootSector::parse(&volume.read_vec(0, 512).ok()?)?;
         file::open(Master::open(volume, boot).ok()?, path)
+    }
+}
+
+/// What the volume's own tables say, the file records not yet compared.
+struct Tables<'a> {
+    master: Master<'a>,
+    used: Extents,
+    /// Bytes of clusters in use.
+    in_use: u64,
+    warnings: Vec<String>,
+}
+
+impl<'a> Tables<'a> {
+    /// Reads and checks them; refines what was `found`.
+    fn read(volume: &'a dyn ReadAt, found: &mut Filesystem) -> Result<Self, Doubt> {
+        let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
+        let boot = BootSector::parse(&sector).filter(|boot| boot.size <= volume.size());
+        let boot = boot.ok_or_else(|| Doubt::because("it is larger than the volume"))?;
+        let master = Master::open(volume, boot)?;
+        refine_state(&master, found)?;
+        check_mirror(volume, &master)?;
+        let warnings = check_backup(volume, &master.boot)?;
+        let (used, clusters) = used(volume, &master)?;
+        let in_use = clusters.saturating_mul(master.boot.cluster_size.into());
+        found.used = Some(in_use);
+        Ok(Self { master, used, in_use, warnings })
+    }
+
+    /// The map, unless a file record contradicts it.
+    fn map(self) -> Result<Map, Doubt> {
+        claims::check(&self.master, &self.used)?;
+        let minimum_size = Some(minimum(self.in_use, self.master.boot.size));
+        let (used, warnings) = (self.used, self.warnings);
+        Ok(Map { coverage: Coverage::Used, used, minimum_size, warnings })
     }
 }
 

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use crate::bytes::ReadAt;
 use crate::disk::{self, Disk, Source};
+use crate::filesystem::{Filesystem, LogicalVolume};
 use crate::image::chunks::ChunkSize;
 use crate::image::layout::{self, Inspected, Selection};
-use crate::image::manifest::Region;
+use crate::image::manifest::{Region, Stored};
 use crate::operation::access::{Compression, RepoAccess};
 use crate::operation::companions::MachineVolumes;
 use crate::operation::error::OperationError;
@@ -42,6 +43,9 @@ pub struct CaptureRequest {
     pub whole: bool,
     /// Encrypted containers that were opened, to store of them what is used.
     pub keys: Keys,
+    /// Of NTFS that was not closed (marked dirty, hibernated, Fast Startup) what its tables call used,
+    /// instead of everything.
+    pub trusts_unclosed: bool,
     /// What to do about places that cannot be read.
     pub rescue: RescueOptions,
     /// Read back also what the repository held before.
@@ -67,6 +71,20 @@ pub struct CapturePlan {
     pub space: Space,
     /// Reasons to think again.
     pub warnings: Vec<String>,
+}
+
+impl CapturePlan {
+    /// Whether there is an NTFS that was not closed, of which a person may choose to store what is
+    /// used only.
+    pub fn has_unclosed_ntfs(&self) -> bool {
+        let unclosed = Filesystem::is_unclosed_ntfs;
+        let in_volume =
+            |volume: &LogicalVolume| volume.filesystem.iter().chain(&volume.inside).any(unclosed);
+        self.regions.iter().filter(|region| region.stored != Stored::Nothing).any(|region| {
+            region.filesystem.iter().chain(&region.inside).any(unclosed)
+                || region.logical_volumes.iter().any(in_volume)
+        })
+    }
 }
 
 /// Examines the disk and the repository and says what a capture would do; writes nothing, not
@@ -98,6 +116,7 @@ pub(super) fn examine(
         partitions: request.partitions.clone(),
         whole: request.whole,
         keys: request.keys.iter().map(|(at, key)| (at.locked.uuid.clone(), key.clone())).collect(),
+        trusts_unclosed: request.trusts_unclosed,
     };
     let regions = inspect_regions(&disk, source, &table, &selection, &mut warnings);
     let read = regions.iter().map(|region| region.used.total()).sum();

@@ -287,6 +287,7 @@ fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
         chunk_size: ChunkSize::default(),
         whole: false,
         keys: order.keys.clone(),
+        trusts_unclosed: order.trusts_unclosed,
         rescue: RescueOptions { retries: order.retries, map_file },
         verify_all: false,
     }

@@ -201,8 +201,9 @@ fn minute(time: &str) -> String {
 
 /// A capture's plan.
 pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
+    let has_unclosed_ntfs = plan.has_unclosed_ntfs();
     let operation::CapturePlan { read, skipped, space, warnings, .. } = plan;
-    CapturePlan { read, skipped, space, warnings }
+    CapturePlan { read, skipped, space, has_unclosed_ntfs, warnings }
 }
 
 /// A restore's plan.

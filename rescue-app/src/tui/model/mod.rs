@@ -33,6 +33,8 @@ pub struct CapturePlan {
     pub skipped: u64,
     /// What it takes where the repository is.
     pub space: Space,
+    /// Whether there is an NTFS of which more than what is used is stored, or could be.
+    pub has_unclosed_ntfs: bool,
     /// What a person should know before it starts.
     pub warnings: Vec<String>,
 }

@@ -121,6 +121,8 @@ pub struct CaptureOrder {
     pub compression: Compression,
     /// Encrypted containers that were unlocked.
     pub keys: Keys,
+    /// Of NTFS that was not closed what its tables call used, instead of everything.
+    pub trusts_unclosed: bool,
     /// How often sectors that cannot be read are tried again.
     pub retries: u32,
     /// Whether a map of what was read is kept beside the images.

@@ -55,6 +55,9 @@ impl CapturePlanPage {
         lines.fact("Secret", secret);
         lines.fact("Compression", &command_line::level(self.order.compression));
         lines.fact("Bad sectors", &self.bad_sectors());
+        if self.offers_choice() {
+            lines.fact("Windows", self.unclosed());
+        }
         match &self.plan {
             None => {
                 let mut lines = lines.finish();
@@ -65,6 +68,20 @@ impl CapturePlanPage {
             Some(Ok(plan)) => self.plan_lines(plan, &mut lines, look),
         }
         lines.finish()
+    }
+
+    /// Whether there is an NTFS that was not closed, so that there is something to choose.
+    fn offers_choice(&self) -> bool {
+        matches!(&self.plan, Some(Ok(plan)) if plan.has_unclosed_ntfs)
+    }
+
+    /// What is stored of an NTFS that was not closed.
+    fn unclosed(&self) -> &'static str {
+        if self.order.trusts_unclosed {
+            "was not shut down: stored is what its tables call used"
+        } else {
+            "was not shut down: every byte is stored"
+        }
     }
 
     /// What is done about sectors that cannot be read.
@@ -124,6 +141,9 @@ impl Page for CapturePlanPage {
             hints.push(("Enter", "Start the capture"));
         }
         hints.extend([("T", "Tries"), ("M", "Map")]);
+        if self.offers_choice() {
+            hints.push(("W", "Windows"));
+        }
         hints.extend([("↑↓", "Scroll"), ("Esc", "Back")]);
         hints
     }
@@ -136,6 +156,10 @@ impl Page for CapturePlanPage {
             "For a failing disk: T sets how often sectors that cannot be read are tried again, after \
              everything else was read. M keeps a map of what was read, which GNU ddrescue \
              understands, beside the images: captured again, the disk's bad places come last.",
+            "Windows that was hibernated, or shut down with Fast Startup, has not written all that its \
+             disk has to hold, so every byte is stored; shut it down with `shutdown /s /t 0` and \
+             capture it again. W stores only what its tables call used: smaller, but what it had \
+             not written yet is missing after a restore, and it has to start afresh.",
         ]
     }
 
@@ -161,6 +185,10 @@ impl Page for CapturePlanPage {
                 let now = RETRIES.iter().position(|count| *count == self.order.retries);
                 let next = now.map_or(0, |index| (index + 1) % RETRIES.len());
                 self.order.retries = RETRIES.get(next).copied().unwrap_or_default();
+            }
+            Some('w') if self.offers_choice() => {
+                self.order.trusts_unclosed = !self.order.trusts_unclosed;
+                return self.on_open();
             }
             Some('m') => self.order.keeps_map = !self.order.keeps_map,
             _ if key == Key::Enter && self.is_ready() => {

@@ -46,6 +46,7 @@ impl Level {
             repository: self.repository.clone(),
             compression,
             keys: self.keys.clone(),
+            trusts_unclosed: false,
             retries: RescueOptions::default().retries,
             keeps_map: false,
         }))
