@@ -20,12 +20,6 @@ pub(super) trait Format: Sync {
         Err(Doubt::NoMap(found.kind))
     }
 
-    /// [`Format::map`] of one that was not closed, for a person who takes what its tables call used
-    /// although they may be out of date ([`Filesystem::is_unclosed_ntfs`]).
-    fn map_unclosed(&self, _volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
-        Err(Doubt::NoMap(found.kind))
-    }
-
     /// [`Format::map`] for what may be spread over several volumes: the others it can be read from
     /// are among `companions`.
     fn map_among(
@@ -35,6 +29,17 @@ pub(super) trait Format: Sync {
         found: &mut Filesystem,
     ) -> Result<Map, Doubt> {
         self.map(volume, found)
+    }
+
+    /// [`Format::map_among`] for a person who takes what the tables call used although the
+    /// filesystem was not closed and they may be out of date ([`Filesystem::is_unclosed_ntfs`]).
+    fn map_trusting(
+        &self,
+        volume: &dyn ReadAt,
+        companions: &dyn Companions,
+        found: &mut Filesystem,
+    ) -> Result<Map, Doubt> {
+        self.map_among(volume, companions, found)
     }
 
     /// The volumes inside a container, whose maps make its own; `None` for anything else.

@@ -209,12 +209,10 @@ fn inspect_as(
     let mut found = container::Found::default();
     let map = match format.content(volume, around.companions, &mut filesystem) {
         Ok(Some(content)) => Ok(container::map(volume, &content, around, &mut found)),
-        Ok(None) => match format.map_among(volume, around.companions, &mut filesystem) {
-            Err(_) if around.trusts_unclosed && filesystem.is_unclosed_ntfs() => {
-                format.map_unclosed(volume, &mut filesystem)
-            }
-            map => map,
-        },
+        Ok(None) if around.trusts_unclosed => {
+            format.map_trusting(volume, around.companions, &mut filesystem)
+        }
+        Ok(None) => format.map_among(volume, around.companions, &mut filesystem),
         Err(doubt) => Err(doubt),
     };
     let container::Found { volumes, inside } = found;

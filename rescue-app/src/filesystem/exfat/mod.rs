@@ -50,10 +50,7 @@ impl Format for ExFat {
     }
 
     fn map(&self, volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
-        let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
-        let boot = BootSector::parse(&sector)
-            .ok_or_else(|| Doubt::because("the boot sector has changed meanwhile"))?;
-        boot.check(volume.size())?;
+        let boot = boot_sector(volume)?;
         let warnings = boot.check_regions(volume)?;
         let bitmap = Bitmap::find(&mut Fat::new(volume, &boot, BITMAP_READS))?;
         let (heap, clusters) = bitmap.used(volume, &boot.layout)?;
@@ -74,12 +71,18 @@ impl Format for ExFat {
         tally: &mut Tally<'_>,
         names: &mut Names,
     ) -> Result<(), Doubt> {
-        let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
-        let boot = BootSector::parse(&sector)
-            .ok_or_else(|| Doubt::because("the boot sector has changed meanwhile"))?;
-        boot.check(volume.size())?;
+        let boot = boot_sector(volume)?;
         owners::walk(volume, &boot, tally, names)
     }
+}
+
+/// The boot sector, checked.
+fn boot_sector(volume: &dyn ReadAt) -> Result<BootSector, Doubt> {
+    let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
+    let boot = BootSector::parse(&sector)
+        .ok_or_else(|| Doubt::because("the boot sector has changed meanwhile"))?;
+    boot.check(volume.size())?;
+    Ok(boot)
 }
 
 /// The clusters in use, and everything before and behind the heap.

@@ -23,7 +23,7 @@ use super::format::{Doubt, Format, Map};
 use super::owners::{Names, Tally};
 use super::probe::read;
 use super::used_map::UsedMap;
-use super::{Coverage, Filesystem, Kind, State, text};
+use super::{Companions, Coverage, Filesystem, Kind, State, text};
 use crate::bytes::{Extents, ReadAt, le16};
 
 /// File record of `$Volume`.
@@ -64,18 +64,20 @@ impl Format for Ntfs {
     }
 
     fn map(&self, volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
-        let tables = Tables::read(volume, found)?;
-        match &found.state {
-            State::Clean => tables.map(),
-            State::Hibernated(_) => Err(Doubt::because(
-                "a hibernated Windows trusts this volume to stay as it is, free space included",
-            )),
-            _ => Err(Doubt::because("$Bitmap of a volume that was not closed may be out of date")),
-        }
+        closed_map(Tables::read(volume, found)?, &found.state)
     }
 
-    fn map_unclosed(&self, volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
-        let mut map = Tables::read(volume, found)?.map()?;
+    fn map_trusting(
+        &self,
+        volume: &dyn ReadAt,
+        _companions: &dyn Companions,
+        found: &mut Filesystem,
+    ) -> Result<Map, Doubt> {
+        let tables = Tables::read(volume, found)?;
+        if !found.is_unclosed_ntfs() {
+            return closed_map(tables, &found.state);
+        }
+        let mut map = tables.map()?;
         // `ntfsresize` refuses it as it is.
         map.minimum_size = None;
         let words = "only what $Bitmap calls used is stored, as was asked for: what Windows had not \
@@ -135,6 +137,17 @@ impl<'a> Tables<'a> {
         let minimum_size = Some(minimum(self.in_use, self.master.boot.size));
         let (used, warnings) = (self.used, self.warnings);
         Ok(Map { coverage: Coverage::Used, used, minimum_size, warnings })
+    }
+}
+
+/// The map of a volume that was closed; the tables of any other may be out of date.
+fn closed_map(tables: Tables<'_>, state: &State) -> Result<Map, Doubt> {
+    match state {
+        State::Clean => tables.map(),
+        State::Hibernated(_) => Err(Doubt::because(
+            "a hibernated Windows trusts this volume to stay as it is, free space included",
+        )),
+        _ => Err(Doubt::because("$Bitmap of a volume that was not closed may be out of date")),
     }
 }
 
