@@ -127,13 +127,34 @@ pub(super) fn stored(
     packs: &BTreeSet<Id>,
     control: Control<'_>,
 ) -> Result<u64, OperationError> {
-    let sizes = packs.iter().map(|pack| pack_size(repo, pack));
-    let total = sizes.sum::<Result<u64, OperationError>>()?;
+    let sized = packs.iter().map(|pack| Ok((pack_size(repo, pack)?, *pack)));
+    let mut sized = sized.collect::<Result<Vec<_>, OperationError>>()?;
+    let total = sized.iter().map(|(size, _)| size).sum();
     let reporter = Reporter::start(control, Phase::Verifying, total, 0);
-    let packs: Vec<Id> = packs.iter().copied().collect();
-    let prove = |packs, bufs: &mut _| prove_packs(repo, packs, bufs, &reporter);
-    parallel::for_each(packs.chunks(TOGETHER), || Ok(Vec::new()), prove)?;
+    // Packs of one length are hashed together from end to end; the longest first, so that all
+    // threads end together.
+    sized.sort_unstable_by(|one, other| other.cmp(one));
+    let groups = groups(&sized, total / mixed_workers() as u64);
+    let prove = |packs: Vec<Id>, bufs: &mut _| prove_packs(repo, &packs, bufs, &reporter);
+    parallel::for_each(groups.into_iter(), || Ok(Vec::new()), prove)?;
     Ok(reporter.finish().done)
+}
+
+/// Packs with their sizes in groups to be read together, of no more than [`TOGETHER`], and closed
+/// as soon as they have `enough` bytes: few packs are spread over the threads.
+fn groups(packs: &[(u64, Id)], enough: u64) -> Vec<Vec<Id>> {
+    let mut groups = Vec::new();
+    let (mut group, mut bytes) = (Vec::new(), 0);
+    for (size, pack) in packs {
+        group.push(*pack);
+        bytes += size;
+        if group.len() == TOGETHER || bytes >= enough {
+            groups.push(std::mem::take(&mut group));
+            bytes = 0;
+        }
+    }
+    groups.extend(Some(group).filter(|group| !group.is_empty()));
+    groups
 }
 
 /// Like [`stored`] for packs that the repository held before.
@@ -167,5 +188,22 @@ fn prove_packs(
     match wrong? {
         Some(pack) => Err(RepositoryError::StoredWrong { pack }.into()),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_packs_are_spread_and_many_are_read_together() {
+        let lens = |packs: &[u64], enough| -> Vec<usize> {
+            let packs: Vec<_> = packs.iter().map(|&size| (size, Id::of(&[]))).collect();
+            groups(&packs, enough).iter().map(Vec::len).collect()
+        };
+        assert_eq!(lens(&[17, 17, 12, 4, 1, 1], 13), [1, 1, 2, 2]);
+        assert_eq!(lens(&[16; 11], 44), [3, 3, 3, 2]);
+        assert_eq!(lens(&[16; 18], 1000), [4, 4, 4, 4, 2]);
+        assert!(lens(&[], 0).is_empty());
     }
 }

@@ -23,13 +23,13 @@ pub struct Adopted {
 }
 
 impl Repository {
-    /// Takes packs that no index file names into the index (which must be loaded), so that an
-    /// interrupted capture goes on from where it was, and lost index files are made again. Each
+    /// Takes those `packs` that no index file names into the index (which must be loaded), so that
+    /// an interrupted capture goes on from where it was, and lost index files are made again. Each
     /// pack is read whole first: nothing else vouches for it.
     ///
     /// Does nothing when others were at work when `lock` was taken: such packs may be theirs,
     /// with the index file still to come.
-    pub fn adopt_packs(&self, lock: &Lock) -> Result<Adopted> {
+    pub fn adopt_packs(&self, lock: &Lock, packs: &[(Id, FileEntry)]) -> Result<Adopted> {
         let mut adopted = Adopted::default();
         if !lock.is_alone() {
             return Ok(adopted);
@@ -37,18 +37,18 @@ impl Repository {
         self.require_writable()?;
         let index = self.index();
         let mut proven = Vec::new();
-        for (id, file) in self.packs_with_sizes()? {
-            if index.contains_pack(&id) {
+        for (id, file) in packs {
+            if index.contains_pack(id) {
                 continue;
             }
-            match self.proven_blobs(&id, &file) {
+            match self.proven_blobs(id, file) {
                 Ok(pack) => {
                     adopted.packs += 1;
                     adopted.blobs += pack.blobs.len() as u64;
                     adopted.bytes += file.size;
                     proven.push(pack);
                 }
-                Err(error) => adopted.damaged.push((id, error)),
+                Err(error) => adopted.damaged.push((*id, error)),
             }
         }
         if !proven.is_empty() {
@@ -61,7 +61,7 @@ impl Repository {
     }
 
     /// All pack files there are.
-    pub(super) fn packs_with_sizes(&self) -> Result<Vec<(Id, FileEntry)>> {
+    pub fn packs_with_sizes(&self) -> Result<Vec<(Id, FileEntry)>> {
         let files = self.store.list(FileKind::Pack)?;
         Ok(files.into_iter().filter_map(|file| Some((file.name.parse().ok()?, file))).collect())
     }

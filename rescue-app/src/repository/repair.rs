@@ -16,7 +16,7 @@ use super::index_files::IndexFiles;
 use super::prune::Mover;
 use super::verify::Progress;
 use super::{Id, Lock, Repository, pack};
-use crate::store::FileKind;
+use crate::store::{FileEntry, FileKind};
 
 /// What [`Repository::rebuild_index`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -176,12 +176,11 @@ impl Repository {
         }
     }
 
-    /// Takes packs that are not there, or do not have the length that follows from the index, out
-    /// of the index in memory, so that what is in them is stored again. Returns how many.
-    pub fn distrust_bad_packs(&self) -> Result<u64> {
+    /// Takes packs that are not among those `there`, or do not have the length that follows from the
+    /// index, out of the index in memory, so that what is in them is stored again. Returns how many.
+    pub fn distrust_bad_packs(&self, there: &[(Id, FileEntry)]) -> u64 {
         let index = self.index();
-        let sizes = self.packs_with_sizes()?;
-        let sizes: HashMap<Id, u64> = sizes.into_iter().map(|(id, file)| (id, file.size)).collect();
+        let sizes: HashMap<Id, u64> = there.iter().map(|(id, file)| (*id, file.size)).collect();
         let order = index.in_disk_order();
         let is_bad = |(id, entries): &(Id, &[EntryNumber])| {
             sizes.get(id).copied() != index.size_of_pack(entries)
@@ -191,7 +190,7 @@ impl Repository {
         if !bad.is_empty() {
             self.set_index(Index::clone(&index).without(&bad));
         }
-        Ok(bad.len() as u64)
+        bad.len() as u64
     }
 }
 
@@ -202,10 +201,7 @@ fn require_exclusive(lock: &Lock) -> Result<()> {
     }
 }
 
-fn count_known(
-    sizes: &[(Id, crate::store::FileEntry)],
-    known: &HashMap<Id, &[EntryNumber]>,
-) -> usize {
+fn count_known(sizes: &[(Id, FileEntry)], known: &HashMap<Id, &[EntryNumber]>) -> usize {
     sizes.iter().filter(|(id, _)| known.contains_key(id)).count()
 }
 

@@ -58,10 +58,12 @@ impl BlobWriter {
 
     /// The names of several plain texts, for [`Self::save`]. Hashing them together, and the open
     /// pack along with them, takes about half as long as one after the other.
-    pub fn name_all(&mut self, plains: &[&[u8]]) -> Vec<Id> {
+    pub fn name_all(&mut self, plains: &[&[u8]]) -> Result<Vec<Id>> {
         let closed = self.closed.as_mut().map(ClosedPack::unhashed);
         let packs = closed.into_iter().chain(self.data.as_mut().map(OpenPack::unhashed));
-        Id::of_all_along(plains, packs)
+        let names = Id::of_all_along(plains, packs);
+        self.pass_on()?;
+        Ok(names)
     }
 
     /// Stores a directory; returns the name of its blob.

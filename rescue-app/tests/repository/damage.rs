@@ -253,7 +253,8 @@ fn lost_index_files_are_made_again() {
     }
     let repo = open(&restic);
     assert!(!check(&repo).is_sound());
-    let adopted = repo.adopt_packs(&repo.lock_shared().unwrap()).unwrap();
+    let adopted =
+        repo.adopt_packs(&repo.lock_shared().unwrap(), &repo.packs_with_sizes().unwrap()).unwrap();
     assert_eq!(adopted.packs, repository_files(&restic, "data").len() as u64);
     assert!(check(&repo).findings.is_empty());
     restic.check();

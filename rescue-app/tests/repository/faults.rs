@@ -142,7 +142,7 @@ fn a_full_place_stops_cleanly_and_is_continued_after_space_is_freed() {
     restic.ok(&["check", "--read-data"]);
     let repo = open(&restic);
     let lock = repo.lock_shared().unwrap();
-    repo.adopt_packs(&lock).unwrap();
+    repo.adopt_packs(&lock, &repo.packs_with_sizes().unwrap()).unwrap();
     let (_, continued) = save_counted(&repo, &image);
     drop(lock);
     assert!(totals.packs >= 3 && continued.known_bytes > 40_000_000, "{totals:?} {continued:?}");

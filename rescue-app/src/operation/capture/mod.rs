@@ -7,7 +7,7 @@ mod rescue;
 mod space;
 mod victims;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,8 +19,8 @@ use crate::image::content::{Entry, Slot, entries};
 use crate::image::damage::Damage;
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest};
 use crate::repository::{
-    BlobType, BlobWriter, Finished, Id, Lock, Node, Repository, Saver, Snapshot, Summary, Totals,
-    Tree,
+    BlobType, BlobWriter, Finished, Id, IdHasher, Lock, Node, Repository, Saver, Snapshot, Summary,
+    Totals, Tree,
 };
 
 use super::error::{Doing, OperationError};
@@ -40,6 +40,9 @@ pub use space::Space;
 
 /// Size of the pieces the manifest is stored in, bytes.
 const MANIFEST_CHUNK: usize = 1 << 20;
+
+/// Zeros for the hasher, few enough to stay in the processor's cache.
+const ZEROS: &[u8] = &[0; 16 << 10];
 
 /// What a capture achieved.
 #[derive(Clone, Debug, Serialize)]
@@ -97,8 +100,9 @@ fn examine_and_store(
     source.advise_sequential();
     control.phase(Phase::Examining);
     repo.load_index()?;
-    let found = repo.adopt_packs(&lock)?;
-    let bad = repo.distrust_bad_packs()?;
+    let packs = repo.packs_with_sizes()?;
+    let found = repo.adopt_packs(&lock, &packs)?;
+    let bad = repo.distrust_bad_packs(&packs);
     if bad > 0 {
         control.warn(format!(
             "{bad} pack file(s) of the repository are missing or cut short: what this disk needs \
@@ -232,24 +236,43 @@ fn save_tree(
 }
 
 fn disk_content(writer: &mut BlobWriter, slots: &[Slot]) -> Result<Vec<Id>, OperationError> {
-    let mut blanks: HashMap<u64, Id> = HashMap::new();
+    let blanks = save_blanks(writer, slots)?;
     let mut content = Vec::with_capacity(slots.len());
     entries(slots, |entry| {
-        content.push(match entry {
-            Entry::Blob(id) => id,
-            Entry::Zeros(len) => match blanks.get(&len) {
-                Some(id) => *id,
-                None => {
-                    let blank = vec![0; usize::try_from(len).unwrap_or_default()];
-                    let id = writer.save(BlobType::Data, None, &blank, 1)?.id;
-                    blanks.insert(len, id);
-                    id
-                }
-            },
+        content.extend(match entry {
+            Entry::Blob(id) => Some(id),
+            Entry::Zeros(len) => blanks.get(&len).copied(),
         });
         Ok::<_, OperationError>(())
     })?;
     Ok(content)
+}
+
+/// Stores the blobs that the zeros of the disk consist of, by their lengths.
+fn save_blanks(
+    writer: &mut BlobWriter,
+    slots: &[Slot],
+) -> Result<BTreeMap<u64, Id>, OperationError> {
+    let mut blanks = BTreeMap::new();
+    entries(slots, |entry| {
+        if let Entry::Zeros(len) = entry {
+            blanks.insert(len, Id::of(&[]));
+        }
+        Ok::<_, OperationError>(())
+    })?;
+    // Each is the start of the next one, so that only the longest is hashed.
+    let (mut hasher, mut hashed) = (IdHasher::default(), 0);
+    for (&len, id) in &mut blanks {
+        while hashed < len {
+            let step = ZEROS.len().min(usize::try_from(len - hashed).unwrap_or(usize::MAX));
+            hasher.update(&ZEROS[..step]);
+            hashed += step as u64;
+        }
+        let blank = vec![0; usize::try_from(len).unwrap_or_default()];
+        let sum = hasher.clone().finish();
+        *id = writer.save(BlobType::Data, Some(sum), &blank, 1)?.id;
+    }
+    Ok(blanks)
 }
 
 /// The host name is the same on every machine: images of one disk belong together wherever it

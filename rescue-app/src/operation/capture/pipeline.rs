@@ -28,6 +28,21 @@ struct Job {
     buffer: AlignedBuffer,
 }
 
+/// A chunk whose name is known, on its way to whoever stores it.
+struct Named {
+    job: Job,
+    id: Id,
+}
+
+/// A worker's ends of the pipeline.
+struct Ends {
+    jobs: Receiver<Vec<Job>>,
+    /// Has room for all chunks there are.
+    named_in: Sender<Named>,
+    named_out: Receiver<Named>,
+    empty: Sender<AlignedBuffer>,
+}
+
 /// What a run of the pipeline stored.
 pub(super) struct Stored {
     /// The disk from first to last byte.
@@ -68,6 +83,7 @@ pub(super) fn run(input: &Input<'_>) -> Result<Stored, OperationError> {
     // being filled, which takes far less time than hashing one.
     let depth = (workers + 1) * TOGETHER;
     let (full_in, full_out) = bounded::<Vec<Job>>(workers);
+    let (named_in, named_out) = bounded::<Named>(depth);
     let (empty_in, empty_out) = bounded::<AlignedBuffer>(depth);
     for _ in 0..depth {
         // Capacity only; the first use of each buffer sizes it.
@@ -77,11 +93,16 @@ pub(super) fn run(input: &Input<'_>) -> Result<Stored, OperationError> {
     thread::scope(|scope| {
         let handles: Vec<_> = (0..workers)
             .map(|_| {
-                let (jobs, empty) = (full_out.clone(), empty_in.clone());
-                scope.spawn(|| stop_on_error(&stop, work(input, jobs, empty)))
+                let ends = Ends {
+                    jobs: full_out.clone(),
+                    named_in: named_in.clone(),
+                    named_out: named_out.clone(),
+                    empty: empty_in.clone(),
+                };
+                scope.spawn(|| stop_on_error(&stop, work(input, ends)))
             })
             .collect();
-        drop((full_out, empty_in));
+        drop((full_out, named_in, named_out, empty_in));
         let mut jobs = Jobs {
             full: full_in,
             empty: empty_out,
@@ -209,43 +230,63 @@ fn read_chunks(
     Ok(slots)
 }
 
-fn work(
-    input: &Input<'_>,
-    jobs: Receiver<Vec<Job>>,
-    empty: Sender<AlignedBuffer>,
-) -> Result<Worked, OperationError> {
+/// A worker's life: batches are hashed as long as there are any, and between them the chunks that
+/// any worker has named are stored, so that at the end none is left with more of them than others.
+fn work(input: &Input<'_>, ends: Ends) -> Result<Worked, OperationError> {
+    let Ends { jobs, named_in, named_out, empty } = ends;
     let mut writer = input.saver.worker()?;
     let mut worked = Worked::default();
+    let mut save = |named, writer: &mut BlobWriter| {
+        store(input, &named, writer, &mut worked)?;
+        let _ = empty.try_send(named.job.buffer);
+        Ok::<_, OperationError>(())
+    };
     for jobs in jobs {
-        for buffer in store_together(input, jobs, &mut writer, &mut worked)? {
-            let _ = empty.try_send(buffer);
+        for named in name_together(input, jobs, &mut writer, &empty)? {
+            named_in.send(named).map_err(|_| no_workers())?;
         }
+        for named in named_out.try_iter() {
+            save(named, &mut writer)?;
+        }
+    }
+    drop(named_in);
+    for named in named_out {
+        save(named, &mut writer)?;
     }
     writer.finish()?;
     Ok(worked)
 }
 
-/// Stores some chunks; gives their buffers back.
-fn store_together(
+/// Names some chunks; those of zeros need no name, and their buffers are given back.
+fn name_together(
     input: &Input<'_>,
     jobs: Vec<Job>,
     writer: &mut BlobWriter,
-    worked: &mut Worked,
-) -> Result<Vec<AlignedBuffer>, OperationError> {
-    let (zero, stored): (Vec<Job>, Vec<Job>) =
+    empty: &Sender<AlignedBuffer>,
+) -> Result<impl Iterator<Item = Named>, OperationError> {
+    let (zero, filled): (Vec<Job>, Vec<Job>) =
         jobs.into_iter().partition(|job| is_zero(&job.buffer));
-    let plains: Vec<&[u8]> = stored.iter().map(|job| &*job.buffer).collect();
-    let names = writer.name_all(&plains);
-    for (job, id) in stored.iter().zip(names) {
-        let saved = writer.save(BlobType::Data, Some(id), &job.buffer, input.zstd_level)?;
-        worked.blobs.push((job.slot, id));
-        if !saved.new {
-            worked.reused += job.used;
-        }
-        input.reporter.advance(job.used, saved.stored, 0)?;
+    for job in zero {
+        input.reporter.advance(job.used, 0, 0)?;
+        let _ = empty.try_send(job.buffer);
     }
-    zero.iter().try_for_each(|job| input.reporter.advance(job.used, 0, 0))?;
-    Ok(zero.into_iter().chain(stored).map(|job| job.buffer).collect())
+    let plains: Vec<&[u8]> = filled.iter().map(|job| &*job.buffer).collect();
+    let names = writer.name_all(&plains)?;
+    Ok(filled.into_iter().zip(names).map(|(job, id)| Named { job, id }))
+}
+
+fn store(
+    input: &Input<'_>,
+    Named { job, id }: &Named,
+    writer: &mut BlobWriter,
+    worked: &mut Worked,
+) -> Result<(), OperationError> {
+    let saved = writer.save(BlobType::Data, Some(*id), &job.buffer, input.zstd_level)?;
+    worked.blobs.push((job.slot, *id));
+    if !saved.new {
+        worked.reused += job.used;
+    }
+    input.reporter.advance(job.used, saved.stored, 0)
 }
 
 /// Whether every byte is zero; most chunks that are not say so in their first block.
