@@ -81,6 +81,7 @@ impl Part {
             filesystem: inside,
             inside: Vec::new(),
             complete: self.is_complete(),
+            plain: self.readable,
         })
     }
 

@@ -26,6 +26,14 @@ pub struct LogicalVolume {
     /// Whether all of it lies where it was found, in a way this version understands: such a one
     /// can be restored alone.
     pub complete: bool,
+    /// Whether it is linear or striped; of any other kind only LVM can put the bytes together.
+    #[serde(default = "as_before_it_was_noted")]
+    pub plain: bool,
+}
+
+/// Images that do not say it may hold any kind; a restore then finds out.
+fn as_before_it_was_noted() -> bool {
+    true
 }
 
 /// A logical volume and where its bytes lie on the volume it was looked for on.

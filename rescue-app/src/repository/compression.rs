@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::CParameter;
 
 use super::error::{RepositoryError, Result};
 use crate::bytes::AlignedBuffer;
@@ -12,6 +13,12 @@ pub(super) const TEXT_LEVEL: i32 = 3;
 
 /// The largest window accepted from foreign frames: 128 MiB, zstd's own limit by default.
 const WINDOW_LOG_MAX: u32 = 27;
+
+/// Window and table for short matches at level 4, as powers of two (zstd.h, `ZSTD_c_windowLog`,
+/// `ZSTD_c_chainLog`): a whole chunk of 4 MiB in view where zstd's own choice sees half of it, and a
+/// table of 256 KiB instead of 1 MiB, which leaves more of the processor's caches to the rest. Together
+/// as small as zstd's own, and a sixth faster on two busy cores.
+const WINDOW_AND_TABLE_4: (u32, u32) = (22, 16);
 
 /// One thread's compressor; keeps its tables between calls.
 pub(super) struct Packer {
@@ -33,10 +40,19 @@ impl Packer {
             return None;
         }
         if level != self.level {
-            self.zstd.set_compression_level(level).ok()?;
-            self.level = level;
+            self.set_level(level).ok()?;
         }
         self.zstd.compress_to_buffer(plain, packed).ok()
+    }
+
+    fn set_level(&mut self, level: i32) -> io::Result<()> {
+        // 0 is zstd's own choice.
+        let (window_log, chain_log) = if level == 4 { WINDOW_AND_TABLE_4 } else { (0, 0) };
+        self.zstd.set_compression_level(level)?;
+        self.zstd.set_parameter(CParameter::WindowLog(window_log))?;
+        self.zstd.set_parameter(CParameter::ChainLog(chain_log))?;
+        self.level = level;
+        Ok(())
     }
 }
 
@@ -113,7 +129,7 @@ mod tests {
         let mut packed = vec![0; 90_000];
         assert_eq!(packer.pack(&noise, &mut packed, 1), None);
         let text = vec![b'a'; 100_000];
-        for level in [1, -3, 9] {
+        for level in [1, 4, -3, 9, 4] {
             let len = packer.pack(&text, &mut packed, level).unwrap();
             let mut plain = AlignedBuffer::default();
             unpack(&mut decompressor().unwrap(), &packed[..len], text.len(), &mut plain).unwrap();

@@ -24,6 +24,8 @@ pub enum Key {
     Delete,
     /// F1.
     Help,
+    /// F2: shows what a hidden field holds, and hides it again.
+    Reveal,
     /// Ctrl-L: the screen was spoilt by someone else's output.
     Redraw,
     /// Ctrl-U: empties the field.
@@ -69,6 +71,7 @@ impl TryFrom<KeyEvent> for Key {
             KeyCode::Backspace => Self::Backspace,
             KeyCode::Delete => Self::Delete,
             KeyCode::F(1) => Self::Help,
+            KeyCode::F(2) => Self::Reveal,
             KeyCode::Char(c) if !event.modifiers.contains(KeyModifiers::ALT) => Self::Char(c),
             _ => return Err(()),
         })
@@ -161,7 +164,8 @@ fn sequence(tail: &str) -> Verdict {
         "[6~" => Key::PageDown,
         "[Z" => Key::BackTab,
         "OP" | "[11~" | "[[A" => Key::Help,
-        "" | "[" | "O" | "[[" | "[1" | "[11" | "[3" | "[4" | "[5" | "[6" | "[7" | "[8" => {
+        "OQ" | "[12~" | "[[B" => Key::Reveal,
+        "" | "[" | "O" | "[[" | "[1" | "[11" | "[12" | "[3" | "[4" | "[5" | "[6" | "[7" | "[8" => {
             return Verdict::Incomplete;
         }
         _ => return Verdict::No,
@@ -187,7 +191,7 @@ mod tests {
         assert_eq!(typed("\u{1b}[A"), [Key::Up]);
         assert_eq!(typed("\u{1b}OBx"), [Key::Down, Key::Char('x')]);
         assert_eq!(typed("\u{1b}[5~"), [Key::PageUp]);
-        assert_eq!(typed("\u{1b}[11~"), [Key::Help]);
+        assert_eq!(typed("\u{1b}[11~\u{1b}[12~"), [Key::Help, Key::Reveal]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lifeboat::operation::{Event, Phase, Progress};
 use lifeboat::tui::key::Key::{self, Char, Down, End, Enter, Esc, Up};
 use lifeboat::tui::machine::Request;
-use lifeboat::tui::model::{Failure, Job, Outcome, RestoreOrder, Volume};
+use lifeboat::tui::model::{ByItself, Failure, Job, Outcome, RestoreOrder, Volume};
 
 use crate::fake::{Fake, GIB, damage_warnings};
 use crate::harness::{Menu, warning_event};
@@ -138,12 +138,12 @@ fn single_partitions_and_ways_of_writing() {
 /// Images whose third partition is a volume group.
 fn with_logical_volumes() -> Fake {
     let mut machine = Fake::new();
-    let volume = |name: &str, gib: u64, alone| Volume {
+    let volume = |name: &str, gib: u64, by_itself| Volume {
         size: gib * GIB,
         kind: Some("ext4".into()),
         label: Some(name.into()),
         used: Some(gib * GIB / 3),
-        alone,
+        by_itself,
         ..Volume::default()
     };
     for image in &mut machine.images {
@@ -152,9 +152,10 @@ fn with_logical_volumes() -> Fake {
         partition.label = None;
         partition.note = None;
         partition.inside = vec![
-            volume("vg/root", 30, true),
-            volume("vg/wide", 40, false),
-            volume("vg/home", 200, true),
+            volume("vg/root", 30, ByItself::Alone),
+            volume("vg/wide", 40, ByItself::WithOthers),
+            volume("vg/home", 200, ByItself::Alone),
+            volume("vg/thin", 10, ByItself::Never),
         ];
     }
     machine
@@ -164,6 +165,7 @@ fn with_logical_volumes() -> Fake {
 fn one_logical_volume() {
     let mut menu = at_targets(with_logical_volumes());
     menu.keys(&[Down, Down, Enter, Char('l')]).keys(&[Down; 5]).key(Char(' '));
+    menu.keys(&[Down, Char(' '), Up]);
     assert_screen!("restore_one_volume", menu);
     menu.keys(&[Enter, End]);
     assert!(menu.screen().contains("--erase 72UB60FZKHLD --volume"), "{}", menu.screen());

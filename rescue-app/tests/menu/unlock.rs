@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lifeboat::filesystem::{Kind, LockedContainer};
-use lifeboat::tui::key::Key::{Char, Down, Enter, Esc};
+use lifeboat::tui::key::Key::{Char, ClearField, Down, Enter, Esc, Reveal};
 use lifeboat::tui::model::Volume;
 use tempfile::TempDir;
 
@@ -83,7 +83,11 @@ fn bitlocker_is_asked_for_its_own_secrets() {
     let mut menu = Menu::new(fake);
     menu.keys(&[Char('c'), Enter, Enter]);
     assert_screen!("unlock_bitlocker", menu);
-    menu.key(Enter);
+    menu.typed("1234567").key(Reveal);
+    assert!(menu.screen().contains("│ 1234567"), "{}", menu.screen());
+    menu.key(Reveal);
+    assert!(menu.screen().contains("│ *******"), "{}", menu.screen());
+    menu.keys(&[ClearField, Enter]);
     assert!(menu.screen().contains("choose where the image goes"), "{}", menu.screen());
 }
 

@@ -169,6 +169,8 @@ fn volumes_that_are_not_understood_are_kept_whole() {
         let root = found.used.within(MIB, 13 * MIB).map(|part| part.len()).sum::<u64>();
         assert_eq!(root == 12 * MIB, name == "snapshot", "{name}: {root}");
         assert!(!found.warnings.is_empty(), "{name}");
+        let mut plain = found.volumes.iter().filter(|volume| volume.plain);
+        assert!(plain.all(|volume| volume.name == "root"), "{name}: {:?}", found.volumes);
     }
 }
 

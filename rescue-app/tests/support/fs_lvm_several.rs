@@ -38,6 +38,7 @@ fn volumes_that_need_another_device_are_kept_whole() {
     assert!(found.used.total() < 64 * MIB - 30 * MIB);
     let complete: Vec<bool> = found.volumes.iter().map(|volume| volume.complete).collect();
     assert_eq!(complete, [true, false, false]);
+    assert!(found.volumes.iter().all(|volume| volume.plain));
 }
 
 #[test]

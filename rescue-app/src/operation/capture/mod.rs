@@ -19,8 +19,8 @@ use crate::image::content::{Entry, Slot, entries};
 use crate::image::damage::Damage;
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest};
 use crate::repository::{
-    BlobType, BlobWriter, Finished, Id, IdHasher, Lock, Node, Repository, Saver, Snapshot, Summary,
-    Totals, Tree,
+    BlobType, BlobWriter, Finished, Id, IdHasher, Lock, Node, Repository, RepositoryError, Saver,
+    Snapshot, Summary, Totals, Tree,
 };
 
 use super::error::{Doing, OperationError};
@@ -239,9 +239,12 @@ fn disk_content(writer: &mut BlobWriter, slots: &[Slot]) -> Result<Vec<Id>, Oper
     let blanks = save_blanks(writer, slots)?;
     let mut content = Vec::with_capacity(slots.len());
     entries(slots, |entry| {
-        content.extend(match entry {
-            Entry::Blob(id) => Some(id),
-            Entry::Zeros(len) => blanks.get(&len).copied(),
+        let blank = |len| blanks.get(&len).copied();
+        content.push(match entry {
+            Entry::Blob(id) => id,
+            Entry::Zeros(len) => {
+                blank(len).ok_or(RepositoryError::Internal("zeros without a blob"))?
+            }
         });
         Ok::<_, OperationError>(())
     })?;

@@ -14,8 +14,8 @@ use crate::operation::{
 };
 use crate::table::Scheme;
 use crate::tui::model::{
-    CapturePlan, Disk, DiskList, Failure, FoundRepository, Image, ImagePartition, Outcome, Place,
-    RestorePlan, Volume,
+    ByItself, CapturePlan, Disk, DiskList, Failure, FoundRepository, Image, ImagePartition,
+    Outcome, Place, RestorePlan, Volume,
 };
 
 /// The cause and the next step of an error.
@@ -108,7 +108,7 @@ fn volume(volume: &operation::Volume) -> Volume {
         ),
         inside: volume.logical_volumes.iter().map(logical_volume).collect(),
         containers: volume.containers.clone(),
-        alone: false,
+        by_itself: ByItself::Never,
     }
 }
 
@@ -120,7 +120,11 @@ fn logical_volume(volume: &LogicalVolume) -> Volume {
         label: Some(volume.to_string()),
         used: filesystem.and_then(|filesystem| filesystem.used),
         note: filesystem.and_then(|found| note(Some(&found.state), None, found.last_use.as_ref())),
-        alone: volume.complete,
+        by_itself: match volume {
+            LogicalVolume { plain: false, .. } => ByItself::Never,
+            LogicalVolume { complete: true, .. } => ByItself::Alone,
+            _ => ByItself::WithOthers,
+        },
         ..Volume::default()
     }
 }
@@ -188,7 +192,7 @@ fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
             ),
             inside: partition.logical_volumes.iter().map(logical_volume).collect(),
             containers: Vec::new(),
-            alone: false,
+            by_itself: ByItself::Never,
         },
         captured: partition.stored != Stored::Nothing,
     }

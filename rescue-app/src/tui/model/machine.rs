@@ -100,6 +100,18 @@ impl Confirmation {
     }
 }
 
+/// How a logical volume is restored by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ByItself {
+    /// It is of a kind that only LVM can put together, or no logical volume.
+    #[default]
+    Never,
+    /// Parts of it lie on other disks, whose images are needed.
+    WithOthers,
+    /// All of it lies on this disk.
+    Alone,
+}
+
 /// A partition, or a whole disk without a table.
 #[derive(Clone, Debug, Default)]
 pub struct Volume {
@@ -121,8 +133,8 @@ pub struct Volume {
     pub note: Option<String>,
     /// The logical volumes in it.
     pub inside: Vec<Volume>,
-    /// For a logical volume, whether all of it lies on this disk.
-    pub alone: bool,
+    /// How it is restored by itself, if it is a logical volume.
+    pub by_itself: ByItself,
     /// The locked containers that it is or holds.
     pub containers: Vec<LockedContainer>,
 }

@@ -3,7 +3,7 @@
 mod machine;
 mod order;
 
-pub use machine::{Confirmation, Disk, DiskList, FoundRepository, Place, Volume};
+pub use machine::{ByItself, Confirmation, Disk, DiskList, FoundRepository, Place, Volume};
 pub use order::{
     CaptureOrder, Image, ImagePartition, Job, Keep, Location, Passphrase, Repository, RestoreOrder,
 };

@@ -251,7 +251,14 @@ impl Page for Create {
 
     fn hints(&self) -> Vec<Hint> {
         let enter = if self.at == Part::Create { "Create" } else { "Next" };
-        vec![("↑↓ Tab", "Move"), ("Enter", enter), ("F1", "Help"), ("Esc", "Back")]
+        let mut hints = vec![("↑↓ Tab", "Move"), ("Enter", enter)];
+        hints.extend(match self.at {
+            Part::First => Some(self.first.hint()),
+            Part::Second => Some(self.second.hint()),
+            _ => None,
+        });
+        hints.extend([("F1", "Help"), ("Esc", "Back")]);
+        hints
     }
 
     fn help(&self) -> &'static [&'static str] {

@@ -48,9 +48,11 @@ impl Page for Open {
     }
 
     fn hints(&self) -> Vec<Hint> {
-        match self.stage {
+        match &self.stage {
             Stage::Opening => vec![("Esc", "Back")],
-            Stage::Asking { .. } => vec![("Enter", "Open"), ("F1", "Help"), ("Esc", "Back")],
+            Stage::Asking { field, .. } => {
+                vec![("Enter", "Open"), field.hint(), ("F1", "Help"), ("Esc", "Back")]
+            }
             Stage::Failed(_) => vec![("R", "Try again"), ("Esc", "Back")],
         }
     }

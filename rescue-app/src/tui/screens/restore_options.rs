@@ -9,7 +9,7 @@ use ratatui::text::Line;
 use super::restore_plan::RestorePlanPage;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
-use crate::tui::model::{RestoreOrder, Volume};
+use crate::tui::model::{ByItself, RestoreOrder, Volume};
 use crate::tui::page::{Action, Context, Hint, Page, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_line};
 
@@ -72,15 +72,22 @@ impl RestoreOptions {
         self.order.image.size <= self.order.disk.size
     }
 
-    /// Whether the target has room for the logical volume of that place.
-    fn fits(&self, index: usize) -> bool {
-        self.volumes.get(index).is_some_and(|volume| volume.size <= self.order.disk.size)
+    /// Why the logical volume of that place cannot be chosen.
+    fn obstacle(&self, index: usize) -> Option<&'static str> {
+        let volume = self.volumes.get(index)?;
+        match volume.by_itself {
+            ByItself::Never => Some("not alone"),
+            _ if volume.size > self.order.disk.size => Some("too large"),
+            _ => None,
+        }
     }
 
-    /// The first logical volume that the target has room for, better one that needs no other image.
+    /// The first logical volume that can be chosen, better one that needs no other image.
     fn first_volume(&self) -> Option<usize> {
-        let fitting = || (0..self.volumes.len()).filter(|index| self.fits(*index));
-        let is_alone = |index: &usize| self.volumes.get(*index).is_some_and(|volume| volume.alone);
+        let fitting = || (0..self.volumes.len()).filter(|index| self.obstacle(*index).is_none());
+        let is_alone = |index: &usize| {
+            self.volumes.get(*index).is_some_and(|volume| volume.by_itself == ByItself::Alone)
+        };
         fitting().find(is_alone).or_else(|| fitting().next())
     }
 
@@ -119,7 +126,9 @@ impl RestoreOptions {
             Setting::Volumes => {
                 self.what = self.first_volume().map_or(self.what, What::Volume);
             }
-            Setting::Volume(index) if self.fits(index) => self.what = What::Volume(index),
+            Setting::Volume(index) if self.obstacle(index).is_none() => {
+                self.what = What::Volume(index)
+            }
             Setting::Volume(_) => {}
             Setting::OnlyChanged => self.order.only_changed = !self.order.only_changed,
             Setting::ReadBack => self.order.read_back = !self.order.read_back,
@@ -199,13 +208,16 @@ impl RestoreOptions {
     fn volume_row(&self, index: usize, columns: usize, look: Look) -> Row {
         let Some(volume) = self.volumes.get(index) else { return Row::default() };
         let line = volume_line(volume, columns.saturating_sub(10));
-        if !self.fits(index) {
-            return Row::new(format!("     -  {line}  too large"));
+        if let Some(obstacle) = self.obstacle(index) {
+            return Row::new(format!("     -  {line}  {obstacle}"));
         }
         let dot = if self.what == What::Volume(index) { "(*)" } else { "( )" };
         let style = look.content(volume.kind.as_deref());
         let row = Row::new(Line::styled(format!("    {dot} {line}"), style));
-        if volume.alone { row } else { row.with(Line::styled(MORE_IMAGES, style)) }
+        match volume.by_itself {
+            ByItself::Alone => row,
+            _ => row.with(Line::styled(MORE_IMAGES, style)),
+        }
     }
 }
 
@@ -234,6 +246,8 @@ impl Page for RestoreOptions {
             "With the images of its other disks: the volume lies on several disks. Those images of them \
              that fit are looked for among the images here; the next page says which they are, or \
              what is missing.",
+            "Not alone: only LVM can put together thin, RAID and snapshot volumes, once the disk that \
+             they are on was restored.",
             "Compare first: the target is read and only what differs is written. Good for going \
              back to an earlier state, and for carrying on after an interrupted restore.",
             "Read back: after writing, everything is read from the disk again and compared with \

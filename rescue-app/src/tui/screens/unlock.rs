@@ -123,7 +123,7 @@ impl Page for Unlock {
             return Vec::new();
         }
         let enter = if self.field.text().is_empty() { "Leave it locked" } else { "Unlock" };
-        vec![("Enter", enter), ("F1", "Help"), ("Esc", "Back")]
+        vec![("Enter", enter), self.field.hint(), ("F1", "Help"), ("Esc", "Back")]
     }
 
     fn help(&self) -> &'static [&'static str] {

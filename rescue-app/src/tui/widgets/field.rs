@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::tui::key::Key;
 use crate::tui::look::Look;
+use crate::tui::page::Hint;
 
 /// Longest text that can be typed, in characters.
 const LIMIT: usize = 512;
@@ -15,18 +16,27 @@ const LIMIT: usize = 512;
 #[derive(Clone, Default)]
 pub(in crate::tui) struct Field {
     text: Zeroizing<String>,
+    /// Whether it holds a secret.
+    secret: bool,
+    /// Whether the secret is shown as asterisks.
     hidden: bool,
 }
 
 impl Field {
     /// A field with a text in it.
     pub(in crate::tui) fn new(text: &str) -> Self {
-        Self { text: Zeroizing::new(text.to_owned()), hidden: false }
+        Self { text: Zeroizing::new(text.to_owned()), ..Self::default() }
     }
 
-    /// A field that shows asterisks.
+    /// A field for a secret, which shows asterisks until the person wants to see what they type:
+    /// a long recovery key, or what their keys give on a keyboard of another country.
     pub(in crate::tui) fn hidden() -> Self {
-        Self { text: Zeroizing::default(), hidden: true }
+        Self { secret: true, hidden: true, ..Self::default() }
+    }
+
+    /// The key that shows or hides the secret.
+    pub(in crate::tui) fn hint(&self) -> Hint {
+        ("F2", if self.hidden { "Show" } else { "Hide" })
     }
 
     /// What was typed.
@@ -48,6 +58,7 @@ impl Field {
                 self.text.pop();
             }
             Key::ClearField | Key::Delete => self.clear(),
+            Key::Reveal => self.hidden = self.secret && !self.hidden,
             _ => return false,
         }
         true
@@ -92,6 +103,9 @@ mod tests {
         let shown: String = (0..6).map(|x| buffer[(x, 0)].symbol()).collect();
         assert_eq!(shown, "*** __");
         assert_eq!(field.text(), "tid");
+        field.on_key(Key::Reveal);
+        field.render(true, buffer.area, &mut buffer, look);
+        assert_eq!(buffer[(2, 0)].symbol(), "d");
         field.on_key(Key::ClearField);
         assert_eq!(field.text(), "");
         assert!(!field.on_key(Key::Enter));
