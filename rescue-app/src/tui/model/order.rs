@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use super::{Disk, Volume};
+use super::{ByItself, Disk, Volume};
 use crate::image::manifest::file_name;
 use crate::operation::{Compression, KeepRules, Keys};
 
@@ -90,7 +90,8 @@ impl Image {
 
     /// Bytes that a target has to have for any of it.
     pub fn least_target(&self) -> u64 {
-        self.logical_volumes().map(|volume| volume.size).fold(self.size, u64::min)
+        let possible = self.logical_volumes().filter(|it| it.by_itself != ByItself::Never);
+        possible.map(|volume| volume.size).fold(self.size, u64::min)
     }
 
     /// The captured disk as a [`Disk`], for drawing.
