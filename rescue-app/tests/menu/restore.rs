@@ -211,6 +211,18 @@ fn a_logical_volume_whose_other_disks_have_no_image_cannot_be_restored() {
 }
 
 #[test]
+fn volumes_that_only_lvm_reads_are_no_choice() {
+    let mut machine = with_logical_volumes();
+    for image in &mut machine.images {
+        image.partitions[2].volume.inside.retain(|volume| volume.by_itself == ByItself::Never);
+    }
+    let mut menu = at_targets(machine);
+    menu.keys(&[Down, Down, Enter, Char('l')]);
+    assert!(!menu.screen().contains("One logical volume"), "{}", menu.screen());
+    assert!(menu.screen().contains("(*) W  The whole disk"), "{}", menu.screen());
+}
+
+#[test]
 fn a_small_target_has_room_for_a_logical_volume_only() {
     let mut machine = with_logical_volumes();
     machine.list.disks[2].size = 100 * GIB;

@@ -108,7 +108,7 @@ impl RestoreOptions {
                 settings.extend((0..self.ticked.len()).map(Setting::Partition));
             }
         }
-        if !self.volumes.is_empty() {
+        if self.first_volume().is_some() {
             settings.push(Setting::Volumes);
             if matches!(self.what, What::Volume(_)) {
                 settings.extend((0..self.volumes.len()).map(Setting::Volume));
