@@ -15,8 +15,8 @@ use crate::disk::mount::parse_mounts;
 use crate::disk::uevent::Uevent;
 use crate::filesystem::fuzzing as seals;
 use crate::filesystem::{
-    Alone, Coverage, Effort, Place, inspect, locate, locked_containers, owners, recognise, system,
-    unlock, volumes, windows_version,
+    Alone, Coverage, Effort, Place, around_shown_array, inspect, locate, locked_containers, owners,
+    recognise, system, unlock, volumes, windows_version,
 };
 use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
@@ -54,6 +54,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ntfs", ntfs),
     ("owners", files),
     ("pack_header", pack_header),
+    ("raid", raid),
     ("recognition", recognition),
     ("sealed", sealed),
     ("snapshot", snapshot),
@@ -187,6 +188,19 @@ pub fn lvm(data: &[u8]) {
         }
         assert_eq!(end, located.volume.size, "a volume cut short");
     }
+}
+
+/// Members of arrays, by md and by firmware: the checksums of the metadata are right.
+pub fn raid(data: &[u8]) {
+    let mut volume = Pieces::parse(data);
+    for seal in [seals::MD_RAID, seals::FIRMWARE_RAID] {
+        for (place, bytes) in seal(&volume) {
+            volume.put(place, &bytes);
+        }
+    }
+    volume_map(&volume);
+    let own = around_shown_array(&volume);
+    assert!(own.is_none_or(|own| own.end() <= volume.size()), "it reaches past the end");
 }
 
 /// NTFS: the boot sector always has its name.

@@ -38,6 +38,8 @@ mod fs_ext;
 mod fs_f2fs;
 #[path = "support/fs_fat.rs"]
 mod fs_fat;
+#[path = "support/fs_firmware_raid.rs"]
+mod fs_firmware_raid;
 #[path = "support/fs_foreign.rs"]
 mod fs_foreign;
 #[path = "support/fs_guest.rs"]

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::bytes::{Extents, ReadAt, Window};
+use crate::bytes::{Extent, Extents, ReadAt, Window};
 
 use super::format::{Doubt, Map};
 use super::logical_volume::{Fragment, Located, LogicalVolume, Obstacle, Place};
@@ -32,6 +32,14 @@ pub(super) struct Content<'a> {
     pub(super) others: Vec<Window<'a>>,
     /// Remarks that do not shake the map.
     pub(super) warnings: Vec<String>,
+}
+
+impl Content<'_> {
+    /// One volume in the bytes `place` of a container of `size` bytes, whose own the others are.
+    pub(super) fn around(place: Extent, volume: Part, size: u64) -> Self {
+        let own = Extents::of(place.start, place.end).gaps_within(0, size);
+        Self { own, parts: vec![volume], others: Vec::new(), warnings: Vec::new() }
+    }
 }
 
 /// One volume inside a container.
@@ -71,6 +79,11 @@ impl fmt::Display for PartName {
 }
 
 impl Part {
+    /// The only volume of a container.
+    pub(super) fn only(placement: Placement) -> Self {
+        Self { name: None, placement, more: Extents::new(), doubt: None, readable: true }
+    }
+
     fn volumes(&self, inside: Option<Filesystem>) -> Option<LogicalVolume> {
         let name = self.name.as_ref().filter(|name| name.visible)?;
         Some(LogicalVolume {

@@ -138,6 +138,7 @@ impl Doubt {
 /// the weakest.
 pub(super) static FORMATS: &[&dyn Format] = &[
     &super::mdraid::MdRaid,
+    &super::firmware_raid::FirmwareRaid,
     &super::lvm::Lvm,
     &super::luks::Luks,
     &super::bitlocker::BitLocker,

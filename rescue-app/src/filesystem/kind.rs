@@ -42,6 +42,8 @@ pub enum Kind {
     Luks2,
     /// Member of a Linux md RAID array.
     MdRaid,
+    /// Member of an array that a PC's firmware or a controller puts together.
+    FirmwareRaid,
     /// BitLocker container.
     BitLocker,
     /// ISO 9660 (CD, DVD).
@@ -62,6 +64,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether it is a part of something larger, as a rule of several disks.
+    pub fn is_member(self) -> bool {
+        matches!(self, Self::MdRaid | Self::FirmwareRaid | Self::Lvm2 | Self::Zfs)
+    }
+
     /// Whether it is encrypted and may have been unlocked for a capture.
     pub fn is_encrypted(self) -> bool {
         matches!(self, Self::Luks1 | Self::Luks2 | Self::BitLocker)
@@ -87,6 +94,7 @@ impl fmt::Display for Kind {
             Self::Luks1 => "LUKS1",
             Self::Luks2 => "LUKS2",
             Self::MdRaid => "md RAID",
+            Self::FirmwareRaid => "firmware RAID",
             Self::BitLocker => "BitLocker",
             Self::Iso9660 => "ISO 9660",
             Self::Squashfs => "SquashFS",

@@ -43,6 +43,7 @@ mod exfat;
 mod ext;
 mod f2fs;
 mod fat;
+mod firmware_raid;
 mod hfsplus;
 mod iso9660;
 mod luks;
@@ -70,8 +71,8 @@ pub use logical_volume::{Fragment, Located, LogicalVolume, Obstacle, Place};
 pub use lvm::{PhysicalVolume, VolumeGroup, physical_volume};
 pub use owners::{Owner, Owners, owners};
 pub use recognition::{
-    inspect, inspect_among, inspect_trusting, inspect_unlocked, least_size, locate, recognise,
-    volumes,
+    around_shown_array, inspect, inspect_among, inspect_trusting, inspect_unlocked, least_size,
+    locate, recognise, volumes,
 };
 pub use system::system;
 #[cfg(any(test, fuzzing))]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::bytes::{Extents, ReadAt, Window};
+use crate::bytes::{Extent, Extents, ReadAt, Window};
 
 use super::used_map::UsedMap;
 
@@ -45,6 +45,13 @@ pub(super) struct Piece {
 }
 
 impl Placement {
+    /// A volume whose bytes lie together on the container.
+    pub(super) fn at(place: Extent) -> Self {
+        let mut placement = Self::default();
+        placement.push(place.len(), place.len(), vec![Some(Spot::here(place.start))]);
+        placement
+    }
+
     /// Appends `len` bytes that go to the columns in turns of `stripe` bytes. `len` has to be a
     /// multiple of one turn of all columns.
     pub(super) fn push(&mut self, len: u64, stripe: u64, columns: Vec<Option<Spot>>) {

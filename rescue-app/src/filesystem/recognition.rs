@@ -8,10 +8,11 @@ use super::encryption::{self, LockedContainer};
 use super::format::{Doubt, FORMATS, Format, Map};
 use super::head_cache::HeadCache;
 use super::opened::{self, Opened};
+use super::placement::Placement;
 use super::{
     Alone, Companions, Coverage, Filesystem, Inspection, Located, LogicalVolume, State, VolumeKeys,
 };
-use crate::bytes::{Extents, ReadAt};
+use crate::bytes::{Extent, Extents, ReadAt};
 
 /// A signature and the reader that knows it.
 pub(super) type Found = (&'static dyn Format, Filesystem);
@@ -64,6 +65,18 @@ pub fn volumes(volume: &dyn ReadAt) -> Vec<LogicalVolume> {
 /// [`volumes`] of a volume that lies in `depth` containers.
 pub(super) fn volumes_at(volume: &dyn ReadAt, depth: u32) -> Vec<LogicalVolume> {
     content(volume).map_or_else(Vec::new, |content| container::list(volume, &content, depth))
+}
+
+/// Of a disk that is a member of an array what is not the array's content, where that lies on it
+/// from the first byte on and is no volume itself: the partition table that shows is the array's.
+/// `None` for any other disk.
+pub fn around_shown_array(disk: &dyn ReadAt) -> Option<Extents> {
+    let content = content(disk)?;
+    let [array] = content.parts.as_slice() else { return None };
+    let shown = Extent { start: 0, end: array.placement.size() };
+    let shows = array.name.is_none() && array.placement == Placement::at(shown);
+    let is_volume = !matches!(recognise(&array.view(disk, &content)), Ok(None));
+    (shows && !is_volume).then_some(content.own)
 }
 
 /// [`Inspection::minimum_size`] of what is on a volume, where that can be told without reading

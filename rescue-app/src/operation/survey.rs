@@ -84,23 +84,24 @@ fn survey(disk: Disk) -> Result<Survey, OperationError> {
 }
 
 /// The partition table of a disk, unless the disk as a whole is a member of something larger: RAID,
-/// LVM and encryption leave an older table in place, and what it says is no longer true.
+/// LVM and encryption leave an older table in place, and what it says is no longer true; that of a
+/// striped array speaks of bytes on other disks. Of a mirror every disk shows the mirror's own.
 pub(super) fn read_table(disk: &dyn ReadAt, sector_size: u32) -> Result<Table, OperationError> {
     let table = table::read(disk, sector_size)?;
     let container = match filesystem::recognise(disk) {
         Ok(Some(found)) if table.scheme != Scheme::None => found.kind,
         _ => return Ok(table),
     };
-    let is_member = matches!(container, Kind::MdRaid | Kind::Lvm2 | Kind::Zfs);
-    if !is_member && !container.is_encrypted() {
+    if !container.is_member() && !container.is_encrypted() {
         return Ok(table);
     }
-    let mut whole = no_table(sector_size);
-    whole.notices.push(format!(
-        "the whole disk is {container}; the {} table on it is left over from before and is not used",
-        table.scheme
-    ));
-    Ok(whole)
+    let scheme = table.scheme;
+    let (mut taken, notice) = match filesystem::around_shown_array(disk) {
+        Some(_) => (table, "belongs to the content, which lies on it in one piece"),
+        None => (no_table(sector_size), "is from before or an array's, and is not used"),
+    };
+    taken.notices.push(format!("the whole disk is {container}; the {scheme} table on it {notice}"));
+    Ok(taken)
 }
 
 /// A table that says there is none.

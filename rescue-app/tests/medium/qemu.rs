@@ -177,7 +177,10 @@ impl Machine {
         let mut command = Command::new("qemu-system-x86_64");
         command
             .current_dir(folder)
-            .args(["-accel", "tcg", "-cpu", "max", "-nic", "none", "-display", "none"])
+            // All processors in one thread: with a thread each, a kernel that patched its own code
+            // while it started has crashed (an int3 that was no longer there).
+            .args(["-accel", "tcg,thread=single", "-cpu", "max"])
+            .args(["-nic", "none", "-display", "none"])
             .args(["-no-user-config", "-nodefaults", "-vga", "std"])
             .args(["-machine", "q35,smm=on", "-no-reboot"])
             .args(["-m", &self.memory.to_string(), "-smp", &self.processors.to_string()])

@@ -49,10 +49,10 @@ fn check_variant(devices: usize, mib: u64, options: &str) {
 
 #[test]
 fn btrfs_maps_of_one_device_hold_everything_that_matters() {
-    for options in ["", "-d dup -m single -n 64k", "-n 4k -O ^extref,^no-holes -R ^free-space-tree"]
-    {
-        check_variant(1, 176, options);
-    }
+    check_variant(1, 176, "");
+    // Large nodes reserve so much for a change that a small filesystem may have no room for the next.
+    check_variant(1, 352, "-d dup -m single -n 64k");
+    check_variant(1, 176, "-n 4k -O ^extref,^no-holes -R ^free-space-tree");
 }
 
 #[test]

@@ -244,6 +244,7 @@ fn kinds_of(kind: &str) -> &'static [Kind] {
         "LVM2_member" => &[Kind::Lvm2],
         "crypto_LUKS" => &[Kind::Luks1, Kind::Luks2],
         "linux_raid_member" => &[Kind::MdRaid],
+        "isw_raid_member" | "ddf_raid_member" => &[Kind::FirmwareRaid],
         "BitLocker" => &[Kind::BitLocker],
         "iso9660" => &[Kind::Iso9660],
         "squashfs" => &[Kind::Squashfs],
@@ -255,8 +256,10 @@ fn kinds_of(kind: &str) -> &'static [Kind] {
     }
 }
 
-/// Where Lifeboat tells less than libblkid or something else, and why.
+/// Where Lifeboat tells less than libblkid, more or something else, and why.
 const OTHERWISE: &[&str] = &[
+    // The name of an array, which libblkid does not look for.
+    "isw-raid",
     // UDF, which is not known, on a disc that holds ISO 9660 too.
     "udf",
     "udf-cd-nero-6",

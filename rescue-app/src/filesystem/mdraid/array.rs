@@ -1,8 +1,7 @@
 //! An array's content, from the members that are there.
 
 use super::{Level, Share, members};
-use crate::bytes::{Extents, Window};
-use crate::filesystem::container::{Content, Part};
+use crate::bytes::Window;
 use crate::filesystem::format::Doubt;
 use crate::filesystem::placement::{Placement, Spot};
 use crate::filesystem::{Companions, Kind};
@@ -10,17 +9,17 @@ use crate::filesystem::{Companions, Kind};
 /// More members than this are not looked for; md has 384 roles in a superblock of version 1 at most.
 const MOST: u32 = 384;
 
-/// The content of the array with the identity `uuid`, seen from the member with the share `own`.
+/// Where the content of the array with the identity `uuid` lies, seen from the member with the share
+/// `own`; and the other members.
 pub(super) fn assemble<'a>(
     own: &Share,
     uuid: Option<&str>,
     companions: &'a dyn Companions,
-) -> Result<Content<'a>, Doubt> {
+) -> Result<(Placement, Vec<Window<'a>>), Doubt> {
     let mut placement = Placement::default();
     let mut others = Vec::new();
-    let here = Some(Spot::here(own.data.start));
     match own.level {
-        Level::Mirror => placement.push(own.data.len(), own.data.len(), vec![here]),
+        Level::Mirror => placement = Placement::at(own.data),
         Level::Linear => {
             for (share, spot) in all(own, uuid, companions, &mut others)? {
                 placement.push(share.data.len(), share.data.len(), vec![Some(spot)]);
@@ -35,8 +34,7 @@ pub(super) fn assemble<'a>(
             placement.push(len, chunk, members.into_iter().map(|(_, spot)| Some(spot)).collect());
         }
     }
-    let array = Part { name: None, placement, more: Extents::new(), doubt: None, readable: true };
-    Ok(Content { own: Extents::new(), parts: vec![array], others, warnings: Vec::new() })
+    Ok((placement, others))
 }
 
 /// Every member in the order of their roles. Those beside the own one are put into `others`.

@@ -10,11 +10,11 @@ mod version_1;
 
 use std::io;
 
-use super::container::Content;
+use super::container::{Content, Part};
 use super::format::{Doubt, Format};
 use super::probe::read;
 use super::{Companions, Filesystem, Kind};
-use crate::bytes::{Extent, Extents, ReadAt};
+use crate::bytes::{Extent, ReadAt};
 
 const MAGIC: u32 = 0xa92b_4efc;
 
@@ -91,10 +91,10 @@ impl Format for MdRaid {
             return Err(Doubt::because("it has superblocks of two arrays"));
         };
         let share = member.share.map_err(Doubt::because)?;
-        let array = array::assemble(&share, member.uuid.as_deref(), companions)?;
-        // Superblock, bitmap, list of bad blocks and what else lies before and behind.
-        let own = Extents::of(share.data.start, share.data.end).gaps_within(0, volume.size());
-        Ok(Some(Content { own, warnings: Vec::new(), ..array }))
+        let (array, others) = array::assemble(&share, member.uuid.as_deref(), companions)?;
+        // Its own: superblock, bitmap, list of bad blocks and what else lies before and behind.
+        let content = Content::around(share.data, Part::only(array), volume.size());
+        Ok(Some(Content { others, ..content }))
     }
 
     fn is_container(&self) -> bool {
@@ -102,20 +102,42 @@ impl Format for MdRaid {
     }
 }
 
-/// Every superblock: 1.1 and 1.2 at the start, 1.0 and 0.90 at the end.
+/// Every superblock.
 fn members(volume: &dyn ReadAt) -> io::Result<Vec<Member>> {
     let size = volume.size();
     let mut found = Vec::new();
-    let places = [Some(0), Some(4096), (size & !511).checked_sub(8192).map(|at| at & !4095)];
-    for at in places.into_iter().flatten() {
+    for at in places_1(size) {
         let block = read(volume, at, SUPERBLOCK)?;
         found.extend(block.and_then(|block| version_1::parse(&block, at, size)));
     }
-    if let Some(at) = (size & !0xffff).checked_sub(0x10000) {
+    if let Some(at) = place_0(size) {
         let block = read(volume, at, SUPERBLOCK)?;
         found.extend(block.and_then(|block| version_0::parse(&block, at)));
     }
     Ok(found)
+}
+
+/// Where superblocks of 1.1 and 1.2 are, at the start, and of 1.0, at the end.
+fn places_1(size: u64) -> impl Iterator<Item = u64> {
+    let last = (size & !511).checked_sub(8192).map(|at| at & !4095);
+    [Some(0), Some(4096), last].into_iter().flatten()
+}
+
+/// Where one of 0.90 is, at the end.
+fn place_0(size: u64) -> Option<u64> {
+    (size & !0xffff).checked_sub(0x10000)
+}
+
+/// What makes changed superblocks pass their sums.
+#[cfg(any(test, fuzzing))]
+pub(super) fn seal(volume: &dyn ReadAt) -> Vec<(u64, Vec<u8>)> {
+    let block = |at: u64| read(volume, at, SUPERBLOCK).ok().flatten();
+    let patch =
+        |at: u64, (field, sum): (usize, [u8; 4])| (at.saturating_add(field as u64), sum.to_vec());
+    let first =
+        places_1(volume.size()).filter_map(|at| Some(patch(at, version_1::seal(&block(at)?)?)));
+    let last = place_0(volume.size()).and_then(|at| Some(patch(at, version_0::seal(&block(at)?)?)));
+    first.chain(last).collect()
 }
 
 /// The sum of all words, the carries added to it (`calc_sb_1_csum` and `calc_sb_csum` of

@@ -1,7 +1,9 @@
 //! Superblocks of version 0.90 (`mdp_super_t`): in the last 64 KiB that begin at a multiple of that,
-//! in the byte order of the machine that made the array (here the little-endian ones).
+//! in the byte order of the machine that made the array.
 
-use crate::bytes::{Extent, le32};
+use std::borrow::Cow;
+
+use crate::bytes::{Extent, be32, le32};
 use crate::filesystem::text;
 
 use super::{Level, MAGIC, Member, Share, checksum, data};
@@ -15,8 +17,16 @@ const ACTIVE_SYNC: u32 = 0b110;
 /// A device's `state`: reads go elsewhere first.
 const WRITE_MOSTLY: u32 = 1 << 9;
 
+/// The words that count events, on a little-endian machine.
+const EVENTS_LOW: usize = 39;
+const EVENTS_HIGH: usize = 40;
+
+/// Where the sum stands.
+const SUM: usize = 38 * 4;
+
 /// The superblock at byte `at`.
 pub(super) fn parse(block: &[u8], at: u64) -> Option<Member> {
+    let block = &*little_endian(block);
     if word(block, 0)? != MAGIC || word(block, 1)? != 0 {
         return None;
     }
@@ -29,12 +39,27 @@ pub(super) fn parse(block: &[u8], at: u64) -> Option<Member> {
     Some(Member { label: None, uuid: text::uuid(uuid), share })
 }
 
+/// The block as a little-endian machine would have written it. Only the halves of the count of
+/// events are in another order then; what else has two words is not looked at.
+fn little_endian(block: &[u8]) -> Cow<'_, [u8]> {
+    if be32(block, 0) != Some(MAGIC) {
+        return block.into();
+    }
+    let mut words: Vec<[u8; 4]> =
+        block.chunks_exact(4).filter_map(|word| word.try_into().ok()).collect();
+    words.iter_mut().for_each(|word| word.reverse());
+    if words.len() > EVENTS_HIGH {
+        words.swap(EVENTS_HIGH, EVENTS_LOW);
+    }
+    words.concat().into()
+}
+
 fn word(block: &[u8], index: usize) -> Option<u32> {
     le32(block, index.checked_mul(4)?)
 }
 
 fn share(block: &[u8], at: u64) -> Option<Result<Share, String>> {
-    if word(block, 38)? != checksum(block, 38 * 4) {
+    if le32(block, SUM)? != checksum(block, SUM) {
         return Some(Err("its superblock's checksum is wrong".to_owned()));
     }
     let chunk = u64::from(word(block, 65)?);
@@ -58,8 +83,16 @@ fn share(block: &[u8], at: u64) -> Option<Result<Share, String>> {
         Level::Mirror => (u64::from(word(block, 8)?).checked_mul(2)?, 0),
         _ => (at.checked_div(512)?, chunk),
     };
-    let events = u64::from(word(block, 39)?) | u64::from(word(block, 40)?) << 32;
+    let events = u64::from(word(block, EVENTS_HIGH)?) << 32 | u64::from(word(block, EVENTS_LOW)?);
     let (role, members) = (word(block, 995)?, word(block, 10)?);
     let place = data((0, sectors), chunk, Extent { start: at, end: u64::MAX }, at);
     Some(place.map(|data| Share { data, level, role, members, events }))
+}
+
+/// The right sum, and where it stands.
+#[cfg(any(test, fuzzing))]
+pub(super) fn seal(block: &[u8]) -> Option<(usize, [u8; 4])> {
+    let sum = checksum(&little_endian(block), SUM);
+    let swapped = be32(block, 0) == Some(MAGIC);
+    Some((SUM, if swapped { sum.to_be_bytes() } else { sum.to_le_bytes() }))
 }

@@ -14,6 +14,9 @@ const HARMLESS: u32 = 1;
 /// Says how a striped array orders members that differ in size; it has to be there since Linux 5.4.
 const STRIPED_LAYOUT: u32 = 1 << 12;
 
+/// Where the sum stands.
+const SUM: usize = 216;
+
 /// Bytes before the list of roles.
 const FIXED: usize = 256;
 
@@ -33,9 +36,8 @@ pub(super) fn parse(block: &[u8], at: u64, size: u64) -> Option<Member> {
 
 fn share(block: &[u8], at: u64, size: u64) -> Option<Result<Share, String>> {
     let features = le32(block, 8)?;
-    let roles = usize::try_from(le32(block, 220)?).ok()?;
-    let covered = slice(block, 0, roles.checked_mul(2)?.checked_add(FIXED)?)?;
-    if le32(block, 216)? != checksum(covered, 216) {
+    let covered = covered(block)?;
+    if le32(block, SUM)? != checksum(covered, SUM) {
         return Some(Err("its superblock's checksum is wrong".to_owned()));
     }
     let chunk = u64::from(le32(block, 88)?).checked_mul(512)?;
@@ -71,4 +73,16 @@ fn share(block: &[u8], at: u64, size: u64) -> Option<Result<Share, String>> {
     let place = data((le64(block, 128)?, sectors), chunk, superblock, size);
     let events = le64(block, 200)?;
     Some(place.map(|data| Share { data, level, role, members, events }))
+}
+
+/// What the sum is taken of: all up to the last role.
+fn covered(block: &[u8]) -> Option<&[u8]> {
+    let roles = usize::try_from(le32(block, 220)?).ok()?;
+    slice(block, 0, roles.checked_mul(2)?.checked_add(FIXED)?)
+}
+
+/// The right sum, and where it stands.
+#[cfg(any(test, fuzzing))]
+pub(super) fn seal(block: &[u8]) -> Option<(usize, [u8; 4])> {
+    Some((SUM, checksum(covered(block)?, SUM).to_le_bytes()))
 }

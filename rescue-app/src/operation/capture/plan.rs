@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::bytes::ReadAt;
 use crate::disk::{self, Disk, Source};
-use crate::filesystem::{Filesystem, LogicalVolume};
+use crate::filesystem::{self, Filesystem, LogicalVolume};
 use crate::image::chunks::ChunkSize;
 use crate::image::layout::{self, Inspected, Selection};
 use crate::image::manifest::{Region, Stored};
@@ -145,7 +145,10 @@ fn inspect_regions(
     selection: &Selection,
     warnings: &mut Vec<String>,
 ) -> Vec<Region> {
-    let metadata = (table.scheme != Scheme::None).then(|| table::metadata_extents(source, table));
+    let metadata = (table.scheme != Scheme::None).then(|| {
+        let around = filesystem::around_shown_array(source).unwrap_or_default();
+        table::metadata_extents(source, table).union(&around)
+    });
     let companions = MachineVolumes::new(disk, source, table);
     let spans = layout::spans(source.size(), table);
     let inspected = spans.into_iter().map(|span| {
