@@ -192,15 +192,20 @@ pub fn lvm(data: &[u8]) {
 
 /// Members of arrays, by md and by firmware: the checksums of the metadata are right.
 pub fn raid(data: &[u8]) {
+    let volume = member(data);
+    volume_map(&volume);
+    let own = around_shown_array(&volume);
+    assert!(own.is_none_or(|own| own.end() <= volume.size()), "it reaches past the end");
+}
+
+fn member(data: &[u8]) -> Pieces {
     let mut volume = Pieces::parse(data);
     for seal in [seals::MD_RAID, seals::FIRMWARE_RAID] {
         for (place, bytes) in seal(&volume) {
             volume.put(place, &bytes);
         }
     }
-    volume_map(&volume);
-    let own = around_shown_array(&volume);
-    assert!(own.is_none_or(|own| own.end() <= volume.size()), "it reaches past the end");
+    volume
 }
 
 /// NTFS: the boot sector always has its name.
@@ -364,6 +369,10 @@ mod tests {
         ] {
             let volume = fs::read(folder.join(name)).unwrap();
             assert_eq!(system(&Pieces::parse(&volume)).as_deref(), Some(expected), "{name}");
+        }
+        for name in ["intel-mirror", "ddf-mirror"] {
+            let disk = fs::read(folder.join("raid").join(format!("seed-{name}"))).unwrap();
+            assert!(around_shown_array(&member(&disk)).is_some(), "{name}");
         }
         for entry in fs::read_dir(folder.join("hive")).unwrap() {
             let path = entry.unwrap().path();
