@@ -374,6 +374,10 @@ mod tests {
             let disk = fs::read(folder.join("raid").join(format!("seed-{name}"))).unwrap();
             assert!(around_shown_array(&member(&disk)).is_some(), "{name}");
         }
+        // What is left of an array without its record is no spare disk.
+        let mut disk = member(&fs::read(folder.join("raid/seed-ddf-mirror")).unwrap());
+        disk.put(2003 * 512, &[0; 4]);
+        assert!(around_shown_array(&disk).is_none());
         for entry in fs::read_dir(folder.join("hive")).unwrap() {
             let path = entry.unwrap().path();
             if path.file_name().unwrap().to_str().unwrap().starts_with("seed-") {

@@ -2,14 +2,14 @@
 //! machine with the kernel of the boot medium; captured and restored disk by disk; then put
 //! together and checked by that kernel again, with other bytes wherever an image held none.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use lifeboat::filesystem::{self, Kind};
 use lifeboat::image::manifest::{Manifest, Region, Stored};
 
-use crate::fs_program::Bench;
+use crate::fs_program::{Bench, same_sums};
 use crate::fs_tools::{self as tools, Volume};
 use crate::guest::Guest;
 
@@ -104,12 +104,7 @@ fn run(script: &str, disks: &[(&str, PathBuf)], shared: &Path) -> String {
 fn make_disks(bench: &Bench) -> (Vec<(&'static str, PathBuf)>, PathBuf) {
     let disks: Vec<_> = DISKS.iter().map(|name| (*name, bench.path(name))).collect();
     disks.iter().for_each(|(_, disk)| tools::old_medium(disk, SIZE));
-    let (shared, tree) = (bench.path("shared"), bench.path("tree"));
-    fs::create_dir(&shared).unwrap();
-    tools::make_tree(&tree, 71, 2 * MIB);
-    let (archive, above) = (shared.join("tree.tar"), tree.parent().unwrap());
-    let args = ["-cf", archive.to_str().unwrap(), "-C", above.to_str().unwrap(), "tree"];
-    tools::run("tar", &args);
+    let shared = bench.shared(71);
     println!("{}", run(MAKE, &disks, &shared));
     (disks, shared)
 }
@@ -150,10 +145,7 @@ fn members_of_firmware_arrays_come_back_as_members() {
     damaged_metadata_never_make_a_map_smaller(&bench.path("ddf-a"));
     println!("{}", run(JUDGE, &restored, &shared));
     for name in FILESYSTEMS {
-        let [before, after] = ["sums", "again"]
-            .map(|kind| fs::read_to_string(shared.join(format!("{name}.{kind}"))).unwrap());
-        assert!(before.lines().count() > 5, "{name}: {before}");
-        assert!(before == after, "{name}");
+        same_sums(&shared, name);
     }
 }
 

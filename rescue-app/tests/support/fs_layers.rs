@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use lifeboat::bytes::Extents;
 use lifeboat::image::manifest::{Manifest, Stored};
 
-use crate::fs_program::Bench;
+use crate::fs_program::{Bench, same_sums};
 use crate::fs_tools as tools;
 use crate::guest::Guest;
 
@@ -137,7 +137,7 @@ fn place(number: usize) -> Extents {
 
 /// A blank disk with its partitions, and what the machines share.
 fn make_disk(bench: &Bench) -> (PathBuf, PathBuf) {
-    let (disk, shared, tree) = (bench.path("disk"), bench.path("shared"), bench.path("tree"));
+    let (disk, shared) = (bench.path("disk"), bench.shared(61));
     tools::old_medium(&disk, (PARTITIONS.iter().sum::<u64>() + 2) * MIB);
     let mut args = vec!["-Z".to_owned(), "-a1".to_owned()];
     for number in 1..=PARTITIONS.len() {
@@ -146,12 +146,7 @@ fn make_disk(bench: &Bench) -> (PathBuf, PathBuf) {
     }
     args.push(disk.to_str().unwrap().to_owned());
     tools::run("sgdisk", &args);
-    fs::create_dir(&shared).unwrap();
     fs::write(shared.join("key"), "correct horse").unwrap();
-    tools::make_tree(&tree, 61, 2 * MIB);
-    let (archive, above) = (shared.join("tree.tar"), tree.parent().unwrap());
-    let args = ["-cf", archive.to_str().unwrap(), "-C", above.to_str().unwrap(), "tree"];
-    tools::run("tar", &args);
     (disk, shared)
 }
 
@@ -185,9 +180,6 @@ fn layers_made_by_the_kernel_come_back_without_what_nothing_uses() {
     run(JUDGE, &[("all", &restored), ("alone", &alone)], &shared);
     fs::copy(shared.join("striped.sums"), shared.join("alone.sums")).unwrap();
     for name in FILESYSTEMS.iter().chain(&["alone"]) {
-        let [before, after] = ["sums", "again"]
-            .map(|kind| fs::read_to_string(shared.join(format!("{name}.{kind}"))).unwrap());
-        assert!(before.lines().count() > 5, "{name}: {before}");
-        assert!(before == after, "{name}");
+        same_sums(&shared, name);
     }
 }

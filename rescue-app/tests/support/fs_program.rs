@@ -1,7 +1,7 @@
 //! The program at work on disks in a scratch folder, for what the guest and tools of others made.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lifeboat::bytes::{Extents, ReadAt};
@@ -67,4 +67,24 @@ impl Bench {
         tools::scribble(&self.path(restored), &used, 0x5a);
         used
     }
+
+    /// A folder for guests to share; in it `tree.tar`, with files for their filesystems.
+    pub fn shared(&self, seed: u64) -> PathBuf {
+        let (shared, tree) = (self.path("shared"), self.path("tree"));
+        fs::create_dir(&shared).unwrap();
+        tools::make_tree(&tree, seed, 2 << 20);
+        let (archive, above) = (shared.join("tree.tar"), tree.parent().unwrap());
+        let args = ["-cf", archive.to_str().unwrap(), "-C", above.to_str().unwrap(), "tree"];
+        tools::run("tar", &args);
+        shared
+    }
+}
+
+/// The sums that guests noted of a filesystem's files, before and again, are the same.
+#[track_caller]
+pub fn same_sums(shared: &Path, name: &str) {
+    let [before, after] = ["sums", "again"]
+        .map(|kind| fs::read_to_string(shared.join(format!("{name}.{kind}"))).unwrap());
+    assert!(before.lines().count() > 5, "{name}: {before}");
+    assert!(before == after, "{name}");
 }

@@ -27,6 +27,8 @@ const LONGEST: u64 = 8192;
 /// Length of an entry in the lists of disks and of arrays, which begin after as many bytes.
 const ENTRY: usize = 64;
 
+/// A bit of a disk's type: it belongs to an array.
+const ACTIVE: u16 = 2;
 /// A disk's state: failed, being rebuilt, in transition or missing.
 const DISK_IN_DOUBT: u16 = 2 | 4 | 8 | 64;
 /// An array's state: its lowest three bits are 0 when nothing is missing, 1 when it can do without
@@ -112,6 +114,9 @@ impl Metadata {
             let is_own = |index: &usize| disk_number(configuration, *index) == Some(own);
             let Some(index) = (0..members).find(is_own) else { continue };
             arrays.push(self.array(configuration, index)?);
+        }
+        if arrays.is_empty() && be16(disk, 28)? & ACTIVE != 0 {
+            return Some(Member::in_doubt("the record of its array is lost"));
         }
         Some(Member::of(arrays, self.end))
     }

@@ -107,9 +107,10 @@ fn parse(parameters: &[u8], sector: u64, end: u64) -> Option<Member> {
         let volume = parameters.get(at..)?;
         let changes = byte(volume, 0x58)? != 0;
         let map = volume.get(VOLUME..)?;
-        let data = match () {
-            () if changes => Err("its array is being built, rebuilt or checked".to_owned()),
-            () => mirrored(volume, map)?.and_then(|(start, len)| data(start, len, sector, end)),
+        let data = if changes {
+            Err("its array is being built, rebuilt or checked".to_owned())
+        } else {
+            mirrored(volume, map)?.and_then(|(start, len)| data(start, len, sector, end))
         };
         arrays.push(Member { label: text::label(slice(volume, 0, 16)?), data });
         let first = map_len(map)?;
