@@ -133,11 +133,19 @@ fn losses(name: &str, mut bytes: Vec<u8>) -> Vec<String> {
     lost
 }
 
-fn assert_nothing_is_lost(name: &str, image: &Path) {
+/// No damage to a sector that the map of an image is made from costs a used block.
+pub fn assert_nothing_is_lost(name: &str, image: &Path) {
     let mut lost = losses(name, fs::read(image).unwrap());
     if name.ends_with("one-table") {
         // A sector from elsewhere in the table looks as good as the right one.
         lost.retain(|what| !what.ends_with("another sector"));
+    }
+    if name == "f2fs" {
+        // The journals in the second block of a checkpoint pack have no checksum: without them the
+        // tables tell of the filesystem as it was before, which adds up too.
+        let journals =
+            |what: &String| [4104, 8200].map(|at| what.contains(&format!("sector {at},")));
+        lost.retain(|what| !journals(what).contains(&true));
     }
     assert!(lost.is_empty(), "{name}: {lost:#?}");
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::fs_tools::{self as tools, Numbers, Volume};
 use crate::fs_xfs_log::check_state;
 use crate::guest::Guest;
-use crate::{fs_exfat, fs_f2fs, fs_guest_owners, fs_xfs, hfsplus_maker};
+use crate::{fs_damage, fs_exfat, fs_f2fs, fs_guest_owners, fs_xfs, hfsplus_maker};
 
 const MIB: u64 = 1 << 20;
 
@@ -290,6 +290,9 @@ fn volumes_written_in_a_guest_survive_the_loss_of_unused_blocks() {
         }
         if matches!(case.kind, Kind::ExFat | Kind::F2fs | Kind::HfsPlus | Kind::Xfs) {
             no_wrong_bit_drops_a_used_block(case, &image, &found.used);
+        }
+        if ["exfat-small", "f2fs", "hfsplus"].contains(&case.name) {
+            fs_damage::assert_nothing_is_lost(case.name, &image);
         }
         fs_guest_owners::check(&image, &found.used, &bench.tree(), case.name);
         if case.kind == Kind::F2fs {

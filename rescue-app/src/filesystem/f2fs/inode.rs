@@ -74,6 +74,16 @@ impl Inode {
         byte(&self.bytes, 3).is_none_or(|inline| inline & (INLINE_DATA | INLINE_DENTRY) != 0)
     }
 
+    /// A device has its number where others have addresses.
+    fn has_addresses(&self) -> bool {
+        matches!(self.kind(), 0x4000 | 0x8000 | 0xa000) && !self.is_inline()
+    }
+
+    /// The addresses in it, none where it has its content there.
+    pub(super) fn addresses(&self) -> Option<&[u8]> {
+        if self.has_addresses() { self.bytes.get(self.area.clone()) } else { Some(&[]) }
+    }
+
     /// Whether it is a folder.
     pub(super) fn is_folder(&self) -> bool {
         self.kind() == 0x4000
@@ -100,11 +110,10 @@ impl Inode {
             place.into_iter().for_each(|place| each(Block::Node(place)));
             place.is_some()
         });
-        // A device has its number where others have addresses.
-        if !matches!(self.kind(), 0x4000 | 0x8000 | 0xa000) || self.is_inline() {
+        if !self.has_addresses() {
             return complete.then_some(());
         }
-        complete &= addresses(nodes, self.bytes.get(self.area.clone())?, each);
+        complete &= addresses(nodes, self.addresses()?, each);
         let numbers = slice(&self.bytes, NODES, LEVELS.len().checked_mul(WORD)?)?;
         let mut position = 1u32;
         for (number, level) in numbers.chunks_exact(WORD).zip(LEVELS) {

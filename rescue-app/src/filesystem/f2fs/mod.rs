@@ -8,12 +8,14 @@ mod entry;
 mod inode;
 mod nodes;
 mod owners;
+mod reserved;
 mod segments;
 mod superblock;
 
 use std::io;
 
 use self::checkpoint::Checkpoint;
+use self::segments::Used;
 use self::superblock::{BLOCK, Superblock};
 use super::format::{Doubt, Format, Map};
 use super::owners::{Names, Tally};
@@ -58,7 +60,13 @@ impl Format for F2fs {
         if found.state != State::Clean {
             return Err(Doubt::because(UNFINISHED));
         }
-        let used = segments::used(volume, &superblock, &checkpoint)?;
+        let Used { bytes: used, unplaced } = segments::used(volume, &superblock, &checkpoint)?;
+        let explained = || reserved::count(volume, &superblock, &checkpoint) == Some(unplaced);
+        if unplaced != 0 && !explained() {
+            let words =
+                format!("{unplaced} blocks are counted that neither segments nor files have");
+            return Err(Doubt::because(words));
+        }
         Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings: Vec::new() })
     }
 

@@ -33,6 +33,15 @@ pub(super) struct Identity {
     pub(super) position: u32,
 }
 
+impl Identity {
+    /// What a node says it is.
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        let [node, inode, flags] = FOOTER.map(|at| le32(bytes, at));
+        let position = flags?.checked_shr(FLAG_BITS)?;
+        Some(Self { node: node?, inode: inode?, position })
+    }
+}
+
 /// Finds and reads nodes.
 pub(super) struct Nodes<'a> {
     pub(super) volume: &'a dyn ReadAt,
@@ -60,6 +69,11 @@ impl<'a> Nodes<'a> {
         let certain = newer.is_some();
         let newer = newer.unwrap_or_default();
         (Self { volume, superblock, checkpoint, newer, block: None, left }, certain)
+    }
+
+    /// More than the number of any node.
+    pub(super) fn most(&self) -> u32 {
+        self.superblock.nat_blocks().saturating_mul(PER_BLOCK)
     }
 
     /// Byte of the volume at which a node is.
@@ -103,9 +117,7 @@ impl<'a> Nodes<'a> {
     pub(super) fn read(&mut self, expected: Identity) -> Option<Vec<u8>> {
         let place = self.place(expected.node)?;
         let bytes = self.bytes(place)?;
-        let [node, inode, flags] = FOOTER.map(|at| le32(&bytes, at));
-        let position = flags?.checked_shr(FLAG_BITS)?;
-        (Identity { node: node?, inode: inode?, position } == expected).then_some(bytes)
+        (Identity::of(&bytes)? == expected).then_some(bytes)
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn walk(
         return Err(Doubt::because("some of its files or folders could not be looked at"));
     }
     let claimed = walk.claimed.finish();
-    for used in segments::used(volume, superblock, checkpoint)?.iter() {
+    for used in segments::used(volume, superblock, checkpoint)?.bytes.iter() {
         let own = claimed.gaps_within(used.start, used.end);
         own.iter().for_each(|own| walk.tally.metadata(own.start, own.end));
     }

@@ -19,13 +19,20 @@ const JOURNAL_ENTRIES: u16 = 6;
 /// Blocks of the table read at once.
 const TOGETHER: u32 = 128;
 
-/// All bytes in use, of a volume that was closed; fails when the table contradicts itself or the
-/// checkpoint.
+/// What the table tells of a volume that was closed.
+pub(super) struct Used {
+    /// All bytes in use.
+    pub(super) bytes: Extents,
+    /// Blocks that the checkpoint counts besides.
+    pub(super) unplaced: u64,
+}
+
+/// Reads the table; fails when it contradicts itself or the checkpoint.
 pub(super) fn used(
     volume: &dyn ReadAt,
     superblock: &Superblock,
     checkpoint: &Checkpoint,
-) -> Result<Extents, Doubt> {
+) -> Result<Used, Doubt> {
     let journal = checkpoint.journal(volume, Table::Segments)?;
     let mut newer = newer_entries(&journal, superblock.main_segments)
         .ok_or_else(|| Doubt::because("the journal of its segment table makes no sense"))?;
@@ -56,21 +63,22 @@ pub(super) fn used(
         }
         first = end;
     }
-    compare(checkpoint, valid, free)?;
+    let unplaced = compare(checkpoint, valid, free)?;
     let main = u64::from(superblock.main_segments).saturating_mul(SEGMENT.into());
     used.add(Superblock::block(main.saturating_add(superblock.main.into())), volume.size());
-    Ok(used.finish())
+    Ok(Used { bytes: used.finish(), unplaced })
 }
 
-/// The table against the checkpoint's counts, as `fsck.f2fs` compares them. Blocks that are only
-/// reserved are counted and have no place.
-fn compare(checkpoint: &Checkpoint, valid: u64, free: u32) -> Result<(), Doubt> {
-    let words = if valid > checkpoint.valid_blocks {
+/// The table against the checkpoint's counts, as `fsck.f2fs` compares them; how many blocks are
+/// counted and have no place.
+fn compare(checkpoint: &Checkpoint, valid: u64, free: u32) -> Result<u64, Doubt> {
+    let unplaced = checkpoint.valid_blocks.checked_sub(valid);
+    let words = if unplaced.is_none() {
         format!("{valid} blocks are marked as used and {} counted", checkpoint.valid_blocks)
     } else if free != checkpoint.free_segments {
         format!("{free} segments are marked as free and {} counted", checkpoint.free_segments)
     } else {
-        return Ok(());
+        return Ok(unplaced.unwrap_or_default());
     };
     Err(Doubt::because(words))
 }
