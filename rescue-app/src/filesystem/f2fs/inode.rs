@@ -5,6 +5,7 @@
 //! `inline_data_addr`, `get_inline_xattr_addrs`.
 
 use super::nodes::{Identity, Nodes};
+use super::superblock::Superblock;
 use crate::bytes::{le16, le32, slice};
 use crate::filesystem::probe::byte;
 
@@ -51,10 +52,15 @@ impl Inode {
     /// Reads one.
     pub(super) fn read(nodes: &mut Nodes<'_>, number: u32) -> Option<Self> {
         let bytes = nodes.read(Identity { node: number, inode: number, position: 0 })?;
+        Self::parse(bytes, number, nodes.superblock)
+    }
+
+    /// The inode of that number in its block.
+    pub(super) fn parse(bytes: Vec<u8>, number: u32, superblock: &Superblock) -> Option<Self> {
         let inline = byte(&bytes, 3)?;
         let has = |flag| inline & flag != 0;
         let extra = if has(EXTRA_ATTR) { le16(&bytes, ADDRESSES)? } else { 0 };
-        let attributes = if nodes.superblock.has_flexible_attributes() {
+        let attributes = if superblock.has_flexible_attributes() {
             le16(&bytes, ADDRESSES.checked_add(2)?)?
         } else if has(INLINE_XATTR) || has(INLINE_DENTRY) {
             ATTRIBUTES

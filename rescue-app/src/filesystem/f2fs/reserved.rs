@@ -36,11 +36,14 @@ pub(super) fn count(
 fn in_node(nodes: &mut Nodes<'_>, node: u32, place: u64) -> Option<u64> {
     let bytes = nodes.bytes(place)?;
     let found = Identity::of(&bytes).filter(|found| found.node == node)?;
-    if found.inode == node {
-        return Some(marked(Inode::read(nodes, node)?.addresses()?));
+    match found.position {
+        0 if found.inode == node => {
+            Some(marked(Inode::parse(bytes, node, nodes.superblock)?.addresses()?))
+        }
+        _ if found.inode == node => None,
+        ATTRIBUTES => Some(0),
+        _ => Some(marked(slice(&bytes, 0, LIST)?)),
     }
-    let list = slice(&bytes, 0, LIST)?;
-    Some(if found.position == ATTRIBUTES { 0 } else { marked(list) })
 }
 
 fn marked(list: &[u8]) -> u64 {

@@ -72,15 +72,17 @@ pub(super) fn used(
 /// The table against the checkpoint's counts, as `fsck.f2fs` compares them; how many blocks are
 /// counted and have no place.
 fn compare(checkpoint: &Checkpoint, valid: u64, free: u32) -> Result<u64, Doubt> {
-    let unplaced = checkpoint.valid_blocks.checked_sub(valid);
-    let words = if unplaced.is_none() {
-        format!("{valid} blocks are marked as used and {} counted", checkpoint.valid_blocks)
-    } else if free != checkpoint.free_segments {
-        format!("{free} segments are marked as free and {} counted", checkpoint.free_segments)
-    } else {
-        return Ok(unplaced.unwrap_or_default());
+    let Some(unplaced) = checkpoint.valid_blocks.checked_sub(valid) else {
+        let counted = checkpoint.valid_blocks;
+        let words = format!("{valid} blocks are marked as used and {counted} counted");
+        return Err(Doubt::because(words));
     };
-    Err(Doubt::because(words))
+    if free != checkpoint.free_segments {
+        let counted = checkpoint.free_segments;
+        let words = format!("{free} segments are marked as free and {counted} counted");
+        return Err(Doubt::because(words));
+    }
+    Ok(unplaced)
 }
 
 /// Entries in the journal, which are newer than those in the table, by segment.
