@@ -51,6 +51,26 @@ fn block_by_dump(image: &Path, block: u64) -> (String, Option<String>) {
     (kind, after(" - File name         : ").map(str::to_owned))
 }
 
+/// The block with the journals of the newer one of two checkpoint packs.
+fn journals(packs: &[u8]) -> usize {
+    let number = |at: usize| u32::from_le_bytes(packs[at..at + 4].try_into().unwrap());
+    let (first, second) = (0, 512 * 4096);
+    let newer = if number(second) > number(first) { second } else { first };
+    assert_ne!(number(newer + 132) & 0x4, 0, "the journals are not in one block");
+    newer + number(newer + 140) as usize * 4096
+}
+
+/// The checkpoint's journals are those of the checkpoint packs of an earlier time, when as many
+/// blocks were in use, but others.
+pub fn assert_older_journals_are_noticed(image: &Path, before: &[u8]) {
+    let mut bytes = fs::read(image).unwrap();
+    let start = usize::try_from(field(image, "cp_blkaddr")).unwrap() * 4096;
+    let (new, old) = (start + journals(&bytes[start..start + before.len()]), journals(before));
+    bytes[new..new + 4096].copy_from_slice(&before[old..old + 4096]);
+    let found = filesystem::inspect(&bytes);
+    assert_eq!(found.coverage, Coverage::Whole, "{}", image.display());
+}
+
 /// Holds the owners of some blocks against what f2fs-tools say of them.
 pub fn check_owners(image: &Path, used: &Extents) {
     let volume = Volume::open(image);

@@ -4,17 +4,23 @@
 //! `validate_checkpoint`; `fs/f2fs/f2fs.h`, `__bitmap_ptr`.
 
 use super::superblock::{BLOCK, MAGIC, SEGMENT, Superblock};
-use crate::bytes::{ReadAt, le32, le64, slice};
+use crate::bytes::{ReadAt, le16, le32, le64, slice};
 use crate::filesystem::State;
 use crate::filesystem::checksum::crc32;
 use crate::filesystem::format::Doubt;
+use crate::filesystem::probe::byte;
 
 /// Where the bitmaps start that tell which copies of table blocks count.
 const BITMAPS: usize = 192;
 /// `CP_CHKSUM_OFFSET`: the place of the checksum, unless the bitmaps are large.
 const SUM: usize = 4092;
-/// Where the segments of the three logs of nodes and the three of data are.
-const LOGS: [usize; 6] = [36, 40, 44, 84, 88, 92];
+/// Where the segments of the three logs of data are.
+const DATA_LOGS: [usize; 3] = [84, 88, 92];
+/// Where the segments of the three logs of nodes are, the blocks written to them, and how they are
+/// written.
+const NODE_LOGS: [(usize, usize, usize); 3] = [(36, 68, 179), (40, 70, 180), (44, 72, 181)];
+/// `LFS`: from the first block on. Otherwise, where there was room.
+const IN_TURN: u8 = 0;
 /// Flags, `CP_*_FLAG`.
 mod flag {
     pub(super) const UMOUNT: u32 = 0x1;
@@ -29,6 +35,13 @@ mod flag {
     pub(super) const KNOWN: u32 = 0xfff;
 }
 
+/// A log: a segment to which is written.
+pub(super) struct Log {
+    pub(super) segment: u32,
+    /// How many of its blocks, from the first on, may have been written to.
+    pub(super) blocks: u32,
+}
+
 /// The checkpoint that counts.
 pub(super) struct Checkpoint {
     version: u64,
@@ -40,6 +53,8 @@ pub(super) struct Checkpoint {
     pub(super) free_segments: u32,
     /// Segments of the logs, to which is written next.
     pub(super) current: Vec<u32>,
+    /// The logs of nodes.
+    pub(super) node_logs: Vec<Log>,
     /// First block of the pack.
     start: u64,
     /// Blocks of the pack.
@@ -128,12 +143,17 @@ impl Checkpoint {
         if u64::from(superblock.sit_blocks()).div_ceil(8) != sit as u64 {
             return None;
         }
+        let node_logs: Vec<Log> =
+            NODE_LOGS.into_iter().map(|log| node_log(bytes, log)).collect::<Option<_>>()?;
+        let data_logs = DATA_LOGS.into_iter().map(|at| le32(bytes, at));
+        let current = node_logs.iter().map(|log| Some(log.segment)).chain(data_logs);
         Some(Self {
             version: le64(bytes, 0)?,
             flags,
             valid_blocks: le64(bytes, 16)?,
             free_segments: le32(bytes, 32)?,
-            current: LOGS.into_iter().map(|at| le32(bytes, at)).collect::<Option<_>>()?,
+            current: current.collect::<Option<_>>()?,
+            node_logs,
             start,
             len,
             summaries: le32(bytes, 140)?,
@@ -199,6 +219,12 @@ impl Checkpoint {
             .map_err(Doubt::reading("a summary block"))?;
         Ok(block)
     }
+}
+
+fn node_log(bytes: &[u8], (segment, blocks, kind): (usize, usize, usize)) -> Option<Log> {
+    let in_turn = byte(bytes, kind)? == IN_TURN;
+    let blocks = if in_turn { le16(bytes, blocks)?.into() } else { SEGMENT };
+    Some(Log { segment: le32(bytes, segment)?, blocks })
 }
 
 /// The checksum covers everything but itself, wherever it is.

@@ -6,6 +6,7 @@ mod checkpoint;
 mod directory;
 mod entry;
 mod inode;
+mod logs;
 mod nodes;
 mod owners;
 mod reserved;
@@ -67,6 +68,7 @@ impl Format for F2fs {
                 format!("{unplaced} blocks are counted that neither segments nor files have");
             return Err(Doubt::because(words));
         }
+        logs::check(volume, &superblock, &checkpoint, &used)?;
         Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings: Vec::new() })
     }
 

@@ -78,11 +78,16 @@ impl<'a> Nodes<'a> {
 
     /// Byte of the volume at which a node is.
     pub(super) fn place(&mut self, node: u32) -> Option<u64> {
-        let address = match self.newer.get(&node) {
-            Some(address) => *address,
-            None => self.entry(node)?,
-        };
+        let address = self.address(node)?;
         self.superblock.main_block(address)
+    }
+
+    /// The block that a node is in, no block of the main area when there is no such node.
+    pub(super) fn address(&mut self, node: u32) -> Option<u32> {
+        match self.newer.get(&node) {
+            Some(address) => Some(*address),
+            None => self.entry(node),
+        }
     }
 
     /// The address in the table.
