@@ -43,6 +43,9 @@ const DIRTY: u8 = 1;
 /// `BPB_ExtFlags`: only one FAT is kept up to date, the one in the lowest four bits.
 const NOT_MIRRORED: u16 = 0x80;
 
+/// Entries of the FAT before that of the first cluster.
+pub(super) const RESERVED: u32 = 2;
+
 impl BootSector {
     /// Reads the first 512 bytes; `None` when they cannot start a FAT volume. Master boot records
     /// look alike, so every field has to make sense.
@@ -142,10 +145,15 @@ impl BootSector {
         self.data().saturating_add(inside)
     }
 
+    /// A cluster counted from 0, if there is one that the FAT calls by that number.
+    pub(super) fn position(&self, number: u32) -> Option<u32> {
+        number.checked_sub(RESERVED).filter(|index| *index < self.clusters)
+    }
+
     /// Byte at which the root directory starts.
     pub(super) fn root(&self) -> u64 {
         match self.kind {
-            Kind::Fat32 => self.cluster(self.root_cluster.saturating_sub(2)),
+            Kind::Fat32 => self.cluster(self.root_cluster.saturating_sub(RESERVED)),
             _ => self
                 .data()
                 .saturating_sub(self.sectors(self.root_bytes.div_ceil(self.sector_size).into())),

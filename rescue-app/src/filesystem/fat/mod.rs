@@ -3,8 +3,10 @@
 //! Source: Microsoft, "FAT32 File System Specification" (fatgen103), version 1.03.
 
 mod boot_sector;
+mod directory;
 mod owners;
 mod table;
+mod tree;
 
 use std::io;
 
@@ -60,7 +62,7 @@ impl Format for Fat {
         used.add(boot.cluster(boot.clusters), volume.size());
         let used = used.finish();
         if boot.fats == 1 || !boot.is_mirrored() {
-            table.check_links(volume, &used)?;
+            tree::check(volume, &boot)?;
         }
         found.used = Some(u64::from(clusters).saturating_mul(boot.cluster_size.into()));
         let mut warnings = Vec::new();

@@ -1,15 +1,15 @@
 //! The file allocation table itself.
 
-use super::boot_sector::BootSector;
-use crate::bytes::{Extents, ReadAt, le16, le32, slice};
+use super::boot_sector::{BootSector, RESERVED};
+use crate::bytes::{ReadAt, le16, le32, slice};
 use crate::filesystem::Kind;
 use crate::filesystem::format::Doubt;
 use crate::filesystem::used_map::UsedMap;
 
 /// Bytes read at once; a multiple of every entry's length, also of a pair of 12-bit entries.
 const PIECE: usize = 3 << 18;
-/// Entries before that of cluster 2, the first one.
-const RESERVED: u32 = 2;
+/// The same for the chains of a larger table, which jump to and fro.
+const JUMP: u64 = 3 << 13;
 
 /// How one kind of FAT writes its entries.
 struct Width {
@@ -95,35 +95,6 @@ impl<'a> Table<'a> {
         Ok(used)
     }
 
-    /// Fails when the chain of a cluster goes on in one that is free. Without a second table
-    /// nothing else shows a lost entry; that of a chain's first cluster shows nowhere.
-    pub(super) fn check_links(&self, volume: &dyn ReadAt, used: &Extents) -> Result<(), Doubt> {
-        let end = self.boot.clusters.saturating_add(RESERVED);
-        let mut number = 0u32;
-        let mut goes_on_here = false;
-        self.pieces(|at, len| {
-            let bytes = read(volume, self.boot.fat(self.boot.active_fat()), at, len)?;
-            for value in entries(&self.width, &bytes) {
-                if number >= end {
-                    break;
-                }
-                let is_link = number >= RESERVED && (RESERVED..end).contains(&value);
-                let next = number.saturating_add(1);
-                let start = self.boot.cluster(value.saturating_sub(RESERVED));
-                let elsewhere = is_link && value != next;
-                if goes_on_here && value == 0
-                    || elsewhere && used.within(start, start.saturating_add(1)).next().is_none()
-                {
-                    let words = "a chain of clusters in its allocation table leads to a free one";
-                    return Err(Doubt::because(words));
-                }
-                goes_on_here = is_link && value == next;
-                number = next;
-            }
-            Ok(())
-        })
-    }
-
     fn is_used(&self, number: u32, value: u32) -> Result<bool, Doubt> {
         let end = self.boot.clusters.saturating_add(RESERVED);
         if value == 0 || value == self.width.bad {
@@ -148,12 +119,14 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Follows chains of clusters, with one piece of the table in memory.
+/// Follows chains of clusters, with a small table in memory, or one piece of a large one.
 pub(super) struct Chains<'a> {
     volume: &'a dyn ReadAt,
     table: Table<'a>,
     /// Steps left; no cluster belongs to two files, and folders are followed twice.
     steps: u64,
+    /// Bytes of a piece.
+    len: u64,
     /// Where the piece begins in the table, and its bytes.
     piece: (u64, Vec<u8>),
 }
@@ -161,36 +134,38 @@ pub(super) struct Chains<'a> {
 impl<'a> Chains<'a> {
     pub(super) fn new(volume: &'a dyn ReadAt, boot: &'a BootSector) -> Result<Self, Doubt> {
         let steps = u64::from(boot.clusters).saturating_mul(4);
-        Ok(Self { volume, table: Table::new(boot)?, steps, piece: (0, Vec::new()) })
+        let table = Table::new(boot)?;
+        let len = if table.len <= PIECE as u64 { PIECE as u64 } else { JUMP };
+        Ok(Self { volume, table, steps, len, piece: (0, Vec::new()) })
     }
 
-    /// Calls `each` for the clusters of a chain, counted from 0, until it says no. A chain that
-    /// has no end is given up.
-    pub(super) fn follow(&mut self, first: u32, mut each: impl FnMut(u32) -> bool) {
-        let end = self.table.boot.clusters.saturating_add(RESERVED);
+    /// Calls `each` for the clusters of a chain, counted from 0, until it says no. Whether the
+    /// chain came to its end; one that has none is given up.
+    pub(super) fn follow(&mut self, first: u32, mut each: impl FnMut(u32) -> bool) -> bool {
         let mut number = first;
         for _ in 0..self.table.boot.clusters {
-            let Some(cluster) = number.checked_sub(RESERVED).filter(|_| number < end) else {
-                return;
-            };
+            let Some(cluster) = self.table.boot.position(number) else { return false };
             if !each(cluster) {
-                return;
+                return false;
             }
-            let Some(next) = self.next(number) else { return };
-            number = next;
+            match self.next(number) {
+                Some(next) if next > self.table.width.bad => return true,
+                Some(next) => number = next,
+                None => return false,
+            }
         }
+        false
     }
 
     /// The entry of a cluster.
     fn next(&mut self, number: u32) -> Option<u32> {
         self.steps = self.steps.checked_sub(1)?;
         let bit = u64::from(number).checked_mul(self.table.width.bits.into())?;
-        let piece = PIECE as u64;
-        let start = (bit / 8).checked_div(piece)?.checked_mul(piece)?;
+        let start = (bit / 8).checked_div(self.len)?.checked_mul(self.len)?;
         if self.piece.1.is_empty() || self.piece.0 != start {
-            let len = usize::try_from(self.table.len.checked_sub(start)?).ok()?.min(PIECE);
+            let len = self.table.len.checked_sub(start)?.min(self.len);
             let fat = self.table.boot.fat(self.table.boot.active_fat());
-            self.piece = (start, read(self.volume, fat, start, len).ok()?);
+            self.piece = (start, read(self.volume, fat, start, usize::try_from(len).ok()?).ok()?);
         }
         let at = bit.checked_sub(start.checked_mul(8)?)?;
         let index = usize::try_from(at.checked_div(self.table.width.bits.into())?).ok()?;

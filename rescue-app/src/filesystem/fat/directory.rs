@@ -1,0 +1,110 @@
+//! Directories.
+
+use super::boot_sector::BootSector;
+use super::table::Chains;
+use super::{DELETED, ENTRY, VOLUME_ID};
+use crate::bytes::{ReadAt, le16, le32, slice};
+use crate::filesystem::Kind;
+use crate::filesystem::probe::byte;
+use crate::filesystem::text;
+
+/// Attributes of an entry: a folder, a piece of a long name.
+const FOLDER: u8 = 0x10;
+const LONG_NAME: u8 = 0x0f;
+/// Where the thirteen UTF-16 units of a long name's piece are.
+const UNITS: [usize; 13] = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30];
+/// A folder has at most 65,536 entries.
+const LARGEST_FOLDER: usize = 65_536 * ENTRY;
+
+/// A file or folder.
+pub(super) struct Entry {
+    /// The first cluster, as the FAT counts; 0 for none.
+    pub(super) cluster: u32,
+    /// Bytes; 0 of a folder.
+    pub(super) size: u32,
+    pub(super) is_folder: bool,
+    pub(super) name: String,
+}
+
+/// Where the root begins; FAT12 and FAT16 have it in a place of its own.
+pub(super) fn root(boot: &BootSector) -> Option<u32> {
+    (boot.kind == Kind::Fat32).then_some(boot.root_cluster)
+}
+
+/// The content of a folder; zeros, which end it, instead of what cannot be read.
+pub(super) fn read(
+    volume: &dyn ReadAt,
+    boot: &BootSector,
+    chains: &mut Chains<'_>,
+    folder: Option<u32>,
+) -> Vec<u8> {
+    match folder {
+        Some(first) => content(volume, boot, chains, first),
+        None => fixed_root(volume, boot),
+    }
+}
+
+fn content(volume: &dyn ReadAt, boot: &BootSector, chains: &mut Chains<'_>, first: u32) -> Vec<u8> {
+    let size = usize::try_from(boot.cluster_size).unwrap_or(0);
+    let mut bytes = Vec::new();
+    chains.follow(first, |cluster| {
+        bytes.extend(volume.read_vec(boot.cluster(cluster), size).unwrap_or_default());
+        bytes.len() < LARGEST_FOLDER
+    });
+    bytes
+}
+
+fn fixed_root(volume: &dyn ReadAt, boot: &BootSector) -> Vec<u8> {
+    let len = usize::try_from(boot.data().saturating_sub(boot.root())).unwrap_or(0);
+    volume.read_vec(boot.root(), len.min(LARGEST_FOLDER)).unwrap_or_default()
+}
+
+/// A folder up to the entry that ends it.
+pub(super) fn until_end(folder: &[u8]) -> &[u8] {
+    let entries = folder.chunks_exact(ENTRY).take_while(|entry| byte(entry, 0) != Some(0));
+    folder.get(..entries.count().saturating_mul(ENTRY)).unwrap_or_default()
+}
+
+/// The files and folders in a folder.
+pub(super) fn entries(folder: &[u8], kind: Kind) -> Vec<Entry> {
+    let mut found = Vec::new();
+    let mut long: Vec<Vec<u8>> = Vec::new();
+    for entry in folder.chunks_exact(ENTRY) {
+        let (first, attributes) = (byte(entry, 0).unwrap_or(0), byte(entry, 11).unwrap_or(0));
+        // A zero ends a folder; but it may also be a lost sector, with more entries behind it.
+        if first == DELETED || first == 0 {
+            long.clear();
+        } else if attributes & 0x3f == LONG_NAME {
+            let units = UNITS.iter().filter_map(|at| slice(entry, *at, 2)).flatten();
+            long.push(units.copied().collect());
+        } else {
+            let pieces = std::mem::take(&mut long);
+            if attributes & VOLUME_ID == 0 && first != b'.' {
+                found.extend(parse(entry, kind, &pieces, attributes & FOLDER != 0));
+            }
+        }
+    }
+    found
+}
+
+fn parse(entry: &[u8], kind: Kind, long: &[Vec<u8>], is_folder: bool) -> Option<Entry> {
+    // In FAT12 and FAT16 the upper half belongs to OS/2's extended attributes.
+    let upper = if kind == Kind::Fat32 { le16(entry, 20)? } else { 0 };
+    let cluster = u32::from(upper) << 16 | u32::from(le16(entry, 26)?);
+    // The pieces stand in reverse order before the entry.
+    let long: Vec<u8> = long.iter().rev().flatten().copied().collect();
+    let name = if long.is_empty() { short_name(entry)? } else { text::utf16(&long) };
+    Some(Entry { cluster, size: le32(entry, 28)?, is_folder, name })
+}
+
+/// Windows NT keeps the case of an 8.3 name in two bits of byte 12 (`CASE_LOWER_BASE`,
+/// `CASE_LOWER_EXT` in Linux `include/uapi/linux/msdos_fs.h`).
+fn short_name(entry: &[u8]) -> Option<String> {
+    let case = byte(entry, 12)?;
+    let part = |at, len, lower| -> Option<String> {
+        let text = String::from_utf8_lossy(slice(entry, at, len)?).trim_end().to_owned();
+        Some(if case & lower != 0 { text.to_ascii_lowercase() } else { text })
+    };
+    let (name, extension) = (part(0, 8, 0x08)?, part(8, 3, 0x10)?);
+    Some(if extension.is_empty() { name } else { format!("{name}.{extension}") })
+}
