@@ -26,10 +26,8 @@ use crate::bytes::{Extents, ReadAt};
 const LABEL_READS: u32 = 16;
 /// Reads that may go into finding the bitmap.
 const BITMAP_READS: u32 = 2048;
-/// Reads that may go into a look at the directories of a volume that was closed: seconds.
-const SAMPLE_READS: u32 = 2048;
-/// Reads that may go into a full list of what one that was not closed holds.
-const LIST_READS: u32 = 4096;
+/// Reads that may go into a list of everything that the directories name: a million directories.
+const LIST_READS: u32 = 1 << 20;
 
 /// What makes changed bytes pass the checksums.
 #[cfg(any(test, fuzzing))]
@@ -51,16 +49,19 @@ impl Format for ExFat {
 
     fn map(&self, volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {
         let boot = boot_sector(volume)?;
-        let warnings = boot.check_regions(volume)?;
+        let mut warnings = boot.check_regions(volume)?;
         let bitmap = Bitmap::find(&mut Fat::new(volume, &boot, BITMAP_READS))?;
         let (heap, clusters) = bitmap.used(volume, &boot.layout)?;
         let used = whole_map(volume, &boot, &heap);
         found.used = Some(boot.layout.bytes(clusters));
-        let used = if found.state == State::Clean {
-            compare(&mut Fat::new(volume, &boot, SAMPLE_READS), &used)?;
-            used
+        let mut fat = Fat::new(volume, &boot, LIST_READS);
+        let used = if found.state != State::Clean {
+            used.union(&list(&mut fat)?)
         } else {
-            used.union(&list(&mut Fat::new(volume, &boot, LIST_READS))?)
+            if !compare(&mut fat, &used)? {
+                warnings.push("its folders are too many to hold its bitmap against them".into());
+            }
+            used
         };
         Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings })
     }
@@ -92,9 +93,9 @@ fn whole_map(volume: &dyn ReadAt, boot: &BootSector, heap: &Extents) -> Extents 
     edges.union(&heap.shifted(boot.layout.heap))
 }
 
-/// A file in clusters that the bitmap calls free shakes trust in the bitmap. On large volumes
-/// this looks at the upper directories only: the bitmap of a closed volume is right.
-fn compare(fat: &mut Fat<'_>, used: &Extents) -> Result<(), Doubt> {
+/// A file in clusters that the bitmap calls free shakes trust in the bitmap. Whether all files
+/// were looked at.
+fn compare(fat: &mut Fat<'_>, used: &Extents) -> Result<bool, Doubt> {
     let layout = &fat.boot.layout;
     walk::reachable(fat, |Run { first, count }| {
         let start = layout.cluster(first);
@@ -104,7 +105,6 @@ fn compare(fat: &mut Fat<'_>, used: &Extents) -> Result<(), Doubt> {
         }
         Err(Doubt::because("its bitmap calls clusters of files free"))
     })
-    .map(|_| ())
 }
 
 /// What was not closed may have a bitmap that lacks the newest files. Everything that any

@@ -7,7 +7,7 @@ use super::fat::{Fat, Length, Place, Run};
 use crate::filesystem::format::Doubt;
 
 /// More directories than this are not remembered.
-const MOST_DIRECTORIES: usize = 1 << 18;
+const MOST_DIRECTORIES: usize = 1 << 20;
 
 /// Calls `each` for the clusters of everything that the directories name, the directories
 /// themselves included, the upper ones first. Returns whether that was all, which it is not when

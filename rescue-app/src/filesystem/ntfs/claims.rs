@@ -12,20 +12,18 @@ use crate::filesystem::probe::has;
 
 /// Bytes of `$MFT` read at once.
 const PIECE: u64 = 1 << 20;
-/// Bytes of `$MFT` that are checked: a million files. Larger ones would take more time than the
-/// answer is worth to somebody who waits for a plan.
-const MOST: u64 = 1 << 30;
 
 /// Fails when a file record in use has a cluster outside of `used`. Records that cannot be read or
 /// are damaged claim nothing.
 pub(super) fn check(master: &Master<'_>, used: &Extents) -> Result<(), Doubt> {
     let size = master.boot.record_size as usize;
     let unit = u64::from(master.boot.cluster_size);
-    let most = master.table.size.min(MOST);
-    let mut piece = vec![0; usize::try_from(PIECE.min(most)).unwrap_or(0)];
+    let table_len = master.table.size.min(master.boot.size);
+    let mut piece = vec![0; usize::try_from(PIECE.min(table_len)).unwrap_or(0)];
     let mut at = 0u64;
-    while at < most {
-        let len = usize::try_from(most.saturating_sub(at)).unwrap_or(usize::MAX).min(piece.len());
+    while at < table_len {
+        let len =
+            usize::try_from(table_len.saturating_sub(at)).unwrap_or(usize::MAX).min(piece.len());
         let bytes = piece.get_mut(..len).unwrap_or_default();
         if master.read(&master.table, at, bytes).is_ok() {
             let first = at.checked_div(size as u64).unwrap_or(0);
