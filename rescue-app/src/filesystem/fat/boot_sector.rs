@@ -1,6 +1,7 @@
 //! The boot sector and its BIOS parameter block.
 
 use crate::bytes::{le16, le32, slice};
+use crate::filesystem::format::Doubt;
 use crate::filesystem::probe::byte;
 use crate::filesystem::{Filesystem, Kind, State, text};
 
@@ -148,6 +149,19 @@ impl BootSector {
     /// A cluster counted from 0, if there is one that the FAT calls by that number.
     pub(super) fn position(&self, number: u32) -> Option<u32> {
         number.checked_sub(RESERVED).filter(|index| *index < self.clusters)
+    }
+
+    /// Fails for a root directory of a length that no formatter chooses: nothing else in FAT12 and
+    /// FAT16 tells where the clusters begin, and a wrong bit moves them all.
+    pub(super) fn check_root(&self) -> Result<(), Doubt> {
+        let entries = self.root_bytes / 32;
+        // What DOS makes of floppy disks of 360 KiB to 2.88 MB.
+        let of_floppy =
+            matches!((entries, self.total_sectors), (112, ..=1440) | (224, ..=2880) | (240, 5760));
+        if entries == 0 || entries.is_power_of_two() || of_floppy {
+            return Ok(());
+        }
+        Err(Doubt::because(format!("its root directory has an unusual length, {entries} entries")))
     }
 
     /// Byte at which the root directory starts.

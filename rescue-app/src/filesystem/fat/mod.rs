@@ -52,6 +52,7 @@ impl Format for Fat {
         let boot = BootSector::parse(&sector)
             .ok_or_else(|| Doubt::because("the boot sector has changed meanwhile"))?;
         compare_backup(volume, &boot)?;
+        boot.check_root()?;
         let table = Table::new(&boot)?;
         if boot.is_mirrored() {
             table.compare_copies(volume)?;
