@@ -50,6 +50,8 @@ mod fs_guest_owners;
 mod fs_hfsplus;
 #[path = "support/fs_hostile.rs"]
 mod fs_hostile;
+#[path = "support/fs_large.rs"]
+mod fs_large;
 #[path = "support/fs_layers.rs"]
 mod fs_layers;
 #[path = "support/fs_luks.rs"]

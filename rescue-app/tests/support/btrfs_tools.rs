@@ -165,6 +165,9 @@ pub fn accepts(images: &[PathBuf], maps: &[Extents]) -> bool {
     })
 }
 
+/// What no extent stands for: the reserved start, and the copy of the superblock at 64 MiB.
+pub const OUTSIDE: u64 = MIB + 4096;
+
 /// Bytes that the kernel counts as used, all copies of them.
 pub fn used_by_kernel(images: &[PathBuf]) -> u64 {
     let mount = Mount::new(images, "ro");

@@ -81,7 +81,7 @@ fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
 
 pub const JUDGE: Judge = Judge { is_sound, contents };
 
-fn free_by_ntfsinfo(image: &Path) -> u64 {
+pub fn free_by_ntfsinfo(image: &Path) -> u64 {
     let listing = tools::run("ntfsinfo", &["-m", image.to_str().unwrap()]);
     let field = |name: &str| -> u64 {
         let line = listing.lines().find(|line| line.trim_start().starts_with(name)).unwrap();

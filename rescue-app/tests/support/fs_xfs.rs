@@ -106,7 +106,7 @@ fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
     tools::hashes(mount.path())
 }
 
-const JUDGE: Judge = Judge { is_sound, contents };
+pub const JUDGE: Judge = Judge { is_sound, contents };
 const OLD_JUDGE: Judge = Judge { is_sound, contents: contents_by_xfs_db };
 
 pub fn inspect(image: &Path) -> Inspection {
