@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::{Extents, ReadAt};
 use lifeboat::filesystem::{self, Coverage, Inspection, State, owners};
@@ -198,14 +198,72 @@ fn f2fs_of_unknown_features_is_captured_whole() {
     }
 }
 
-#[test]
-fn one_wrong_bit_of_f2fs_never_drops_a_used_block() {
-    let scratch = TempDir::new().unwrap();
-    let (image, tree) = (scratch.path().join("image"), scratch.path().join("tree"));
-    tools::make_tree(&tree, 72, 4 * MIB);
+/// A small volume with a tree of files in it.
+fn loaded(scratch: &Path, seed: u64) -> PathBuf {
+    let (image, tree) = (scratch.join("image"), scratch.join("tree"));
+    tools::make_tree(&tree, seed, 4 * MIB);
     tools::sparse_medium(&image, 100 * MIB);
     format(&image, "");
     tools::run("sload.f2fs", &["-f", tree.to_str().unwrap(), image.to_str().unwrap()]);
+    image
+}
+
+/// Bytes at which a segment's bits may be: in both copies of the table, and in the journal among
+/// the compacted summaries of both checkpoint packs.
+fn places_of_bits(image: &Path, bytes: &[u8], segment: usize) -> Vec<usize> {
+    let place = |name: &str| usize::try_from(field(image, name)).unwrap() * 4096;
+    let inside = segment / 55 * 4096 + segment % 55 * 74 + 2;
+    let table = place("sit_blkaddr");
+    let half = place("segment_count_sit") / 2 * 512;
+    let mut places = vec![table + inside, table + half + inside];
+    for pack in [place("cp_blkaddr"), place("cp_blkaddr") + 512 * 4096] {
+        let journal = pack + usize::from(bytes[pack + 140]) * 4096 + 507;
+        for entry in 0..usize::from(bytes[journal]) {
+            let at = journal + 2 + entry * 78;
+            let number = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+            places.extend((number as usize == segment).then_some(at + 4 + 2));
+        }
+    }
+    places
+}
+
+#[test]
+fn segments_of_f2fs_that_call_other_blocks_used_are_noticed() {
+    let scratch = TempDir::new().unwrap();
+    let image = loaded(scratch.path(), 74);
+    let sound = inspect(&image);
+    assert_eq!(sound.coverage, Coverage::Used, "{:?}", sound.warnings);
+    let bytes = fs::read(&image).unwrap();
+    let main = field(&image, "main_blkaddr") * 4096;
+    let mut tried = 0;
+    for log in ["node_segno[0]", "node_segno[1]", "data_segno[0]", "data_segno[1]"] {
+        let segment = field(&image, &format!("cur_{log}"));
+        let is_used = |block: u64| {
+            let start = main + (segment * 512 + block) * 4096;
+            !sound.used.intersection(&Extents::of(start, start + 4096)).is_empty()
+        };
+        // As many as before, and one of those is another one.
+        let Some(used) = (0..512).rev().find(|block| is_used(*block)) else { continue };
+        let free = (used..512).find(|block| !is_used(*block)).unwrap();
+        let mut bytes = bytes.clone();
+        for place in places_of_bits(&image, &bytes, usize::try_from(segment).unwrap()) {
+            for block in [used, free] {
+                bytes[place + usize::try_from(block / 8).unwrap()] ^= 0x80 >> (block % 8);
+            }
+        }
+        let found = filesystem::inspect(&bytes);
+        assert_eq!(found.coverage, Coverage::Whole, "{log}");
+        let reason = &found.warnings[0];
+        assert!(reason.contains("its segment table calls blocks of node"), "{log}: {reason}");
+        tried += 1;
+    }
+    assert!(tried > 1, "{tried} logs were written to");
+}
+
+#[test]
+fn one_wrong_bit_of_f2fs_never_drops_a_used_block() {
+    let scratch = TempDir::new().unwrap();
+    let image = loaded(scratch.path(), 72);
     let sound = inspect(&image);
     assert_eq!(sound.coverage, Coverage::Used, "{:?}", sound.warnings);
     let mut bytes = fs::read(&image).unwrap();

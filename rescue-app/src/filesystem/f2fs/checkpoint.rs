@@ -14,11 +14,10 @@ use crate::filesystem::probe::byte;
 const BITMAPS: usize = 192;
 /// `CP_CHKSUM_OFFSET`: the place of the checksum, unless the bitmaps are large.
 const SUM: usize = 4092;
-/// Where the segments of the three logs of data are.
-const DATA_LOGS: [usize; 3] = [84, 88, 92];
-/// Where the segments of the three logs of nodes are, the blocks written to them, and how they are
-/// written.
-const NODE_LOGS: [(usize, usize, usize); 3] = [(36, 68, 179), (40, 70, 180), (44, 72, 181)];
+/// Of each of the three logs of nodes and of data: where its segment is, the blocks written to it,
+/// and how it is written.
+const NODE_LOGS: [[usize; 3]; 3] = [[36, 68, 179], [40, 70, 180], [44, 72, 181]];
+const DATA_LOGS: [[usize; 3]; 3] = [[84, 116, 176], [88, 118, 177], [92, 120, 178]];
 /// `LFS`: from the first block on. Otherwise, where there was room.
 const IN_TURN: u8 = 0;
 /// Flags, `CP_*_FLAG`.
@@ -51,10 +50,10 @@ pub(super) struct Checkpoint {
     pub(super) valid_blocks: u64,
     /// Segments without a block in use to which nothing is being written.
     pub(super) free_segments: u32,
-    /// Segments of the logs, to which is written next.
-    pub(super) current: Vec<u32>,
     /// The logs of nodes.
     pub(super) node_logs: Vec<Log>,
+    /// The logs of files' content.
+    pub(super) data_logs: Vec<Log>,
     /// First block of the pack.
     start: u64,
     /// Blocks of the pack.
@@ -143,17 +142,13 @@ impl Checkpoint {
         if u64::from(superblock.sit_blocks()).div_ceil(8) != sit as u64 {
             return None;
         }
-        let node_logs: Vec<Log> =
-            NODE_LOGS.into_iter().map(|log| node_log(bytes, log)).collect::<Option<_>>()?;
-        let data_logs = DATA_LOGS.into_iter().map(|at| le32(bytes, at));
-        let current = node_logs.iter().map(|log| Some(log.segment)).chain(data_logs);
         Some(Self {
             version: le64(bytes, 0)?,
             flags,
             valid_blocks: le64(bytes, 16)?,
             free_segments: le32(bytes, 32)?,
-            current: current.collect::<Option<_>>()?,
-            node_logs,
+            node_logs: logs(bytes, NODE_LOGS)?,
+            data_logs: logs(bytes, DATA_LOGS)?,
             start,
             len,
             summaries: le32(bytes, 140)?,
@@ -192,39 +187,38 @@ impl Checkpoint {
         Some(byte.checked_shl(block % 8)? & 0x80 != 0)
     }
 
-    /// The journal of changes to a table: in its place among the compacted summaries, or at the
-    /// end of the summary block of the log of hot data, the first, for the node address table, and
-    /// of cold data, the third, for the segment information table.
-    pub(super) fn journal(&self, volume: &dyn ReadAt, table: Table) -> Result<Vec<u8>, Doubt> {
-        const JOURNAL: usize = 507;
-        const SUMMARIES: usize = 512 * 7;
-        let compact = self.flags & flag::COMPACT_SUM != 0;
-        let (number, at) = match table {
-            Table::Nodes if compact => (0, 0),
-            Table::Segments if compact => (0, JOURNAL),
-            Table::Nodes => (0, SUMMARIES),
-            Table::Segments => (2, SUMMARIES),
-        };
+    /// Whether something is being written to a segment.
+    pub(super) fn is_current(&self, segment: u32) -> bool {
+        self.node_logs.iter().chain(&self.data_logs).any(|log| log.segment == segment)
+    }
+
+    /// Whether the summaries of the logs of data are together with the journals.
+    pub(super) fn is_compact(&self) -> bool {
+        self.flags & flag::COMPACT_SUM != 0
+    }
+
+    /// One of the blocks with summaries and journals.
+    pub(super) fn summaries(&self, volume: &dyn ReadAt, number: u32) -> Result<Vec<u8>, Doubt> {
         let closed = self.flags & (flag::UMOUNT | flag::FASTBOOT) != 0;
         // Behind the data logs' summaries: those of the node logs, when closed, and the foot.
         let behind = if closed { 7 } else { 4 };
-        let misplaced = !compact && self.summaries.checked_add(behind) != Some(self.len);
+        let misplaced = !self.is_compact() && self.summaries.checked_add(behind) != Some(self.len);
         let place = self.summaries.saturating_add(number);
         if self.summaries == 0 || place >= self.len || misplaced {
             return Err(Doubt::because("its checkpoint makes no sense"));
         }
         let offset = Superblock::block(self.start.saturating_add(place.into()));
-        let block = volume
-            .read_vec(offset.saturating_add(at as u64), JOURNAL)
-            .map_err(Doubt::reading("a summary block"))?;
-        Ok(block)
+        volume.read_vec(offset, BLOCK as usize).map_err(Doubt::reading("a summary block"))
     }
 }
 
-fn node_log(bytes: &[u8], (segment, blocks, kind): (usize, usize, usize)) -> Option<Log> {
-    let in_turn = byte(bytes, kind)? == IN_TURN;
-    let blocks = if in_turn { le16(bytes, blocks)?.into() } else { SEGMENT };
-    Some(Log { segment: le32(bytes, segment)?, blocks })
+fn logs(bytes: &[u8], places: [[usize; 3]; 3]) -> Option<Vec<Log>> {
+    let log = |[segment, blocks, kind]: [usize; 3]| {
+        let in_turn = byte(bytes, kind)? == IN_TURN;
+        let blocks = if in_turn { le16(bytes, blocks)?.into() } else { SEGMENT };
+        Some(Log { segment: le32(bytes, segment)?, blocks })
+    };
+    places.into_iter().map(log).collect()
 }
 
 /// The checksum covers everything but itself, wherever it is.

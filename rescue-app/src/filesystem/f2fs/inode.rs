@@ -27,6 +27,8 @@ const EXTRA_ATTR: u8 = 0x20;
 const ENCRYPTED: u8 = 0x04;
 /// Addresses whose room inline attributes have where the inode does not tell.
 const ATTRIBUTES: u16 = 50;
+/// `XATTR_NODE_OFFSET`: the place of the node that holds extended attributes.
+const ATTRIBUTES_NODE: u32 = u32::MAX >> 3;
 /// `NULL_ADDR`, and from `COMPRESS_ADDR` on what is no address either.
 const NO_BLOCK: u32 = 0;
 const FIRST_MARK: u32 = u32::MAX - 1;
@@ -160,6 +162,20 @@ fn below(
         position = position.saturating_add(nodes_of(level).unwrap_or(u32::MAX));
     }
     complete
+}
+
+/// The addresses of blocks in the node of that number, or the numbers of nodes in an indirect one;
+/// `None` when it is another node.
+pub(super) fn addresses_in(bytes: Vec<u8>, node: u32, superblock: &Superblock) -> Option<Vec<u8>> {
+    let found = Identity::of(&bytes).filter(|found| found.node == node)?;
+    match found.position {
+        0 if found.inode == node => {
+            Some(Inode::parse(bytes, node, superblock)?.addresses()?.to_vec())
+        }
+        _ if found.inode == node => None,
+        ATTRIBUTES_NODE => Some(Vec::new()),
+        _ => Some(slice(&bytes, 0, (PER_NODE as usize).checked_mul(WORD)?)?.to_vec()),
+    }
 }
 
 /// Whether all addresses lead somewhere.

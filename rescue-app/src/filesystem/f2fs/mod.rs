@@ -11,6 +11,7 @@ mod nodes;
 mod owners;
 mod reserved;
 mod segments;
+mod summaries;
 mod superblock;
 
 use std::io;

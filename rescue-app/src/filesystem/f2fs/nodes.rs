@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::checkpoint::{Checkpoint, Table};
+use super::summaries;
 use super::superblock::{BLOCK, SEGMENT, Superblock};
 use crate::bytes::{ReadAt, le16, le32, slice};
 
@@ -64,7 +65,7 @@ impl<'a> Nodes<'a> {
         checkpoint: &'a Checkpoint,
         left: u64,
     ) -> (Self, bool) {
-        let journal = checkpoint.journal(volume, Table::Nodes).ok();
+        let journal = summaries::journal(volume, checkpoint, Table::Nodes).ok();
         let newer = journal.and_then(|journal| newer(&journal));
         let certain = newer.is_some();
         let newer = newer.unwrap_or_default();

@@ -1,22 +1,18 @@
 //! Blocks that files have reserved and not written yet: the checkpoint counts them, and no segment
 //! holds them.
 //!
-//! Source: Linux `include/linux/f2fs_fs.h`, `NEW_ADDR`, `XATTR_NODE_OFFSET`.
+//! Source: Linux `include/linux/f2fs_fs.h`, `NEW_ADDR`.
 
 use super::checkpoint::Checkpoint;
-use super::inode::Inode;
-use super::nodes::{Identity, Nodes};
+use super::inode;
+use super::nodes::Nodes;
 use super::superblock::Superblock;
-use crate::bytes::{ReadAt, le32, slice};
+use crate::bytes::{ReadAt, le32};
 
 /// More blocks than this are not read.
 const MOST_BLOCKS: u64 = 1 << 24;
 /// An address that stands for such a block.
 const NEW: u32 = u32::MAX;
-/// Bytes of addresses, or of numbers of nodes, in a node that is no inode.
-const LIST: usize = 1018 * 4;
-/// The position of a node that holds extended attributes.
-const ATTRIBUTES: u32 = u32::MAX >> 3;
 
 /// How many there are, by all nodes; `None` when a node cannot be read or is another one.
 pub(super) fn count(
@@ -35,15 +31,7 @@ pub(super) fn count(
 
 fn in_node(nodes: &mut Nodes<'_>, node: u32, place: u64) -> Option<u64> {
     let bytes = nodes.bytes(place)?;
-    let found = Identity::of(&bytes).filter(|found| found.node == node)?;
-    match found.position {
-        0 if found.inode == node => {
-            Some(marked(Inode::parse(bytes, node, nodes.superblock)?.addresses()?))
-        }
-        _ if found.inode == node => None,
-        ATTRIBUTES => Some(0),
-        _ => Some(marked(slice(&bytes, 0, LIST)?)),
-    }
+    Some(marked(&inode::addresses_in(bytes, node, nodes.superblock)?))
 }
 
 fn marked(list: &[u8]) -> u64 {

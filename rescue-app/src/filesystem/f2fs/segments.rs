@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::checkpoint::{Checkpoint, Table};
 use super::entry::SegmentInfo;
+use super::summaries;
 use super::superblock::{BLOCK, SEGMENT, Superblock};
 use crate::bytes::{Extents, ReadAt, le16, le32};
 use crate::filesystem::format::Doubt;
@@ -33,7 +34,7 @@ pub(super) fn used(
     superblock: &Superblock,
     checkpoint: &Checkpoint,
 ) -> Result<Used, Doubt> {
-    let journal = checkpoint.journal(volume, Table::Segments)?;
+    let journal = summaries::journal(volume, checkpoint, Table::Segments)?;
     let mut newer = newer_entries(&journal, superblock.main_segments)
         .ok_or_else(|| Doubt::because("the journal of its segment table makes no sense"))?;
     let blocks = superblock.main_segments.div_ceil(PER_BLOCK);
@@ -58,7 +59,7 @@ pub(super) fn used(
             let place = place.saturating_add(superblock.main.into());
             let count = used.add_bits(&bits, SEGMENT.into(), place, BLOCK.into());
             valid = valid.saturating_add(count);
-            let is_free = count == 0 && !checkpoint.current.contains(&segment);
+            let is_free = count == 0 && !checkpoint.is_current(segment);
             free = free.saturating_add(is_free.into());
         }
         first = end;
