@@ -127,7 +127,12 @@ impl Checkpoint {
     }
 
     /// From the head and the blocks of its payload.
-    fn parse(bytes: &[u8], superblock: &Superblock, start: u64, len: u32) -> Option<Self> {
+    pub(super) fn parse(
+        bytes: &[u8],
+        superblock: &Superblock,
+        start: u64,
+        len: u32,
+    ) -> Option<Self> {
         let flags = le32(bytes, 132)?;
         let size = |at| le32(bytes, at).and_then(|size| usize::try_from(size).ok());
         let (sit, nat) = (size(156)?, size(160)?);

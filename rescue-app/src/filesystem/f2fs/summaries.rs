@@ -87,3 +87,74 @@ pub(super) fn places(
     let first = first.saturating_add(superblock.main.into());
     Ok((0..log.blocks).map(move |block| Superblock::block(first.saturating_add(block.into()))))
 }
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+mod tests {
+    use super::*;
+
+    /// A superblock with a main area of 100 segments from block 4096 on, and the pack of a closed
+    /// filesystem that starts at block 0 and has its summaries in block 1.
+    fn pack(flags: u32, blocks: [u16; 3]) -> (Superblock, Checkpoint) {
+        let put = |bytes: &mut [u8], at: usize, value: u32| {
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        };
+        let mut superblock = vec![0; 3072];
+        let fields = [(0, 0xf2f5_2010), (16, 12), (56, 2), (68, 100), (92, 4096)];
+        fields.into_iter().for_each(|(at, value)| put(&mut superblock, at, value));
+        let superblock = Superblock::parse(&superblock).unwrap();
+        let mut head = vec![0; BLOCK as usize];
+        let fields = [(84, 3), (88, 4), (92, 5), (132, flags | 1), (136, 8), (140, 1), (156, 64)];
+        fields.into_iter().for_each(|(at, value)| put(&mut head, at, value));
+        for (at, count) in [116, 118, 120].into_iter().zip(blocks) {
+            head[at..at + 2].copy_from_slice(&count.to_le_bytes());
+        }
+        (superblock.clone(), Checkpoint::parse(&head, &superblock, 0, 8).unwrap())
+    }
+
+    fn entry(volume: &mut [u8], at: usize, node: u16) {
+        volume[at..at + 2].copy_from_slice(&node.to_le_bytes());
+        volume[at + 5..at + 7].copy_from_slice(&(node % 900).to_le_bytes());
+    }
+
+    fn check(found: &[Datum], blocks: [u16; 3]) {
+        let mut expected = Vec::new();
+        for (segment, count) in (3u64..).zip(blocks) {
+            expected
+                .extend((0..u64::from(count)).map(|block| (4096 + segment * 512 + block) * 4096));
+        }
+        assert_eq!(found.iter().map(|datum| datum.place).collect::<Vec<_>>(), expected);
+        for (number, datum) in found.iter().enumerate() {
+            assert_eq!((datum.node as usize, datum.index), (number, number % 900), "{number}");
+        }
+    }
+
+    #[test]
+    fn compact_summaries_go_on_in_the_next_block() {
+        let blocks = [90, 480, 512];
+        let (superblock, checkpoint) = pack(0x4, blocks);
+        let mut volume = vec![0; 8 * 4096];
+        for node in 0..1082 {
+            // Behind two journals, and 5 bytes before the end of each block.
+            let index = usize::from(node);
+            let at = match index.checked_sub(439) {
+                None => 1014 + index * 7,
+                Some(index) => (1 + index / 584) * 4096 + index % 584 * 7,
+            };
+            entry(&mut volume, 4096 + at, node);
+        }
+        check(&data(&volume, &superblock, &checkpoint).unwrap(), blocks);
+    }
+
+    #[test]
+    fn other_summaries_have_a_block_for_each_log() {
+        let blocks = [512, 0, 7];
+        let (superblock, checkpoint) = pack(0, blocks);
+        let mut volume = vec![0; 8 * 4096];
+        for node in 0..519 {
+            let (log, index) = if node < 512 { (0, node) } else { (2, node - 512) };
+            entry(&mut volume, 4096 + log * 4096 + usize::from(index) * 7, node);
+        }
+        check(&data(&volume, &superblock, &checkpoint).unwrap(), blocks);
+    }
+}
