@@ -140,6 +140,18 @@ f2fs_without_nat_bits() {
     mkfs.f2fs -q -f "$1"
     dd if=/dev/zero of="$1" bs=4096 seek=1023 count=1 conv=notrunc,fsync status=none
 }
+# The power fails; then what was synced is there, and nothing else.
+recover() {
+    dd if=/piece of="$1/late" bs=3000 conv=fsync status=none
+    cp -r /first "$1/lost"
+    f2fs_io shutdown 2 "$1" >/dev/null
+    umount "$1"
+    mount -t f2fs "$2" "$1"
+    [ -e "$1/late" ] && [ ! -e "$1/lost" ] || { echo "nothing to recover on $2"; exit 1; }
+    cp -r /second "$1/again"
+    sync -f "$1"
+    rm -r "$1/again"
+}
 tar -xf /shared/tree.tar -C /
 sums() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 md5sum); }
 churn() {
@@ -152,6 +164,7 @@ churn() {
         dd if=/piece of=/mnt/$1/late bs=3000 conv=fsync status=none
         sums /mnt/$1 >/shared/$1.sums
     else
+        [ $2 != f2fs ] || recover /mnt/$1 /dev/disk/$1
         sums /mnt/$1 >/shared/$1.sums
         sync -f /mnt/$1
         [ $2 != f2fs ] || dd if=/dev/disk/$1 of=/shared/$1.before bs=2M skip=1 count=2 status=none
