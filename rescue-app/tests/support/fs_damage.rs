@@ -1,5 +1,5 @@
-//! Every sector or block that a map is made from, damaged in turn: the map may grow to the whole volume, but
-//! never leave out a block that is in use.
+//! Every sector or block that a map is made from, damaged in turn: the map may grow to the whole
+//! volume, but never leave out a block that is in use.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,10 +1,10 @@
 //! The logs, to which everything is written, held against the tables.
 //!
-//! The tables are brought up to date by journals in a checkpoint pack that have no checksum. Without
-//! them they tell of the filesystem as it was before, which adds up too. But what was written last
-//! is in the segments that the checkpoint names: a block there that something points to and the
-//! segment table calls free, or a node that is newer than the one in its table, betrays that a table
-//! is old.
+//! The tables are brought up to date by journals in a checkpoint pack that have no checksum.
+//! Without them they tell of the filesystem as it was before, which adds up too. But what was
+//! written last is in the segments that the checkpoint names: a block there that something points
+//! to and the segment table calls free, or a node that is newer than the one in its table, betrays
+//! that a table is old.
 //!
 //! Source: Linux `fs/f2fs/node.h`, `fill_node_footer_blkaddr`: a node has the version of the
 //! checkpoint before it; `fs/f2fs/segment.h`, `LFS`, `SSR`; `fs/f2fs/gc.c`, `is_alive`.
