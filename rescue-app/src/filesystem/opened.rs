@@ -4,7 +4,7 @@
 use super::container::{DEEPEST, TOO_DEEP};
 use super::decrypted::OpenContainer;
 use super::format::{Doubt, Map};
-use super::recognition::{self, Surroundings};
+use super::recognition::{self, Surroundings, WHOLE};
 use super::{Coverage, Filesystem, Inspection};
 
 /// A map and what it was made of.
@@ -26,8 +26,9 @@ pub(super) fn map(
     }
     let inner = recognition::inspect_at(container.content.as_ref(), around.inside());
     if inner.coverage == Coverage::Whole {
-        let words = nameless_warnings(&inner).join("; ");
-        return Err(Doubt::because(format!("what is inside is {words}")));
+        let warnings = nameless_warnings(&inner);
+        let words: Vec<_> = warnings.iter().map(|words| words.trim_start_matches(WHOLE)).collect();
+        return Err(Doubt::because(format!("inside: {}", words.join("; "))));
     }
     let used = container.translated(&inner.used);
     found.used = Some(used.total());

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::bytes::{Extent, Extents, ReadAt};
 
+/// What the reason of a partition that is captured whole begins with.
+pub(super) const WHOLE: &str = "captured whole: ";
+
 /// A signature and the reader that knows it.
 pub(super) type Found = (&'static dyn Format, Filesystem);
 
@@ -279,7 +282,7 @@ pub(super) fn whole(
     filesystem: Option<Filesystem>,
     doubt: &Doubt,
 ) -> Inspection {
-    let mut warnings = vec![format!("captured whole: {doubt}")];
+    let mut warnings = vec![format!("{WHOLE}{doubt}")];
     warnings.extend(filesystem.as_ref().and_then(state_warning));
     Inspection {
         filesystem,
