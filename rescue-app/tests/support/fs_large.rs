@@ -1,5 +1,4 @@
-//! Filesystems of 2 TiB in sparse files, which their drivers fill and churn on both sides of the
-//! first tebibyte.
+//! Filesystems of 2 TiB in sparse files, which their drivers fill and churn.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -30,7 +29,8 @@ fn gaps(image: &Path) -> Extents {
     found.used.gaps_within(0, SIZE)
 }
 
-/// Files in the first tebibyte and, while that is taken, in the second; then some are changed.
+/// Files before and after a tebibyte was taken, which then is given back, and some are changed. Of
+/// Btrfs the later ones lie in the second tebibyte; ext4 and XFS find room before it too.
 fn fill(root: &Path) {
     let room = root.join("room");
     tools::make_tree(&root.join("first"), 31, 8 * MIB);

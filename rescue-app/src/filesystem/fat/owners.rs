@@ -26,8 +26,8 @@ pub(super) fn walk(
     if boot.kind == Kind::Fat32 {
         count(boot, &mut chains, boot.root_cluster, ("/", 1), tally, names);
     }
-    // What is in them is read one after the other: many large folders that share their clusters
-    // would not fit.
+    // The content of folders is read one after the other: many large ones that share their
+    // clusters would not fit.
     let mut folders = vec![("/".to_owned(), directory::root(boot))];
     // A file is numbered in the order of the walk; 1 is the root.
     let mut id = 1u64;
