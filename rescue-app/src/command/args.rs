@@ -151,6 +151,11 @@ pub struct CaptureArgs {
     /// Store every byte, not only the blocks in use.
     #[arg(long)]
     pub whole: bool,
+    /// Leave out what lies outside of all partitions, but for 64 MiB at the start of the disk and
+    /// 1 MiB at both ends of every other such stretch. Without this it is read, which takes long on
+    /// a large disk, and what is not zero is stored.
+    #[arg(long, conflicts_with = "whole")]
+    pub skip_unpartitioned: bool,
     /// Of an NTFS that was not closed (marked dirty, hibernated, or shut down by Fast Startup) store
     /// what its tables call used, instead of every byte. What Windows had not written to them yet
     /// is missing then; `chkdsk` mends the rest. Where the tables contradict its files, every byte

@@ -20,6 +20,7 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
         compression: args.level,
         chunk_size: args.chunk_size,
         whole: args.whole,
+        skip_unpartitioned: args.skip_unpartitioned,
         keys: unlock::keys(args)?,
         trusts_unclosed: args.trust_unclosed,
         rescue: RescueOptions { retries: args.retries, map_file: args.map.clone() },

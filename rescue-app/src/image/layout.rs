@@ -55,6 +55,8 @@ pub struct Selection {
     pub partitions: Option<Vec<u32>>,
     /// Every byte instead of the used blocks.
     pub whole: bool,
+    /// Leave out large stretches outside of all partitions, but for both their ends.
+    pub skip_unpartitioned: bool,
     /// Keys of encrypted containers.
     pub keys: VolumeKeys,
     /// Of NTFS that was not closed what its tables call used.
@@ -149,7 +151,7 @@ fn nothing(disk: &dyn ReadAt, span: Span) -> Inspected {
 /// kept wherever they are.
 fn gap(span: Span, metadata: &Extents, selection: &Selection) -> Inspected {
     let end = span.start + span.size;
-    if selection.whole || span.size <= GAP_WHOLE {
+    if !selection.skip_unpartitioned || span.size <= GAP_WHOLE {
         let region = region(span, Stored::Whole, Extents::of(span.start, end));
         return Inspected { region, warnings: Vec::new() };
     }
@@ -159,8 +161,7 @@ fn gap(span: Span, metadata: &Extents, selection: &Selection) -> Inspected {
     used.push(end - GAP_EDGE, end);
     let kept: Extents = metadata.intersection(&Extents::of(span.start, end));
     let warning = format!(
-        "{} MiB of unpartitioned space from byte {} are left out but for both ends; \
-         use --whole to capture every byte",
+        "{} MiB of unpartitioned space from byte {} are left out but for both ends, as was asked",
         span.size / MIB,
         span.start
     );

@@ -61,7 +61,7 @@ pub fn survey_machine() -> Result<Vec<Survey>, OperationError> {
 
 fn survey_or_note(disk: Disk) -> Survey {
     survey(disk.clone()).unwrap_or_else(|error| Survey {
-        table: no_table(disk.logical_sector),
+        table: Table::none(disk.logical_sector, Vec::new()),
         disk,
         volumes: Vec::new(),
         note: Some(error.to_string()),
@@ -76,7 +76,7 @@ pub fn survey_disk(path: &Path, sector_size: Option<u32>) -> Result<Survey, Oper
 fn survey(disk: Disk) -> Result<Survey, OperationError> {
     let source = Source::open(&disk.path)?;
     let (table, note) = match marker::read(&source) {
-        Some(marker) => (no_table(disk.logical_sector), Some(marker.to_string())),
+        Some(marker) => (Table::none(disk.logical_sector, Vec::new()), Some(marker.to_string())),
         None => (read_table(&source, disk.logical_sector)?, None),
     };
     let volumes = volumes(&source, &table);
@@ -98,16 +98,12 @@ pub(super) fn read_table(disk: &dyn ReadAt, sector_size: u32) -> Result<Table, O
     let scheme = table.scheme;
     let (mut taken, notice) = match filesystem::around_shown_array(disk) {
         Some(_) => (table, "belongs to the content, which lies on it in one piece"),
-        None => (no_table(sector_size), "is from before or an array's, and is not used"),
+        None => {
+            (Table::none(sector_size, Vec::new()), "is from before or an array's, and is not used")
+        }
     };
     taken.notices.push(format!("the whole disk is {container}; the {scheme} table on it {notice}"));
     Ok(taken)
-}
-
-/// A table that says there is none.
-pub(super) fn no_table(sector_size: u32) -> Table {
-    let partitions = Vec::new();
-    Table { scheme: Scheme::None, sector_size, disk_id: None, partitions, notices: Vec::new() }
 }
 
 fn volumes(source: &Source, table: &Table) -> Vec<Volume> {

@@ -206,7 +206,7 @@ pub(super) fn read(disk: &dyn ReadAt, sector_size: u32, hybrid: bool) -> Table {
         }
     }
     let disk_id = Some(best.header.disk_guid.to_string());
-    Table { scheme: Scheme::Gpt, sector_size, disk_id, partitions, notices }
+    Table { scheme: Scheme::Gpt, sector_size, disk_id, partitions, notices, doubts: Vec::new() }
 }
 
 /// USB enclosures that translate the sector size make tables that are of no use without them, and

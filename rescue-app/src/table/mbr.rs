@@ -78,7 +78,7 @@ fn table(
         notices.push("this is a Windows dynamic disk; restore it whole, not by partitions".into());
     }
     let disk_id = Some(format!("{signature:08x}"));
-    Table { scheme: Scheme::Mbr, sector_size, disk_id, partitions, notices }
+    Table { scheme: Scheme::Mbr, sector_size, disk_id, partitions, notices, doubts: Vec::new() }
 }
 
 /// Start and size in bytes.

@@ -103,11 +103,23 @@ pub struct Table {
     pub partitions: Vec<Partition>,
     /// What a person should know about the table's state.
     pub notices: Vec<String>,
+    /// Why readers of the table may see other partitions than these. When there are any, no single
+    /// partition of the disk is written to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
 }
 
 impl Table {
-    fn none(sector_size: u32, notices: Vec<String>) -> Self {
-        Self { scheme: Scheme::None, sector_size, disk_id: None, partitions: Vec::new(), notices }
+    /// A table that says there is none.
+    pub fn none(sector_size: u32, notices: Vec<String>) -> Self {
+        Self {
+            scheme: Scheme::None,
+            sector_size,
+            disk_id: None,
+            partitions: Vec::new(),
+            notices,
+            doubts: Vec::new(),
+        }
     }
 
     /// The partition of that number.

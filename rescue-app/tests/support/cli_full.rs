@@ -97,6 +97,7 @@ impl SmallPlace {
             chunk_size: ChunkSize::default(),
             whole: false,
             keys: lifeboat::operation::Keys::default(),
+            skip_unpartitioned: false,
             trusts_unclosed: false,
             rescue: RescueOptions::default(),
             verify_all: false,

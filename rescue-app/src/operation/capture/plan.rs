@@ -41,6 +41,8 @@ pub struct CaptureRequest {
     pub chunk_size: ChunkSize,
     /// Every byte instead of the blocks in use.
     pub whole: bool,
+    /// Leave out large stretches outside of all partitions, but for both their ends.
+    pub skip_unpartitioned: bool,
     /// Encrypted containers that were opened, to store of them what is used.
     pub keys: Keys,
     /// Of NTFS that was not closed (marked dirty, hibernated, Fast Startup) what its tables call used,
@@ -115,6 +117,7 @@ pub(super) fn examine(
     let selection = Selection {
         partitions: request.partitions.clone(),
         whole: request.whole,
+        skip_unpartitioned: request.skip_unpartitioned,
         keys: request.keys.iter().map(|(at, key)| (at.locked.uuid.clone(), key.clone())).collect(),
         trusts_unclosed: request.trusts_unclosed,
     };

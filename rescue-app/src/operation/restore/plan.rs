@@ -12,8 +12,8 @@ use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::operation::guard;
 use crate::operation::images::{ImageSummary, OpenImage};
-use crate::operation::survey::{Survey, no_table, survey_disk};
-use crate::table::Scheme;
+use crate::operation::survey::{Survey, survey_disk};
+use crate::table::{Scheme, Table};
 
 use super::picture::{LayoutEntry, after, before, lost, volume_entry};
 use super::sources::Sources;
@@ -216,7 +216,10 @@ fn target(
         boot_medium: false,
         uses: Vec::new(),
     };
-    Ok((Survey { disk, table: no_table(sector), volumes: Vec::new(), note: None }, true))
+    Ok((
+        Survey { disk, table: Table::none(sector, Vec::new()), volumes: Vec::new(), note: None },
+        true,
+    ))
 }
 
 fn check_sectors(target: &Disk, manifest: &Manifest) -> Result<(), OperationError> {

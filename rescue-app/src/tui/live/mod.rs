@@ -286,6 +286,7 @@ fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
         compression: order.compression,
         chunk_size: ChunkSize::default(),
         whole: false,
+        skip_unpartitioned: false,
         keys: order.keys.clone(),
         trusts_unclosed: order.trusts_unclosed,
         rescue: RescueOptions { retries: order.retries, map_file },
