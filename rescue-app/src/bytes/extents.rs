@@ -123,6 +123,17 @@ impl Extents {
         both
     }
 
+    /// What of the set is not in `other`.
+    pub fn without(&self, other: &Self) -> Self {
+        let mut rest = Self::new();
+        for extent in self.iter() {
+            for gap in other.gaps_within(extent.start, extent.end).iter() {
+                rest.push(gap.start, gap.end);
+            }
+        }
+        rest
+    }
+
     /// The same set moved up by `offset` bytes; what would pass `u64::MAX` is dropped.
     pub fn shifted(&self, offset: u64) -> Self {
         let mut moved = Self::new();

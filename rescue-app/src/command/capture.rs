@@ -34,7 +34,10 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
     }
     let report = printer.watch(|control| operation::capture(&request, control))?;
     printer.result(&report, &text(&report))?;
-    Ok(Ending::lacking(report.unreadable))
+    match report.table_unreadable {
+        true => Ok(Ending::NeedsAttention),
+        false => Ok(Ending::lacking(report.unreadable)),
+    }
 }
 
 fn plan_text(plan: &CapturePlan) -> String {
@@ -44,9 +47,12 @@ fn plan_text(plan: &CapturePlan) -> String {
         plan.disk.path.display(),
         size(plan.disk.size),
         size(plan.read),
-        size(plan.skipped),
+        size(plan.unused),
         plan.space.sentence(),
     );
+    if let Some(unpartitioned) = &plan.unpartitioned {
+        let _ = write!(text, "\n{}", unpartitioned.sentence());
+    }
     for warning in &plan.warnings {
         let _ = write!(text, "\nwarning: {warning}");
     }
@@ -63,7 +69,7 @@ fn text(report: &CaptureReport) -> String {
         report.image.disk_name,
         size(report.read),
         duration(seconds),
-        size(report.skipped),
+        size(report.unused),
         size(report.added),
         size(report.reused),
         size(report.verified),

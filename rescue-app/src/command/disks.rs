@@ -48,7 +48,7 @@ fn print_disk(survey: &Survey) {
     for found in &disk.uses {
         println!("  in use: {}", describe_use(found));
     }
-    for note in survey.note.iter().chain(&survey.table.notices) {
+    for note in survey.note.iter().chain(survey.table.remarks()) {
         println!("  note: {note}");
     }
 }

@@ -5,10 +5,15 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::unistd::{Whence, lseek};
 
 use super::{DiskError, ShortTimeout, Sysfs, ioctl, sysfs};
-use crate::bytes::{DirectFile, ReadAt};
+use crate::bytes::{DirectFile, Extents, ReadAt};
+
+/// Stretches of a sparse file that are told apart; what lies behind them is taken for data.
+const MOST_STRETCHES: usize = 1 << 20;
 
 /// A disk, partition or image file opened read-only.
 #[derive(Debug)]
@@ -42,6 +47,29 @@ impl Source {
         advise(self.file.file(), 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
     }
 
+    /// What of a plain file is no hole, as far as its filesystem tells (lseek(2), `SEEK_DATA`): the
+    /// rest is zero and takes no space. All of a device.
+    pub fn data(&self) -> Extents {
+        let file = self.file.file();
+        if !file.metadata().is_ok_and(|meta| meta.is_file()) {
+            return Extents::of(0, self.size);
+        }
+        let mut data = Extents::new();
+        let mut at = 0;
+        while at < self.size {
+            let start = match seek(file, at, Whence::SeekData) {
+                Ok(start) => start,
+                Err(Errno::ENXIO) => break,
+                Err(_) => at,
+            };
+            let known = data.count() < MOST_STRETCHES;
+            let end = seek(file, start, Whence::SeekHole).ok().filter(|end| known && *end > start);
+            at = end.map_or(self.size, |end| end.min(self.size));
+            data.push(start, at);
+        }
+        data
+    }
+
     /// As [`Sysfs::shorten_timeout`].
     pub fn shorten_timeout(&self) -> Option<ShortTimeout> {
         Sysfs::host().shorten_timeout(&self.path)
@@ -55,6 +83,11 @@ impl Source {
             && (ioctl::size(self.file.file()).map_or(true, |size| size == 0)
                 || sysfs::is_gone(Path::new("/sys"), meta.rdev()))
     }
+}
+
+fn seek(file: &File, at: u64, whence: Whence) -> Result<u64, Errno> {
+    let at = i64::try_from(at).map_err(|_| Errno::EOVERFLOW)?;
+    u64::try_from(lseek(file, at, whence)?).map_err(|_| Errno::EOVERFLOW)
 }
 
 impl ReadAt for Source {

@@ -1,14 +1,14 @@
 //! Cutting a disk into the regions of its manifest.
 
-use crate::bytes::{Extents, ReadAt, Window};
+use crate::bytes::{Extent, Extents, ReadAt, Window};
 use crate::filesystem::{self, Companions, Coverage, Inspection, VolumeKeys};
-use crate::table::{Role, Table};
+use crate::table::Table;
 
 use super::chunks::MIB;
 use super::manifest::{Region, Stored};
 
-/// Free space outside partitions up to this size is captured whole: boot code, and the
-/// databases that Windows and vendors keep there. Of a larger gap both ends are kept.
+/// Space outside partitions up to this size is kept exactly: boot code, and the databases that
+/// Windows and vendors keep there. Of a larger gap both ends are.
 const GAP_WHOLE: u64 = 64 * MIB;
 const GAP_EDGE: u64 = MIB;
 
@@ -21,30 +21,39 @@ pub struct Span {
     pub size: u64,
     /// Partition number, when it is one.
     pub partition: Option<u32>,
+    /// Whether it is not sure that it is one volume from end to end.
+    pub contested: bool,
 }
 
 /// Cuts a disk of `disk_size` bytes at the partitions of `table`, first byte to last.
-/// An extended partition is a container: its own sectors count as outside partitions.
+/// An extended partition is a container: its own sectors count as outside partitions, and so do
+/// partitions that lie over each other.
 pub fn spans(disk_size: u64, table: &Table) -> Vec<Span> {
-    let mut partitions: Vec<_> =
-        table.partitions.iter().filter(|partition| partition.role != Role::Extended).collect();
-    partitions.sort_by_key(|partition| partition.start);
     let mut spans = Vec::new();
     let mut at = 0;
-    for partition in partitions {
+    for partition in table.separate_partitions() {
         let start = partition.start.clamp(at, disk_size);
-        let end = partition.start.saturating_add(partition.size).clamp(start, disk_size);
-        push_span(&mut spans, at, start, None);
-        push_span(&mut spans, start, end, Some(partition.number));
+        let end = partition.end().clamp(start, disk_size);
+        push_span(&mut spans, (at, start), None, table);
+        push_span(&mut spans, (start, end), Some(partition.number), table);
         at = end;
     }
-    push_span(&mut spans, at, disk_size, None);
+    push_span(&mut spans, (at, disk_size), None, table);
     spans
 }
 
-fn push_span(spans: &mut Vec<Span>, start: u64, end: u64, partition: Option<u32>) {
+fn push_span(
+    spans: &mut Vec<Span>,
+    (start, end): (u64, u64),
+    partition: Option<u32>,
+    table: &Table,
+) {
+    let contested = match partition {
+        Some(number) => table.contested.contains(&number),
+        None => !table.doubts.is_empty(),
+    };
     if end > start {
-        spans.push(Span { start, size: end - start, partition });
+        spans.push(Span { start, size: end - start, partition, contested });
     }
 }
 
@@ -64,6 +73,12 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether what lies between the edges of unpartitioned space is left out: it was asked for, or
+    /// single partitions were.
+    fn leaves_out_unpartitioned(&self) -> bool {
+        self.skip_unpartitioned || self.partitions.is_some()
+    }
+
     fn wants(&self, span: &Span) -> bool {
         match (&self.partitions, span.partition) {
             (Some(chosen), Some(number)) => chosen.contains(&number),
@@ -104,14 +119,21 @@ pub fn inspect(
         false => filesystem::inspect_unlocked,
     };
     let inspection = inspect(&volume, companions, &selection.keys);
-    let whole = selection.whole || inspection.coverage == Coverage::Whole;
+    let whole = selection.whole || span.contested || inspection.coverage == Coverage::Whole;
     let (stored, used) = match inspection.coverage {
         _ if whole => (Stored::Whole, Extents::of(0, span.size)),
         Coverage::HeaderOnly => (Stored::Header, inspection.used.clone()),
         _ => (Stored::Used, inspection.used.clone()),
     };
     let Inspection { filesystem, inside, minimum_size, volumes, warnings, .. } = inspection;
+    // The table is kept wherever it lies, also inside of a partition.
+    let end = span.start.saturating_add(span.size);
+    let table = metadata.map(|all| all.intersection(&Extents::of(span.start, end)));
     let used = used.shifted(span.start);
+    let used = match table.filter(|table| !table.is_empty()) {
+        Some(table) => used.union(&table),
+        None => used,
+    };
     let system = filesystem.as_ref().and_then(|_| filesystem::system(&volume));
     let region = Region {
         filesystem,
@@ -147,23 +169,31 @@ fn nothing(disk: &dyn ReadAt, span: Span) -> Inspected {
     Inspected { region, warnings: Vec::new() }
 }
 
-/// Space outside partitions. `metadata` are the sectors the table itself lives in, which are
-/// kept wherever they are.
+/// Space outside partitions: stored, unless it was chosen to leave out what lies between its edges.
 fn gap(span: Span, metadata: &Extents, selection: &Selection) -> Inspected {
-    let end = span.start + span.size;
-    if !selection.skip_unpartitioned || span.size <= GAP_WHOLE {
+    let (end, inner) = (span.start + span.size, between_edges(span.start, span.size));
+    if !selection.leaves_out_unpartitioned() || inner.is_empty() {
         let region = region(span, Stored::Whole, Extents::of(span.start, end));
         return Inspected { region, warnings: Vec::new() };
     }
-    // Boot loaders live behind the table at the start of the disk.
-    let head = if span.start == 0 { GAP_WHOLE } else { GAP_EDGE };
-    let mut used = Extents::of(span.start, span.start + head);
-    used.push(end - GAP_EDGE, end);
-    let kept: Extents = metadata.intersection(&Extents::of(span.start, end));
+    let left_out = Extents::of(inner.start, inner.end).without(metadata);
+    let used = Extents::of(span.start, end).without(&left_out);
     let warning = format!(
-        "{} MiB of unpartitioned space from byte {} are left out but for both ends, as was asked",
-        span.size / MIB,
-        span.start
+        "{} MiB of unpartitioned space from byte {} are left out, as was asked",
+        inner.len() / MIB,
+        inner.start
     );
-    Inspected { region: region(span, Stored::Used, used.union(&kept)), warnings: vec![warning] }
+    Inspected { region: region(span, Stored::Used, used), warnings: vec![warning] }
+}
+
+/// Of unpartitioned space what may be left out, and what of it is only stored as far as it is not
+/// zero. Boot loaders live behind the table at the start of the disk, databases of Windows and of
+/// vendors at both ends of a gap.
+pub fn between_edges(start: u64, size: u64) -> Extent {
+    let head = if start == 0 { GAP_WHOLE } else { GAP_EDGE };
+    let end = start + size;
+    match size > GAP_WHOLE {
+        true => Extent { start: start + head, end: (end - GAP_EDGE).max(start + head) },
+        false => Extent { start: end, end },
+    }
 }

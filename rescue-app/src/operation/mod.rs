@@ -27,7 +27,8 @@ pub use access::{Compression, RepoAccess, create_repository, is_repository};
 #[cfg(any(test, fuzzing))]
 pub(crate) use capture::read_any_map;
 pub use capture::{
-    CapturePlan, CaptureReport, CaptureRequest, RescueOptions, Space, capture, plan_capture,
+    CapturePlan, CaptureReport, CaptureRequest, RescueOptions, Space, Unpartitioned, capture,
+    plan_capture,
 };
 pub use error::OperationError;
 pub use event::{Cancel, Control, Event, Level, Notice, Phase, Progress, Resume, Shortage};

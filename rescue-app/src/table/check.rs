@@ -1,60 +1,83 @@
-//! Whether a decoded table can be trusted: partitions inside the disk and apart from each other
-//! and from the table.
+//! What contradicts itself in a decoded table, and what readers may see otherwise.
 
-use super::{Partition, Role, Scheme, Table, metadata_extents};
-use crate::bytes::{Extents, ReadAt};
+use super::{Partition, Role, Table, metadata_extents};
+use crate::bytes::ReadAt;
 
-/// The table, or [`Scheme::None`] with the reason why it is not believed.
-pub(super) fn trusted(disk: &dyn ReadAt, table: Table) -> Table {
-    if table.scheme == Scheme::None {
-        return table;
+/// The table with its doubts and with the partitions that are concerned. `claims` are partitions
+/// that another reading of the disk has.
+pub(super) fn weighed(disk: &dyn ReadAt, table: Table, claims: &[Partition]) -> Table {
+    let unlisted: Vec<&Partition> =
+        claims.iter().filter(|claim| !table.data_partitions().any(|p| same(p, claim))).collect();
+    let overlapping = overlapping(&table);
+    let mut contested = claimed_otherwise(&table, &unlisted);
+    contested.extend(&overlapping);
+    contested.sort_unstable();
+    contested.dedup();
+
+    let mut doubts = table.doubts.clone();
+    if !unlisted.is_empty() {
+        doubts.push(
+            "another table on the disk (a hybrid MBR, or the other copy of the GPT) names \
+             partitions that this one does not have"
+                .into(),
+        );
     }
-    let metadata = metadata_extents(disk, &table);
-    match doubt(&table, disk.size(), &metadata) {
-        None => table,
-        Some(why) => {
-            let mut notices = table.notices;
-            notices.push(format!(
-                "{why}; the partition table is not trusted and the disk is treated as one piece"
-            ));
-            Table::none(table.sector_size, notices)
-        }
+    if !overlapping.is_empty() {
+        let listed: Vec<String> = overlapping.iter().map(u32::to_string).collect();
+        doubts.push(format!("partitions {} overlap", listed.join(" and ")));
     }
+    doubts.extend(past_the_end(&table, disk.size()));
+    doubts.extend(primary_in_extended(&table));
+    let mut notices = table.notices.clone();
+    notices.extend(over_the_table(disk, &table));
+    Table { doubts, notices, contested, ..table }
 }
 
-fn doubt(table: &Table, disk_size: u64, metadata: &Extents) -> Option<String> {
-    let mut sorted: Vec<&Partition> = table.data_partitions().collect();
-    sorted.sort_by_key(|partition| (partition.start, partition.number));
-    for partition in &sorted {
-        let number = partition.number;
-        if partition.start.checked_add(partition.size).is_none_or(|end| end > disk_size) {
-            return Some(format!("partition {number} reaches past the end of the disk"));
-        }
-        if metadata.within(partition.start, partition.end()).next().is_some() {
-            return Some(format!("partition {number} lies over the partition table"));
-        }
-    }
-    for (one, next) in sorted.iter().zip(sorted.iter().skip(1)) {
-        if one.end() > next.start {
-            return Some(format!("partitions {} and {} overlap", one.number, next.number));
-        }
-    }
-    primary_in_extended(table)
+fn same(one: &Partition, other: &Partition) -> bool {
+    (one.start, one.size) == (other.start, other.size)
+}
+
+fn overlap(one: &Partition, other: &Partition) -> bool {
+    one.start < other.end() && other.start < one.end()
+}
+
+/// Numbers of the partitions of whose bytes another reading makes other partitions.
+fn claimed_otherwise(table: &Table, unlisted: &[&Partition]) -> Vec<u32> {
+    let claims = unlisted.iter().filter(|claim| claim.role != Role::Extended);
+    let partitions = claims.flat_map(|claim| table.data_partitions().filter(|p| overlap(p, claim)));
+    partitions.map(|partition| partition.number).collect()
+}
+
+/// Numbers of the partitions that lie over each other.
+fn overlapping(table: &Table) -> Vec<u32> {
+    let separate: Vec<u32> = table.separate_partitions().iter().map(|p| p.number).collect();
+    table.data_partitions().map(|p| p.number).filter(|n| !separate.contains(n)).collect()
+}
+
+/// Linux cuts such a partition off at the end of the disk, or leaves it out.
+fn past_the_end(table: &Table, disk_size: u64) -> impl Iterator<Item = String> {
+    let past = table.data_partitions().filter(move |partition| partition.end() > disk_size);
+    past.map(|p| format!("partition {} reaches past the end of the disk", p.number))
+}
+
+/// Seen where the array of a GPT's entries is larger than what is in it, and where a tool put an
+/// extended boot record into the partition before it (util-linux issue 3925).
+fn over_the_table(disk: &dyn ReadAt, table: &Table) -> Vec<String> {
+    let metadata = metadata_extents(disk, table);
+    let over =
+        table.data_partitions().filter(|p| metadata.within(p.start, p.end()).next().is_some());
+    over.map(|p| format!("partition {} lies over a part of the partition table", p.number))
+        .collect()
 }
 
 /// A primary partition inside an extended one is contradictory; logical partitions belong there.
-fn primary_in_extended(table: &Table) -> Option<String> {
-    let extended = table.partitions.iter().filter(|partition| partition.role == Role::Extended);
-    for container in extended {
-        let inside = |partition: &&Partition| {
-            partition.role == Role::Primary
-                && partition.start < container.end()
-                && container.start < partition.end()
-        };
-        if let Some(partition) = table.partitions.iter().find(inside) {
-            let (one, other) = (partition.number, container.number);
-            return Some(format!("partition {one} overlaps the extended partition {other}"));
-        }
-    }
-    None
+fn primary_in_extended(table: &Table) -> Vec<String> {
+    let with_role = |role| table.partitions.iter().filter(move |p| p.role == role);
+    let pairs = with_role(Role::Extended)
+        .flat_map(|outer| with_role(Role::Primary).map(move |inner| (inner, outer)))
+        .filter(|(inner, outer)| overlap(inner, outer));
+    let said = pairs.map(|(inner, outer)| {
+        format!("partition {} overlaps the extended partition {}", inner.number, outer.number)
+    });
+    said.collect()
 }

@@ -12,7 +12,7 @@ use gpt::partition::file_read_partitions;
 
 use super::crc::crc32;
 use super::names::gpt_type_name;
-use super::{Partition, Role, Scheme, Table};
+use super::{Partition, Role, Scheme, Table, mbr};
 use crate::bytes::{Extents, ReadAt, le32, slice};
 
 const SIGNATURE: &[u8] = b"EFI PART";
@@ -67,6 +67,16 @@ impl Copies {
     /// The copy that counts: the primary when it is valid.
     pub(super) fn best(&self) -> Option<&Copy> {
         self.primary.as_ref().or(self.backup.as_ref()).ok()
+    }
+
+    /// The partitions of the backup, when it differs from a valid primary copy.
+    fn second_opinion(&self, sector_size: u32) -> Vec<Partition> {
+        let (Ok(primary), Ok(backup)) = (&self.primary, &self.backup) else { return Vec::new() };
+        if primary.entries == backup.entries {
+            return Vec::new();
+        }
+        let listed = backup.partitions.iter();
+        listed.filter_map(|(number, entry)| partition(*number, entry, sector_size)).collect()
     }
 
     fn valid(&self) -> impl Iterator<Item = &Copy> {
@@ -182,31 +192,33 @@ fn decode_entries(
     Ok(decoded.into_iter().filter(|(_, entry)| entry.is_used()).collect())
 }
 
-/// Reads the table of a disk with a protective MBR.
-pub(super) fn read(disk: &dyn ReadAt, sector_size: u32, hybrid: bool) -> Table {
+/// Reads the table of a disk with a protective MBR. Beside it the partitions that its other copy
+/// names otherwise.
+pub(super) fn read(disk: &dyn ReadAt, sector_size: u32) -> (Table, Vec<Partition>) {
     let copies = Copies::read(disk, sector_size);
-    let mut notices = state_of(&copies, disk, sector_size);
+    let State { notices, mut doubts } = state_of(&copies, disk, sector_size);
     let Some(best) = copies.best() else {
-        notices.extend(other_sector_size(disk, sector_size));
-        notices.push("no copy of the GPT is usable; the disk is treated as one piece".into());
-        return Table::none(sector_size, notices);
+        doubts.extend(other_sector_size(disk, sector_size));
+        doubts.push("no copy of the GPT is usable; the disk is treated as one piece".into());
+        return (Table { doubts, ..Table::none(sector_size, notices) }, Vec::new());
     };
-    if hybrid {
-        notices.push(
-            "hybrid MBR: some partitions are listed in an MBR as well; both tables are kept".into(),
-        );
+    if best.header.last_usable > last_lba(disk.size(), sector_size) {
+        doubts.push("the GPT is of a larger disk: Linux shows no partitions".into());
     }
     let mut partitions = Vec::new();
     for (number, entry) in &best.partitions {
         match partition(*number, entry, sector_size) {
             Some(partition) => partitions.push(partition),
             None => {
-                notices.push(format!("partition {number} ends before it begins; it is not listed"))
+                doubts.push(format!("partition {number} ends before it begins; it is not listed"));
             }
         }
     }
+    let scheme = Scheme::Gpt;
     let disk_id = Some(best.header.disk_guid.to_string());
-    Table { scheme: Scheme::Gpt, sector_size, disk_id, partitions, notices, doubts: Vec::new() }
+    let none = Table::none(sector_size, notices);
+    let table = Table { scheme, disk_id, partitions, doubts, ..none };
+    (table, copies.second_opinion(sector_size))
 }
 
 /// USB enclosures that translate the sector size make tables that are of no use without them, and
@@ -246,45 +258,60 @@ fn partition(
 }
 
 /// What is to be said about the two copies.
-fn state_of(copies: &Copies, disk: &dyn ReadAt, sector_size: u32) -> Vec<String> {
-    match (&copies.primary, &copies.backup) {
-        (Ok(primary), Ok(backup)) => {
-            let mut notices = Vec::new();
-            if primary.entries != backup.entries {
-                notices.push("the two copies of the GPT differ; the primary one is used".into());
-            }
-            if backup.header.current_lba != last_lba(disk.size(), sector_size) {
-                notices.push("the backup GPT is not at the end of the disk".into());
-            }
-            notices
-        }
-        (Err(damage), Ok(_)) => {
-            vec![format!("the primary GPT is damaged ({}); the backup was used", damage.why)]
-        }
-        (Ok(_), Err(damage)) => vec![format!(
-            "the backup GPT is damaged or missing ({}); the primary one is used",
-            damage.why
-        )],
-        (Err(primary), Err(backup)) => vec![
-            format!("the primary GPT is damaged ({})", primary.why),
-            format!("the backup GPT is damaged ({})", backup.why),
-        ],
-    }
+#[derive(Default)]
+struct State {
+    notices: Vec<String>,
+    doubts: Vec<String>,
 }
 
-/// A notice when a disk without an MBR holds a GPT. Such a GPT is not used, by the kernel neither:
-/// a filesystem made later on the whole disk overwrites the front and leaves the backup behind.
-pub(super) fn unprotected(disk: &dyn ReadAt, sector_size: u32) -> Option<String> {
+/// Linux goes by the primary copy alone, unless it is told otherwise when it starts; tools take the
+/// backup for a damaged one.
+fn state_of(copies: &Copies, disk: &dyn ReadAt, sector_size: u32) -> State {
+    let mut state = State::default();
+    match (&copies.primary, &copies.backup) {
+        (Ok(primary), Ok(backup)) => {
+            if primary.entries != backup.entries {
+                state
+                    .doubts
+                    .push("the two copies of the GPT differ; the primary one is used".into());
+            }
+            if backup.header.current_lba != last_lba(disk.size(), sector_size) {
+                state.notices.push("the backup GPT is not at the end of the disk".into());
+            }
+        }
+        (Err(damage), Ok(_)) => state
+            .doubts
+            .push(format!("the primary GPT is damaged ({}); the backup was used", damage.why)),
+        (Ok(_), Err(damage)) => state.notices.push(format!(
+            "the backup GPT is damaged or missing ({}); the primary one is used",
+            damage.why
+        )),
+        (Err(primary), Err(backup)) => state.doubts.extend([
+            format!("the primary GPT is damaged ({})", primary.why),
+            format!("the backup GPT is damaged ({})", backup.why),
+        ]),
+    }
+    state
+}
+
+/// A disk without an MBR. A GPT on it is not used, by the kernel neither: a filesystem made later on
+/// the whole disk overwrites the front and leaves the backup behind. Where the front is still
+/// there, some programs go by it.
+pub(super) fn without_protection(disk: &dyn ReadAt, sector_size: u32) -> Table {
+    let mut table = Table::none(sector_size, Vec::new());
     let copies = Copies::read(disk, sector_size);
-    let where_ = match (&copies.primary, &copies.backup) {
-        (Ok(_), _) => "at the beginning",
-        (_, Ok(_)) => "at the end",
-        _ => return None,
+    let what = |place: &str| {
+        format!(
+            "a GPT lies {place} of the disk, but the first sector has no protective MBR: it may be \
+             left over; the disk is treated as one piece"
+        )
     };
-    Some(format!(
-        "a GPT lies {where_} of the disk, but the first sector has no protective MBR: it may be \
-         left over; the disk is treated as one piece"
-    ))
+    match (&copies.primary, &copies.backup) {
+        (Ok(_), _) => table.doubts.push(what("at the beginning")),
+        (_, Ok(_)) => table.notices.push(what("at the end")),
+        _ => {}
+    }
+    table
 }
 
 /// A notice when a disk with an MBR of its own holds a GPT too.
@@ -295,9 +322,9 @@ pub(super) fn stale(disk: &dyn ReadAt, sector_size: u32) -> Option<String> {
         .then(|| "remains of a GPT are on the disk; the MBR counts".to_owned())
 }
 
-/// Bytes of the protective MBR and of the valid copies.
+/// Bytes of the protective MBR, of the valid copies, and of what a hybrid MBR leads to.
 pub(super) fn extents(disk: &dyn ReadAt, sector_size: u32) -> Extents {
     let copies = Copies::read(disk, sector_size);
-    let front = Extents::of(0, u64::from(sector_size));
+    let front = mbr::extents(disk, sector_size);
     copies.valid().fold(front, |all, copy| all.union(&copy.extents(sector_size)))
 }

@@ -4,8 +4,10 @@
 //! copies, overlaps), then decoded by the `gpt` and `mbrman` crates from buffers of known size:
 //! both crates panic or allocate without bound when given a hostile table as it stands.
 //!
-//! A table that cannot be trusted is no table: [`read`] then returns [`Scheme::None`] with a
-//! notice, and the disk is treated as one piece, of which nothing is lost.
+//! A table is read as Linux does. Where other programs read it otherwise, or it contradicts itself,
+//! [`Table::doubts`] say so and the partitions concerned are [`Table::contested`]: no map of used
+//! blocks is believed in what is not surely that partition. A table of which no copy can be read
+//! is no table: [`Scheme::None`], the disk is one piece, and nothing of it is left out.
 
 mod check;
 mod crc;
@@ -107,6 +109,12 @@ pub struct Table {
     /// partition of the disk is written to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
+    /// Numbers of the partitions whose bounds are in doubt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contested: Vec<u32>,
+    /// Whether a part of the table could not be read, so that partitions may be missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreadable: bool,
 }
 
 impl Table {
@@ -119,7 +127,14 @@ impl Table {
             partitions: Vec::new(),
             notices,
             doubts: Vec::new(),
+            contested: Vec::new(),
+            unreadable: false,
         }
+    }
+
+    /// All that a person should know about the table.
+    pub fn remarks(&self) -> impl Iterator<Item = &String> {
+        self.notices.iter().chain(&self.doubts)
     }
 
     /// The partition of that number.
@@ -127,9 +142,19 @@ impl Table {
         self.partitions.iter().find(|partition| partition.number == number)
     }
 
-    /// Partitions with content of their own: all but the extended ones. They do not overlap.
+    /// Partitions with content of their own: all but the extended ones. They may overlap, and end
+    /// behind the disk.
     pub fn data_partitions(&self) -> impl Iterator<Item = &Partition> {
         self.partitions.iter().filter(|partition| partition.role != Role::Extended)
+    }
+
+    /// Numbers of the logical partitions in the extended partition `number`; `None` for any other.
+    pub fn logical_partitions_in(&self, number: u32) -> Option<Vec<u32>> {
+        let outer = self.partition(number).filter(|partition| partition.role == Role::Extended)?;
+        let inside = self.partitions.iter().filter(|partition| {
+            partition.role == Role::Logical && (outer.start..outer.end()).contains(&partition.start)
+        });
+        Some(inside.map(|partition| partition.number).collect())
     }
 
     /// The bytes in data partitions.
@@ -138,10 +163,20 @@ impl Table {
         Extents::from(ranges.collect::<Vec<_>>())
     }
 
-    /// The bytes of a disk of `disk_size` bytes outside all data partitions: the table itself,
-    /// boot loaders, and what else lies in gaps. All of it belongs to an image of the disk.
-    pub fn unpartitioned(&self, disk_size: u64) -> Extents {
-        self.partitioned().gaps_within(0, disk_size)
+    /// The partitions of which no byte belongs to another one, by their start.
+    pub fn separate_partitions(&self) -> Vec<&Partition> {
+        let mut sorted: Vec<&Partition> = self.data_partitions().collect();
+        sorted.sort_by_key(|partition| (partition.start, partition.end()));
+        let mut furthest = 0;
+        let mut separate = Vec::new();
+        for (at, partition) in sorted.iter().enumerate() {
+            let next = sorted.get(at + 1);
+            if partition.start >= furthest && next.is_none_or(|n| n.start >= partition.end()) {
+                separate.push(*partition);
+            }
+            furthest = furthest.max(partition.end());
+        }
+        separate
     }
 }
 
@@ -182,19 +217,22 @@ pub fn read(disk: &dyn ReadAt, sector_size: u32) -> Result<Table, TableError> {
     if !(512..=4096).contains(&sector_size) || !sector_size.is_power_of_two() {
         return Err(TableError::SectorSize(sector_size));
     }
-    let table = match mbr::read(disk, sector_size) {
-        mbr::Found::Nothing(notices) => {
-            let mut table = Table::none(sector_size, notices);
-            table.notices.extend(gpt::unprotected(disk, sector_size));
-            table
+    Ok(match mbr::read(disk, sector_size) {
+        mbr::Found::Nothing { doubts, unreadable } => {
+            let mut table = gpt::without_protection(disk, sector_size);
+            table.doubts.extend(doubts);
+            Table { unreadable, ..table }
         }
-        mbr::Found::Protective { hybrid } => gpt::read(disk, sector_size, hybrid),
+        mbr::Found::Protective(others) => {
+            let (table, mut claims) = gpt::read(disk, sector_size);
+            claims.extend(others);
+            check::weighed(disk, table, &claims)
+        }
         mbr::Found::Table(mut table) => {
             table.notices.extend(gpt::stale(disk, sector_size));
-            table
+            check::weighed(disk, table, &[])
         }
-    };
-    Ok(check::trusted(disk, table))
+    })
 }
 
 /// The bytes in which the table itself is written: MBR, both copies of the GPT, extended boot
@@ -202,7 +240,7 @@ pub fn read(disk: &dyn ReadAt, sector_size: u32) -> Result<Table, TableError> {
 pub fn metadata_extents(disk: &dyn ReadAt, table: &Table) -> Extents {
     match table.scheme {
         Scheme::Gpt => gpt::extents(disk, table.sector_size),
-        Scheme::Mbr => mbr::extents(disk, table),
+        Scheme::Mbr => mbr::extents(disk, table.sector_size),
         Scheme::None => Extents::new(),
     }
 }

@@ -25,7 +25,7 @@ fn gpt_with_gaps_in_the_numbering() {
     assert_eq!((root.attributes, root.type_name.as_str()), (1 << 63, "Linux filesystem"));
     let data = table.partition(5).unwrap();
     assert_eq!((data.attributes, data.bootable), (1 << 2, true));
-    let outside = table.unpartitioned(16 * MIB);
+    let outside = table.partitioned().gaps_within(0, 16 * MIB);
     assert_eq!(outside.total() + table.partitioned().total(), 16 * MIB);
     let metadata = metadata_extents(&open(&disk), &table);
     assert_eq!(metadata.total(), 512 * (1 + 2 * 33));
@@ -163,7 +163,7 @@ fn both_copies_damaged_is_one_piece() {
     let table = table_of(&disk, 512);
     assert_eq!((table.scheme, table.partitions.len()), (Scheme::None, 0));
     assert!(table.notices.iter().any(|notice| notice.contains("no copy of the GPT")));
-    assert_eq!(table.unpartitioned(16 * MIB).total(), 16 * MIB);
+    assert_eq!(table.partitioned().gaps_within(0, 16 * MIB).total(), 16 * MIB);
 }
 
 #[test]

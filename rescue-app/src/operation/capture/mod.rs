@@ -5,6 +5,7 @@ mod plan;
 mod read;
 mod rescue;
 mod space;
+mod unpartitioned;
 mod victims;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub use rescue::RescueOptions;
 #[cfg(any(test, fuzzing))]
 pub(crate) use rescue::read_any_map;
 pub use space::Space;
+pub use unpartitioned::Unpartitioned;
 
 /// Size of the pieces the manifest is stored in, bytes.
 const MANIFEST_CHUNK: usize = 1 << 20;
@@ -51,8 +53,10 @@ pub struct CaptureReport {
     pub image: ImageSummary,
     /// Bytes read from the disk.
     pub read: u64,
-    /// Bytes not read because nothing uses them.
+    /// Bytes not read; see [`CapturePlan::skipped`].
     pub skipped: u64,
+    /// Bytes that a filesystem's map calls unused.
+    pub unused: u64,
     /// Bytes added to the repository.
     pub added: u64,
     /// Bytes read that the repository had already.
@@ -61,6 +65,8 @@ pub struct CaptureReport {
     pub verified: u64,
     /// Bytes of the disk that could not be read.
     pub unreadable: u64,
+    /// Whether a part of the partition table could not be read.
+    pub table_unreadable: bool,
     /// Wall-clock time in seconds.
     pub seconds: f64,
     /// Everything that lessens the result.
@@ -116,6 +122,9 @@ fn examine_and_store(
     if found.packs > 0 {
         control.info(format!("{} of an interrupted capture are used again", size(found.bytes)));
     }
+    if let Some(unpartitioned) = &plan.unpartitioned {
+        control.info(unpartitioned.sentence());
+    }
     control.info(plan.space.sentence());
     store((&repo, &lock), &source, plan, request, patient)
 }
@@ -123,7 +132,7 @@ fn examine_and_store(
 fn store(
     (repo, lock): (&Repository, &Lock),
     source: &Source,
-    plan: CapturePlan,
+    mut plan: CapturePlan,
     request: &CaptureRequest,
     patient: &Patient<'_>,
 ) -> Result<CaptureReport, OperationError> {
@@ -131,32 +140,37 @@ fn store(
     let started = OffsetDateTime::now_utc();
     let saver = Saver::new(repo)?;
     let reporter = Reporter::start(control, Phase::Capturing, plan.read, plan.skipped);
-    let input = pipeline::Input {
-        medium: &DiskMedium::new(source, plan.disk.logical_sector),
+    let medium = DiskMedium::new(source, plan.disk.logical_sector);
+    let zstd_level = request.compression.zstd_level();
+    let stored = pipeline::run(&pipeline::Input {
+        medium: &medium,
         rescue: &request.rescue,
         sector_size: plan.disk.logical_sector,
         regions: &plan.regions,
+        reads: &plan.reads,
         chunk_size: plan.chunk_size,
         saver: &saver,
-        zstd_level: request.compression.zstd_level(),
+        zstd_level,
         reporter: &reporter,
-    };
-    let stored = pipeline::run(&input)?;
+    })?;
     reporter.finish();
 
     control.phase(Phase::Finishing);
     let mut warnings = plan.warnings.clone();
-    let damage = victims::find(input.medium, &plan.regions, stored.unreadable.clone());
+    let damage = victims::find(&medium, &plan.regions, stored.unreadable.clone());
     for warning in damage.warnings() {
         control.warn(warning.clone());
         warnings.push(warning);
     }
+    let written = (stored.slots.as_slice(), plan.chunk_size.bytes());
+    let unreadable = damage.bytes();
+    unpartitioned::without_zeros(&plan.table, &mut plan.regions, &plan.reads, written, &unreadable);
     let manifest = manifest(&plan, damage, warnings.clone());
     // Was told when it happened, and says nothing of the image.
     warnings.extend(stored.map_problem);
     let needed = stored.slots.iter().filter_map(|slot| slot.blob).filter(|_| request.verify_all);
     let reused = verify::packs_of(repo, needed);
-    let tree = save_tree(&saver, &manifest, stored.slots, input.zstd_level)?;
+    let tree = save_tree(&saver, &manifest, stored.slots, zstd_level)?;
     let Finished { totals, unproven, proven_bytes } = saver.finish()?;
     let mut verified = proven_bytes + verify::stored(repo, &unproven, control)?;
     if request.verify_all {
@@ -169,10 +183,12 @@ fn store(
         image: ImageSummary::new(id, &snapshot, &manifest),
         read: stored.read,
         skipped: plan.skipped,
+        unused: plan.unused,
         added: totals.stored_bytes,
         reused: stored.reused,
         verified,
         unreadable: manifest.unreadable.total(),
+        table_unreadable: manifest.table.unreadable,
         seconds: 0.0,
         warnings,
     })

@@ -8,7 +8,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::bytes::{AlignedBuffer, Extent};
+use crate::bytes::{AlignedBuffer, Extent, Extents};
 use crate::image::chunks::{ChunkSize, Piece, pieces};
 use crate::image::content::Slot;
 use crate::image::damage::BadRange;
@@ -63,6 +63,8 @@ pub(super) struct Input<'a> {
     pub(super) rescue: &'a RescueOptions,
     pub(super) sector_size: u32,
     pub(super) regions: &'a [Region],
+    /// The bytes to read of each region; what else is stored of it are holes of an image file.
+    pub(super) reads: &'a [Extents],
     pub(super) chunk_size: ChunkSize,
     pub(super) saver: &'a Saver<'a>,
     pub(super) zstd_level: i32,
@@ -211,14 +213,14 @@ fn read_chunks(
 ) -> Result<Vec<Slot>, OperationError> {
     let mut slots = Vec::new();
     let mut late = Vec::new();
-    for region in input.regions {
-        for piece in pieces(region.start, region.size, input.chunk_size.bytes(), &region.used) {
+    for (region, reads) in input.regions.iter().zip(input.reads) {
+        for piece in pieces(region.start, region.size, input.chunk_size.bytes(), reads) {
             let (Piece::Hole { len, .. } | Piece::Chunk { len, .. }) = piece;
             let slot = slots.len();
             slots.push(Slot { len, blob: None });
             if let Piece::Chunk { start, len } = piece {
                 let range = Extent { start, end: start + len };
-                let chunk = Chunk { slot, range, used: &region.used };
+                let chunk = Chunk { slot, range, used: reads };
                 if !rescue.offer(&chunk, jobs)? {
                     late.push(chunk);
                 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::bytes::ReadAt;
+use crate::bytes::{Extents, ReadAt};
 use crate::disk::{self, Disk, Source};
 use crate::filesystem::{self, Filesystem, LogicalVolume};
 use crate::image::chunks::ChunkSize;
@@ -23,6 +23,7 @@ use crate::table::{self, Scheme, Table};
 use super::identity;
 use super::rescue::RescueOptions;
 use super::space::Space;
+use super::unpartitioned::Unpartitioned;
 
 /// A capture as it was asked for.
 #[derive(Clone, Debug)]
@@ -67,12 +68,20 @@ pub struct CapturePlan {
     pub chunk_size: ChunkSize,
     /// Bytes to read.
     pub read: u64,
-    /// Bytes nothing uses, or that were not chosen.
+    /// Bytes that are not read: nothing uses them, they were not chosen, or they are holes of an
+    /// image file.
     pub skipped: u64,
+    /// Of those what a filesystem's map calls unused.
+    pub unused: u64,
+    /// Large stretches outside of partitions.
+    pub unpartitioned: Option<Unpartitioned>,
     /// What it takes where the repository is.
     pub space: Space,
     /// Reasons to think again.
     pub warnings: Vec<String>,
+    /// Of each region the bytes to read: what is stored of it, but for holes of an image file.
+    #[serde(skip)]
+    pub(super) reads: Vec<Extents>,
 }
 
 impl CapturePlan {
@@ -112,33 +121,76 @@ pub(super) fn examine(
     repo: &Repository,
 ) -> Result<CapturePlan, OperationError> {
     let table = read_table(source, disk.logical_sector)?;
-    check_partitions(&table, request.partitions.as_deref())?;
-    let mut warnings = table.notices.clone();
+    let partitions =
+        request.partitions.as_deref().map(|chosen| meant(&table, chosen)).transpose()?;
+    let mut warnings: Vec<String> = table.remarks().cloned().collect();
     let selection = Selection {
-        partitions: request.partitions.clone(),
+        partitions,
         whole: request.whole,
         skip_unpartitioned: request.skip_unpartitioned,
         keys: request.keys.iter().map(|(at, key)| (at.locked.uuid.clone(), key.clone())).collect(),
         trusts_unclosed: request.trusts_unclosed,
     };
     let regions = inspect_regions(&disk, source, &table, &selection, &mut warnings);
-    let read = regions.iter().map(|region| region.used.total()).sum();
-    let space = Space::estimate(&identity(&disk), &regions, request.chunk_size, repo)?;
+    let data = source.data();
+    let reads: Vec<Extents> =
+        regions.iter().map(|region| region.used.intersection(&data)).collect();
+    let read = reads.iter().map(Extents::total).sum();
+    let space = Space::estimate(&identity(&disk), (&regions, &reads), request.chunk_size, repo)?;
     warnings.extend(space.warning());
-    let skipped = disk.size.saturating_sub(read);
-    let chunk_size = request.chunk_size;
-    Ok(CapturePlan { disk, table, regions, chunk_size, read, skipped, space, warnings })
+    let unpartitioned = Unpartitioned::sample(source, &table, &regions, &data);
+    Ok(CapturePlan {
+        skipped: disk.size.saturating_sub(read),
+        unused: regions.iter().map(unused).sum(),
+        chunk_size: request.chunk_size,
+        disk,
+        table,
+        regions,
+        read,
+        unpartitioned,
+        space,
+        warnings,
+        reads,
+    })
 }
 
-fn check_partitions(table: &Table, chosen: Option<&[u32]>) -> Result<(), OperationError> {
+/// Bytes that the map of what is in a region calls unused.
+fn unused(region: &Region) -> u64 {
+    let mapped =
+        region.filesystem.is_some() && matches!(region.stored, Stored::Used | Stored::Header);
+    if mapped { region.size.saturating_sub(region.used.total()) } else { 0 }
+}
+
+/// The partitions that hold what was chosen: by an extended one those in it are meant.
+fn meant(table: &Table, chosen: &[u32]) -> Result<Vec<u32>, OperationError> {
+    let separate: Vec<u32> = table.separate_partitions().iter().map(|p| p.number).collect();
+    let mut meant = Vec::new();
+    for &number in chosen {
+        match table.logical_partitions_in(number) {
+            Some(inside) if inside.is_empty() => return Err(nothing_in(number)),
+            Some(inside) => meant.extend(inside),
+            None => meant.push(number),
+        }
+    }
     let known: Vec<u32> = table.partitions.iter().map(|partition| partition.number).collect();
-    match chosen.into_iter().flatten().find(|number| !known.contains(number)) {
-        None => Ok(()),
+    match meant.iter().find(|number| !separate.contains(number)) {
+        None => Ok(meant),
+        Some(number) if known.contains(number) => Err(OperationError::refused(
+            format!("partition {number} and another one lie over each other"),
+            "capture the whole disk: without --partitions all of it is stored",
+        )),
         Some(number) => Err(OperationError::refused(
             format!("the disk has no partition {number}, only {known:?}"),
             "look at it with `lifeboat disks`",
         )),
     }
+}
+
+fn nothing_in(number: u32) -> OperationError {
+    OperationError::refused(
+        format!("partition {number} is an extended one, and no partition is in it"),
+        "capture the whole disk, or another partition; see `lifeboat disks`",
+    )
 }
 
 fn inspect_regions(

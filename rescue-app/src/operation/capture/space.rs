@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::bytes::Extents;
 use crate::image::chunks::{ChunkSize, Piece, pieces};
 use crate::image::manifest::{DiskIdentity, Region, Stored};
 use crate::operation::error::OperationError;
@@ -38,21 +39,23 @@ pub struct Space {
 }
 
 impl Space {
-    /// Estimates what storing `regions` of a disk takes in `repo`, whose index is loaded.
+    /// Estimates what storing `regions` of a disk takes in `repo`, whose index is loaded. `reads` is
+    /// what is read of each: the rest of what is stored are holes.
     pub(super) fn estimate(
         disk: &DiskIdentity,
-        regions: &[Region],
+        (regions, reads): (&[Region], &[Extents]),
         chunk_size: ChunkSize,
         repo: &Repository,
     ) -> Result<Self, OperationError> {
-        let used: u64 = regions.iter().map(|region| region.used.total()).sum();
-        let chunks = regions.iter().flat_map(|region| {
-            pieces(region.start, region.size, chunk_size.bytes(), &region.used)
+        let used: u64 = reads.iter().map(Extents::total).sum();
+        let chunks = regions.iter().zip(reads).flat_map(|(region, reads)| {
+            pieces(region.start, region.size, chunk_size.bytes(), reads)
                 .filter(|piece| matches!(piece, Piece::Chunk { .. }))
         });
         let at_most = used + PER_CHUNK * chunks.count() as u64 + PER_IMAGE;
         let earlier = newest_image(disk, repo)?;
-        let known = earlier.as_ref().map_or(0, |image| shared(regions, &image.manifest.regions));
+        let known =
+            earlier.as_ref().map_or(0, |image| shared((regions, reads), &image.manifest.regions));
         let fresh = used.saturating_sub(known);
         let (least, most) = LIKELY_PERCENT;
         Ok(Self {
@@ -117,13 +120,13 @@ fn newest_image<'r>(
 }
 
 /// Bytes used now that an earlier image has at the same place of the same region.
-fn shared(now: &[Region], before: &[Region]) -> u64 {
+fn shared((now, reads): (&[Region], &[Extents]), before: &[Region]) -> u64 {
     let same_place = |region: &&Region, other: &Region| {
         (region.start, region.size) == (other.start, other.size) && other.stored != Stored::Nothing
     };
-    let shared = now.iter().filter_map(|region| {
+    let shared = now.iter().zip(reads).filter_map(|(region, reads)| {
         let earlier = before.iter().find(|other| same_place(&region, other))?;
-        Some(region.used.intersection(&earlier.used).total())
+        Some(reads.intersection(&earlier.used).total())
     });
     shared.sum()
 }

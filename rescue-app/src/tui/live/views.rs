@@ -85,7 +85,7 @@ fn disk(survey: &Survey) -> Disk {
             scheme => scheme.to_string(),
         },
         volumes: survey.volumes.iter().map(volume).collect(),
-        note: survey.note.clone().or_else(|| survey.table.notices.first().cloned()),
+        note: survey.note.clone().or_else(|| survey.table.remarks().next().cloned()),
         source_refusal: in_use,
         target_refusal,
     }
