@@ -32,6 +32,7 @@ pub mod fuzzing;
 pub mod image;
 pub mod operation;
 pub mod repository;
+pub mod signature;
 pub mod store;
 pub mod table;
 pub mod tui;

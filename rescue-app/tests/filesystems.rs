@@ -78,6 +78,8 @@ mod fs_owners;
 mod fs_program;
 #[path = "support/fs_recognition.rs"]
 mod fs_recognition;
+#[path = "support/fs_signatures.rs"]
+mod fs_signatures;
 #[path = "support/fs_system.rs"]
 mod fs_system;
 #[path = "support/fs_system_others.rs"]
