@@ -28,9 +28,8 @@ pub(super) fn weighed(disk: &dyn ReadAt, table: Table, claims: &[Partition]) -> 
     }
     doubts.extend(past_the_end(&table, disk.size()));
     doubts.extend(primary_in_extended(&table));
-    let mut notices = table.notices.clone();
-    notices.extend(over_the_table(disk, &table));
-    Table { doubts, notices, contested, ..table }
+    doubts.extend(over_the_table(disk, &table));
+    Table { doubts, contested, ..table }
 }
 
 fn same(one: &Partition, other: &Partition) -> bool {
@@ -60,8 +59,9 @@ fn past_the_end(table: &Table, disk_size: u64) -> impl Iterator<Item = String> {
     past.map(|p| format!("partition {} reaches past the end of the disk", p.number))
 }
 
-/// Seen where the array of a GPT's entries is larger than what is in it, and where a tool put an
-/// extended boot record into the partition before it (util-linux issue 3925).
+/// Seen where a filesystem on a whole disk has a table that names it, where the array of a GPT's
+/// entries is larger than what is in it, and where a tool put an extended boot record into the
+/// partition before it (util-linux issue 3925).
 fn over_the_table(disk: &dyn ReadAt, table: &Table) -> Vec<String> {
     let metadata = metadata_extents(disk, table);
     let over =

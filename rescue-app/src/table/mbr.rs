@@ -252,11 +252,8 @@ impl Chain {
             format!("a record of its chain cannot be read, and it was cut there: {error}")
         })?;
         let header = match found {
-            Record::Valid(header) => header,
-            Record::OddFlags(header) => {
-                self.doubts.push("a record of its chain has an impossible boot flag".into());
-                header
-            }
+            // Nobody looks at the flags of these records.
+            Record::Valid(header) | Record::OddFlags(header) => header,
             // An extended partition nothing was ever put into need not have a record.
             Record::None if link.lba == self.base => return Ok(None),
             Record::None => return Err("its chain is broken; it was cut there".into()),

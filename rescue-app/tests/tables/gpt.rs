@@ -121,7 +121,7 @@ fn sectors_of_4096_bytes() {
     // Read with the wrong sector size there is a protective MBR and no GPT: one piece, with a word.
     let wrong = table_of(&disk, 512);
     assert_eq!(wrong.scheme, Scheme::None);
-    assert!(wrong.notices.iter().any(|notice| notice.contains("--sector-size 4096")), "{wrong:?}");
+    assert!(wrong.doubts.iter().any(|doubt| doubt.contains("--sector-size 4096")), "{wrong:?}");
 }
 
 #[test]
@@ -143,8 +143,11 @@ fn damaged_copies_are_recovered_from_each_other() {
         overwrite(&disk, offset, &vec![0x77; len]);
         let table = table_of(&disk, 512);
         assert_eq!(table.partitions, sound.partitions, "{copy} at {offset}");
-        assert_eq!(table.notices.len(), 1);
-        assert!(table.notices[0].contains(&format!("the {copy} GPT is damaged")), "{table:?}");
+        let remarks: Vec<&String> = table.remarks().collect();
+        assert_eq!(remarks.len(), 1);
+        assert!(remarks[0].contains(&format!("the {copy} GPT is damaged")), "{table:?}");
+        // Linux shows no partitions without the primary copy.
+        assert_eq!(table.doubts.is_empty(), copy == "backup", "{table:?}");
         // Written back to a disk of equal size, it is as it was before the damage.
         let patches = fit_to_disk(&open(&disk), &table, 16 * MIB).unwrap();
         let restored = images.restored(&disk, 16 * MIB, &patches);
@@ -162,7 +165,7 @@ fn both_copies_damaged_is_one_piece() {
     overwrite(&disk, 16 * MIB - 512, &[0; 512]);
     let table = table_of(&disk, 512);
     assert_eq!((table.scheme, table.partitions.len()), (Scheme::None, 0));
-    assert!(table.notices.iter().any(|notice| notice.contains("no copy of the GPT")));
+    assert!(table.doubts.iter().any(|doubt| doubt.contains("no copy of the GPT")));
     assert_eq!(table.partitioned().gaps_within(0, 16 * MIB).total(), 16 * MIB);
 }
 
@@ -176,7 +179,9 @@ fn copies_that_differ_are_told() {
     overwrite(&disk, from as u64, &older[from..]);
     let table = table_of(&disk, 512);
     assert_eq!(table.partition(1).unwrap().name.as_deref(), Some("renamed"));
-    assert!(table.notices.iter().any(|notice| notice.contains("differ")), "{table:?}");
+    assert!(table.doubts.iter().any(|doubt| doubt.contains("differ")), "{table:?}");
+    // Both give partition 1 the same place.
+    assert_eq!(table.contested, Vec::<u32>::new());
     let patches = fit_to_disk(&open(&disk), &table, 20 * MIB).unwrap();
     assert_sound(&images.restored(&disk, 20 * MIB, &patches));
 }
@@ -201,7 +206,7 @@ fn hybrid_mbr_is_kept() {
     sgdisk(&disk, &["-h", "1:3"]);
     let table = table_of(&disk, 512);
     assert_eq!((table.scheme, table.partitions.len()), (Scheme::Gpt, 3));
-    assert!(table.notices.iter().any(|notice| notice.contains("hybrid")), "{table:?}");
+    assert_eq!((&table.doubts, &table.contested), (&Vec::new(), &Vec::new()), "{table:?}");
     let patches = fit_to_disk(&open(&disk), &table, 40 * MIB).unwrap();
     let restored = images.restored(&disk, 40 * MIB, &patches);
     assert!(sgdisk(&restored, &["-v"]).contains("No problems found"));
@@ -261,6 +266,6 @@ fn gpt_without_protective_mbr_is_not_followed() {
     overwrite(&disk, 0, &[0; 512]);
     let table = table_of(&disk, 512);
     assert_eq!(table.scheme, Scheme::None);
-    assert!(table.notices[0].contains("no protective MBR"), "{table:?}");
+    assert!(table.doubts[0].contains("no protective MBR"), "{table:?}");
     assert_eq!(fit_to_disk(&open(&disk), &table, 32 * MIB).unwrap(), []);
 }

@@ -1,0 +1,149 @@
+//! Disks that are not by the book: tables that are damaged, contradict themselves or each other,
+//! with content everywhere. Whatever the table says, a disk restored to the same size is the same
+//! disk, and a partition restored by itself changes nothing beside it.
+//!
+//! `LIFEBOAT_ODD_DISKS` is how many are made in all; what a failure prints repeats it.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../support/cli.rs"]
+#[allow(dead_code)]
+mod cli;
+mod damage;
+mod disk;
+mod layout;
+#[path = "../support/random.rs"]
+#[allow(dead_code)]
+mod random;
+mod tables;
+
+use std::fs;
+use std::path::Path;
+
+use cli::Bench;
+use disk::Disk;
+use layout::{Layout, Templates};
+use random::Random;
+use serde_json::Value;
+
+/// Disks that share a repository.
+const TOGETHER: u64 = 40;
+/// Tests that run beside each other.
+const SHARES: u64 = 4;
+
+#[test]
+fn every_byte_of_odd_disks_is_restored_1() {
+    share(1);
+}
+
+#[test]
+fn every_byte_of_odd_disks_is_restored_2() {
+    share(2);
+}
+
+#[test]
+fn every_byte_of_odd_disks_is_restored_3() {
+    share(3);
+}
+
+#[test]
+fn every_byte_of_odd_disks_is_restored_4() {
+    share(4);
+}
+
+fn share(number: u64) {
+    let count: u64 =
+        std::env::var("LIFEBOAT_ODD_DISKS").map_or(2000, |count| count.parse().unwrap());
+    let mut seeds = Random::from_environment();
+    for _ in 0..number {
+        seeds.next();
+    }
+    let templates = Templates::make();
+    let mut bench = Bench::new();
+    for done in 0..count.div_ceil(SHARES) {
+        if done % TOGETHER == TOGETHER - 1 {
+            bench = Bench::new();
+        }
+        one(&bench, &templates, seeds.next());
+    }
+}
+
+/// One of some things.
+fn pick<T: Copy>(random: &mut Random, all: &[T]) -> T {
+    all[usize::try_from(random.below(all.len() as u64)).unwrap()]
+}
+
+/// Repeats one disk of a failed run: `LIFEBOAT_ODD_DISK=seed`.
+#[test]
+fn one_odd_disk_again() {
+    let Ok(seed) = std::env::var("LIFEBOAT_ODD_DISK") else { return };
+    one(&Bench::new(), &Templates::make(), seed.parse().unwrap());
+}
+
+fn one(bench: &Bench, templates: &Templates, seed: u64) {
+    let mut random = Random::new(seed);
+    let layout = Layout::random(&mut random, templates);
+    let source = bench.path("source");
+    let story = layout.write(&source, &mut random, templates);
+    let story = format!("LIFEBOAT_ODD_DISK={seed}: {story}");
+    let sector = layout.sector.to_string();
+    let captured = bench.run(&[
+        "capture",
+        &bench.arg("source"),
+        "--sector-size",
+        &sector,
+        "--level",
+        "fast",
+        "--json",
+    ]);
+    assert!(
+        matches!(captured.code, Some(0 | 3)),
+        "{story}\n{}{}",
+        captured.stdout,
+        captured.stderr
+    );
+    let id = captured.result()["image"]["id"].as_str().unwrap().to_owned();
+    whole(bench, &id, &source, &story);
+    if random.below(2) == 0 {
+        single(bench, &id, &captured.result(), &mut random, &story);
+    }
+    fs::remove_file(&source).unwrap();
+}
+
+/// Restored to a new file of the same size, every byte is the source's.
+fn whole(bench: &Bench, id: &str, source: &Path, story: &str) {
+    let (out, path) = (bench.arg("out"), bench.path("out"));
+    let run = bench.run(&["restore", id, &out, "--erase", &out, "--json"]);
+    assert!(matches!(run.code, Some(0 | 3)), "{story}\n{}{}", run.stdout, run.stderr);
+    let differs = disk::first_difference(source, &path);
+    assert!(differs.is_none(), "{story}\nbyte {} differs", differs.unwrap());
+    fs::remove_file(path).unwrap();
+}
+
+/// One partition of the image goes onto a disk of the same layout and other content: what is not
+/// in that partition stays. A target whose table is in doubt is refused and stays as it is.
+fn single(bench: &Bench, id: &str, report: &Value, random: &mut Random, story: &str) {
+    let partitions = report["image"]["partitions"].as_array().unwrap();
+    let numbers: Vec<u64> = partitions.iter().filter_map(|p| p["number"].as_u64()).collect();
+    if numbers.is_empty() {
+        return;
+    }
+    let number = pick(random, &numbers);
+    let (target, path) = (bench.arg("target"), bench.path("target"));
+    fs::copy(bench.path("source"), &path).unwrap();
+    let start = partitions.iter().find(|p| p["number"].as_u64() == Some(number)).unwrap();
+    let start = start["start"].as_u64().unwrap();
+    Disk::open(&path).mark(start + random.below(4) * 4096, random);
+    fs::copy(&path, bench.path("before")).unwrap();
+    let chosen = number.to_string();
+    let run =
+        bench.run(&["restore", id, &target, "--erase", &target, "--partitions", &chosen, "--json"]);
+    let told = format!("{story}\npartition {number}: {}{}", run.stdout, run.stderr);
+    let inside = match run.code {
+        Some(0 | 3) => tables::as_sfdisk_sees(&path, number, story),
+        Some(4) => 0..0,
+        _ => panic!("{told}"),
+    };
+    let differs = disk::first_difference_outside(&bench.path("before"), &path, &inside);
+    assert!(differs.is_none(), "{told}\nbyte {} beside it was changed", differs.unwrap());
+    fs::remove_file(path).unwrap();
+}
