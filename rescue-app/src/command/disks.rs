@@ -56,19 +56,16 @@ fn print_disk(survey: &Survey) {
 fn print_volume(volume: &Volume) {
     let number = volume.partition.map_or_else(|| "-".to_owned(), |number| number.to_string());
     let mut text = format!("  {number:>3}  {:>10}  ", size(volume.size));
-    match &volume.filesystem {
-        None => text.push_str("unknown"),
-        Some(filesystem) => {
-            text.push_str(&filesystem.kind.to_string());
-            if let Some(label) = &filesystem.label {
-                text.push_str(&format!(" {label}"));
-            }
-            if let Some(used) = filesystem.used {
-                text.push_str(&format!(", {} used", size(used)));
-            }
-            if let Some(last_use) = &filesystem.last_use {
-                text.push_str(&format!(", {last_use}"));
-            }
+    text.push_str(&volume.content);
+    if let Some(filesystem) = &volume.filesystem {
+        if let Some(label) = &filesystem.label {
+            text.push_str(&format!(" {label}"));
+        }
+        if let Some(used) = filesystem.used {
+            text.push_str(&format!(", {} used", size(used)));
+        }
+        if let Some(last_use) = &filesystem.last_use {
+            text.push_str(&format!(", {last_use}"));
         }
     }
     if let Some(system) = &volume.system {

@@ -81,7 +81,7 @@ fn print_image(image: &ImageSummary) {
 
 fn print_partition(partition: &ImagePartition) {
     let number = partition.number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let kind = partition.kind.map_or_else(|| "unknown".to_owned(), |kind| kind.to_string());
+    let kind = plain(&partition.content);
     let label = plain(partition.label.as_deref().unwrap_or(""));
     let used = partition.used.map_or_else(String::new, |used| format!("{} used", size(used)));
     let stored = match partition.stored {

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, LastUse, LogicalVolume};
 use crate::bytes::Extents;
 
+/// What the reason of a volume that is captured whole begins with.
+pub(super) const WHOLE: &str = "captured whole: ";
+
 /// A recognised filesystem or container, as its superblock describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filesystem {
@@ -92,6 +95,22 @@ pub struct Inspection {
     pub volumes: Vec<LogicalVolume>,
     /// What a person should know, such as why the volume is captured whole.
     pub warnings: Vec<String>,
+}
+
+impl Inspection {
+    /// Every byte of a volume of `size` bytes whose content is not looked at, with the reason where
+    /// a person should know it.
+    pub fn unread(size: u64, why: Option<&str>) -> Self {
+        Self {
+            filesystem: None,
+            inside: Vec::new(),
+            coverage: Coverage::Whole,
+            used: Extents::of(0, size),
+            minimum_size: None,
+            volumes: Vec::new(),
+            warnings: why.map(|why| format!("{WHOLE}{why}")).into_iter().collect(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::container::Content;
 use super::encryption::Encryption;
 use super::owners::{Names, Tally};
 use super::{Companions, Coverage, Filesystem, Kind};
-use crate::bytes::{Extents, ReadAt};
+use crate::bytes::{Extent, Extents, ReadAt};
 
 /// A reader of one family of filesystems.
 pub(super) trait Format: Sync {
@@ -80,6 +80,12 @@ pub(super) trait Format: Sync {
     /// [`super::Inspection::minimum_size`].
     fn least_size(&self, _volume: &dyn ReadAt) -> Option<u64> {
         None
+    }
+
+    /// Whether it is the whole disk's, when it is found on one that has a table with these
+    /// partitions: not a partition's own at the end of the disk, and not from an earlier life.
+    fn is_of_disk(&self, _disk: &dyn ReadAt, _partitions: &[Extent]) -> bool {
+        true
     }
 
     /// Whether it wraps other content, whose signatures may then show through.

@@ -71,8 +71,8 @@ pub use logical_volume::{Fragment, Located, LogicalVolume, Obstacle, Place};
 pub use lvm::{PhysicalVolume, VolumeGroup, physical_volume};
 pub use owners::{Owner, Owners, owners};
 pub use recognition::{
-    around_shown_array, inspect, inspect_among, inspect_trusting, inspect_unlocked, least_size,
-    locate, recognise, volumes,
+    around_shown_array, container_over_table, inspect, inspect_among, inspect_trusting,
+    inspect_unlocked, least_size, locate, recognise, volumes,
 };
 pub use system::system;
 #[cfg(any(test, fuzzing))]

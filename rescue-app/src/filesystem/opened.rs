@@ -3,8 +3,9 @@
 
 use super::container::{DEEPEST, TOO_DEEP};
 use super::decrypted::OpenContainer;
+use super::description::WHOLE;
 use super::format::{Doubt, Map};
-use super::recognition::{self, Surroundings, WHOLE};
+use super::recognition::{self, Surroundings};
 use super::{Coverage, Filesystem, Inspection};
 
 /// A map and what it was made of.

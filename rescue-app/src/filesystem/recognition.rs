@@ -10,12 +10,9 @@ use super::head_cache::HeadCache;
 use super::opened::{self, Opened};
 use super::placement::Placement;
 use super::{
-    Alone, Companions, Coverage, Filesystem, Inspection, Located, LogicalVolume, State, VolumeKeys,
+    Alone, Companions, Filesystem, Inspection, Kind, Located, LogicalVolume, State, VolumeKeys,
 };
 use crate::bytes::{Extent, Extents, ReadAt};
-
-/// What the reason of a partition that is captured whole begins with.
-pub(super) const WHOLE: &str = "captured whole: ";
 
 /// A signature and the reader that knows it.
 pub(super) type Found = (&'static dyn Format, Filesystem);
@@ -80,6 +77,14 @@ pub fn around_shown_array(disk: &dyn ReadAt) -> Option<Extents> {
     let shows = array.name.is_none() && array.placement == Placement::at(shown);
     let is_volume = !matches!(recognise(&array.view(disk, &content)), Ok(None));
     (shows && !is_volume).then_some(content.own)
+}
+
+/// What makes the table of a disk with these partitions none, as far as superblocks tell: a container
+/// that the whole disk is, and that is neither the last partition's own nor a leftover.
+pub fn container_over_table(disk: &dyn ReadAt, partitions: &[Extent]) -> Option<Kind> {
+    let (format, Filesystem { kind, .. }) = found_on(disk)?;
+    let is_container = kind.is_member() || kind.is_encrypted();
+    (is_container && format.is_of_disk(disk, partitions)).then_some(kind)
 }
 
 /// [`Inspection::minimum_size`] of what is on a volume, where that can be told without reading
@@ -282,17 +287,9 @@ pub(super) fn whole(
     filesystem: Option<Filesystem>,
     doubt: &Doubt,
 ) -> Inspection {
-    let mut warnings = vec![format!("{WHOLE}{doubt}")];
-    warnings.extend(filesystem.as_ref().and_then(state_warning));
-    Inspection {
-        filesystem,
-        inside: Vec::new(),
-        coverage: Coverage::Whole,
-        used: Extents::of(0, volume.size()),
-        minimum_size: None,
-        volumes: Vec::new(),
-        warnings,
-    }
+    let mut inspection = Inspection::unread(volume.size(), Some(&doubt.to_string()));
+    inspection.warnings.extend(filesystem.as_ref().and_then(state_warning));
+    Inspection { filesystem, ..inspection }
 }
 
 fn state_warning(filesystem: &Filesystem) -> Option<String> {
@@ -310,7 +307,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::filesystem::Kind;
+    use crate::filesystem::Coverage;
 
     /// Signatures and their places.
     const MAGIC: &[(usize, &[u8])] = &[

@@ -7,12 +7,22 @@ use std::io;
 use super::format::Format;
 use super::probe::{has, read};
 use super::{Filesystem, Kind};
-use crate::bytes::ReadAt;
+use crate::bytes::{Extent, ReadAt};
 
 /// The ring of uberblocks in the first label.
 const RING: u64 = 128 << 10;
 /// Its length; one uberblock per kibibyte at least.
 const RING_LEN: usize = 128 << 10;
+/// Its list of names and values, and the magic at the end of the block that holds it
+/// (`zio_eck_t`), in either order of bytes.
+const NAMES: u64 = 16 << 10;
+const NAMES_LEN: usize = 112 << 10;
+const SEAL: [[u8; 8]; 2] =
+    [0x0210_da7a_b10c_7a11_u64.to_le_bytes(), 0x0210_da7a_b10c_7a11_u64.to_be_bytes()];
+/// Bytes of that end.
+const SEAL_LEN: usize = 40;
+/// The first byte of a list in XDR's encoding (`NV_ENCODE_XDR`).
+const XDR: &[u8] = &[1];
 /// The magic of an uberblock, little- and big-endian.
 const MAGIC: [[u8; 8]; 2] = [0x00ba_b10c_u64.to_le_bytes(), 0x00ba_b10c_u64.to_be_bytes()];
 
@@ -25,5 +35,15 @@ impl Format for Zfs {
         let found =
             ring.chunks_exact(1024).any(|block| MAGIC.iter().any(|magic| has(block, 0, magic)));
         Ok(found.then(|| Filesystem::container(Kind::Zfs, volume.size(), None)))
+    }
+
+    /// A GPT that was written later lies over the start of the first label's list; the ring of
+    /// uberblocks in front of the first partition and the labels at the end outlast it.
+    fn is_of_disk(&self, disk: &dyn ReadAt, _partitions: &[Extent]) -> bool {
+        let names = read(disk, NAMES, NAMES_LEN).ok().flatten();
+        let seal = NAMES_LEN.saturating_sub(SEAL_LEN);
+        names.is_some_and(|names| {
+            has(&names, 0, XDR) && SEAL.iter().any(|magic| has(&names, seal, magic))
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::bytes::{Extent, Extents, ReadAt, Window};
 use crate::filesystem::{self, Companions, Coverage, Inspection, VolumeKeys};
-use crate::table::Table;
+use crate::table::{Partition, Purpose, Table};
 
 use super::chunks::MIB;
 use super::manifest::{Region, Stored};
@@ -23,6 +23,8 @@ pub struct Span {
     pub partition: Option<u32>,
     /// Whether it is not sure that it is one volume from end to end.
     pub contested: bool,
+    /// How it is to be read, when it is one.
+    pub purpose: Purpose,
 }
 
 /// Cuts a disk of `disk_size` bytes at the partitions of `table`, first byte to last.
@@ -35,7 +37,7 @@ pub fn spans(disk_size: u64, table: &Table) -> Vec<Span> {
         let start = partition.start.clamp(at, disk_size);
         let end = partition.end().clamp(start, disk_size);
         push_span(&mut spans, (at, start), None, table);
-        push_span(&mut spans, (start, end), Some(partition.number), table);
+        push_span(&mut spans, (start, end), Some(partition), table);
         at = end;
     }
     push_span(&mut spans, (at, disk_size), None, table);
@@ -45,15 +47,22 @@ pub fn spans(disk_size: u64, table: &Table) -> Vec<Span> {
 fn push_span(
     spans: &mut Vec<Span>,
     (start, end): (u64, u64),
-    partition: Option<u32>,
+    partition: Option<&Partition>,
     table: &Table,
 ) {
-    let contested = match partition {
+    let number = partition.map(|partition| partition.number);
+    let contested = match number {
         Some(number) => table.contested.contains(&number),
         None => !table.doubts.is_empty(),
     };
     if end > start {
-        spans.push(Span { start, size: end - start, partition, contested });
+        spans.push(Span {
+            start,
+            size: end - start,
+            partition: number,
+            contested,
+            purpose: partition.map(Partition::purpose).unwrap_or_default(),
+        });
     }
 }
 
@@ -118,7 +127,11 @@ pub fn inspect(
         true => filesystem::inspect_trusting,
         false => filesystem::inspect_unlocked,
     };
-    let inspection = inspect(&volume, companions, &selection.keys);
+    let inspection = match span.purpose {
+        Purpose::Volume => inspect(&volume, companions, &selection.keys),
+        Purpose::Raw => Inspection::unread(span.size, None),
+        Purpose::Divided(name) => Inspection::unread(span.size, Some(&divided(name))),
+    };
     let whole = selection.whole || span.contested || inspection.coverage == Coverage::Whole;
     let (stored, used) = match inspection.coverage {
         _ if whole => (Stored::Whole, Extents::of(0, span.size)),
@@ -146,6 +159,11 @@ pub fn inspect(
     Inspected { region, warnings }
 }
 
+/// Why no filesystem's map is asked about a partition that is divided further.
+fn divided(name: &str) -> String {
+    format!("its type, \"{name}\", stands for more than one filesystem in a row")
+}
+
 fn region(span: Span, stored: Stored, used: Extents) -> Region {
     Region {
         start: span.start,
@@ -164,7 +182,10 @@ fn region(span: Span, stored: Stored, used: Extents) -> Region {
 
 fn nothing(disk: &dyn ReadAt, span: Span) -> Inspected {
     let volume = Window::new(disk, span.start, span.size);
-    let filesystem = filesystem::recognise(&volume).ok().flatten();
+    let filesystem = match span.purpose {
+        Purpose::Volume => filesystem::recognise(&volume).ok().flatten(),
+        Purpose::Raw | Purpose::Divided(_) => None,
+    };
     let region = Region { filesystem, ..region(span, Stored::Nothing, Extents::new()) };
     Inspected { region, warnings: Vec::new() }
 }

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 use super::layout::{self, Span};
 use crate::bytes::{ReadAt, Window};
 use crate::filesystem::{self, Companions, Kind};
-use crate::table::{Scheme, Table};
+use crate::table::{Purpose, Scheme, Table};
 
-/// The partitions of a disk, or the disk as a whole when it has no table. What they hold is read
-/// when it is first asked for.
+/// The partitions of a disk that are volumes, or the disk as a whole when it has no table. What they
+/// hold is read when it is first asked for.
 pub struct Neighbours<D> {
     disk: D,
     spans: Vec<Span>,
@@ -20,6 +20,7 @@ impl<D: ReadAt> Neighbours<D> {
     pub fn new(disk: D, table: &Table) -> Self {
         let mut spans = layout::spans(disk.size(), table);
         spans.retain(|span| span.partition.is_some() || table.scheme == Scheme::None);
+        spans.retain(|span| span.purpose == Purpose::Volume);
         Self { disk, spans, kinds: OnceLock::new() }
     }
 

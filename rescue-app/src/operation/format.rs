@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::filesystem::Kind;
+use crate::table::{Partition, Purpose, UNKNOWN_TYPE as UNKNOWN};
+
 /// Binary units (IEC 80000-13), each 1024 times the one before.
 const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
@@ -55,6 +58,20 @@ pub fn duration(span: Duration) -> String {
 /// So many of a thing whose plural ends in "s": `1 file`, `12 files`.
 pub fn count(number: u64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// What a partition or a whole disk holds, in a few words: the filesystem, else what the partition's
+/// type says, in brackets where any filesystem could be in such a one.
+pub fn content_name(filesystem: Option<Kind>, partition: Option<&Partition>) -> String {
+    let named = partition.filter(|partition| partition.type_name != UNKNOWN);
+    match (filesystem, named) {
+        (Some(kind), _) => kind.to_string(),
+        (None, None) => UNKNOWN.to_owned(),
+        (None, Some(partition)) if partition.purpose() == Purpose::Volume => {
+            format!("{UNKNOWN} ({})", partition.type_name)
+        }
+        (None, Some(partition)) => partition.type_name.clone(),
+    }
 }
 
 /// Scales a count of tenths to the unit that leaves fewer than 1024 of it.

@@ -9,9 +9,11 @@ use crate::image::content::{Placed, place};
 use crate::image::damage::Damage;
 use crate::image::manifest::{Manifest, ManifestError, Region, Stored};
 use crate::repository::{BlobReader, Id, Node, Repository, Snapshot, SnapshotFile};
+use crate::table::Table;
 
 use super::access::RepoAccess;
 use super::error::OperationError;
+use super::format::content_name;
 
 /// Name of the raw disk in an image's folder.
 pub(super) const DISK_FILE: &str = "disk.img";
@@ -63,6 +65,8 @@ pub struct ImagePartition {
     pub size: u64,
     /// Filesystem.
     pub kind: Option<Kind>,
+    /// What it holds in a few words, from the partition's type where there is no filesystem.
+    pub content: String,
     /// Its label.
     pub label: Option<String>,
     /// Its UUID.
@@ -101,7 +105,7 @@ impl ImageSummary {
             serial: manifest.disk.serial.clone(),
             size: manifest.disk.size,
             used: manifest.regions.iter().map(|region| region.used.total()).sum(),
-            partitions: manifest.regions.iter().filter_map(partition).collect(),
+            partitions: partitions(manifest),
             damage: manifest.damage.clone(),
             warnings: manifest.warnings.clone(),
         }
@@ -113,13 +117,21 @@ impl ImageSummary {
     }
 }
 
-fn partition(region: &Region) -> Option<ImagePartition> {
+fn partitions(manifest: &Manifest) -> Vec<ImagePartition> {
+    let kept = |region: &&Region| region.partition.is_some() || region.filesystem.is_some();
+    let regions = manifest.regions.iter().filter(kept);
+    regions.map(|region| partition(region, &manifest.table)).collect()
+}
+
+fn partition(region: &Region, table: &Table) -> ImagePartition {
     let filesystem = region.filesystem.as_ref();
-    (region.partition.is_some() || filesystem.is_some()).then(|| ImagePartition {
+    let kind = filesystem.map(|filesystem| filesystem.kind);
+    ImagePartition {
         number: region.partition,
         start: region.start,
         size: region.size,
-        kind: filesystem.map(|filesystem| filesystem.kind),
+        kind,
+        content: content_name(kind, region.partition.and_then(|number| table.partition(number))),
         label: filesystem.and_then(|filesystem| filesystem.label.clone()),
         uuid: filesystem.and_then(|filesystem| filesystem.uuid.clone()),
         used: filesystem.and_then(|filesystem| filesystem.used),
@@ -130,7 +142,7 @@ fn partition(region: &Region) -> Option<ImagePartition> {
         state: region.state(),
         stored: region.stored,
         logical_volumes: region.logical_volumes.clone(),
-    })
+    }
 }
 
 /// When a snapshot was made, RFC 3339.

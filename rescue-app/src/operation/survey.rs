@@ -4,14 +4,16 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::bytes::{ReadAt, Window};
+use crate::bytes::{Extent, ReadAt, Window};
 use crate::disk::{self, Disk, Source};
-use crate::filesystem::{self, Filesystem, Kind, LockedContainer, LogicalVolume};
+use crate::filesystem::{self, Companions, Filesystem, Kind, LockedContainer, LogicalVolume};
+use crate::image::layout::Span;
 use crate::image::neighbours::Neighbours;
 use crate::image::{layout, marker};
-use crate::table::{self, Scheme, Table};
+use crate::table::{self, Partition, Purpose, Scheme, Table};
 
 use super::error::OperationError;
+use super::format::content_name;
 
 /// A disk and what superblocks and table say about it.
 #[derive(Clone, Debug, Serialize)]
@@ -37,6 +39,8 @@ pub struct Volume {
     pub size: u64,
     /// What it holds.
     pub filesystem: Option<Filesystem>,
+    /// The same in a few words, from the partition's type where there is no filesystem.
+    pub content: String,
     /// Bytes that the filesystem's own tool is expected to be able to shrink it to, where that can
     /// be told without reading much.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,18 +87,19 @@ fn survey(disk: Disk) -> Result<Survey, OperationError> {
     Ok(Survey { disk, table, volumes, note })
 }
 
-/// The partition table of a disk, unless the disk as a whole is a member of something larger: RAID,
-/// LVM and encryption leave an older table in place, and what it says is no longer true; that of a
+/// The partition table of a disk, unless the disk as a whole is a member of something larger: RAID
+/// and encryption leave an older table in place, and what it says is no longer true; that of a
 /// striped array speaks of bytes on other disks. Of a mirror every disk shows the mirror's own.
 pub(super) fn read_table(disk: &dyn ReadAt, sector_size: u32) -> Result<Table, OperationError> {
     let table = table::read(disk, sector_size)?;
-    let container = match filesystem::recognise(disk) {
-        Ok(Some(found)) if table.scheme != Scheme::None => found.kind,
-        _ => return Ok(table),
-    };
-    if !container.is_member() && !container.is_encrypted() {
+    if table.scheme == Scheme::None {
         return Ok(table);
     }
+    let extent = |part: &Partition| Extent { start: part.start, end: part.end() };
+    let partitions: Vec<Extent> = table.data_partitions().map(extent).collect();
+    let Some(container) = filesystem::container_over_table(disk, &partitions) else {
+        return Ok(table);
+    };
     let scheme = table.scheme;
     let (mut taken, notice) = match filesystem::around_shown_array(disk) {
         Some(_) => (table, "belongs to the content, which lies on it in one piece"),
@@ -112,25 +117,53 @@ fn volumes(source: &Source, table: &Table) -> Vec<Volume> {
         spans.into_iter().filter(|span| span.partition.is_some() || table.scheme == Scheme::None);
     let companions = Neighbours::new(source, table);
     let volumes = wanted.map(|span| {
-        let window = Window::new(source, span.start, span.size);
-        let filesystem = filesystem::recognise(&window).ok().flatten();
-        let (filesystem, minimum_size) = match filesystem {
-            Some(found) => with_counts(&window, found),
-            None => (None, None),
-        };
-        let system = filesystem.as_ref().and_then(|_| filesystem::system(&window));
-        Volume {
-            partition: span.partition,
-            start: span.start,
-            size: span.size,
-            filesystem,
-            minimum_size,
-            logical_volumes: filesystem::volumes(&window),
-            containers: filesystem::locked_containers(&window, &companions),
-            system,
+        let partition = span.partition.and_then(|number| table.partition(number));
+        match span.purpose {
+            Purpose::Volume => {
+                volume(&Window::new(source, span.start, span.size), span, partition, &companions)
+            }
+            Purpose::Raw | Purpose::Divided(_) => unread(span, partition),
         }
     });
     volumes.filter(|v| v.partition.is_some() || v.filesystem.is_some()).collect()
+}
+
+/// A partition or whole disk whose own bytes say what it is.
+fn volume(
+    window: &Window<'_>,
+    span: Span,
+    partition: Option<&Partition>,
+    companions: &dyn Companions,
+) -> Volume {
+    let filesystem = filesystem::recognise(window).ok().flatten();
+    let (filesystem, minimum_size) = match filesystem {
+        Some(found) => with_counts(window, found),
+        None => (None, None),
+    };
+    Volume {
+        content: content_name(filesystem.as_ref().map(|found| found.kind), partition),
+        minimum_size,
+        logical_volumes: filesystem::volumes(window),
+        containers: filesystem::locked_containers(window, companions),
+        system: filesystem.as_ref().and_then(|_| filesystem::system(window)),
+        filesystem,
+        ..unread(span, partition)
+    }
+}
+
+/// One that is known by its type alone.
+fn unread(span: Span, partition: Option<&Partition>) -> Volume {
+    Volume {
+        partition: span.partition,
+        start: span.start,
+        size: span.size,
+        filesystem: None,
+        content: content_name(None, partition),
+        minimum_size: None,
+        logical_volumes: Vec::new(),
+        containers: Vec::new(),
+        system: None,
+    }
 }
 
 /// With what is used, and the least size. NTFS and FAT keep no count of what is used: it is in

@@ -12,7 +12,7 @@ use crate::bytes::{ReadAt, Window};
 use crate::disk::{self, Disk, Source};
 use crate::filesystem::{self, Effort, LockedContainer, UnlockError, VolumeKey};
 use crate::image::layout::{self, Span};
-use crate::table::Table;
+use crate::table::{Purpose, Table};
 
 use super::companions::MachineVolumes;
 use super::error::OperationError;
@@ -57,7 +57,9 @@ impl LockedDisk {
         let source = Source::open(&disk.path)?;
         let table = read_table(&source, disk.logical_sector)?;
         let mut containers = Vec::new();
-        for span in layout::spans(source.size(), &table) {
+        let mut spans = layout::spans(source.size(), &table);
+        spans.retain(|span| span.purpose == Purpose::Volume);
+        for span in spans {
             let companions = MachineVolumes::new(&disk, &source, &table);
             let volume = Window::new(&source, span.start, span.size);
             let found = filesystem::locked_containers(&volume, &companions);

@@ -17,10 +17,13 @@ mod fit;
 mod gpt;
 mod mbr;
 mod names;
+mod purpose;
 
 use serde::{Deserialize, Serialize};
 
 pub use fit::{Patch, fit_to_disk};
+pub use names::UNKNOWN_TYPE;
+pub use purpose::Purpose;
 
 use std::fmt;
 
@@ -89,6 +92,11 @@ impl Partition {
     /// One past the last byte.
     pub fn end(&self) -> u64 {
         self.start.saturating_add(self.size)
+    }
+
+    /// How its content is to be read, by its type.
+    pub fn purpose(&self) -> Purpose {
+        Purpose::of(&self.type_id)
     }
 }
 

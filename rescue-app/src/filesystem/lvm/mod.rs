@@ -74,6 +74,12 @@ impl Format for Lvm {
         Ok(Some(Content { warnings, ..content }))
     }
 
+    /// Creating a physical volume erases the table, and LVM does not take a disk that has one
+    /// (`lib/filters/filter-partitioned.c`): the label is the older.
+    fn is_of_disk(&self, _disk: &dyn ReadAt, partitions: &[Extent]) -> bool {
+        partitions.is_empty()
+    }
+
     fn is_container(&self) -> bool {
         true
     }

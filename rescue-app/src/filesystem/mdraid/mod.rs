@@ -21,6 +21,9 @@ const MAGIC: u32 = 0xa92b_4efc;
 /// Bytes of a superblock of either version.
 const SUPERBLOCK: usize = 4096;
 
+/// Contents end with a whole chunk; one of more than 1 MiB is not usual, bytes.
+const LARGEST_CHUNK: u64 = 1 << 20;
+
 /// The reader.
 pub(super) struct MdRaid;
 
@@ -97,9 +100,30 @@ impl Format for MdRaid {
         Ok(Some(Content { others, ..content }))
     }
 
+    /// Only version 0.90 does not say where it stands: that of the last partition may lie where the
+    /// disk's would.
+    fn is_of_disk(&self, disk: &dyn ReadAt, partitions: &[Extent]) -> bool {
+        let is_version_1 = |at: u64| {
+            let block = read(disk, at, SUPERBLOCK).ok().flatten();
+            block.is_some_and(|block| version_1::parse(&block, at, disk.size()).is_some())
+        };
+        places_1(disk.size()).any(is_version_1)
+            || !partitions.iter().any(|partition| is_of_partition(disk, *partition) == Some(true))
+    }
+
     fn is_container(&self) -> bool {
         true
     }
+}
+
+/// Whether a superblock of version 0.90 at the disk's end stands at the partition's too, and tells of
+/// a content that fills the partition.
+fn is_of_partition(disk: &dyn ReadAt, partition: Extent) -> Option<bool> {
+    let at = place_0(disk.size())?;
+    let room = place_0(partition.len())?;
+    let block = read(disk, at, SUPERBLOCK).ok()??;
+    let left = room.checked_sub(version_0::content_len(&block)?)?;
+    Some(partition.start.checked_add(room) == Some(at) && left < LARGEST_CHUNK)
 }
 
 /// Every superblock.

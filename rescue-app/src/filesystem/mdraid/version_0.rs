@@ -39,6 +39,14 @@ pub(super) fn parse(block: &[u8], at: u64) -> Option<Member> {
     Some(Member { label: None, uuid: text::uuid(uuid), share })
 }
 
+/// Bytes of a member in front of its superblock that its array uses, where the superblock tells: of
+/// levels with redundancy.
+pub(super) fn content_len(block: &[u8]) -> Option<u64> {
+    let block = &*little_endian(block);
+    let kibibytes = word(block, 8).filter(|_| word(block, 0) == Some(MAGIC))?;
+    u64::from(kibibytes).checked_mul(1024).filter(|len| *len != 0)
+}
+
 /// The block as a little-endian machine would have written it. Only the halves of the count of
 /// events are in another order then; what else has two words is not looked at.
 fn little_endian(block: &[u8]) -> Cow<'_, [u8]> {

@@ -206,12 +206,46 @@ fn inspect_regions(
     });
     let companions = MachineVolumes::new(disk, source, table);
     let spans = layout::spans(source.size(), table);
+    let mut told = Vec::new();
     let inspected = spans.into_iter().map(|span| {
         let Inspected { region, warnings: own } =
             layout::inspect(source, span, metadata.as_ref(), &companions, selection);
-        let name = name_of(span.partition);
-        warnings.extend(own.into_iter().map(|warning| format!("{name}: {warning}")));
+        told.extend(own.into_iter().map(|warning| (span.partition, warning)));
         region
     });
-    inspected.collect()
+    let regions = inspected.collect();
+    warnings.extend(summed_up(told));
+    regions
+}
+
+/// The warnings with the names of their partitions; what is said of several is said once.
+fn summed_up(told: Vec<(Option<u32>, String)>) -> Vec<String> {
+    let mut said: Vec<(String, Vec<Option<u32>>)> = Vec::new();
+    for (partition, warning) in told {
+        match said.iter_mut().find(|(text, _)| *text == warning) {
+            Some((_, partitions)) => partitions.push(partition),
+            None => said.push((warning, vec![partition])),
+        }
+    }
+    let line = |(text, partitions): (String, Vec<Option<u32>>)| {
+        let numbers: Vec<String> = partitions.iter().flatten().map(u32::to_string).collect();
+        match numbers.as_slice() {
+            [] | [_] => format!("{}: {text}", name_of(partitions.into_iter().flatten().next())),
+            _ => format!("partitions {}: {text}", numbers.join(", ")),
+        }
+    };
+    said.into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_several_partitions_is_said_once() {
+        let told = [(Some(1), "odd"), (Some(3), "even"), (None, "all"), (Some(5), "odd")];
+        let told = told.map(|(partition, warning)| (partition, warning.to_owned()));
+        let lines = ["partitions 1, 5: odd", "partition 3: even", "the disk: all"];
+        assert_eq!(summed_up(told.to_vec()), lines);
+    }
 }

@@ -5,9 +5,9 @@ use serde::Serialize;
 use crate::bytes::Extents;
 use crate::filesystem::{Filesystem, LogicalVolume};
 use crate::image::manifest::{Manifest, Region};
-use crate::operation::format::size as human;
+use crate::operation::format::{content_name, size as human};
 use crate::operation::survey::Survey;
-use crate::table::Scheme;
+use crate::table::{Scheme, UNKNOWN_TYPE};
 
 use super::plan::{Scope, Transfer};
 
@@ -41,14 +41,15 @@ pub(super) fn before(
         number: volume.partition,
         start: volume.start,
         size: volume.size,
-        text: describe(volume.filesystem.as_ref()),
+        text: describe(volume.filesystem.as_ref(), &volume.content),
         kept: stays(volume.start, volume.size),
     });
     entries.collect()
 }
 
-fn describe(filesystem: Option<&Filesystem>) -> String {
-    let Some(filesystem) = filesystem else { return "no known filesystem".to_owned() };
+/// `content` is what to call it without a filesystem.
+fn describe(filesystem: Option<&Filesystem>, content: &str) -> String {
+    let Some(filesystem) = filesystem else { return content.to_owned() };
     let mut text = filesystem.kind.to_string();
     if let Some(label) = &filesystem.label {
         text.push(' ');
@@ -62,7 +63,7 @@ fn describe(filesystem: Option<&Filesystem>) -> String {
 
 /// The one thing on the target after a logical volume has been written to it.
 pub(super) fn volume_entry(volume: &LogicalVolume) -> LayoutEntry {
-    let text = format!("{volume}: {}", describe(volume.filesystem.as_ref()));
+    let text = format!("{volume}: {}", describe(volume.filesystem.as_ref(), UNKNOWN_TYPE));
     LayoutEntry { number: None, start: 0, size: volume.size, text, kept: false }
 }
 
@@ -80,7 +81,13 @@ pub(super) fn after(
         number: region.partition,
         start,
         size: region.size,
-        text: describe(region.filesystem.as_ref()),
+        text: describe(
+            region.filesystem.as_ref(),
+            &content_name(
+                None,
+                region.partition.and_then(|number| manifest.table.partition(number)),
+            ),
+        ),
         kept: !transfers.iter().any(|transfer| transfer.from == region.start),
     };
     if scope.replaces_all() {

@@ -60,13 +60,12 @@ pub(in crate::tui) fn volume_line(volume: &Volume, columns: usize) -> String {
         None => format::size(volume.size),
     };
     let label_width = columns.saturating_sub(52).clamp(6, 20);
-    let line = format!(
-        "{} {} {} {}",
-        text::right(&number, 2),
-        text::left(kind, 9),
-        text::left(volume.label.as_deref().unwrap_or(""), label_width),
-        text::right(&size, 19),
-    );
+    let content = match &volume.label {
+        Some(label) => format!("{} {}", text::left(kind, 9), text::left(label, label_width)),
+        // Content without a filesystem has long names, and no label.
+        None => text::left(kind, 9 + 1 + label_width),
+    };
+    let line = format!("{} {content} {}", text::right(&number, 2), text::right(&size, 19));
     match &volume.note {
         Some(note) => text::clip(&format!("{line}  {note}"), columns),
         None => text::clip(&line, columns),
