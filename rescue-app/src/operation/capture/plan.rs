@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::bytes::ReadAt;
+use crate::bytes::{ReadAt, Window};
 use crate::disk::{self, Disk, Source};
 use crate::filesystem::{self, Filesystem, LogicalVolume};
 use crate::image::chunks::ChunkSize;
 use crate::image::layout::{self, Inspected, Selection};
 use crate::image::manifest::{Region, Stored};
+use crate::image::marker;
 use crate::operation::access::{Compression, RepoAccess};
+use crate::operation::clock;
 use crate::operation::companions::MachineVolumes;
 use crate::operation::error::OperationError;
 use crate::operation::event::{Control, Phase};
@@ -52,6 +54,8 @@ pub struct CaptureRequest {
     pub rescue: RescueOptions,
     /// Read back also what the repository held before.
     pub verify_all: bool,
+    /// Whether the image may go where it is gone when the machine is switched off.
+    pub in_memory: bool,
 }
 
 /// What a capture will do.
@@ -98,6 +102,7 @@ pub fn plan_capture(
     control.phase(Phase::Examining);
     let disk = disk::open(&request.disk, request.sector_size)?;
     guard::source_is_free(&disk, &request.repo.location)?;
+    guard::place_lasts(&request.repo.location, request.in_memory)?;
     let source = Source::open(&disk.path)?;
     let repo = request.repo.open()?;
     repo.load_index()?;
@@ -111,9 +116,15 @@ pub(super) fn examine(
     request: &CaptureRequest,
     repo: &Repository,
 ) -> Result<CapturePlan, OperationError> {
+    is_finished(&disk, source, 0)?;
     let table = read_table(source, disk.logical_sector)?;
     check_partitions(&table, request.partitions.as_deref())?;
-    let mut warnings = table.notices.clone();
+    let chosen = |number| request.partitions.as_ref().is_none_or(|all| all.contains(&number));
+    for partition in table.data_partitions().filter(|partition| chosen(partition.number)) {
+        is_finished(&disk, source, partition.start)?;
+    }
+    let mut warnings = clock::doubts(&repo.snapshots()?);
+    warnings.extend(table.notices.iter().cloned());
     let selection = Selection {
         partitions: request.partitions.clone(),
         whole: request.whole,
@@ -128,6 +139,17 @@ pub(super) fn examine(
     let skipped = disk.size.saturating_sub(read);
     let chunk_size = request.chunk_size;
     Ok(CapturePlan { disk, table, regions, chunk_size, read, skipped, space, warnings })
+}
+
+/// A disk, or a partition of it, that a restore left half written is no source: what is on it was
+/// never anybody's.
+fn is_finished(disk: &Disk, source: &Source, start: u64) -> Result<(), OperationError> {
+    let left = source.size().saturating_sub(start);
+    let Some(marker) = marker::read(&Window::new(source, start, left)) else { return Ok(()) };
+    Err(OperationError::refused(
+        format!("{} is not whole: {marker}", disk.identity()),
+        "capture it afterwards",
+    ))
 }
 
 fn check_partitions(table: &Table, chosen: Option<&[u32]>) -> Result<(), OperationError> {
