@@ -16,15 +16,19 @@
 //!       |
 //!     store                   where repository files live: a local folder
 //!
-//!  bytes                      below everything: positioned reads, extents, checked integer fields
+//!  bytes · console            below everything: positioned reads, extents, checked integer fields ·
+//!                             the one way out to a terminal
 //! ```
 //!
 //! Parsers of foreign bytes (tables, filesystems, packs, JSON) are pure functions over
 //! [`bytes::ReadAt`]: no I/O policy, no panics on any input.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod boot;
 pub mod bytes;
 pub mod command;
+pub mod console;
 pub mod disk;
 pub mod filesystem;
 #[cfg(any(test, fuzzing))]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
+use crate::console;
 use crate::disk::ioctl;
 
 /// Sets disks read-only when they come, each once: a disk whose flag was lifted for a confirmed
@@ -43,10 +44,12 @@ impl Protector {
         }
         match set_read_only(&Path::new("/dev").join(name)) {
             Ok(()) => {
-                println!("{name}: set read-only");
+                console::say(&format!("{name}: set read-only"));
                 announce_change(&self.block, name);
             }
-            Err(error) => eprintln!("{name}: could not be set read-only: {error}"),
+            Err(error) => {
+                console::tell(&format!("{name}: could not be set read-only: {error}"));
+            }
         }
     }
 
@@ -79,7 +82,7 @@ fn set_read_only(device: &Path) -> io::Result<()> {
 /// Setting the flag announces nothing; whoever listed the disk before it was set is told so here.
 fn announce_change(block: &Path, name: &str) {
     if let Err(error) = fs::write(block.join(name).join("uevent"), "change") {
-        eprintln!("{name}: announcing the change: {error}");
+        console::tell(&format!("{name}: announcing the change: {error}"));
     }
 }
 

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
+use crate::console;
+
 /// The program that the kernel itself calls for the same purpose.
 const MODPROBE: &str = "/sbin/modprobe";
 
@@ -47,7 +49,7 @@ impl Loader {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         if let Err(unsent) = self.queue.send(alias) {
             self.waiting.fetch_sub(1, Ordering::SeqCst);
-            eprintln!("the module loader has ended; {} is not loaded", unsent.0);
+            console::tell(&format!("the module loader has ended; {} is not loaded", unsent.0));
         }
     }
 
@@ -80,7 +82,7 @@ fn load_now(aliases: &[String]) {
         .stdin(Stdio::null())
         .status();
     if let Err(error) = result {
-        eprintln!("running {MODPROBE}: {error}");
+        console::tell(&format!("running {MODPROBE}: {error}"));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The arguments of `lifeboat`; the doc comments here are its manual.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
@@ -71,7 +72,8 @@ pub enum Command {
     ///
     /// Rules work for each disk by itself. A rule such as `--keep-daily 7` keeps the newest image
     /// of each of the last seven days that have any; what any rule keeps stays. Days are those
-    /// of the clock the image was made by. Snapshots of other programs are left alone unless
+    /// of the clock the image was made by. Images that hold only some partitions, or lack sectors,
+    /// count apart and never push out whole ones. Snapshots of other programs are left alone unless
     /// they are named. `lifeboat prune` frees what no remaining image uses.
     Forget(ForgetArgs),
     /// Frees the space that no image uses any more.
@@ -102,7 +104,8 @@ pub struct RepoArgs {
     /// Folder of the repository.
     #[arg(long, value_name = "DIR", env = "LIFEBOAT_REPO")]
     pub repo: PathBuf,
-    /// File whose first line is the passphrase.
+    /// File with the passphrase, read as restic does: a byte order mark and blanks or line ends
+    /// around the passphrase do not count.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
 }
@@ -124,6 +127,9 @@ pub struct InitArgs {
     /// Create it without a passphrase of its own: anyone who has the folder can read the images.
     #[arg(long)]
     pub no_passphrase: bool,
+    /// On the boot medium: create it in the machine's memory, where it is gone at power-off.
+    #[arg(long)]
+    pub in_memory: bool,
 }
 
 /// Arguments of `capture`.
@@ -148,6 +154,9 @@ pub struct CaptureArgs {
     /// Afterwards read back all data of the image, also what the repository held before.
     #[arg(long)]
     pub verify_all: bool,
+    /// On the boot medium: store it in the machine's memory, where it is gone at power-off.
+    #[arg(long)]
+    pub in_memory: bool,
     /// Store every byte, not only the blocks in use.
     #[arg(long)]
     pub whole: bool,
@@ -204,9 +213,12 @@ pub struct ImagesArgs {
 /// Arguments of `show`.
 #[derive(Args, Debug)]
 pub struct ShowArgs {
-    /// The image: the start of its id, or `latest`.
+    /// The image: the start of its id, `latest`, or `latest:NAME` as with --disk.
     #[arg(value_name = "IMAGE")]
     pub image: String,
+    /// Which disk `latest` is of: its serial number, or another name that is its own.
+    #[arg(long, value_name = "NAME")]
+    pub disk: Option<String>,
     /// The repository.
     #[command(flatten)]
     pub repo: RepoArgs,
@@ -218,9 +230,13 @@ pub struct ShowArgs {
 /// Arguments of `restore`.
 #[derive(Args, Debug)]
 pub struct RestoreArgs {
-    /// The image: the start of its id, or `latest`.
+    /// The image: the start of its id, `latest`, or `latest:NAME` as with --disk.
     #[arg(value_name = "IMAGE")]
     pub image: String,
+    /// Which disk `latest` is of: its serial number, or another name that is its own. Needed where
+    /// the repository holds images of several disks and DISK exists.
+    #[arg(long = "disk", value_name = "NAME")]
+    pub of_disk: Option<String>,
     /// The disk to overwrite: a block device or an image file, which is created when missing.
     #[arg(value_name = "DISK")]
     pub disk: PathBuf,
@@ -229,7 +245,7 @@ pub struct RestoreArgs {
     pub repo: RepoArgs,
     /// Serial number or WWN of DISK, or the path of an image file: the consent to erase it.
     #[arg(long, value_name = "SERIAL-OR-PATH", required_unless_present = "plan")]
-    pub erase: Option<String>,
+    pub erase: Option<OsString>,
     /// Partition numbers to restore; the whole disk when absent.
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     pub partitions: Option<Vec<u32>>,
@@ -264,9 +280,13 @@ pub struct RestoreArgs {
 /// Arguments of `verify`.
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
-    /// The image: the start of its id, or `latest`; the whole repository when absent.
+    /// The image: the start of its id, `latest`, or `latest:NAME` as with --disk; the whole
+    /// repository when absent.
     #[arg(value_name = "IMAGE")]
     pub image: Option<String>,
+    /// Which disk `latest` is of: its serial number, or another name that is its own.
+    #[arg(long, value_name = "NAME", requires = "image")]
+    pub disk: Option<String>,
     /// The repository.
     #[command(flatten)]
     pub repo: RepoArgs,
@@ -279,9 +299,16 @@ pub struct VerifyArgs {
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("unwanted").required(true).multiple(true)))]
 pub struct ForgetArgs {
-    /// The images: the starts of their ids, or `latest`.
+    /// The images: the starts of their ids, `latest`, or `latest:NAME` as with --disk.
     #[arg(value_name = "IMAGE", group = "unwanted", conflicts_with_all = ["all", "rules"])]
     pub images: Vec<String>,
+    /// Which disk rules and `latest` are for: its serial number, or another name that is its own.
+    #[arg(long, value_name = "NAME", conflicts_with = "all")]
+    pub disk: Option<String>,
+    /// Let rules also remove the image of a disk that was stored last, when a wrong clock makes
+    /// others look newer.
+    #[arg(long, requires = "rules")]
+    pub yes: bool,
     /// Forget every image of every disk.
     #[arg(long, group = "unwanted", conflicts_with = "rules")]
     pub all: bool,

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::console;
 use crate::operation::format::{duration, size};
 use crate::operation::{self, CapturePlan, CaptureReport, CaptureRequest, RescueOptions};
 
@@ -25,6 +26,7 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
         trusts_unclosed: args.trust_unclosed,
         rescue: RescueOptions { retries: args.retries, map_file: args.map.clone() },
         verify_all: args.verify_all,
+        in_memory: args.in_memory,
     };
     let printer = Printer::new(args.json);
     if args.plan {
@@ -44,7 +46,7 @@ fn plan_text(plan: &CapturePlan) -> String {
     let mut text = format!(
         "capture of {} ({}, {})\nreads {}, leaves out {} that nothing uses\n{}",
         plan.disk.identity(),
-        plan.disk.path.display(),
+        console::path(&plan.disk.path),
         size(plan.disk.size),
         size(plan.read),
         size(plan.unused),
@@ -74,6 +76,13 @@ fn text(report: &CaptureReport) -> String {
         size(report.reused),
         size(report.verified),
     );
+    if report.resumed > 0 {
+        let _ = write!(
+            text,
+            "\n  {} of that an interrupted capture had stored; they were read back too",
+            size(report.resumed)
+        );
+    }
     if !report.warnings.is_empty() {
         let _ = write!(text, "\n  with {} warning(s), see above", report.warnings.len());
     }

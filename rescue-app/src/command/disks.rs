@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::console::{path, say};
 use crate::disk::Use;
 use crate::disk::pci::silent_controllers;
 use crate::operation::format::size;
@@ -18,13 +19,13 @@ pub(super) fn run(args: &DisksArgs) -> anyhow::Result<Ending> {
         return Ok(Ending::Done);
     }
     if disks.is_empty() {
-        println!("no disks found");
+        say("no disks found");
         for controller in silent_controllers(Path::new("/sys")) {
-            println!(
+            say(&format!(
                 "storage controller not in use: {:04x}:{:04x} {}",
                 controller.vendor, controller.device, controller.class_name
-            );
-            controller.hint.into_iter().for_each(|hint| println!("  {hint}"));
+            ));
+            controller.hint.into_iter().for_each(|hint| say(&format!("  {hint}")));
         }
     }
     disks.iter().for_each(print_disk);
@@ -33,23 +34,23 @@ pub(super) fn run(args: &DisksArgs) -> anyhow::Result<Ending> {
 
 fn print_disk(survey: &Survey) {
     let disk = &survey.disk;
-    println!(
+    say(&format!(
         "{}  {}  {}  {}  {}-byte sectors{}{}",
-        disk.path.display(),
+        path(&disk.path),
         disk.identity(),
         size(disk.size),
         disk.transport,
         disk.logical_sector,
         if disk.removable { ", removable" } else { "" },
         if disk.boot_medium { ", the boot medium" } else { "" },
-    );
-    println!("  table: {}", survey.table.scheme);
+    ));
+    say(&format!("  table: {}", survey.table.scheme));
     survey.volumes.iter().for_each(print_volume);
     for found in &disk.uses {
-        println!("  in use: {}", describe_use(found));
+        say(&format!("  in use: {}", describe_use(found)));
     }
     for note in survey.note.iter().chain(survey.table.remarks()) {
-        println!("  note: {note}");
+        say(&format!("  note: {note}"));
     }
 }
 
@@ -71,19 +72,19 @@ fn print_volume(volume: &Volume) {
     if let Some(system) = &volume.system {
         text.push_str(&format!(", {system}"));
     }
-    println!("{text}");
+    say(&text);
     least_size(volume.minimum_size, volume.size);
-    volume.logical_volumes.iter().for_each(|volume| println!("{}", logical_volume(volume)));
+    volume.logical_volumes.iter().for_each(|volume| say(&logical_volume(volume)));
 }
 
 fn describe_use(found: &Use) -> String {
     match found {
         Use::Mounted { device, mountpoint } => {
-            format!("{} mounted at {}", device.display(), mountpoint.display())
+            format!("{} mounted at {}", path(device), path(mountpoint))
         }
-        Use::Swap { device } => format!("{} is swap space", device.display()),
+        Use::Swap { device } => format!("{} is swap space", path(device)),
         Use::Holder { device, holder } => {
-            format!("{} is part of {}", device.display(), holder.display())
+            format!("{} is part of {}", path(device), path(holder))
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
-use crate::operation::{self, ForgetReport, ForgetRequest, ForgottenImage, Unwanted};
+use crate::operation::format::time_of;
+use crate::operation::{self, ForgetReport, ForgetRequest, ForgottenImage, Rules, Unwanted};
 use crate::repository::KeepRules;
 
 use super::Ending;
 use super::args::{ForgetArgs, KeepArgs};
-use super::images::minute;
+use super::images::reference;
 use super::output::Printer;
 use super::{passphrase, prune};
 
@@ -27,8 +28,15 @@ pub(super) fn run(args: &ForgetArgs) -> anyhow::Result<Ending> {
 fn unwanted(args: &ForgetArgs) -> Unwanted {
     match (args.all, args.images.is_empty()) {
         (true, _) => Unwanted::All,
-        (false, false) => Unwanted::Named(args.images.clone()),
-        (false, true) => Unwanted::AllBut(rules(&args.keep)),
+        (false, false) => {
+            let named = args.images.iter().map(|image| reference(image, args.disk.as_deref()));
+            Unwanted::Named(named.collect())
+        }
+        (false, true) => Unwanted::AllBut(Rules {
+            keep: rules(&args.keep),
+            disk: args.disk.clone(),
+            stored_last_too: args.yes,
+        }),
     }
 }
 
@@ -64,10 +72,11 @@ fn text(report: &ForgetReport) -> String {
 }
 
 fn line(image: &ForgottenImage) -> String {
-    let (id, time) = (image.id.get(..8).unwrap_or(&image.id), minute(&image.time));
+    let (id, time) = (image.id.get(..8).unwrap_or(&image.id), time_of(&image.time));
+    let marks: String = image.marks.iter().map(|mark| format!("  [{mark}]")).collect();
     if image.kept_as.is_empty() {
-        return format!("forget  {id}  {time}");
+        return format!("forget  {id}  {time}{marks}");
     }
     let words: Vec<_> = image.kept_as.iter().map(|kept| kept.word()).collect();
-    format!("keep    {id}  {time}  {}", words.join(", "))
+    format!("keep    {id}  {time}  {}{marks}", words.join(", "))
 }

@@ -1,24 +1,23 @@
 //! `lifeboat init`, `images` and `show`.
 
+use crate::console::{path, say, tell};
 use crate::filesystem::{Kind, State};
 use crate::image::manifest::Stored;
-use crate::operation::format::{plain, size};
-use crate::operation::{self, ImagePartition, ImageSummary};
+use crate::operation::format::{size, time_of};
+use crate::operation::{self, Control, Event, ImagePartition, ImageSummary};
 
-use super::Ending;
 use super::args::{ImagesArgs, InitArgs, ShowArgs};
 use super::output::{document, least_size, logical_volume};
 use super::passphrase;
+use super::{CANCEL, Ending};
 
 pub(super) fn init(args: &InitArgs) -> anyhow::Result<Ending> {
     let access = passphrase::new_access(&args.repo, args.no_passphrase)?;
-    operation::create_repository(&access)?;
-    println!("created an image repository in {}", access.location.display());
+    operation::create_repository(&access, args.in_memory)?;
+    say(&format!("created an image repository in {}", path(&access.location)));
     if access.passphrase.is_none() {
-        println!(
-            "it has no passphrase of its own: whoever has the folder can read the images \
-             (the word for restic is in its README.txt)"
-        );
+        say("it has no passphrase of its own: whoever has the folder can read the images \
+             (the word for restic is in its README.txt)");
     }
     Ok(Ending::Done)
 }
@@ -30,23 +29,34 @@ pub(super) fn list(args: &ImagesArgs) -> anyhow::Result<Ending> {
         return Ok(Ending::Done);
     }
     if images.is_empty() {
-        println!("no images in {}", args.repo.repo.display());
+        say(&format!("no images in {}", path(&args.repo.repo)));
     }
-    for image in &images {
-        println!(
-            "{}  {}  {:>10}  {:>10} used  {}",
-            image.short_id(),
-            minute(&image.time),
-            size(image.size),
-            size(image.used),
-            plain(&image.disk_name)
-        );
-    }
+    images.iter().for_each(|image| say(&line(image)));
     Ok(Ending::Done)
 }
 
+fn line(image: &ImageSummary) -> String {
+    let marks: String = image.marks().iter().map(|mark| format!("  [{mark}]")).collect();
+    format!(
+        "{}  {}  {:>10}  {:>10} used  {}{marks}",
+        image.short_id(),
+        time_of(&image.time),
+        size(image.size),
+        size(image.used),
+        image.disk_name
+    )
+}
+
 pub(super) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
-    let image = operation::show_image(&passphrase::access(&args.repo)?, &args.image)?;
+    let access = passphrase::access(&args.repo)?;
+    let sink = |event: Event| {
+        if let Event::Notice(notice) = event {
+            tell(&format!("note: {}", notice.text));
+        }
+    };
+    let control = Control { sink: &sink, cancel: &CANCEL, resume: None };
+    let wanted = reference(&args.image, args.disk.as_deref());
+    let image = operation::show_image(&access, &wanted, control)?;
     if args.json {
         document(&image)?;
     } else {
@@ -55,34 +65,41 @@ pub(super) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
-/// "2026-11-22T03:00:00.123Z" to "2026-11-22 03:00".
-pub(super) fn minute(time: &str) -> String {
-    time.get(..16).unwrap_or(time).replace('T', " ")
+/// An image as it was named, `latest` with the disk that was named besides.
+pub(super) fn reference(image: &str, disk: Option<&str>) -> String {
+    match disk {
+        Some(disk) if image == "latest" => format!("latest:{disk}"),
+        _ => image.to_owned(),
+    }
 }
 
 fn print_image(image: &ImageSummary) {
-    println!("image   {}", image.id);
-    println!("made    {}", image.time);
-    println!("disk    {}, {} ({} bytes)", plain(&image.disk_name), size(image.size), image.size);
-    println!("holds   {}", size(image.used));
+    say(&format!("image   {}", image.id));
+    say(&format!("made    {}", time_of(&image.time)));
+    say(&format!("disk    {}, {} ({} bytes)", image.disk_name, size(image.size), image.size));
+    say(&format!("holds   {}", size(image.used)));
+    let marks = image.marks();
+    if !marks.is_empty() {
+        say(&format!("lacks   {}", marks.join("; ")));
+    }
     for partition in &image.partitions {
         print_partition(partition);
     }
     for warning in &image.warnings {
-        println!("warning {}", plain(warning));
+        say(&format!("warning {}", warning));
     }
     for file in &image.damage.files {
-        println!("damaged {file}");
+        say(&format!("damaged {file}"));
     }
     if image.damage.more_files > 0 {
-        println!("damaged {} more files", image.damage.more_files);
+        say(&format!("damaged {} more files", image.damage.more_files));
     }
 }
 
 fn print_partition(partition: &ImagePartition) {
     let number = partition.number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let kind = plain(&partition.content);
-    let label = plain(partition.label.as_deref().unwrap_or(""));
+    let kind = &partition.content;
+    let label = partition.label.as_deref().unwrap_or("");
     let used = partition.used.map_or_else(String::new, |used| format!("{} used", size(used)));
     let stored = match partition.stored {
         Stored::Used => "used blocks",
@@ -95,22 +112,22 @@ fn print_partition(partition: &ImagePartition) {
         State::Dirty(why) => format!(", not clean: {why}"),
         State::Hibernated(why) => format!(", hibernated: {why}"),
     };
-    println!(
+    say(&format!(
         "  {number:>3}  {:>10}  {kind:<8} {label:<16} {used:<16} {stored}{state}",
         size(partition.size)
-    );
-    partition.logical_volumes.iter().for_each(|volume| println!("{}", logical_volume(volume)));
+    ));
+    partition.logical_volumes.iter().for_each(|volume| say(&logical_volume(volume)));
     if let Some(system) = &partition.system {
-        println!("       {}", plain(system));
+        say(&format!("       {}", system));
     }
     least_size(partition.minimum_size, partition.size);
     if let Some(last_use) = &partition.last_use {
-        println!("       {}", plain(&last_use.to_string()));
+        say(&format!("       {}", last_use));
     }
     if !partition.inside.is_empty() {
         let inside: Vec<String> = partition.inside.iter().map(ToString::to_string).collect();
         let unlocked = partition.kind.is_some_and(Kind::is_encrypted);
         let unlocked = if unlocked { "unlocked for the capture; " } else { "" };
-        println!("       {unlocked}inside: {}", inside.join(", "));
+        say(&format!("       {unlocked}inside: {}", inside.join(", ")));
     }
 }

@@ -15,9 +15,10 @@ mod verify;
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Parser;
 
-use crate::operation::format::plain;
+use crate::console;
 use crate::operation::{Cancel, OperationError};
 
 use args::{Cli, Command};
@@ -45,15 +46,23 @@ static CANCEL: Cancel = Cancel::new();
 /// Runs the program; the returned code is the process's exit status.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli.command) {
+    match run(cli.command).and_then(all_was_said) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::NeedsAttention) => ExitCode::from(3),
         Ok(Ending::Damaged) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("lifeboat: {}", plain(&format!("{error:#}")));
+            console::tell(&format!("lifeboat: {error:#}"));
             exit_code(&error)
         }
     }
+}
+
+/// A result that did not reach the file it was to go to is not a success.
+fn all_was_said(ending: Ending) -> anyhow::Result<Ending> {
+    if !console::is_complete() {
+        bail!("writing standard output failed: its place may be full; the work itself was done");
+    }
+    Ok(ending)
 }
 
 fn exit_code(error: &anyhow::Error) -> ExitCode {
@@ -99,14 +108,21 @@ mod signals {
         super::CANCEL.request();
     }
 
-    /// Ctrl-C and SIGTERM ask the running operation to stop at the next safe point. A second
-    /// Ctrl-C ends the program at once: the handler is gone by then.
+    /// Ctrl-C, SIGTERM and SIGHUP ask the running operation to stop at the next safe point. A
+    /// second Ctrl-C ends the program at once: the handler is gone by then. What was ignored at the
+    /// start stays ignored: `nohup` and shells' background jobs ask for it so (POSIX, `nohup`).
     pub(super) fn cancel_on_interrupt() {
         let handler = SigHandler::Handler(request_cancel);
         let action = SigAction::new(handler, SaFlags::SA_RESETHAND, SigSet::empty());
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
             // SAFETY: the handler only stores to an atomic, which is async-signal-safe.
-            let _ = unsafe { sigaction(signal, &action) };
+            let before = unsafe { sigaction(signal, &action) };
+            if let Ok(before) = before
+                && matches!(before.handler(), SigHandler::SigIgn)
+            {
+                // SAFETY: it was in place before and calls nothing.
+                let _ = unsafe { sigaction(signal, &before) };
+            }
         }
     }
 }

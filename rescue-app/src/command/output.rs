@@ -1,12 +1,13 @@
 //! Progress and results on a terminal, in a log, or as JSON lines.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::console::{self, say, say_json, tell};
 use crate::filesystem::LogicalVolume;
 use crate::operation::format;
 use crate::operation::log::Log;
@@ -53,7 +54,8 @@ impl Printer {
             (false, true) => Mode::Bar,
             (false, false) => Mode::Plain,
         };
-        let words: Vec<String> = std::env::args().collect();
+        let words: Vec<String> =
+            std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
         let log = Log::start(&words.join(" "));
         Self { mode, started: Instant::now(), log, state: Mutex::default() }
     }
@@ -83,7 +85,7 @@ impl Printer {
         if self.mode == Mode::Json {
             print_json(&json!({"event": "result", "result": serde_json::to_value(value)?}));
         } else {
-            println!("{}", format::plain(text));
+            say(text);
         }
         Ok(())
     }
@@ -106,7 +108,7 @@ impl Printer {
             Event::Notice(notice) => {
                 erase(&mut state);
                 let mark = if notice.level == Level::Warning { "warning: " } else { "" };
-                eprintln!("{mark}{}", format::plain(&notice.text));
+                tell(&format!("{mark}{}", notice.text));
             }
             Event::Progress(_) => self.draw(&mut state),
             // Nobody can be asked here: a full place ends the operation instead.
@@ -125,10 +127,9 @@ impl Printer {
         if self.mode == Mode::Bar {
             erase(state);
             state.bar_width = line.chars().count();
-            eprint!("{line}");
-            let _ = std::io::stderr().flush();
+            console::draw(&line);
         } else {
-            eprintln!("{line}");
+            tell(&line);
         }
     }
 
@@ -139,7 +140,7 @@ impl Printer {
 
 fn erase(state: &mut State) {
     if state.bar_width > 0 {
-        eprint!("\r{:width$}\r", "", width = state.bar_width);
+        console::draw(&format!("\r{:width$}\r", "", width = state.bar_width));
         state.bar_width = 0;
     }
 }
@@ -172,7 +173,8 @@ fn print_json(value: &Value) {
     if let Some(object) = value.as_object_mut() {
         object.insert("schema".to_owned(), Value::from(SCHEMA));
     }
-    println!("{value}");
+    // A value has a form in JSON: nothing can fail but the writing.
+    let _ = say_json(&value, false);
 }
 
 /// A line below the partition that a logical volume lies in.
@@ -181,13 +183,13 @@ pub(super) fn logical_volume(volume: &LogicalVolume) -> String {
     if let Some(filesystem) = &volume.filesystem {
         text.push_str(&format!("  {}", filesystem.kind));
         if let Some(label) = &filesystem.label {
-            text.push_str(&format!(" {}", format::plain(label)));
+            text.push_str(&format!(" {}", label));
         }
         if let Some(used) = filesystem.used {
             text.push_str(&format!(", {} used", format::size(used)));
         }
         if let Some(last_use) = &filesystem.last_use {
-            text.push_str(&format!(", {}", format::plain(&last_use.to_string())));
+            text.push_str(&format!(", {}", last_use));
         }
     }
     for inside in &volume.inside {
@@ -202,12 +204,11 @@ pub(super) fn logical_volume(volume: &LogicalVolume) -> String {
 /// Prints what a partition of `size` bytes could be shrunk to, if that is less.
 pub(super) fn least_size(least: Option<u64>, size: u64) {
     if let Some(least) = least.filter(|least| *least < size) {
-        println!("       could be shrunk to about {}", format::size(least));
+        say(&format!("       could be shrunk to about {}", format::size(least)));
     }
 }
 
 /// Prints one JSON document.
 pub(super) fn document(value: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
+    Ok(say_json(value, true)?)
 }

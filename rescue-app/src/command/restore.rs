@@ -3,22 +3,24 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::operation::format::{duration, size};
+use crate::console;
+use crate::operation::format::{duration, size, time_of};
 use crate::operation::{self, LayoutEntry, RestorePlan, RestoreReport, RestoreRequest, With};
 
 use super::Ending;
 use super::args::RestoreArgs;
+use super::images::reference;
 use super::output::Printer;
 use super::passphrase;
 
 pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
     let request = RestoreRequest {
-        image: args.image.clone(),
+        image: reference(&args.image, args.of_disk.as_deref()),
         disk: args.disk.clone(),
         sector_size: args.sector_size,
         size: args.size,
         repo: passphrase::access(&args.repo)?,
-        erase: args.erase.clone(),
+        erase: args.erase.as_ref().map(|name| name.to_string_lossy().into_owned()),
         partitions: args.partitions.clone(),
         volume: args.volume.clone(),
         with: With::Named(args.with.clone()),
@@ -32,7 +34,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
         return Ok(Ending::Done);
     }
     if !args.json {
-        println!("{}", plan_text(&plan));
+        console::say(&plan_text(&plan));
     }
     let report = printer.watch(|control| operation::restore(&request, control))?;
     printer.result(&report, &report_text(&report))?;
@@ -42,13 +44,19 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
 fn plan_text(plan: &RestorePlan) -> String {
     let mut text = String::new();
     for image in std::iter::once(&plan.image).chain(&plan.with) {
-        let _ = writeln!(text, "image {} of {}, {}", image.short_id(), image.disk_name, image.time);
+        let _ = writeln!(
+            text,
+            "image {} of {}, {}",
+            image.short_id(),
+            image.disk_name,
+            time_of(&image.time)
+        );
     }
     let _ = write!(
         text,
         "onto {} ({}, {})",
         plan.target.identity(),
-        plan.target.path.display(),
+        console::path(&plan.target.path),
         size(plan.target.size),
     );
     if plan.creates_file {

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
+use crate::console::{path, tell};
 use crate::filesystem::VolumeKey;
 use crate::operation::{Container, Keys, LockedDisk, OperationError};
 
@@ -75,22 +76,22 @@ fn attempts(disk: &LockedDisk, container: &Container) -> anyhow::Result<VolumeKe
         let word = ask(&format!("Unlock {container} with its {}: ", container.locked.secret()))?;
         left = left.saturating_sub(1);
         match disk.unlock(container, word.as_bytes()) {
-            Err(error) if left > 0 => eprintln!("{error}"),
+            Err(error) if left > 0 => tell(&error.to_string()),
             other => return Ok(other?),
         }
     }
 }
 
 /// One line is a passphrase; anything else is a key, every byte of it, as in `cryptsetup`.
-fn read_file(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let reading = || format!("reading the passphrase file {}", path.display());
+fn read_file(file_path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let reading = || format!("reading the passphrase file {}", path(file_path));
     let mut bytes = Zeroizing::new(Vec::new());
-    let file = File::open(path).with_context(reading)?;
+    let file = File::open(file_path).with_context(reading)?;
     file.take(LONGEST_FILE).read_to_end(&mut bytes).with_context(reading)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.is_empty() {
-        bail!("the passphrase file {} is empty; put the passphrase in it", path.display());
+        bail!("the passphrase file {} is empty; put the passphrase in it", path(file_path));
     }
     let is_line = std::str::from_utf8(line).is_ok_and(|line| !line.contains(['\n', '\r', '\0']));
     Ok(if is_line { Zeroizing::new(line.to_vec()) } else { bytes })

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::console::say;
 use crate::operation::format::size;
 use crate::operation::{self, Repair, Repaired};
 use crate::repository::{CheckReport, RebuiltIndex, RepairedPacks, Unlocked};
@@ -95,9 +96,9 @@ fn packs_text(report: &RepairedPacks) -> String {
 
 pub(super) fn unlock(args: &UnlockArgs) -> anyhow::Result<Ending> {
     let Unlocked { removed, left } = operation::unlock(&passphrase::access(&args.repo)?, args.all)?;
-    println!("removed {removed} lock(s)");
+    say(&format!("removed {removed} lock(s)"));
     for problem in &left {
-        println!("left: {problem}");
+        say(&format!("left: {problem}"));
     }
     Ok(ending(left.is_empty()))
 }

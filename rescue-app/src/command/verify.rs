@@ -7,14 +7,15 @@ use crate::operation::format::{duration, size};
 
 use super::Ending;
 use super::args::VerifyArgs;
+use super::images::reference;
 use super::output::Printer;
 use super::passphrase;
 
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Ending> {
     let access = passphrase::access(&args.repo)?;
+    let image = args.image.as_ref().map(|image| reference(image, args.disk.as_deref()));
     let printer = Printer::new(args.json);
-    let report =
-        printer.watch(|control| operation::verify(&access, args.image.as_deref(), control))?;
+    let report = printer.watch(|control| operation::verify(&access, image.as_deref(), control))?;
     let text = format!(
         "verified {} image(s): {} in {} blobs read and found right, in {}",
         report.images,

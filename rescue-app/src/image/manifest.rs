@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::bytes::Extents;
+use crate::console;
 use crate::filesystem::{Filesystem, LogicalVolume, State};
 use crate::table::Table;
 
@@ -68,14 +69,15 @@ impl DiskIdentity {
     /// "Samsung SSD 870 (S5Y1NJ0R)", as shown to a person.
     pub fn name(&self) -> String {
         let model = self.model.as_deref().unwrap_or("disk");
-        match &self.serial {
+        console::name(&match &self.serial {
             Some(serial) => format!("{model} ({serial})"),
             None => model.to_owned(),
-        }
+        })
     }
 
-    /// "Samsung-SSD-870-S5Y1NJ0R": the folder of the disk inside its images. ASCII letters,
-    /// digits, dot and underscore survive; every run of anything else becomes one dash.
+    /// "Samsung-SSD-870-S5Y1NJ0R": the usual folder of the disk inside its images. Letters and
+    /// digits of all scripts, dot and underscore survive; every run of anything else becomes one
+    /// dash.
     pub fn folder(&self) -> String {
         let joined = [self.model.as_deref(), self.serial.as_deref()]
             .into_iter()
@@ -90,7 +92,7 @@ impl DiskIdentity {
 pub fn file_name(disk: &str) -> String {
     let mut name = String::new();
     for character in disk.chars() {
-        if character.is_ascii_alphanumeric() || "._".contains(character) {
+        if character.is_alphanumeric() || "._".contains(character) {
             name.push(character);
         } else if !name.ends_with('-') && !name.is_empty() {
             name.push('-');

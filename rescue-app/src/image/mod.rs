@@ -3,6 +3,7 @@
 pub mod chunks;
 pub mod content;
 pub mod damage;
+pub mod identity;
 pub mod layout;
 pub mod manifest;
 pub mod marker;

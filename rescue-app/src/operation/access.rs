@@ -9,6 +9,7 @@ use crate::repository::{PUBLIC_PASSPHRASE, Repository};
 use crate::store::{LocalStore, Store};
 
 use super::error::OperationError;
+use super::guard;
 
 /// Which repository, and how it opens.
 #[derive(Clone, Debug)]
@@ -73,7 +74,11 @@ impl Compression {
 }
 
 /// Creates an empty repository in a folder, which is made when missing.
-pub fn create_repository(access: &RepoAccess) -> Result<(), OperationError> {
+///
+/// # Errors
+/// Refuses a place that is gone when the machine is switched off, unless `in_memory`.
+pub fn create_repository(access: &RepoAccess, in_memory: bool) -> Result<(), OperationError> {
+    guard::place_lasts(&access.location, in_memory)?;
     Repository::init(access.store(), access.passphrase())?;
     Ok(())
 }

@@ -1,26 +1,43 @@
 //! Removing images from the list, by name or by rules.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::repository::{
-    Choice, Id, KeepRules, KeptAs, PruneOptions, PruneReport, Repository, Snapshot, SnapshotFile,
+    Choice, Id, KeepRules, KeptAs, PruneOptions, PruneReport, Repository, SnapshotFile,
 };
 
 use super::access::RepoAccess;
+use super::catalog::{Catalog, Listed, clock_warning};
 use super::error::{Doing, OperationError};
 use super::event::Control;
-use super::images::{TAG, rfc3339};
-use super::prune;
+use super::images::{folder_of, rfc3339};
+use super::latest::{self, OfSeveral};
+use super::{order, prune};
 
 /// Which images are to go.
 #[derive(Clone, Debug)]
 pub enum Unwanted {
-    /// These: starts of ids, or `latest`.
+    /// These: starts of ids, `latest`, or `latest:DISK`.
     Named(Vec<String>),
-    /// Of each disk all that no rule keeps. Snapshots of other programs are left alone.
-    AllBut(KeepRules),
+    /// Of each disk all that no rule keeps. What holds other partitions, or lacks sectors, counts
+    /// apart; what lacks data in the repository stays. Snapshots of other programs are left alone.
+    AllBut(Rules),
     /// Every image. Snapshots of other programs are left alone.
     All,
+}
+
+/// Which images stay, and of which disks.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// What is kept of each disk.
+    pub keep: KeepRules,
+    /// The one disk they are for, by serial number or another name of its own; `None` for each.
+    pub disk: Option<String>,
+    /// Whether the image of a disk that was stored last may go too, when a wrong clock makes others
+    /// look newer.
+    pub stored_last_too: bool,
 }
 
 /// What to forget.
@@ -45,6 +62,8 @@ pub struct ForgottenImage {
     pub time: String,
     /// The rules that keep it; none: it is forgotten.
     pub kept_as: Vec<KeptAs>,
+    /// What it lacks: see [`super::ImageSummary::marks`].
+    pub marks: Vec<String>,
 }
 
 /// The images of one disk.
@@ -79,7 +98,7 @@ pub fn forget(
     request: &ForgetRequest,
     control: Control<'_>,
 ) -> Result<ForgetReport, OperationError> {
-    if matches!(&request.unwanted, Unwanted::AllBut(rules) if rules.is_empty()) {
+    if matches!(&request.unwanted, Unwanted::AllBut(rules) if rules.keep.is_empty()) {
         return Err(OperationError::refused(
             "no rule says what to keep, so every image would go",
             "give at least one rule such as --keep-last 3, or say --all",
@@ -111,10 +130,12 @@ fn choose(
     request: &ForgetRequest,
     control: Control<'_>,
 ) -> Result<(ForgetReport, Vec<Id>), OperationError> {
+    repo.load_index()?;
+    repo.distrust_bad_packs(&repo.packs_with_sizes()?);
     let disks = match &request.unwanted {
-        Unwanted::Named(names) => named(repo, names)?,
+        Unwanted::Named(names) => named(repo, names, control)?,
         Unwanted::AllBut(rules) => by_rules(repo, rules, control)?,
-        Unwanted::All => by_rules(repo, &KeepRules::default(), control)?,
+        Unwanted::All => all(repo, control)?,
     };
     let unwanted: Vec<Id> = disks
         .iter()
@@ -130,17 +151,23 @@ fn choose(
 }
 
 /// The named images, damaged ones too.
-fn named(repo: &Repository, names: &[String]) -> Result<Vec<ForgottenDisk>, OperationError> {
+fn named(
+    repo: &Repository,
+    names: &[String],
+    control: Control<'_>,
+) -> Result<Vec<ForgottenDisk>, OperationError> {
     let mut disks: Vec<ForgottenDisk> = Vec::new();
     for name in names {
-        let id = repo.find_snapshot(name)?;
-        let snapshot = repo.load_snapshot(id).ok().map(|file| file.snapshot);
+        let meant = latest::find(repo, name, OfSeveral::Refused)?;
+        meant.doubts.into_iter().for_each(|doubt| control.warn(doubt));
+        let snapshot = repo.load_snapshot(meant.id).ok().map(|file| file.snapshot);
         let image = ForgottenImage {
-            id: id.to_string(),
+            id: meant.id.to_string(),
             time: snapshot.as_ref().map(rfc3339).unwrap_or_default(),
             kept_as: Vec::new(),
+            marks: Vec::new(),
         };
-        let disk = snapshot.as_ref().map_or_else(|| "unknown disk".to_owned(), disk_of);
+        let disk = snapshot.as_ref().map_or_else(|| "unknown disk".to_owned(), folder_of);
         match disks.iter_mut().find(|known| known.disk == disk) {
             Some(known) if known.images.iter().any(|other| other.id == image.id) => {}
             Some(known) => known.images.push(image),
@@ -150,35 +177,78 @@ fn named(repo: &Repository, names: &[String]) -> Result<Vec<ForgottenDisk>, Oper
     Ok(disks)
 }
 
+fn read_catalog(repo: &Repository, control: Control<'_>) -> Result<Catalog, OperationError> {
+    let catalog = Catalog::read(repo)?;
+    for (id, error) in &catalog.damaged {
+        let id = id.short();
+        control.warn(format!("image {id} stays: {error}; 'lifeboat forget {id}' removes it"));
+    }
+    Ok(catalog)
+}
+
+fn all(repo: &Repository, control: Control<'_>) -> Result<Vec<ForgottenDisk>, OperationError> {
+    let catalog = read_catalog(repo, control)?;
+    Ok(catalog.disks().iter().map(|disk| entry(disk, &BTreeMap::new())).collect())
+}
+
 fn by_rules(
     repo: &Repository,
-    rules: &KeepRules,
+    rules: &Rules,
     control: Control<'_>,
 ) -> Result<Vec<ForgottenDisk>, OperationError> {
-    let list = repo.snapshots()?;
-    for (id, error) in &list.damaged {
-        control.warn(format!(
-            "image {} stays: {error}; 'lifeboat forget {}' removes it",
-            id.short(),
-            id.short()
-        ));
+    let catalog = read_catalog(repo, control)?;
+    let mut disks = catalog.disks();
+    if let Some(name) = &rules.disk {
+        let disk = latest::disk_called(name, &disks)?;
+        disks = vec![disk];
     }
-    let is_ours = |file: &SnapshotFile| file.snapshot.tags.iter().any(|tag| tag == TAG);
-    let ours = list.snapshots.into_iter().filter(is_ours).collect();
-    Ok(rules.apply(ours).iter().filter_map(|group| disk_entry(group)).collect())
+    Ok(disks.iter().map(|disk| entry(disk, &kept(disk, rules, control))).collect())
 }
 
-fn disk_entry(group: &[Choice]) -> Option<ForgottenDisk> {
-    let disk = disk_of(&group.first()?.file.snapshot);
-    let image = |choice: &Choice| ForgottenImage {
-        id: choice.file.id.to_string(),
-        time: rfc3339(&choice.file.snapshot),
-        kept_as: choice.kept_as.clone(),
+/// The images of one disk that stay, and why.
+fn kept(disk: &[&Listed], rules: &Rules, control: Control<'_>) -> BTreeMap<Id, Vec<KeptAs>> {
+    let mut kept = BTreeMap::new();
+    let mut classes: BTreeMap<_, Vec<SnapshotFile>> = BTreeMap::new();
+    for image in disk {
+        if let Some(problem) = &image.summary.incomplete {
+            kept.insert(image.file.id, vec![KeptAs::Incomplete]);
+            let (name, id) = (image.name(), image.summary.short_id());
+            control.warn(format!(
+                "{name} is incomplete and stays: {problem}; 'lifeboat forget {id}' removes it"
+            ));
+            continue;
+        }
+        // An image that holds less never pushes out one that holds more.
+        let lacks = (&image.summary.only_partitions, image.summary.missing_sectors > 0);
+        classes.entry(lacks).or_default().push(image.file.clone());
+    }
+    if let Some(warning) = clock_warning(disk) {
+        control.warn(warning);
+    }
+    for files in classes.into_values() {
+        let last = order::stored_last(files.iter()).map(|file| file.id);
+        for Choice { file, mut kept_as } in rules.keep.apply(files) {
+            if kept_as.is_empty() && Some(file.id) == last && !rules.stored_last_too {
+                control.warn(format!(
+                    "image {} stays: it was stored last; --yes lets the rules remove it",
+                    file.id.short()
+                ));
+                kept_as.push(KeptAs::StoredLast);
+            }
+            kept.insert(file.id, kept_as);
+        }
+    }
+    kept
+}
+
+/// The report of one disk; what is not in `kept` goes.
+fn entry(disk: &[&Listed], kept: &BTreeMap<Id, Vec<KeptAs>>) -> ForgottenDisk {
+    let image = |image: &&Listed| ForgottenImage {
+        id: image.summary.id.clone(),
+        time: image.summary.time.clone(),
+        kept_as: kept.get(&image.file.id).cloned().unwrap_or_default(),
+        marks: image.summary.marks(),
     };
-    Some(ForgottenDisk { disk, images: group.iter().map(image).collect() })
-}
-
-fn disk_of(snapshot: &Snapshot) -> String {
-    let paths: Vec<_> = snapshot.paths.iter().map(|path| path.trim_start_matches('/')).collect();
-    paths.join(", ")
+    let name = disk.first().map(|image| folder_of(&image.file.snapshot)).unwrap_or_default();
+    ForgottenDisk { disk: name, images: disk.iter().map(image).collect() }
 }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::filesystem::Kind;
 use crate::table::{Partition, Purpose, UNKNOWN_TYPE as UNKNOWN};
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
 
 /// Binary units (IEC 80000-13), each 1024 times the one before.
 const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -55,6 +58,18 @@ pub fn duration(span: Duration) -> String {
     }
 }
 
+/// A point in time: `2026-11-22 03:00 UTC`, whatever zone it was told in.
+pub fn time(time: OffsetDateTime) -> String {
+    let form = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+    // Only years beyond 9999 have no such form.
+    time.to_offset(UtcOffset::UTC).format(form).unwrap_or_else(|_| time.to_string())
+}
+
+/// [`time`] of one in the form of RFC 3339; anything else is returned as it is.
+pub fn time_of(rfc3339: &str) -> String {
+    OffsetDateTime::parse(rfc3339, &Rfc3339).map_or_else(|_| rfc3339.to_owned(), time)
+}
+
 /// So many of a thing whose plural ends in "s": `1 file`, `12 files`.
 pub fn count(number: u64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
@@ -98,13 +113,6 @@ fn number_of(tenths: u128, whole_bytes: bool) -> String {
     }
 }
 
-/// Text for a terminal: control characters, which foreign data could steer it with, become `?`;
-/// line ends and tabs stay.
-pub fn plain(text: &str) -> String {
-    let harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
-    text.chars().map(|c| if harmless(c) { c } else { '?' }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +146,13 @@ mod tests {
         assert_eq!(size_of(120 * GIB, 464 * GIB), "120/464 GiB");
         assert_eq!(size_of(0, 464 * GIB), "0.0/464 GiB");
         assert_eq!(size_of(10, 512), "10/512 B");
+    }
+
+    #[test]
+    fn times_name_their_zone() {
+        assert_eq!(time_of("2026-11-20T09:14:33.5Z"), "2026-11-20 09:14 UTC");
+        assert_eq!(time_of("2026-01-01T00:14:33+02:00"), "2025-12-31 22:14 UTC");
+        assert_eq!(time_of("soon"), "soon");
     }
 
     #[test]

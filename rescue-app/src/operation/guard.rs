@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk, DiskKind, Use};
+use nix::sys::statfs::statfs;
+
+use crate::console;
+use crate::disk::{Disk, DiskKind, Sysfs, Use};
 
 use super::error::OperationError;
 
@@ -21,6 +24,33 @@ pub(super) fn source_is_free(disk: &Disk, repo: &Path) -> Result<(), OperationEr
         ));
     }
     not_in_use(disk)
+}
+
+/// On the boot medium everything but what was mounted from a disk lies in memory: an image there
+/// would be gone with the power. On any other system such a folder is somebody's own choice.
+pub(super) fn place_lasts(repo: &Path, in_memory: bool) -> Result<(), OperationError> {
+    if in_memory || !Sysfs::host().is_boot_medium() || !lies_in_memory(repo) {
+        return Ok(());
+    }
+    Err(OperationError::refused(
+        format!(
+            "{} lies in this machine's memory: images there are gone when it is switched off",
+            console::path(repo)
+        ),
+        "mount a disk and name a folder on it, or say --in-memory if that is what you want",
+    ))
+}
+
+/// Whether `path`, or the nearest folder above it that exists, is on a filesystem that lives in
+/// memory only (Linux `include/uapi/linux/magic.h`: `TMPFS_MAGIC`, `RAMFS_MAGIC`).
+fn lies_in_memory(path: &Path) -> bool {
+    const IN_MEMORY: [i128; 2] = [0x0102_1994, 0x8584_58f6];
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let existing = absolute.ancestors().find_map(|folder| statfs(folder).ok());
+    // The type is signed where pointers are short, and the number has its highest bit set.
+    existing.is_some_and(|place| {
+        IN_MEMORY.contains(&(i128::from(place.filesystem_type().0) & 0xffff_ffff))
+    })
 }
 
 /// A target must be free, not the boot medium, not the store of its own image, and must be named

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
+use crate::console;
 use crate::filesystem::{Kind, LastUse, LogicalVolume, State};
 use crate::image::ImageError;
 use crate::image::content::{Placed, place};
@@ -12,8 +13,12 @@ use crate::repository::{BlobReader, Id, Node, Repository, Snapshot, SnapshotFile
 use crate::table::Table;
 
 use super::access::RepoAccess;
+use super::catalog::Catalog;
 use super::error::OperationError;
+use super::event::Control;
 use super::format::content_name;
+use super::format::count;
+use super::latest::{self, OfSeveral};
 
 /// Name of the raw disk in an image's folder.
 pub(super) const DISK_FILE: &str = "disk.img";
@@ -52,6 +57,21 @@ pub struct ImageSummary {
     pub damage: Damage,
     /// What the capture warned of.
     pub warnings: Vec<String>,
+    /// Numbers of the partitions it holds, where others were left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_partitions: Option<Vec<u32>>,
+    /// Sectors of the disk that could not be read.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub missing_sectors: u64,
+    /// Why it cannot be restored whole: what of it the repository lacks. Then all else that is not
+    /// in its snapshot may be unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A partition in an image.
@@ -108,13 +128,61 @@ impl ImageSummary {
             partitions: partitions(manifest),
             damage: manifest.damage.clone(),
             warnings: manifest.warnings.clone(),
+            only_partitions: only_partitions(manifest),
+            missing_sectors: manifest
+                .unreadable
+                .total()
+                .div_ceil(u64::from(manifest.disk.logical_sector)),
+            incomplete: None,
         }
+    }
+
+    /// Of an image whose manifest cannot be read.
+    pub(super) fn incomplete(file: &SnapshotFile, problem: String) -> Self {
+        Self {
+            id: file.id.to_string(),
+            time: rfc3339(&file.snapshot),
+            disk_name: folder_of(&file.snapshot),
+            model: None,
+            serial: None,
+            size: file.snapshot.summary.as_ref().map_or(0, |sum| sum.total_bytes_processed),
+            used: 0,
+            partitions: Vec::new(),
+            damage: Damage::default(),
+            warnings: Vec::new(),
+            only_partitions: None,
+            missing_sectors: 0,
+            incomplete: Some(problem),
+        }
+    }
+
+    /// What it lacks, in a few words each: `partitions 1, 2` (only these), `12 sectors missing`,
+    /// `incomplete`.
+    pub fn marks(&self) -> Vec<String> {
+        let only = self.only_partitions.as_ref().map(|numbers| match numbers[..] {
+            [] => "no partition".to_owned(),
+            [number] => format!("partition {number}"),
+            _ => {
+                let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+                format!("partitions {}", numbers.join(", "))
+            }
+        });
+        let sectors = (self.missing_sectors > 0)
+            .then(|| format!("{} missing", count(self.missing_sectors, "sector")));
+        let incomplete = self.incomplete.as_ref().map(|_| "incomplete".to_owned());
+        [only, sectors, incomplete].into_iter().flatten().collect()
     }
 
     /// The first eight digits of the id, as restic shows them.
     pub fn short_id(&self) -> &str {
         self.id.get(..8).unwrap_or(&self.id)
     }
+}
+
+fn only_partitions(manifest: &Manifest) -> Option<Vec<u32>> {
+    let left_out = manifest.regions.iter().any(|region| region.stored == Stored::Nothing);
+    let stored = manifest.regions.iter().filter(|region| region.stored != Stored::Nothing);
+    left_out.then(|| stored.filter_map(|region| region.partition).collect())
 }
 
 fn partitions(manifest: &Manifest) -> Vec<ImagePartition> {
@@ -145,6 +213,17 @@ fn partition(region: &Region, table: &Table) -> ImagePartition {
     }
 }
 
+/// Whether a snapshot was made by Lifeboat.
+pub(super) fn is_ours(snapshot: &Snapshot) -> bool {
+    snapshot.tags.iter().any(|tag| tag == TAG)
+}
+
+/// The folder of the disk in an image.
+pub(super) fn folder_of(snapshot: &Snapshot) -> String {
+    let paths: Vec<_> = snapshot.paths.iter().map(|path| path.trim_start_matches('/')).collect();
+    console::name(&paths.join(", "))
+}
+
 /// When a snapshot was made, RFC 3339.
 pub(super) fn rfc3339(snapshot: &Snapshot) -> String {
     snapshot.time.format(&Rfc3339).unwrap_or_else(|_| snapshot.time.to_string())
@@ -161,10 +240,9 @@ pub(super) struct OpenImage<'r> {
 }
 
 impl<'r> OpenImage<'r> {
-    /// The image whose id starts with `reference`, or the newest for `latest`. The repository's
-    /// index must be loaded.
-    pub(super) fn find(repo: &'r Repository, reference: &str) -> Result<Self, OperationError> {
-        Self::open(repo, repo.snapshot(reference)?)
+    /// The image of that id. The repository's index must be loaded.
+    pub(super) fn load(repo: &'r Repository, id: Id) -> Result<Self, OperationError> {
+        Self::open(repo, repo.load_snapshot(id)?)
     }
 
     /// Reads the manifest of a snapshot.
@@ -185,17 +263,20 @@ impl<'r> OpenImage<'r> {
         Ok(Self { repo, id, snapshot, manifest, disk, manifest_node })
     }
 
-    /// All images of disks, oldest first; snapshots made by other programs are left out.
-    pub(super) fn all(repo: &'r Repository) -> Result<Vec<Self>, OperationError> {
-        let mut images = Vec::new();
-        for file in repo.snapshots()?.snapshots {
+    /// All images of disks, oldest first; an error for each whose manifest cannot be read.
+    /// Snapshots made by other programs are left out.
+    pub(super) fn all(
+        repo: &'r Repository,
+    ) -> Result<impl DoubleEndedIterator<Item = Result<Self, OperationError>>, OperationError> {
+        let files = repo.snapshots()?.snapshots.into_iter();
+        Ok(files.filter_map(|file| {
+            let ours = is_ours(&file.snapshot);
             match Self::open(repo, file) {
-                Ok(image) => images.push(image),
-                Err(OperationError::Image(ImageError::NotADisk(_))) => {}
-                Err(error) => return Err(error),
+                Err(OperationError::Image(ImageError::NotADisk(_))) => None,
+                Err(error) => ours.then_some(Err(error)),
+                image => Some(image),
             }
-        }
-        Ok(images)
+        }))
     }
 
     /// Where each chunk lies on the disk.
@@ -240,16 +321,21 @@ fn read_file(repo: &Repository, node: &Node) -> Result<Vec<u8>, OperationError> 
     Ok(bytes)
 }
 
-/// The images of disks in a repository, newest first.
+/// The images of disks in a repository, newest first; those that lack data among them.
 pub fn list_images(access: &RepoAccess) -> Result<Vec<ImageSummary>, OperationError> {
-    let repo = access.open()?;
-    repo.load_index()?;
-    Ok(OpenImage::all(&repo)?.iter().rev().map(OpenImage::summary).collect())
+    let images = Catalog::open(access)?.images;
+    Ok(images.into_iter().rev().map(|image| image.summary).collect())
 }
 
-/// One image.
-pub fn show_image(access: &RepoAccess, reference: &str) -> Result<ImageSummary, OperationError> {
+/// One image: the start of its id, `latest` or `latest:DISK`.
+pub fn show_image(
+    access: &RepoAccess,
+    reference: &str,
+    control: Control<'_>,
+) -> Result<ImageSummary, OperationError> {
     let repo = access.open()?;
     repo.load_index()?;
-    Ok(OpenImage::find(&repo, reference)?.summary())
+    let meant = latest::find(&repo, reference, OfSeveral::Newest)?;
+    meant.doubts.into_iter().for_each(|doubt| control.warn(doubt));
+    Ok(OpenImage::load(&repo, meant.id)?.summary())
 }

@@ -2,6 +2,8 @@
 
 mod access;
 mod capture;
+mod catalog;
+mod clock;
 mod companions;
 mod error;
 mod event;
@@ -9,9 +11,11 @@ mod forget;
 pub mod format;
 mod guard;
 mod images;
+mod latest;
 pub mod log;
 mod machine;
 mod meter;
+mod order;
 mod parallel;
 mod places;
 mod prune;
@@ -30,9 +34,12 @@ pub use capture::{
     CapturePlan, CaptureReport, CaptureRequest, RescueOptions, Space, Unpartitioned, capture,
     plan_capture,
 };
+pub use clock::set_clock;
 pub use error::OperationError;
 pub use event::{Cancel, Control, Event, Level, Notice, Phase, Progress, Resume, Shortage};
-pub use forget::{ForgetReport, ForgetRequest, ForgottenDisk, ForgottenImage, Unwanted, forget};
+pub use forget::{
+    ForgetReport, ForgetRequest, ForgottenDisk, ForgottenImage, Rules, Unwanted, forget,
+};
 pub use images::{ImagePartition, ImageSummary, list_images, show_image};
 pub use meter::Meter;
 pub use places::{OpenPlace, Place, find_places, open_place};

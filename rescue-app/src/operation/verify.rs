@@ -14,6 +14,7 @@ use super::access::RepoAccess;
 use super::error::OperationError;
 use super::event::{Control, Phase};
 use super::images::OpenImage;
+use super::latest::{self, OfSeveral};
 use super::parallel::{self, mixed_workers};
 use super::reporter::Reporter;
 use super::upkeep;
@@ -61,7 +62,9 @@ fn verify_image(
     reference: &str,
     control: Control<'_>,
 ) -> Result<VerifyReport, OperationError> {
-    let image = OpenImage::find(repo, reference)?;
+    let meant = latest::find(repo, reference, OfSeveral::Newest)?;
+    meant.doubts.into_iter().for_each(|doubt| control.warn(doubt));
+    let image = OpenImage::load(repo, meant.id)?;
     let placed = image.placed()?;
     let blobs: HashSet<Id> = image.blobs().collect();
     let total = repo.plan_reads(&blobs)?.plain_bytes();
@@ -93,6 +96,7 @@ fn verify_repository(
     damaged(damage.map(|finding| finding.text.clone()).collect())?;
     let (mut unreadable, mut warnings) = (0, Vec::new());
     for image in OpenImage::all(repo)? {
+        let image = image?;
         image.placed()?;
         unreadable += image.manifest.unreadable.total();
         warnings.extend(repeat_warnings(&image, control));

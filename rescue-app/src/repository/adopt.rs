@@ -1,6 +1,7 @@
 //! Packs that no index names: what an interrupted capture had stored after its last index file,
 //! or all of them when index files were lost.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::error::{RepositoryError, Result};
@@ -14,6 +15,8 @@ use crate::store::{FileEntry, FileKind};
 pub struct Adopted {
     /// Packs taken into the index.
     pub packs: u64,
+    /// Their names.
+    pub ids: BTreeSet<Id>,
     /// Blobs in them.
     pub blobs: u64,
     /// Bytes of these packs.
@@ -44,6 +47,7 @@ impl Repository {
             match self.proven_blobs(id, file) {
                 Ok(pack) => {
                     adopted.packs += 1;
+                    adopted.ids.insert(*id);
                     adopted.blobs += pack.blobs.len() as u64;
                     adopted.bytes += file.size;
                     proven.push(pack);

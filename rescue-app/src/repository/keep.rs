@@ -1,12 +1,10 @@
 //! Which snapshots to keep (restic `doc/060_forget.rst`; `internal/restic/snapshot_policy.go`):
 //! rules count calendar units in each snapshot's own time zone, from the newest one back.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{Snapshot, SnapshotFile};
+use super::SnapshotFile;
 
 /// How many snapshots of a group are kept, for each unit of time; 0 leaves a rule out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +39,11 @@ pub enum KeptAs {
     Monthly,
     /// By [`KeepRules::yearly`].
     Yearly,
+    /// By no rule, but it was stored last.
+    #[serde(rename = "stored last")]
+    StoredLast,
+    /// By no rule, for rules are no reason to remove what lacks data.
+    Incomplete,
 }
 
 impl KeptAs {
@@ -53,6 +56,8 @@ impl KeptAs {
             Self::Weekly => "weekly",
             Self::Monthly => "monthly",
             Self::Yearly => "yearly",
+            Self::StoredLast => "stored last",
+            Self::Incomplete => "incomplete",
         }
     }
 
@@ -62,7 +67,7 @@ impl KeptAs {
         let (year, month) = (i64::from(date.year()), i64::from(u8::from(date.month())));
         let day = (year * 100 + month) * 100 + i64::from(date.day());
         match self {
-            Self::Last => number,
+            Self::Last | Self::StoredLast | Self::Incomplete => number,
             Self::Hourly => day * 100 + i64::from(time.hour()),
             Self::Daily => day,
             Self::Weekly => {
@@ -90,18 +95,9 @@ impl KeepRules {
         *self == Self::default()
     }
 
-    /// Applies the rules to each group of snapshots with the same host and paths, as restic's
-    /// `forget --group-by host,paths` does. Groups are in order of host and paths, snapshots in
-    /// a group from new to old. As long as a rule is set, the newest of each group is kept.
-    pub fn apply(&self, snapshots: Vec<SnapshotFile>) -> Vec<Vec<Choice>> {
-        let mut groups: BTreeMap<_, Vec<SnapshotFile>> = BTreeMap::new();
-        for file in snapshots {
-            groups.entry(group_of(&file.snapshot)).or_default().push(file);
-        }
-        groups.into_values().map(|group| self.apply_to_group(group)).collect()
-    }
-
-    fn apply_to_group(&self, mut group: Vec<SnapshotFile>) -> Vec<Choice> {
+    /// Applies the rules to snapshots that belong together, as restic's `forget` does; the answer is
+    /// from new to old. As long as a rule is set, the newest is kept.
+    pub fn apply(&self, mut group: Vec<SnapshotFile>) -> Vec<Choice> {
         group.sort_by_key(|file| std::cmp::Reverse((file.snapshot.time, file.id)));
         let mut rules = [
             (KeptAs::Last, self.last, None),
@@ -126,27 +122,20 @@ impl KeepRules {
     }
 }
 
-/// What makes snapshots belong together.
-fn group_of(snapshot: &Snapshot) -> (String, Vec<String>) {
-    let mut paths = snapshot.paths.clone();
-    paths.sort_unstable();
-    (snapshot.hostname.clone(), paths)
-}
-
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::repository::Id;
+    use crate::repository::{Id, Snapshot};
 
-    fn file(time: OffsetDateTime, host: &str) -> SnapshotFile {
+    fn file(time: OffsetDateTime) -> SnapshotFile {
         let snapshot = Snapshot {
             time,
             parent: None,
             tree: Id::of(b""),
             paths: vec!["/disk".to_owned()],
-            hostname: host.to_owned(),
+            hostname: String::new(),
             username: String::new(),
             uid: 0,
             gid: 0,
@@ -159,23 +148,18 @@ mod tests {
     }
 
     #[test]
-    fn each_group_keeps_its_newest_and_days_are_those_of_the_snapshot() {
+    fn the_newest_is_kept_and_days_are_those_of_the_snapshot() {
         // The second and third are on one day in UTC, but not where they were made.
         let times = [
             datetime!(2026-01-01 12:00 UTC),
             datetime!(2026-01-02 00:30 +02:00),
             datetime!(2026-01-01 23:30 +02:00),
         ];
-        let mut files: Vec<_> = times.iter().map(|time| file(*time, "one")).collect();
-        files.push(file(times[0], "two"));
         let rules = KeepRules { daily: 5, ..KeepRules::default() };
-        let groups = rules.apply(files);
-        let kept: Vec<Vec<bool>> = groups
-            .iter()
-            .map(|group| group.iter().map(|choice| !choice.kept_as.is_empty()).collect())
-            .collect();
-        assert_eq!(kept, [vec![true, true, false], vec![true]]);
-        assert_eq!(groups[0][0].file.snapshot.time, times[1]);
-        assert_eq!(groups[0][0].kept_as, [KeptAs::Daily]);
+        let group = rules.apply(times.iter().map(|time| file(*time)).collect());
+        let kept: Vec<bool> = group.iter().map(|choice| !choice.kept_as.is_empty()).collect();
+        assert_eq!(kept, [true, true, false]);
+        assert_eq!(group[0].file.snapshot.time, times[1]);
+        assert_eq!(group[0].kept_as, [KeptAs::Daily]);
     }
 }

@@ -61,6 +61,8 @@ impl Repository {
         if passphrase.is_empty() {
             return Err(RepositoryError::EmptyPassphrase);
         }
+        refuse_existing(&*store)?;
+        let claim = store.claim()?;
         make_room(&*store)?;
         store.create_layout()?;
         let (identity, key) = (Identity::of_this_process(), Key::random()?);
@@ -72,6 +74,7 @@ impl Repository {
         store.write_note(readme::NAME, &readme::text(public))?;
         // Last: only with its config a folder is a repository.
         store.write(FileKind::Config, "config", &sealed_config)?;
+        drop(claim);
         Ok(Self::assemble(store, key, identity, config, public))
     }
 
@@ -177,12 +180,18 @@ impl Repository {
     }
 }
 
-/// Makes sure that nothing is in the way of a new repository. Key files alone are what an
-/// interrupted creation leaves behind; with another master key they would only confuse.
-fn make_room(store: &dyn Store) -> Result<()> {
+fn refuse_existing(store: &dyn Store) -> Result<()> {
     if store.exists(FileKind::Config, "config")? {
         return Err(RepositoryError::AlreadyARepository { location: store.location() });
     }
+    Ok(())
+}
+
+/// Makes sure that nothing is in the way of a new repository, in a place that is claimed. Key files
+/// alone are what an interrupted creation leaves behind; with another master key they would only
+/// confuse.
+fn make_room(store: &dyn Store) -> Result<()> {
+    refuse_existing(store)?;
     for kind in [FileKind::Snapshot, FileKind::Index, FileKind::Pack] {
         if !store.list(kind)?.is_empty() {
             let problem = "it is missing, but other files of a repository are there";

@@ -142,17 +142,13 @@ impl Repository {
         Ok(list)
     }
 
-    /// The snapshot whose name starts with `wanted`, or the newest one for `latest`.
+    /// The snapshot whose name starts with `wanted`.
     pub fn snapshot(&self, wanted: &str) -> Result<SnapshotFile> {
         self.load_snapshot(self.find_snapshot(wanted)?)
     }
 
     /// The name of that snapshot; unlike [`Self::snapshot`] it also finds a damaged one.
     pub fn find_snapshot(&self, wanted: &str) -> Result<Id> {
-        if wanted == "latest" {
-            let newest = self.snapshots()?.snapshots.pop();
-            return newest.map(|file| file.id).ok_or_else(|| no_such(wanted));
-        }
         let ids = self.ids(FileKind::Snapshot)?;
         let fits = |id: &&Id| !wanted.is_empty() && id.to_string().starts_with(wanted);
         let found: Vec<&Id> = ids.iter().filter(fits).collect();

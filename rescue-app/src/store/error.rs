@@ -22,6 +22,14 @@ pub enum StoreError {
         /// The store.
         location: String,
     },
+    /// Somebody else is making a repository of the same place.
+    #[error(
+        "a repository is being created in {location} by somebody else at this moment; use that one"
+    )]
+    BeingCreated {
+        /// The store.
+        location: String,
+    },
     /// The file is not there.
     #[error("{kind} {name} is missing from {location}")]
     NotFound {

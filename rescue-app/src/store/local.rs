@@ -2,15 +2,16 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::statfs;
 
-use super::{FileEntry, FileKind, Result, Store, StoreError, valid_name};
+use super::{Claim, FileEntry, FileKind, Result, Store, StoreError, valid_name};
 use crate::bytes::DirectFile;
 
 /// What our unfinished files have in their names after the 64 digits. Neither restic nor
@@ -21,6 +22,9 @@ const UNFINISHED: &str = ".lifeboat-unfinished-";
 /// `include/uapi/linux/magic.h`): ext2, ext3 and ext4, XFS, Btrfs, F2FS, FAT, exFAT, overlay, tmpfs.
 const LOCAL: [i128; 8] =
     [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x4d44, 0x2011_bab0, 0x794c_7630, 0x0102_1994];
+
+/// Beside the repository while it is created.
+const CLAIM: &str = "creation.lifeboat-unfinished-claim";
 
 const NOT_A_FILE: &str = "it is not a regular file";
 
@@ -206,7 +210,46 @@ impl LocalStore {
     }
 }
 
+/// A locked file beside the repository to be. The kernel drops the lock with the process; network
+/// filesystems pass it on to the server (`flock(2)`, NFS and SMB).
+struct CreationClaim {
+    path: PathBuf,
+    _locked: Option<Flock<File>>,
+}
+
+impl Drop for CreationClaim {
+    fn drop(&mut self) {
+        // A leftover is in nobody's way: whoever finds it locks it anew.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
 impl Store for LocalStore {
+    fn claim(&self) -> Result<Claim> {
+        self.make_folder(&self.root)?;
+        let path = self.root.join(CLAIM);
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(self.failed_to("creating", &path))?;
+        let taken = || StoreError::BeingCreated { location: self.location() };
+        let locked = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => locked,
+            Err((_, Errno::EWOULDBLOCK)) => return Err(taken()),
+            // No locks here: then the order of the files has to do.
+            Err(_) => return Ok(Box::new(CreationClaim { path, _locked: None })),
+        };
+        // The one before may have removed the file after it was opened here.
+        let is_there = fs::metadata(&path).is_ok_and(|there| {
+            locked
+                .metadata()
+                .is_ok_and(|ours| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+        });
+        match is_there {
+            true => Ok(Box::new(CreationClaim { path, _locked: Some(locked) })),
+            false => Err(taken()),
+        }
+    }
+
     fn create_layout(&self) -> Result<()> {
         for kind in FileKind::FOLDERS {
             for folder in self.folders(kind) {

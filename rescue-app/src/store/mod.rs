@@ -72,11 +72,20 @@ pub struct FileEntry {
     pub size: u64,
 }
 
+/// The right to create a repository in a place, for as long as it lives.
+pub type Claim = Box<dyn Send>;
+
 /// A place for the files of one repository.
 ///
 /// Names are 64 lower-case hex digits (`config` for [`FileKind::Config`]); anything else is
 /// refused, so that a name can never lead out of the store.
 pub trait Store: Send + Sync {
+    /// Claims the place for the creation of a repository. While the claim lives, another one is
+    /// [`StoreError::BeingCreated`], where the place can tell; it ends with the process too.
+    fn claim(&self) -> Result<Claim> {
+        Ok(Box::new(()))
+    }
+
     /// Makes the folders of an empty repository.
     fn create_layout(&self) -> Result<()>;
 

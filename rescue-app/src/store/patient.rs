@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{FileEntry, FileKind, Result, Store, StoreError};
+use super::{Claim, FileEntry, FileKind, Result, Store, StoreError};
 
 /// What to do about a place that is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,10 @@ impl PatientStore {
 }
 
 impl Store for PatientStore {
+    fn claim(&self) -> Result<Claim> {
+        self.inner.claim()
+    }
+
     fn create_layout(&self) -> Result<()> {
         self.inner.create_layout()
     }

@@ -1,7 +1,7 @@
 //! The real terminal: raw mode, its size, its keys, and giving it back whatever happens.
 
 use std::collections::VecDeque;
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, Stdout};
 use std::os::fd::AsFd;
 use std::process::Command;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::console;
 
 use super::TuiError;
 use super::app::Host;
@@ -232,8 +234,7 @@ impl Host for TerminalHost {
 
     fn shell(&mut self) -> Result<(), TuiError> {
         give_back();
-        println!("Type \"exit\" to return to the menu.");
-        let _ = io::stdout().flush();
+        console::say("Type \"exit\" to return to the menu.");
         let ended = Command::new(SHELL).arg("-i").status();
         self.interrupted.store(false, Ordering::Release);
         take().map_err(TuiError::Terminal)?;

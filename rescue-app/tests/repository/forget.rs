@@ -1,6 +1,6 @@
 //! Keep rules, judged by what stock restic would keep.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lifeboat::repository::{KeepRules, Snapshot};
 use time::{Duration, OffsetDateTime, UtcOffset};
@@ -76,7 +76,11 @@ fn the_rules_keep_what_restic_keeps() {
     let files = repo.snapshots().unwrap().snapshots;
     for _ in 0..12 {
         let rules = rules(&mut random);
-        let groups = rules.apply(files.clone());
+        let mut by_path = BTreeMap::<_, Vec<_>>::new();
+        for file in files.clone() {
+            by_path.entry(file.snapshot.paths.clone()).or_default().push(file);
+        }
+        let groups: Vec<_> = by_path.into_values().map(|group| rules.apply(group)).collect();
         let choices = groups.iter().flatten();
         let ours: BTreeSet<String> = choices
             .filter(|choice| !choice.kept_as.is_empty())

@@ -100,6 +100,7 @@ impl SmallPlace {
             skip_unpartitioned: false,
             trusts_unclosed: false,
             rescue: RescueOptions::default(),
+            in_memory: false,
             verify_all: false,
         }
     }

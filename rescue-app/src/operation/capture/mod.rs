@@ -1,5 +1,6 @@
 //! Capturing a disk into a repository.
 
+mod earlier;
 mod pipeline;
 mod plan;
 mod read;
@@ -20,8 +21,8 @@ use crate::image::content::{Entry, Slot, entries};
 use crate::image::damage::Damage;
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest};
 use crate::repository::{
-    BlobType, BlobWriter, Finished, Id, IdHasher, Lock, Node, Repository, RepositoryError, Saver,
-    Snapshot, Summary, Totals, Tree,
+    Adopted, BlobType, BlobWriter, Finished, Id, IdHasher, Lock, Node, Repository, RepositoryError,
+    Saver, Snapshot, Summary, Totals, Tree,
 };
 
 use super::error::{Doing, OperationError};
@@ -30,7 +31,7 @@ use super::format::size;
 use super::images::{DISK_FILE, ImageSummary, MANIFEST_FILE, TAG};
 use super::reporter::Reporter;
 use super::shortage::{Patient, patiently};
-use super::{guard, machine, verify};
+use super::{guard, machine, order, verify};
 
 pub use plan::{CapturePlan, CaptureRequest, plan_capture};
 use rescue::DiskMedium;
@@ -61,6 +62,9 @@ pub struct CaptureReport {
     pub added: u64,
     /// Bytes read that the repository had already.
     pub reused: u64,
+    /// Bytes of the repository that no finished image had vouched for, stored by an interrupted
+    /// capture and read back by this one.
+    pub resumed: u64,
     /// Stored bytes read back and checked.
     pub verified: u64,
     /// Bytes of the disk that could not be read.
@@ -88,6 +92,7 @@ pub fn capture(
     let disk = disk::open(&request.disk, request.sector_size)?;
     let doing = format!("capturing {}", disk.identity());
     guard::source_is_free(&disk, &request.repo.location)?;
+    guard::place_lasts(&request.repo.location, request.in_memory)?;
     let work = |patient: &Patient<'_>| examine_and_store(disk, request, patient);
     let mut report = patiently(request.repo.store(), control, work).doing(|| doing)?;
     report.seconds = started.elapsed().as_secs_f64();
@@ -120,17 +125,20 @@ fn examine_and_store(
         control.warn(warning.clone());
     }
     if found.packs > 0 {
-        control.info(format!("{} of an interrupted capture are used again", size(found.bytes)));
+        control.info(format!(
+            "this goes on with an interrupted capture: {} that it stored last were read back",
+            size(found.bytes)
+        ));
     }
     if let Some(unpartitioned) = &plan.unpartitioned {
         control.info(unpartitioned.sentence());
     }
     control.info(plan.space.sentence());
-    store((&repo, &lock), &source, plan, request, patient)
+    store((&repo, &lock, &found), &source, plan, request, patient)
 }
 
 fn store(
-    (repo, lock): (&Repository, &Lock),
+    (repo, lock, found): (&Repository, &Lock, &Adopted),
     source: &Source,
     mut plan: CapturePlan,
     request: &CaptureRequest,
@@ -168,15 +176,27 @@ fn store(
     let manifest = manifest(&plan, damage, warnings.clone());
     // Was told when it happened, and says nothing of the image.
     warnings.extend(stored.map_problem);
+    let images = repo.snapshots()?.snapshots;
+    let blobs = stored.slots.iter().filter_map(|slot| slot.blob);
+    let mut unproven_before = earlier::unproven_packs(repo, blobs, &images);
+    unproven_before.retain(|pack| !found.ids.contains(pack));
+    let folder = earlier::folder(repo, &manifest, &images);
     let needed = stored.slots.iter().filter_map(|slot| slot.blob).filter(|_| request.verify_all);
     let reused = verify::packs_of(repo, needed);
-    let tree = save_tree(&saver, &manifest, stored.slots, zstd_level)?;
+    let tree = save_tree(&saver, (&folder, &manifest), stored.slots, zstd_level)?;
     let Finished { totals, unproven, proven_bytes } = saver.finish()?;
     let mut verified = proven_bytes + verify::stored(repo, &unproven, control)?;
+    let mut resumed = found.bytes;
     if request.verify_all {
         verified += verify::reused(repo, &reused, control)?;
+    } else if !unproven_before.is_empty() {
+        control.info("reading back what an interrupted capture had stored");
+        let bytes = verify::reused(repo, &unproven_before, control)?;
+        resumed += bytes;
+        verified += bytes;
     }
-    let snapshot = snapshot(&manifest, tree, &totals, started);
+    let tags = vec![TAG.to_owned(), order::next_tag(&images)];
+    let snapshot = snapshot((&folder, &manifest), tags, tree, &totals, started);
     patient.insist(|| lock.confirm())?;
     let id = repo.save_snapshot(&snapshot)?;
     Ok(CaptureReport {
@@ -186,6 +206,7 @@ fn store(
         unused: plan.unused,
         added: totals.stored_bytes,
         reused: stored.reused,
+        resumed,
         verified,
         unreadable: manifest.unreadable.total(),
         table_unreadable: manifest.table.unreadable,
@@ -226,7 +247,7 @@ fn identity(disk: &disk::Disk) -> DiskIdentity {
 /// Stores `/<disk>/disk.img` and `/<disk>/manifest.json`; returns the root tree.
 fn save_tree(
     saver: &Saver<'_>,
-    manifest: &Manifest,
+    (folder_name, manifest): (&str, &Manifest),
     slots: Vec<Slot>,
     zstd_level: i32,
 ) -> Result<Id, OperationError> {
@@ -245,7 +266,7 @@ fn save_tree(
         Node::file(MANIFEST_FILE, json.len() as u64, manifest_content, time),
     ];
     let folder = writer.save_tree(&Tree::new(files)?)?;
-    let folder = Node::dir(&manifest.disk.folder(), folder, time);
+    let folder = Node::dir(folder_name, folder, time);
     let root = writer.save_tree(&Tree::new(vec![folder])?)?;
     writer.finish()?;
     Ok(root)
@@ -296,18 +317,24 @@ fn save_blanks(
 
 /// The host name is the same on every machine: images of one disk belong together wherever it
 /// was plugged in, and its folder tells disks apart.
-fn snapshot(manifest: &Manifest, tree: Id, totals: &Totals, started: OffsetDateTime) -> Snapshot {
+fn snapshot(
+    (folder, manifest): (&str, &Manifest),
+    tags: Vec<String>,
+    tree: Id,
+    totals: &Totals,
+    started: OffsetDateTime,
+) -> Snapshot {
     let time = OffsetDateTime::now_utc();
     Snapshot {
         time,
         parent: None,
         tree,
-        paths: vec![format!("/{}", manifest.disk.folder())],
+        paths: vec![format!("/{folder}")],
         hostname: "lifeboat".to_owned(),
         username: String::new(),
         uid: 0,
         gid: 0,
-        tags: vec![TAG.to_owned()],
+        tags,
         original: None,
         program_version: manifest.tool.clone(),
         summary: Some(Summary {

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::bytes::{Extents, ReadAt};
+use crate::bytes::{Extents, ReadAt, Window};
 use crate::disk::{self, Disk, Source};
 use crate::filesystem::{self, Filesystem, LogicalVolume};
 use crate::image::chunks::ChunkSize;
 use crate::image::layout::{self, Inspected, Selection};
 use crate::image::manifest::{Region, Stored};
+use crate::image::marker;
 use crate::operation::access::{Compression, RepoAccess};
+use crate::operation::clock;
 use crate::operation::companions::MachineVolumes;
 use crate::operation::error::OperationError;
 use crate::operation::event::{Control, Phase};
@@ -53,6 +55,8 @@ pub struct CaptureRequest {
     pub rescue: RescueOptions,
     /// Read back also what the repository held before.
     pub verify_all: bool,
+    /// Whether the image may go where it is gone when the machine is switched off.
+    pub in_memory: bool,
 }
 
 /// What a capture will do.
@@ -107,6 +111,7 @@ pub fn plan_capture(
     control.phase(Phase::Examining);
     let disk = disk::open(&request.disk, request.sector_size)?;
     guard::source_is_free(&disk, &request.repo.location)?;
+    guard::place_lasts(&request.repo.location, request.in_memory)?;
     let source = Source::open(&disk.path)?;
     let repo = request.repo.open()?;
     repo.load_index()?;
@@ -120,10 +125,16 @@ pub(super) fn examine(
     request: &CaptureRequest,
     repo: &Repository,
 ) -> Result<CapturePlan, OperationError> {
+    is_finished(&disk, source, 0)?;
     let table = read_table(source, disk.logical_sector)?;
     let partitions =
         request.partitions.as_deref().map(|chosen| meant(&table, chosen)).transpose()?;
-    let mut warnings: Vec<String> = table.remarks().cloned().collect();
+    let chosen = |number| partitions.as_ref().is_none_or(|all| all.contains(&number));
+    for partition in table.data_partitions().filter(|partition| chosen(partition.number)) {
+        is_finished(&disk, source, partition.start)?;
+    }
+    let mut warnings = clock::doubts(&repo.snapshots()?);
+    warnings.extend(table.remarks().cloned());
     let selection = Selection {
         partitions,
         whole: request.whole,
@@ -152,6 +163,17 @@ pub(super) fn examine(
         warnings,
         reads,
     })
+}
+
+/// A disk, or a partition of it, that a restore left half written is no source: what is on it was
+/// never anybody's.
+fn is_finished(disk: &Disk, source: &Source, start: u64) -> Result<(), OperationError> {
+    let left = source.size().saturating_sub(start);
+    let Some(marker) = marker::read(&Window::new(source, start, left)) else { return Ok(()) };
+    Err(OperationError::refused(
+        format!("{} is not whole: {marker}", disk.identity()),
+        "capture it afterwards",
+    ))
 }
 
 /// Bytes that the map of what is in a region calls unused.

@@ -20,7 +20,7 @@ pub(super) fn others<'r>(
     };
     let mut known: Vec<String> = ids(image).collect();
     let mut found = Vec::new();
-    for other in OpenImage::all(image.repo)?.into_iter().rev() {
+    for other in OpenImage::all(image.repo)?.rev().flatten() {
         let members: Vec<String> = ids(&other).filter(|id| group.members.contains(id)).collect();
         if members.is_empty() || members.iter().any(|id| known.contains(id)) {
             continue;

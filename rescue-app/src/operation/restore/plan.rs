@@ -9,7 +9,7 @@ use crate::disk::{Disk, DiskKind, Transport};
 use crate::image::manifest::{Manifest, Region, Stored};
 use crate::operation::access::RepoAccess;
 use crate::operation::error::OperationError;
-use crate::operation::format::size as human;
+use crate::operation::format::{size as human, time};
 use crate::operation::guard;
 use crate::operation::images::{ImageSummary, OpenImage};
 use crate::operation::survey::{Survey, survey_disk};
@@ -45,6 +45,13 @@ pub struct RestoreRequest {
     pub only_changed: bool,
     /// Read the target back after writing.
     pub read_back: bool,
+}
+
+impl RestoreRequest {
+    /// Whether the target is a file that does not exist yet.
+    pub(super) fn creates_file(&self) -> bool {
+        !self.disk.exists() && !self.disk.starts_with("/dev")
+    }
 }
 
 /// Images of other disks that a logical volume lies on besides.
@@ -185,8 +192,7 @@ fn target(
     size: u64,
 ) -> Result<(Survey, bool), OperationError> {
     let path = &request.disk;
-    let creates_file = !path.exists() && !path.starts_with("/dev");
-    if !creates_file {
+    if !request.creates_file() {
         let is_file = path.is_file();
         let sector_size =
             request.sector_size.or_else(|| is_file.then_some(manifest.disk.logical_sector));
@@ -329,11 +335,12 @@ fn into_partition(survey: &Survey, region: &Region) -> Result<Transfer, Operatio
 
 fn notices(request: &RestoreRequest, survey: &Survey, sources: &Sources<'_>) -> Vec<String> {
     let manifest = &sources.image.manifest;
-    let mut notices = survey.note.iter().cloned().collect::<Vec<_>>();
+    let mut notices = sources.doubts.clone();
+    notices.extend(survey.note.iter().cloned());
     let warnings = sources.all().flat_map(|image| &image.manifest.warnings);
     notices.extend(warnings.map(|warning| format!("image: {warning}")));
     if !sources.with.is_empty() {
-        let times: Vec<String> = sources.all().map(|image| image.summary().time).collect();
+        let times: Vec<String> = sources.all().map(|image| time(image.snapshot.time)).collect();
         notices.push(format!(
             "the parts are from images made at {}: if the volume was written to in between, they \
              do not fit together",

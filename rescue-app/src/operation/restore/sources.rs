@@ -7,6 +7,7 @@ use crate::image::manifest::{Region, Stored};
 use crate::image::reader::DiskImage;
 use crate::operation::error::OperationError;
 use crate::operation::images::OpenImage;
+use crate::operation::latest::{self, Meant, OfSeveral};
 use crate::repository::Repository;
 
 use super::others::others;
@@ -19,6 +20,8 @@ pub(super) struct Sources<'r> {
     pub(super) image: OpenImage<'r>,
     /// Those named besides.
     pub(super) with: Vec<OpenImage<'r>>,
+    /// Why the image may not be the one that was meant.
+    pub(super) doubts: Vec<String>,
 }
 
 impl<'r> Sources<'r> {
@@ -27,11 +30,16 @@ impl<'r> Sources<'r> {
         repo: &'r Repository,
         request: &RestoreRequest,
     ) -> Result<Self, OperationError> {
-        let mut sources = Self { image: OpenImage::find(repo, &request.image)?, with: Vec::new() };
+        // A new file loses nothing when it turns out to be another disk's.
+        let of_several =
+            if request.creates_file() { OfSeveral::Newest } else { OfSeveral::Refused };
+        let Meant { id, doubts } = latest::find(repo, &request.image, of_several)?;
+        let mut sources = Self { image: OpenImage::load(repo, id)?, with: Vec::new(), doubts };
         match (&request.with, &request.volume) {
             (With::Named(references), _) => {
                 for reference in references {
-                    let other = OpenImage::find(repo, reference)?;
+                    let meant = latest::find(repo, reference, OfSeveral::Refused)?;
+                    let other = OpenImage::load(repo, meant.id)?;
                     if sources.all().all(|known| known.id != other.id) {
                         sources.with.push(other);
                     }

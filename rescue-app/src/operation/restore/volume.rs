@@ -4,8 +4,8 @@ use crate::bytes::Window;
 use crate::filesystem::{self, Located, LogicalVolume, Obstacle, Place};
 use crate::image::reader::DiskImage;
 use crate::operation::error::OperationError;
-use crate::operation::format::plain;
-use crate::operation::images::{ImageSummary, OpenImage};
+use crate::operation::format::time;
+use crate::operation::images::OpenImage;
 
 use super::plan::Transfer;
 use super::sources::{Beside, Sources};
@@ -120,10 +120,8 @@ fn not_found(
     sources: &Sources<'_>,
     volume: &LogicalVolume,
 ) -> Result<OperationError, OperationError> {
-    let older: Vec<String> = images_of_others(sources, volume)?
-        .iter()
-        .map(|image| plain(&image.manifest.disk.name()))
-        .collect();
+    let older: Vec<String> =
+        images_of_others(sources, volume)?.iter().map(|image| image.manifest.disk.name()).collect();
     let why = if older.is_empty() {
         format!(
             "the logical volume {volume} lies on several disks, and there is no image of the others"
@@ -145,8 +143,8 @@ fn name_the_others(
     volume: &LogicalVolume,
 ) -> Result<String, OperationError> {
     let named = |image: &OpenImage<'_>| {
-        let ImageSummary { disk_name, time, .. } = image.summary();
-        format!("--with {} ({}, {time})", image.short_id(), plain(&disk_name))
+        let (disk, made) = (image.manifest.disk.name(), time(image.snapshot.time));
+        format!("--with {} ({disk}, {made})", image.short_id())
     };
     let found: Vec<String> = images_of_others(sources, volume)?.iter().map(named).collect();
     Ok(if found.is_empty() {
@@ -167,7 +165,7 @@ fn images_of_others<'r>(
     };
     let mut disks: Vec<_> = sources.all().map(|image| image.manifest.disk.clone()).collect();
     let mut found = Vec::new();
-    for image in OpenImage::all(sources.image.repo)?.into_iter().rev().filter(holds) {
+    for image in OpenImage::all(sources.image.repo)?.rev().flatten().filter(holds) {
         if !disks.contains(&image.manifest.disk) {
             disks.push(image.manifest.disk.clone());
             found.push(image);

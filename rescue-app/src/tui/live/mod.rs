@@ -19,7 +19,7 @@ use crate::image::chunks::ChunkSize;
 use crate::operation::log::Log as RunLog;
 use crate::operation::{
     self, Cancel, CaptureRequest, Container, Control, Event, ForgetRequest, LockedDisk, OpenPlace,
-    OperationError, PruneRequest, RepoAccess, RescueOptions, RestoreRequest, Unwanted, With,
+    OperationError, PruneRequest, RepoAccess, RescueOptions, RestoreRequest, Rules, Unwanted, With,
 };
 
 /// How much of the log is shown: the end, in bytes.
@@ -129,7 +129,7 @@ impl LiveMachine {
             return logged(&what, control, |control| operation::prune(&request, control))
                 .map(|report| views::free_outcome(0, &report));
         };
-        let unwanted = Unwanted::AllBut(rules);
+        let unwanted = Unwanted::AllBut(Rules { keep: rules, ..Rules::default() });
         let request = ForgetRequest { repo, unwanted, dry_run: false, prune: Some(max_unused) };
         let report = logged(&what, control, |control| operation::forget(&request, control))?;
         Ok(views::free_outcome(report.forgotten, &report.pruned.unwrap_or_default()))
@@ -171,7 +171,7 @@ impl Machine for LiveMachine {
     fn create(&self, repository: &Repository) -> Result<(), Failure> {
         let _turn = self.turn();
         let reached = self.reach(repository, Want::Write)?;
-        operation::create_repository(&reached.access).map_err(views::failure)
+        operation::create_repository(&reached.access, false).map_err(views::failure)
     }
 
     fn unlock(
@@ -237,7 +237,7 @@ impl Machine for LiveMachine {
         let Some(rules) = keep.rules() else { return Ok(Vec::new()) };
         let request = ForgetRequest {
             repo: reached.access.clone(),
-            unwanted: Unwanted::AllBut(rules),
+            unwanted: Unwanted::AllBut(Rules { keep: rules, ..Rules::default() }),
             dry_run: true,
             prune: None,
         };
@@ -291,6 +291,7 @@ fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
         trusts_unclosed: order.trusts_unclosed,
         rescue: RescueOptions { retries: order.retries, map_file },
         verify_all: false,
+        in_memory: false,
     }
 }
 
