@@ -14,6 +14,7 @@ mod machine;
 mod meter;
 mod parallel;
 mod places;
+mod prepare;
 mod prune;
 mod reporter;
 mod restore;
@@ -36,6 +37,9 @@ pub use forget::{ForgetReport, ForgetRequest, ForgottenDisk, ForgottenImage, Unw
 pub use images::{ImagePartition, ImageSummary, list_images, show_image};
 pub use meter::Meter;
 pub use places::{OpenPlace, Place, find_places, open_place};
+pub use prepare::{
+    PlaceFilesystem, PreparePlan, PrepareReport, PrepareRequest, plan_prepare, prepare,
+};
 pub use prune::{PruneRequest, prune};
 pub use restore::{
     LayoutEntry, RestorePlan, RestoreReport, RestoreRequest, With, plan_restore, restore,
