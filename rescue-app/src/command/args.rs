@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::image::chunks::ChunkSize;
-use crate::operation::Compression;
+use crate::operation::{Compression, PlaceFilesystem};
 
 /// Captures, restores and verifies whole disks. Without a command it opens the menu.
 ///
@@ -93,6 +93,12 @@ pub enum Command {
     /// Locks older than 30 minutes, and those of this machine whose process is gone, are removed by
     /// every command anyway. `--all` is for locks of a machine that is certainly gone.
     Unlock(UnlockArgs),
+    /// Erases a disk and makes it a place for images: one partition with an empty filesystem.
+    ///
+    /// The disk has to be named twice, as for a restore: as DISK and, by its serial number, WWN or
+    /// (for a file) path, in --erase. A disk that is in use, or that Lifeboat was started from, is
+    /// refused.
+    Prepare(PrepareArgs),
     /// Start-up of the boot medium; its init calls this.
     #[command(hide = true)]
     Boot,
@@ -269,6 +275,33 @@ pub struct RestoreArgs {
     /// absent.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub size: Option<u64>,
+    /// Logical sector size of an image file, in bytes.
+    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
+    pub sector_size: Option<u32>,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `prepare`.
+#[derive(Args, Debug)]
+pub struct PrepareArgs {
+    /// The disk to erase: a block device or an image file.
+    #[arg(value_name = "DISK")]
+    pub disk: PathBuf,
+    /// Serial number or WWN of DISK, or the path of an image file: the consent to erase it.
+    #[arg(long, value_name = "SERIAL-OR-PATH", required_unless_present = "plan")]
+    pub erase: Option<String>,
+    /// The filesystem to make.
+    #[arg(long, value_enum, default_value_t)]
+    pub filesystem: PlaceFilesystem,
+    /// Label of the filesystem: 16 bytes of ext4, 11 characters of exFAT. LIFEBOAT-DATA or LIFEBOAT
+    /// when absent.
+    #[arg(long, value_name = "NAME")]
+    pub label: Option<String>,
+    /// Print what would be lost and made, and write nothing.
+    #[arg(long)]
+    pub plan: bool,
     /// Logical sector size of an image file, in bytes.
     #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
     pub sector_size: Option<u32>,

@@ -7,6 +7,7 @@ mod forget;
 mod images;
 mod output;
 mod passphrase;
+mod prepare;
 mod prune;
 mod restore;
 mod unlock;
@@ -21,6 +22,8 @@ use clap::Parser;
 use crate::console;
 use crate::operation::{Cancel, OperationError};
 
+#[cfg(test)]
+pub(crate) use args::Cli as CommandLine;
 use args::{Cli, Command};
 
 /// How a run ended; `--help` lists the codes.
@@ -90,6 +93,7 @@ fn run(command: Option<Command>) -> anyhow::Result<Ending> {
         Command::Check(args) => upkeep::check(&args),
         Command::Repair(args) => upkeep::repair(&args),
         Command::Unlock(args) => upkeep::unlock(&args),
+        Command::Prepare(args) => prepare::run(&args),
         Command::Boot => Ok(crate::boot::run().map(|()| Ending::Done)?),
     }
 }

@@ -32,7 +32,7 @@ pub use direct::DirectSource;
 pub use error::DiskError;
 pub use source::Source;
 pub use sysfs::Sysfs;
-pub use target::{Target, create_image_file};
+pub use target::{Target, WriteLift, create_image_file};
 pub use timeout::ShortTimeout;
 
 /// Sector size of image files unless another is asked for, in bytes.

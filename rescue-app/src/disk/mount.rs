@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::DiskError;
 use super::target::WriteLift;
@@ -21,6 +22,8 @@ pub struct Mount {
     pub kind: String,
     /// What was mounted: a device path for filesystems on block devices.
     pub source: PathBuf,
+    /// Options of the filesystem itself, divided by commas.
+    pub options: String,
 }
 
 /// The mounts of this process's namespace. `proc` is where procfs is mounted.
@@ -46,7 +49,9 @@ fn parse_mount(line: &[u8]) -> Option<Mount> {
     let mountpoint = unescape(fields.nth(1)?);
     let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
     let kind = String::from_utf8_lossy(rest.next()?).into_owned();
-    Some(Mount { device_number, mountpoint, kind, source: unescape(rest.next()?) })
+    let source = unescape(rest.next()?);
+    let options = String::from_utf8_lossy(rest.next().unwrap_or_default()).into_owned();
+    Some(Mount { device_number, mountpoint, kind, source, options })
 }
 
 /// Devices and files that the kernel swaps to. `proc` is where procfs is mounted.
@@ -135,7 +140,6 @@ struct Way {
     options: &'static str,
 }
 
-/// How to mount so that not even a journal is replayed. Options from the kernel's `Documentation/filesystems` and `Documentation/admin-guide`.
 /// Whether [`mount_read_only`] knows this kind of filesystem.
 pub fn can_mount_read_only(fs_kind: &str) -> bool {
     read_only_way(fs_kind).is_some()
@@ -146,6 +150,25 @@ pub fn can_mount_read_write(fs_kind: &str) -> bool {
     read_write_way(fs_kind).is_some()
 }
 
+/// What mount(8) has to be told to mount as [`mount_read_only`] does, or with `write` as
+/// [`mount_read_write`] does: `-t ext4 -o ro,noload`. BusyBox does not find out the kind by itself
+/// while the kernel has not loaded its driver. `None` for a kind that is not mounted so.
+pub fn mount_words(fs_kind: &str, write: bool) -> Option<String> {
+    let Way { kind, options } = match write {
+        true => read_write_way(fs_kind)?,
+        false => read_only_way(fs_kind)?,
+    };
+    let ro = (!write).then_some("ro");
+    let options: Vec<&str> =
+        ro.into_iter().chain(Some(options).filter(|options| !options.is_empty())).collect();
+    Some(match options.is_empty() {
+        true => format!("-t {kind}"),
+        false => format!("-t {kind} -o {}", options.join(",")),
+    })
+}
+
+/// How to mount so that not even a journal is replayed. Options from the kernel's
+/// `Documentation/filesystems` and `Documentation/admin-guide`.
 fn read_only_way(kind: &str) -> Option<Way> {
     let (kind, options) = match kind {
         // The ext4 driver reads all three, and only there `noload` is known.
@@ -209,6 +232,73 @@ pub fn mount_read_write(
     Ok(Mounted { dir: Some(dir.to_owned()), _protection: protection })
 }
 
+/// A filesystem that somebody else mounted read-only, made writable for as long as this lives.
+#[derive(Debug)]
+pub struct Remounted {
+    dir: PathBuf,
+    flags: MsFlags,
+    /// Put back after the filesystem is read-only again, hence dropped with the struct's fields.
+    _protection: Option<WriteLift>,
+}
+
+impl Drop for Remounted {
+    fn drop(&mut self) {
+        // Files still open for writing keep it writable until it is unmounted.
+        let _ = remount(&self.dir, self.flags | MsFlags::MS_RDONLY);
+    }
+}
+
+/// Whether the filesystem mounted at `dir` takes no writes.
+pub fn is_read_only(dir: &Path) -> bool {
+    statvfs(dir).is_ok_and(|stat| stat.flags().contains(FsFlags::ST_RDONLY))
+}
+
+/// Makes the filesystem of `disk` that is mounted at `dir` writable; `None` when it is already.
+///
+/// # Errors
+/// When the kernel refuses: the disk is write-protected by itself, or the filesystem was mounted in
+/// a way that leaves its journal aside.
+pub fn make_writable(disk: &Path, dir: &Path) -> Result<Option<Remounted>, DiskError> {
+    let stat = statvfs(dir).map_err(DiskError::io("looking at", dir))?;
+    if !stat.flags().contains(FsFlags::ST_RDONLY) {
+        return Ok(None);
+    }
+    if leaves_journal_aside(dir)? {
+        return Err(DiskError::Refused {
+            disk: disk.display().to_string(),
+            why: "it was mounted without its journal".into(),
+        });
+    }
+    let flags = kept_flags(stat.flags());
+    let protection = WriteLift::new(disk)?;
+    remount(dir, flags).map_err(DiskError::io("making writable", dir))?;
+    Ok(Some(Remounted { dir: dir.to_owned(), flags, _protection: protection }))
+}
+
+/// Whether the filesystem at `dir` was mounted without its journal, as [`mount_read_only`] does:
+/// ext4 would go on without one. All drivers that can do so show it as `norecovery`.
+fn leaves_journal_aside(dir: &Path) -> Result<bool, DiskError> {
+    let mounts = mounts(Path::new("/proc"))?;
+    let here = mounts.iter().rev().find(|mount| mount.mountpoint == dir);
+    Ok(here.is_some_and(|mount| mount.options.split(',').any(|option| option == "norecovery")))
+}
+
+/// A remount sets all flags anew (mount(2)): those of the mount that are to stay.
+fn kept_flags(flags: FsFlags) -> MsFlags {
+    let pairs = [
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+    ];
+    let kept = pairs.into_iter().filter(|(flag, _)| flags.contains(*flag));
+    kept.map(|(_, flag)| flag).collect()
+}
+
+fn remount(dir: &Path, flags: MsFlags) -> nix::Result<()> {
+    mount(None::<&Path>, dir, None::<&str>, flags | MsFlags::MS_REMOUNT, None::<&str>)
+}
+
 fn safe_flags() -> MsFlags {
     MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOATIME
 }
@@ -237,8 +327,18 @@ mod tests {
         assert_eq!(mount.device_number, "8:1");
         assert_eq!(mount.mountpoint.as_os_str().as_bytes(), b"/mnt/my disk");
         assert_eq!((mount.kind.as_str(), mount.source), ("ext4", PathBuf::from("/dev/sda1")));
+        assert_eq!(mount.options, "rw");
         assert_eq!(parse_mount(b"36 35 8:1 / /mnt rw"), None);
         assert_eq!(parse_mount(b""), None);
+    }
+
+    #[test]
+    fn what_a_shell_has_to_say_leaves_the_journal_alone_too() {
+        assert_eq!(mount_words("ext3", false).as_deref(), Some("-t ext4 -o ro,noload"));
+        assert_eq!(mount_words("ext4", true).as_deref(), Some("-t ext4"));
+        assert_eq!(mount_words("ntfs", false).as_deref(), Some("-t ntfs3 -o ro"));
+        assert_eq!(mount_words("fat32", true).as_deref(), Some("-t vfat -o utf8"));
+        assert_eq!(mount_words("squashfs", true), None);
     }
 
     #[test]

@@ -192,13 +192,16 @@ pub fn create_image_file(path: &Path, size: u64) -> Result<(), DiskError> {
 
 /// Lifts the kernel's write protection of a device; dropping it protects the device again.
 #[derive(Debug)]
-pub(super) struct WriteLift {
+pub struct WriteLift {
     device: File,
 }
 
 impl WriteLift {
     /// `None` when the device was not protected: then there is nothing to put back.
-    pub(super) fn new(path: &Path) -> Result<Option<Self>, DiskError> {
+    ///
+    /// # Errors
+    /// When the device is write-protected by itself, or cannot be opened.
+    pub fn new(path: &Path) -> Result<Option<Self>, DiskError> {
         let device = File::open(path).map_err(DiskError::io("opening", path))?;
         let changing = "lifting the write protection of";
         if !ioctl::read_only(&device).map_err(DiskError::io(changing, path))? {

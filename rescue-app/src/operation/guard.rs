@@ -60,15 +60,20 @@ pub(super) fn target_is_expendable(
     repo: &Path,
     erase: Option<&str>,
 ) -> Result<(), OperationError> {
-    if disk.boot_medium {
-        return Err(OperationError::refused(
-            format!("{} is the medium Lifeboat was started from", disk.identity()),
-            "choose another disk",
-        ));
-    }
     if holds(disk, repo) {
         return Err(OperationError::refused(
             format!("{} holds the repository {}", disk.identity(), repo.display()),
+            "choose another disk",
+        ));
+    }
+    disk_is_expendable(disk, erase)
+}
+
+/// What is asked of every disk that is to be overwritten, whatever with.
+pub(super) fn disk_is_expendable(disk: &Disk, erase: Option<&str>) -> Result<(), OperationError> {
+    if disk.boot_medium {
+        return Err(OperationError::refused(
+            format!("{} is the medium Lifeboat was started from", disk.identity()),
             "choose another disk",
         ));
     }

@@ -18,6 +18,7 @@ mod meter;
 mod order;
 mod parallel;
 mod places;
+mod prepare;
 mod prune;
 mod reporter;
 mod restore;
@@ -43,6 +44,9 @@ pub use forget::{
 pub use images::{ImagePartition, ImageSummary, list_images, show_image};
 pub use meter::Meter;
 pub use places::{OpenPlace, Place, find_places, open_place};
+pub use prepare::{
+    PlaceFilesystem, PreparePlan, PrepareReport, PrepareRequest, plan_prepare, prepare,
+};
 pub use prune::{PruneRequest, prune};
 pub use restore::{
     LayoutEntry, RestorePlan, RestoreReport, RestoreRequest, With, plan_restore, restore,

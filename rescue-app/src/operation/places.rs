@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::disk::mount::{
-    Mounted, can_mount_read_only, can_mount_read_write, mount_read_only, mount_read_write,
+    self, Mounted, Remounted, can_mount_read_only, can_mount_read_write, mount_read_only,
+    mount_read_write,
 };
-use crate::disk::{Disk, DiskKind, Use};
+use crate::disk::{self, Disk, DiskKind, Use};
 
 use super::access::is_repository;
 use super::error::OperationError;
@@ -44,6 +45,8 @@ pub struct Place {
     pub problem: Option<String>,
     /// Where it is mounted already.
     pub mounted_at: Option<PathBuf>,
+    /// Whether that mount takes no writes as it is.
+    pub mounted_read_only: bool,
 }
 
 /// A place that is mounted for as long as this lives.
@@ -51,6 +54,7 @@ pub struct Place {
 pub struct OpenPlace {
     root: PathBuf,
     _mounted: Option<Mounted>,
+    _remounted: Option<Remounted>,
 }
 
 impl OpenPlace {
@@ -84,8 +88,10 @@ fn look(survey: &Survey, volume: &Volume) -> Option<Place> {
         Some(number) => survey.disk.partition_path(number)?,
         None => survey.disk.path.clone(),
     };
+    let mounted_at = mounted_at(&survey.disk, &device);
     let mut place = Place {
-        mounted_at: mounted_at(&survey.disk, &device),
+        mounted_read_only: mounted_at.as_deref().is_some_and(mount::is_read_only),
+        mounted_at,
         device,
         disk: survey.disk.clone(),
         volume: volume.clone(),
@@ -120,10 +126,15 @@ fn mounted_at(disk: &Disk, device: &Path) -> Option<PathBuf> {
 }
 
 /// Mounts a place; for writing only when an image is to be stored there. A filesystem that is
-/// mounted already is used where it is.
+/// mounted by now is used where it is, and made writable for that time if need be.
+///
+/// # Errors
+/// When the disk is gone, or the kernel mounts it not so.
 pub fn open_place(place: &Place, write: bool) -> Result<OpenPlace, OperationError> {
-    if let Some(root) = &place.mounted_at {
-        return Ok(OpenPlace { root: root.clone(), _mounted: None });
+    let now = disk::open(&place.disk.path, None)?;
+    if let Some(root) = mounted_at(&now, &place.device) {
+        let remounted = if write { make_writable(place, &root)? } else { None };
+        return Ok(OpenPlace { root, _mounted: None, _remounted: remounted });
     }
     let kind = kind_name(&place.volume).unwrap_or_default();
     let name = place.device.file_name().unwrap_or_default();
@@ -134,7 +145,18 @@ pub fn open_place(place: &Place, write: bool) -> Result<OpenPlace, OperationErro
     } else {
         mount_read_only(&place.device, &kind, &dir)?
     };
-    Ok(OpenPlace { root: dir, _mounted: Some(mounted) })
+    Ok(OpenPlace { root: dir, _mounted: Some(mounted), _remounted: None })
+}
+
+/// For a mount that a person left behind, read-only as every disk of the boot medium is.
+fn make_writable(place: &Place, root: &Path) -> Result<Option<Remounted>, OperationError> {
+    mount::make_writable(&place.disk.path, root).map_err(|error| {
+        let (device, root) = (place.device.display(), root.display());
+        OperationError::refused(
+            format!("{device} is mounted read-only at {root}, and that cannot be changed: {error}"),
+            format!("unmount it (`umount {root}` in the shell) and do the same again"),
+        )
+    })
 }
 
 /// Repositories in `root` and the folders below it, as paths relative to it, sorted.

@@ -14,6 +14,7 @@ mod crc;
 #[cfg(any(test, fuzzing))]
 pub(crate) use crc::crc32;
 mod fit;
+mod fresh;
 mod gpt;
 mod mbr;
 mod names;
@@ -22,6 +23,7 @@ mod purpose;
 use serde::{Deserialize, Serialize};
 
 pub use fit::{Patch, fit_to_disk};
+pub use fresh::{Fresh, FreshType};
 pub use names::UNKNOWN_TYPE;
 pub use purpose::Purpose;
 
@@ -214,6 +216,9 @@ pub enum TableError {
         /// "primary" or "backup".
         copy: &'static str,
     },
+    /// A new table was wanted where none can be.
+    #[error("a new GPT cannot be made: {0}")]
+    Unmade(String),
 }
 
 /// Reads the partition table of a disk. `sector_size` is the disk's logical sector size in bytes.

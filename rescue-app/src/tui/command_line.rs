@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use crate::disk::mount::mount_words;
 use crate::operation::{Compression, Keys, RescueOptions};
 
-use super::model::{CaptureOrder, Location, Repository, RestoreOrder};
+use super::model::{CaptureOrder, Content, Location, Repository, RestoreOrder, below};
 
 /// Where a partition is mounted in the commands shown.
 const MOUNT_POINT: &str = "/mnt";
@@ -16,7 +17,12 @@ pub(super) fn capture(order: &CaptureOrder) -> Vec<String> {
     let mut command = format!("lifeboat capture {}", path(&order.disk.path));
     command.push_str(&partitions(order.partitions.as_deref()));
     command.push_str(&unlock(&order.keys));
-    if order.trusts_unclosed {
+    command.push_str(match order.content {
+        Content::Used => "",
+        Content::Partitioned => " --skip-unpartitioned",
+        Content::All => " --whole",
+    });
+    if order.trusts_tables() {
         command.push_str(" --trust-unclosed");
     }
     command.push_str(&format!(" --level {}", level(order.compression)));
@@ -26,7 +32,7 @@ pub(super) fn capture(order: &CaptureOrder) -> Vec<String> {
     if let Some(map) = order.map() {
         command.push_str(&format!(" --map {}", path(&folder(&order.repository).join(map))));
     }
-    with_repository(command, &order.repository)
+    with_repository(command, &order.repository, true)
 }
 
 /// The commands of a restore.
@@ -47,7 +53,7 @@ pub(super) fn restore(order: &RestoreOrder) -> Vec<String> {
     if !order.read_back {
         command.push_str(" --no-read-back");
     }
-    with_repository(command, &order.repository)
+    with_repository(command, &order.repository, false)
 }
 
 /// The word for a level on the command line.
@@ -55,22 +61,34 @@ pub(super) fn level(compression: Compression) -> String {
     compression.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-fn with_repository(command: String, repository: &Repository) -> Vec<String> {
+/// `command` with its repository, after what makes that reachable, for writing if images are to be
+/// `stored`: the boot medium protects every disk.
+fn with_repository(command: String, repository: &Repository, stored: bool) -> Vec<String> {
     let command = format!("{command} --repo {}", path(&folder(repository)));
-    match &repository.location {
-        Location::Folder(_) => vec![command],
-        Location::Partition { device, .. } => {
-            vec![format!("mount {} {MOUNT_POINT}", path(device)), command]
+    let mount = match &repository.location {
+        Location::Folder(_) => None,
+        Location::Partition { mounted: Some(mount), .. } => {
+            let remount = || format!("mount -o remount,rw {}", path(&mount.dir));
+            (stored && mount.read_only).then(remount)
         }
-    }
+        Location::Partition { device, kind, .. } => {
+            let words = mount_words(&kind.to_lowercase(), stored).unwrap_or_default();
+            Some(format!("mount {words} {} {MOUNT_POINT}", path(device)))
+        }
+    };
+    let lift = repository.disk.as_deref().filter(|_| stored);
+    let lift = lift.map_or_else(String::new, |disk| format!("blockdev --setrw {} && ", path(disk)));
+    mount.map(|mount| lift + &mount).into_iter().chain([command]).collect()
 }
 
 /// Where the repository is once its partition is mounted.
 fn folder(repository: &Repository) -> PathBuf {
-    match &repository.location {
-        Location::Folder(folder) => folder.clone(),
-        Location::Partition { folder, .. } => Path::new(MOUNT_POINT).join(folder),
-    }
+    let (root, folder) = match &repository.location {
+        Location::Folder(folder) => return folder.clone(),
+        Location::Partition { folder, mounted: Some(mount), .. } => (mount.dir.as_path(), folder),
+        Location::Partition { folder, .. } => (Path::new(MOUNT_POINT), folder),
+    };
+    below(root, folder)
 }
 
 fn partitions(chosen: Option<&[u32]>) -> String {
@@ -106,45 +124,45 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::{Disk, Image};
+    use clap::Parser;
+
+    use super::super::model::{Disk, Image, MountPoint};
     use super::*;
+    use crate::command::CommandLine;
 
     fn repository(location: Location) -> Repository {
-        Repository { location, title: String::new(), passphrase: None, disk: None }
+        let disk = match &location {
+            Location::Partition { .. } => Some("/dev/sdb".into()),
+            Location::Folder(_) => None,
+        };
+        Repository { location, title: String::new(), passphrase: None, disk }
     }
 
-    #[test]
-    fn a_capture_mounts_the_place_first() {
-        let mut order = CaptureOrder {
+    fn partition(kind: &str, mounted: Option<MountPoint>) -> Repository {
+        repository(Location::Partition {
+            device: "/dev/sdb1".into(),
+            folder: "my images".into(),
+            kind: kind.into(),
+            mounted,
+        })
+    }
+
+    fn capture_order() -> CaptureOrder {
+        CaptureOrder {
             disk: Disk { path: "/dev/sda".into(), ..Disk::default() },
             partitions: Some(vec![1, 3]),
-            repository: repository(Location::Partition {
-                device: "/dev/sdb1".into(),
-                folder: "my images".into(),
-            }),
+            repository: partition("FAT32", None),
             compression: Compression::Small,
             keys: Keys::new(),
+            content: Content::Used,
             trusts_unclosed: false,
             retries: 1,
             keeps_map: false,
-        };
-        assert_eq!(
-            capture(&order),
-            [
-                "mount /dev/sdb1 /mnt",
-                "lifeboat capture /dev/sda --partitions 1,3 --level small --repo '/mnt/my images'"
-            ]
-        );
-        order.disk.identity = "SSD 870 (S5Y 1)".into();
-        (order.retries, order.keeps_map, order.trusts_unclosed) = (3, true, true);
-        let command = capture(&order).pop().unwrap();
-        let expected = " --trust-unclosed --level small --retries 3 --map '/mnt/my images/SSD-870-S5Y-1.map' --repo";
-        assert!(command.contains(expected), "{command}");
+        }
     }
 
-    #[test]
-    fn a_restore_names_the_target_by_its_serial_number() {
-        let mut order = RestoreOrder {
+    fn restore_order() -> RestoreOrder {
+        RestoreOrder {
             image: Image { id: "0123456789abcdef".into(), ..Image::default() },
             repository: repository(Location::Folder("/srv/lifeboat".into())),
             disk: Disk { path: "/dev/sda".into(), serial: Some("S5Y 1".into()), ..Disk::default() },
@@ -153,7 +171,86 @@ mod tests {
             with: Vec::new(),
             only_changed: true,
             read_back: false,
-        };
+        }
+    }
+
+    /// The words of a command as a shell sees them, for the program's own parser.
+    fn parsed(command: &str) {
+        let script = format!("for word in {command}; do printf '%s\\0' \"$word\"; done");
+        let shell = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        let words = String::from_utf8(shell.stdout).unwrap();
+        let words: Vec<&str> = words.split_terminator('\0').collect();
+        if let Err(error) = CommandLine::try_parse_from(words) {
+            panic!("{command}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_program_takes_every_command_that_is_shown() {
+        let contents = [Content::Used, Content::Partitioned, Content::All];
+        let levels = [Compression::Fast, Compression::Balanced, Compression::Small];
+        let mut captures = 0;
+        for (content, compression) in contents.into_iter().flat_map(|c| levels.map(|l| (c, l))) {
+            for (trusts_unclosed, retries) in [(false, 0), (true, 3)] {
+                let mut order = capture_order();
+                order.disk.identity = "Disk (it's 1)".into();
+                (order.content, order.compression) = (content, compression);
+                (order.trusts_unclosed, order.retries) = (trusts_unclosed, retries);
+                order.keeps_map = trusts_unclosed;
+                parsed(&capture(&order).pop().unwrap());
+                captures += 1;
+            }
+        }
+        assert_eq!(captures, 18);
+        let mut order = restore_order();
+        parsed(&restore(&order).concat());
+        order.partitions = Some(vec![1, 5]);
+        parsed(&restore(&order).concat());
+        (order.partitions, order.volume) = (None, Some("vg/it's mine".into()));
+        (order.with, order.read_back) = (vec!["fedcba9876543210".into()], true);
+        parsed(&restore(&order).concat());
+    }
+
+    #[test]
+    fn a_capture_mounts_the_place_for_writing_first() {
+        let mut order = capture_order();
+        assert_eq!(
+            capture(&order),
+            [
+                "blockdev --setrw /dev/sdb && mount -t vfat -o utf8 /dev/sdb1 /mnt",
+                "lifeboat capture /dev/sda --partitions 1,3 --level small --repo '/mnt/my images'"
+            ]
+        );
+        order.disk.identity = "SSD 870 (S5Y 1)".into();
+        (order.retries, order.keeps_map, order.trusts_unclosed) = (3, true, true);
+        let command = capture(&order).pop().unwrap();
+        let expected = " --trust-unclosed --level small --retries 3 --map '/mnt/my images/SSD-870-S5Y-1.map' --repo";
+        assert!(command.contains(expected), "{command}");
+        order.content = Content::All;
+        let command = capture(&order).pop().unwrap();
+        assert!(command.contains(" --whole --level"), "nothing is trusted: {command}");
+    }
+
+    #[test]
+    fn what_is_mounted_already_is_used_where_it_is() {
+        let left_behind = |read_only| MountPoint { dir: "/mnt".into(), read_only };
+        let mut order = capture_order();
+        order.repository = partition("ext4", Some(left_behind(true)));
+        let commands = capture(&order);
+        assert_eq!(commands[0], "blockdev --setrw /dev/sdb && mount -o remount,rw /mnt");
+        assert!(commands[1].ends_with("--repo '/mnt/my images'"), "{commands:?}");
+        order.repository = partition("ext4", Some(left_behind(false)));
+        assert_eq!(capture(&order).len(), 1);
+        let mut order = restore_order();
+        order.repository = partition("ext4", Some(left_behind(true)));
+        assert_eq!(restore(&order).len(), 1, "a restore only reads it");
+        order.repository = partition("ext4", None);
+        assert_eq!(restore(&order)[0], "mount -t ext4 -o ro,noload /dev/sdb1 /mnt");
+    }
+
+    #[test]
+    fn a_restore_names_the_target_by_its_serial_number() {
+        let mut order = restore_order();
         assert_eq!(
             restore(&order),
             ["lifeboat restore 01234567 /dev/sda --erase 'S5Y 1' --only-changed --no-read-back \

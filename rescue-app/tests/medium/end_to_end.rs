@@ -111,7 +111,7 @@ fn capture(machine: &Running) {
     machine.send("f");
     machine.wait_for("To be read", WORK);
     machine.wait_for("lifeboat capture", REACTION);
-    machine.wait_for("Enter Start the capture", REACTION);
+    machine.wait_for("Enter Start ", REACTION);
     enter(machine);
     machine.wait_for("what was stored has been checked", WORK);
     enter(machine);

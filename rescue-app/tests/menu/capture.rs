@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lifeboat::operation::{Compression, Event, Level, Notice, Phase, Progress, Shortage};
 use lifeboat::tui::key::Key::{self, Backspace, Char, Down, End, Enter, Esc, Tab};
-use lifeboat::tui::model::{Failure, Location, Outcome};
+use lifeboat::tui::model::{Content, Failure, Location, Outcome};
 
 use crate::fake::{Fake, GIB, MIB, SECRET};
 use crate::harness::{Menu, warning_event};
@@ -18,6 +18,16 @@ fn at_places() -> Menu {
 /// A menu with the summary of a capture of the whole laptop disk.
 fn at_summary() -> Menu {
     Menu::at(Fake::new(), &[Char('c'), Enter, Enter, Enter, Enter])
+}
+
+/// A folder of the usual place.
+fn on_the_backup(folder: &str) -> Location {
+    Location::Partition {
+        device: "/dev/sdb1".into(),
+        folder: folder.into(),
+        kind: "ext4".into(),
+        mounted: None,
+    }
 }
 
 #[test]
@@ -38,7 +48,7 @@ fn a_whole_disk_into_a_repository_that_is_there() {
     assert_eq!(order.partitions, None);
     assert_eq!(order.compression, Compression::Balanced);
     assert!(order.repository.passphrase.is_none());
-    let location = Location::Partition { device: "/dev/sdb1".into(), folder: "lifeboat".into() };
+    let location = on_the_backup("lifeboat");
     assert_eq!(order.repository.location, location);
 }
 
@@ -69,6 +79,36 @@ fn how_stubbornly_bad_sectors_are_read_is_set_on_the_summary() {
     menu.keys(&[Char('t'), Char('m'), Char('m'), Enter]);
     let order = menu.capture_order();
     assert_eq!((order.retries, order.keeps_map), (1, false), "as it was at first");
+}
+
+#[test]
+fn what_lies_outside_of_partitions_can_be_left_out() {
+    let mut machine = Fake::new();
+    machine.unpartitioned = 150 * GIB;
+    let mut menu = Menu::at(machine, &[Char('c'), Enter, Enter, Enter, Enter]);
+    let screen = menu.screen();
+    assert!(screen.contains("150 GiB outside"), "{screen}");
+    menu.key(Char('u'));
+    assert_screen!("capture_summary_partitioned", menu);
+    menu.key(Enter);
+    assert_eq!(menu.capture_order().content, Content::Partitioned);
+    let mut menu = at_summary();
+    menu.key(Char('u'));
+    assert!(!menu.screen().contains("outside of partitions left out"), "there is hardly any");
+}
+
+#[test]
+fn every_byte_can_be_stored() {
+    let mut menu = at_summary();
+    menu.key(Char('w'));
+    assert!(menu.screen().contains("--trust-unclosed"), "{}", menu.screen());
+    menu.key(Char('a'));
+    assert_screen!("capture_summary_whole", menu);
+    menu.key(Enter);
+    assert_eq!(menu.capture_order().content, Content::All);
+    let mut menu = at_summary();
+    menu.keys(&[Char('a'), Char('A'), Enter]);
+    assert_eq!(menu.capture_order().content, Content::Used, "as it was at first");
 }
 
 #[test]
@@ -122,7 +162,7 @@ fn a_new_repository_with_a_passphrase() {
     assert!(menu.screen().contains("choose the compression"), "{}", menu.screen());
     let created = menu.machine.created.lock().unwrap().clone();
     assert_eq!(created.len(), 1);
-    let location = Location::Partition { device: "/dev/sdb1".into(), folder: "images".into() };
+    let location = on_the_backup("images");
     assert_eq!(created[0].location, location);
     assert_eq!(created[0].passphrase.as_ref().unwrap().reveal(), "low tide");
     menu.key(Enter);

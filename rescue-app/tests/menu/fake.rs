@@ -8,9 +8,9 @@ use lifeboat::image::damage::{BadRange, Damage, DamagedFile};
 use lifeboat::operation::{Container, Control, LockedDisk, Space};
 use lifeboat::tui::machine::Machine;
 use lifeboat::tui::model::{
-    CaptureOrder, CapturePlan, Disk, DiskList, Facts, Failure, FoundRepository, Image,
+    CaptureOrder, CapturePlan, Content, Disk, DiskList, Facts, Failure, FoundRepository, Image,
     ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Passphrase, Place, Repository,
-    RestoreOrder, RestorePlan, Volume,
+    RestoreOrder, RestorePlan, Unpartitioned, Volume,
 };
 
 pub const MIB: u64 = 1 << 20;
@@ -35,6 +35,8 @@ pub struct Fake {
     pub restores_planned: Mutex<Vec<RestoreOrder>>,
     /// A LUKS container in a file.
     pub container: Option<PathBuf>,
+    /// Bytes outside of all partitions of the disk to capture.
+    pub unpartitioned: u64,
 }
 
 fn volume(
@@ -209,6 +211,7 @@ impl Fake {
             forgotten: Mutex::default(),
             restores_planned: Mutex::default(),
             container: None,
+            unpartitioned: MIB,
         }
     }
 
@@ -306,8 +309,19 @@ impl Machine for Fake {
         _control: Control<'_>,
     ) -> Result<CapturePlan, Failure> {
         Ok(CapturePlan {
-            read: 185 * GIB,
-            skipped: order.disk.size - 185 * GIB,
+            read: if order.content == Content::All { order.disk.size } else { 185 * GIB },
+            unused: match order.content {
+                Content::All => 0,
+                _ => order.disk.size - 185 * GIB - self.unpartitioned,
+            },
+            not_chosen: 0,
+            unpartitioned: Unpartitioned {
+                size: self.unpartitioned,
+                left_out: match order.content {
+                    Content::Partitioned => self.unpartitioned - 65 * MIB,
+                    _ => 0,
+                },
+            },
             space: Space {
                 at_most: 186 * GIB,
                 fresh: 12 * GIB,

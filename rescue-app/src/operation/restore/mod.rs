@@ -27,6 +27,7 @@ use super::images::OpenImage;
 use super::reporter::Reporter;
 
 pub use picture::LayoutEntry;
+pub(super) use picture::all_lost;
 use pipeline::{Work, reading, writing};
 use plan::Scope;
 pub use plan::{RestorePlan, RestoreRequest, With, plan_restore};

@@ -116,3 +116,10 @@ pub(super) fn lost(survey: &Survey, before: &[LayoutEntry], scope: Scope) -> Vec
     }
     lost
 }
+
+/// The picture of a disk of which nothing stays, and what is lost with it.
+pub(in crate::operation) fn all_lost(survey: &Survey) -> (Vec<LayoutEntry>, Vec<String>) {
+    let before = before(survey, &[], Some(&Extents::new()));
+    let lost = lost(survey, &before, Scope::Disk);
+    (before, lost)
+}

@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::machine::Machine;
 use super::model::{
-    CaptureOrder, CapturePlan, DiskList, Facts, Failure, FoundRepository, Image, Job, Keep,
-    Location, Log, Outcome, Passphrase, Place, Repository, RestoreOrder, RestorePlan,
+    CaptureOrder, CapturePlan, Content, DiskList, Facts, Failure, FoundRepository, Image, Job,
+    Keep, Location, Log, Outcome, Passphrase, Place, Repository, RestoreOrder, RestorePlan, below,
 };
 use crate::disk::{self, pci};
 use crate::filesystem::VolumeKey;
@@ -61,7 +61,7 @@ impl LiveMachine {
         let passphrase = repository.passphrase.as_ref().map(|word| word.reveal().to_owned());
         let (location, place) = match &repository.location {
             Location::Folder(folder) => (folder.clone(), None),
-            Location::Partition { device, folder } => {
+            Location::Partition { device, folder, .. } => {
                 let open = operation::open_place(&self.place(device)?, want == Want::Write)
                     .map_err(views::failure)?;
                 (below(open.root(), folder), Some(open))
@@ -285,10 +285,10 @@ fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
         partitions: order.partitions.clone(),
         compression: order.compression,
         chunk_size: ChunkSize::default(),
-        whole: false,
-        skip_unpartitioned: false,
+        whole: order.content == Content::All,
+        skip_unpartitioned: order.content == Content::Partitioned,
         keys: order.keys.clone(),
-        trusts_unclosed: order.trusts_unclosed,
+        trusts_unclosed: order.trusts_tables(),
         rescue: RescueOptions { retries: order.retries, map_file },
         verify_all: false,
         in_memory: false,
@@ -329,11 +329,6 @@ fn repositories(place: &operation::Place) -> Vec<FoundRepository> {
     let found =
         |folder: &PathBuf| FoundRepository { folder: folder.clone(), images: count(folder) };
     place.repositories.iter().map(found).collect()
-}
-
-/// `folder` below `root`; a repository may be the root itself.
-fn below(root: &Path, folder: &Path) -> PathBuf {
-    if folder.as_os_str().is_empty() { root.to_owned() } else { root.join(folder) }
 }
 
 /// The end of a text file.

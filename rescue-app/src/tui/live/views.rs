@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::disk;
 use crate::disk::pci::Controller;
 use crate::filesystem::{LastUse, LogicalVolume, State};
-use crate::image::manifest::Stored;
+use crate::image::manifest::{Region, Stored};
 use crate::operation::{
     self, CaptureReport, CheckReport, ImageSummary, OperationError, PruneReport, RestoreReport,
     Survey, VerifyReport, format,
@@ -15,7 +15,7 @@ use crate::operation::{
 use crate::table::Scheme;
 use crate::tui::model::{
     ByItself, CapturePlan, Disk, DiskList, Failure, FoundRepository, Image, ImagePartition,
-    Outcome, Place, RestorePlan, Volume,
+    MountPoint, Outcome, Place, RestorePlan, Unpartitioned, Volume,
 };
 
 /// The cause and the next step of an error.
@@ -160,6 +160,10 @@ pub(super) fn place(place: &operation::Place, repositories: Vec<FoundRepository>
         repositories,
         writable: place.writable,
         problem: place.problem.clone(),
+        mounted: place
+            .mounted_at
+            .clone()
+            .map(|dir| MountPoint { dir, read_only: place.mounted_read_only }),
     }
 }
 
@@ -207,8 +211,19 @@ fn minute(time: &str) -> String {
 /// A capture's plan.
 pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
     let has_unclosed_ntfs = plan.has_unclosed_ntfs();
-    let operation::CapturePlan { read, skipped, space, warnings, .. } = plan;
-    CapturePlan { read, skipped, space, has_unclosed_ntfs, warnings }
+    let unread = |region: &&Region| region.size.saturating_sub(region.used.total());
+    let not_chosen = plan.regions.iter().filter(|region| region.stored == Stored::Nothing);
+    let not_chosen = not_chosen.map(|region| unread(&region)).sum();
+    let is_outside =
+        |region: &&Region| plan.table.scheme != Scheme::None && region.partition.is_none();
+    let outside = || plan.regions.iter().filter(is_outside);
+    let unpartitioned = Unpartitioned {
+        size: outside().map(|region| region.size).sum(),
+        left_out: outside().map(|region| unread(&region)).sum(),
+    };
+    let unused = plan.skipped.saturating_sub(not_chosen).saturating_sub(unpartitioned.left_out);
+    let operation::CapturePlan { read, space, warnings, .. } = plan;
+    CapturePlan { read, unused, not_chosen, unpartitioned, space, has_unclosed_ntfs, warnings }
 }
 
 /// A restore's plan.
@@ -223,7 +238,7 @@ pub(super) fn capture_outcome(report: &CaptureReport) -> Outcome {
     let mut facts = vec![
         fact("Image", format!("{}, {}", report.image.short_id(), minute(&report.image.time))),
         fact("Read", format::size(report.read)),
-        fact("Left out", format!("{} that no file uses", format::size(report.skipped))),
+        fact("Not read", format::size(report.skipped)),
         fact("Stored", format!("{} new", format::size(report.added))),
         fact("There already", format::size(report.reused)),
         fact("Checked", format!("{} read back, all right", format::size(report.verified))),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::{Location, MountPoint};
 use crate::filesystem::LockedContainer;
 use crate::operation::format;
 
@@ -158,9 +159,21 @@ pub struct Place {
     pub writable: bool,
     /// Why it could not be looked at.
     pub problem: Option<String>,
+    /// Where it is mounted already.
+    pub mounted: Option<MountPoint>,
 }
 
 impl Place {
+    /// Where a repository in `folder`, relative to the root of the place, is.
+    pub fn location(&self, folder: PathBuf) -> Location {
+        Location::Partition {
+            device: self.device.clone(),
+            folder,
+            kind: self.volume.kind.clone().unwrap_or_default(),
+            mounted: self.mounted.clone(),
+        }
+    }
+
     /// `Backup on sdb1`, or `sdb1` when it has no label.
     pub fn title(&self) -> String {
         let device = self.device.file_name().unwrap_or(self.device.as_os_str()).to_string_lossy();

@@ -5,7 +5,8 @@ mod order;
 
 pub use machine::{ByItself, Confirmation, Disk, DiskList, FoundRepository, Place, Volume};
 pub use order::{
-    CaptureOrder, Image, ImagePartition, Job, Keep, Location, Passphrase, Repository, RestoreOrder,
+    CaptureOrder, Content, Image, ImagePartition, Job, Keep, Location, MountPoint, Passphrase,
+    Repository, RestoreOrder, below,
 };
 
 pub use crate::operation::LayoutEntry;
@@ -29,14 +30,27 @@ pub struct Facts {
 pub struct CapturePlan {
     /// To be read.
     pub read: u64,
-    /// Not read, because nothing uses it.
-    pub skipped: u64,
+    /// Not read, because a filesystem's map says that nothing uses it.
+    pub unused: u64,
+    /// Not read, in partitions that were not chosen.
+    pub not_chosen: u64,
+    /// What lies outside of all partitions.
+    pub unpartitioned: Unpartitioned,
     /// What it takes where the repository is.
     pub space: Space,
     /// Whether there is an NTFS of which more than what is used is stored, or could be.
     pub has_unclosed_ntfs: bool,
     /// What a person should know before it starts.
     pub warnings: Vec<String>,
+}
+
+/// The space outside of all partitions of a disk. Both counts are bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unpartitioned {
+    /// All of it.
+    pub size: u64,
+    /// What of it is not read.
+    pub left_out: u64,
 }
 
 /// What a restore would do. All counts are bytes.

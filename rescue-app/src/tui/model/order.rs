@@ -1,6 +1,6 @@
 //! What a person chose, and what is to be done with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -39,9 +39,27 @@ pub enum Location {
         device: PathBuf,
         /// Folder, relative to its root.
         folder: PathBuf,
+        /// Its filesystem, such as `ext4`.
+        kind: String,
+        /// Where it is mounted already; it is used there then.
+        mounted: Option<MountPoint>,
     },
     /// In a folder that is reachable already.
     Folder(PathBuf),
+}
+
+/// `folder` below `root`; a repository may be the root itself.
+pub fn below(root: &Path, folder: &Path) -> PathBuf {
+    if folder.as_os_str().is_empty() { root.to_owned() } else { root.join(folder) }
+}
+
+/// Where a partition is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountPoint {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Whether nothing can be stored in it as it is.
+    pub read_only: bool,
 }
 
 /// A repository chosen by the person.
@@ -109,6 +127,19 @@ pub struct ImagePartition {
     pub captured: bool,
 }
 
+/// How much of a disk, or of the chosen partitions, an image holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    /// Blocks in use, and what lies outside of partitions.
+    #[default]
+    Used,
+    /// Blocks in use; what lies outside of partitions is neither read nor stored, but for the ends of
+    /// each such stretch.
+    Partitioned,
+    /// Every byte.
+    All,
+}
+
 /// What to capture and where to.
 #[derive(Clone, Debug)]
 pub struct CaptureOrder {
@@ -122,6 +153,8 @@ pub struct CaptureOrder {
     pub compression: Compression,
     /// Encrypted containers that were unlocked.
     pub keys: Keys,
+    /// How much of it is stored.
+    pub content: Content,
     /// Of NTFS that was not closed what its tables call used, instead of everything.
     pub trusts_unclosed: bool,
     /// How often sectors that cannot be read are tried again.
@@ -131,6 +164,12 @@ pub struct CaptureOrder {
 }
 
 impl CaptureOrder {
+    /// Whether an NTFS that was not closed is captured by its tables; there is nothing to trust them
+    /// for when every byte is stored.
+    pub fn trusts_tables(&self) -> bool {
+        self.trusts_unclosed && self.content != Content::All
+    }
+
     /// The name of the map, a file in the repository's folder.
     pub fn map(&self) -> Option<String> {
         self.keeps_map.then(|| format!("{}.map", file_name(&self.disk.identity)))

@@ -14,9 +14,12 @@ use crate::tui::command_line;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{CaptureOrder, CapturePlan, Failure, Job};
+use crate::tui::model::{CaptureOrder, CapturePlan, Content, Failure, Job};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Document, Lines};
+
+/// Bytes outside of partitions that are stored in any case, at the start of the disk.
+const KEPT_OUTSIDE: u64 = 64 << 20;
 
 /// How often sectors that cannot be read may be tried again; chosen in turn.
 const RETRIES: [u32; 4] = [1, 3, 10, 0];
@@ -34,14 +37,10 @@ impl CapturePlanPage {
         Self { order, plan: None, document: Document::default() }
     }
 
-    fn is_ready(&self) -> bool {
-        matches!(self.plan, Some(Ok(_)))
-    }
-
     fn lines(&self, columns: u16, look: Look, now: Duration) -> Vec<Line<'static>> {
         let mut lines = Lines::new(columns);
         lines.fact("Disk", &self.order.disk.line());
-        lines.fact("Partitions", &partitions(self.order.partitions.as_deref()));
+        lines.fact("Content", &self.content());
         if !self.order.keys.is_empty() {
             let names: Vec<String> = self.order.keys.keys().map(ToString::to_string).collect();
             lines.fact("Unlocked", &names.join(", "));
@@ -70,14 +69,53 @@ impl CapturePlanPage {
         lines.finish()
     }
 
+    /// The plan, once it is made.
+    fn ready(&self) -> Option<&CapturePlan> {
+        self.plan.as_ref().and_then(|plan| plan.as_ref().ok())
+    }
+
     /// Whether there is an NTFS that was not closed, so that there is something to choose.
     fn offers_choice(&self) -> bool {
-        matches!(&self.plan, Some(Ok(plan)) if plan.has_unclosed_ntfs)
+        self.order.content != Content::All
+            && self.ready().is_some_and(|plan| plan.has_unclosed_ntfs)
+    }
+
+    /// Whether so much lies outside of partitions that leaving it out makes a difference.
+    fn offers_leaving_out(&self) -> bool {
+        let outside = self.ready().map_or(0, |plan| plan.unpartitioned.size);
+        self.order.content != Content::All && outside > KEPT_OUTSIDE
+    }
+
+    /// How much of the disk is stored.
+    fn content(&self) -> String {
+        let which = match self.order.partitions.as_deref() {
+            None => "the whole disk".to_owned(),
+            some => format!("partitions {}", partitions(some)),
+        };
+        let outside = self.ready().map_or(0, |plan| plan.unpartitioned.size);
+        let size = format::size(outside);
+        match self.order.content {
+            Content::All => format!("{which}, every byte, also what nothing uses"),
+            _ if outside <= KEPT_OUTSIDE => format!("{which}, what is in use"),
+            Content::Partitioned => {
+                format!("{which}, what is in use; {size} outside of partitions left out")
+            }
+            Content::Used => {
+                format!("{which}, what is in use; {size} outside of partitions where not zero")
+            }
+        }
+    }
+
+    /// Has `content` stored, or what usually is if that is so already, and plans anew.
+    fn toggle(&mut self, content: Content) -> Action {
+        let set = self.order.content == content;
+        self.order.content = if set { Content::Used } else { content };
+        self.on_open()
     }
 
     /// What is stored of an NTFS that was not closed.
     fn unclosed(&self) -> &'static str {
-        if self.order.trusts_unclosed {
+        if self.order.trusts_tables() {
             "was not shut down: stored is what its tables call used"
         } else {
             "was not shut down: every byte is stored"
@@ -100,7 +138,7 @@ impl CapturePlanPage {
     fn plan_lines(&self, plan: &CapturePlan, lines: &mut Lines, look: Look) {
         lines.gap();
         lines.fact("To be read", &format::size(plan.read));
-        lines.fact("Left out", &format!("{} that no file uses", format::size(plan.skipped)));
+        lines.fact("Left out", &left_out(plan));
         let free = plan
             .space
             .free
@@ -122,6 +160,21 @@ impl CapturePlanPage {
     }
 }
 
+/// What is not read, and why.
+fn left_out(plan: &CapturePlan) -> String {
+    let parts = [
+        (plan.unused, "that no file uses"),
+        (plan.not_chosen, "in partitions not chosen"),
+        (plan.unpartitioned.left_out, "outside of partitions"),
+    ];
+    let told: Vec<String> = parts
+        .iter()
+        .filter(|(bytes, _)| *bytes > 0)
+        .map(|(bytes, which)| format!("{} {which}", format::size(*bytes)))
+        .collect();
+    if told.is_empty() { "nothing".into() } else { told.join(", ") }
+}
+
 /// Partition numbers in words.
 pub(super) fn partitions(chosen: Option<&[u32]>) -> String {
     match chosen {
@@ -137,13 +190,16 @@ impl Page for CapturePlanPage {
 
     fn hints(&self) -> Vec<Hint> {
         let mut hints = Vec::new();
-        if self.is_ready() {
-            hints.push(("Enter", "Start the capture"));
+        if self.ready().is_some() {
+            hints.push(("Enter", "Start"));
         }
-        hints.extend([("T", "Tries"), ("M", "Map")]);
         if self.offers_choice() {
             hints.push(("W", "Windows"));
         }
+        if self.offers_leaving_out() {
+            hints.push(("U", "Outside"));
+        }
+        hints.extend([("A", "All bytes"), ("T", "Tries"), ("M", "Map")]);
         hints.extend([("↑↓", "Scroll"), ("Esc", "Back")]);
         hints
     }
@@ -153,6 +209,10 @@ impl Page for CapturePlanPage {
             "What will be done, before it is done. Press Enter to start.",
             "The image is checked after it was stored. You can stop at any time: images stored \
              earlier stay whole, and capturing the same disk again carries on from where it stopped.",
+            "A stores every byte, also what no file uses: for looking for deleted files later. U leaves \
+             out what lies outside of all partitions, but for 64 MiB at the start of the disk and \
+             1 MiB at both ends of every other stretch; otherwise it is read, which takes long on a \
+             large disk, and what is not zero is stored.",
             "For a failing disk: T sets how often sectors that cannot be read are tried again, after \
              everything else was read. M keeps a map of what was read, which GNU ddrescue \
              understands, beside the images: captured again, the disk's bad places come last.",
@@ -190,8 +250,10 @@ impl Page for CapturePlanPage {
                 self.order.trusts_unclosed = !self.order.trusts_unclosed;
                 return self.on_open();
             }
+            Some('u') if self.offers_leaving_out() => return self.toggle(Content::Partitioned),
+            Some('a') if self.plan.is_some() => return self.toggle(Content::All),
             Some('m') => self.order.keeps_map = !self.order.keeps_map,
-            _ if key == Key::Enter && self.is_ready() => {
+            _ if key == Key::Enter && self.ready().is_some() => {
                 return open(ProgressPage::new(Job::Capture(self.order.clone())));
             }
             _ => {}

@@ -127,7 +127,7 @@ impl Create {
                 let folder = inside(self.folder.text())?;
                 Repository {
                     title: format!("{} ({})", folder.display(), place.title()),
-                    location: Location::Partition { device: place.device.clone(), folder },
+                    location: place.location(folder),
                     passphrase,
                     disk: Some(place.disk.clone()),
                 }

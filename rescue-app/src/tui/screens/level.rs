@@ -9,7 +9,7 @@ use super::capture_plan::CapturePlanPage;
 use crate::operation::{Compression, Keys, RescueOptions};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
-use crate::tui::model::{CaptureOrder, Disk, Repository};
+use crate::tui::model::{CaptureOrder, Content, Disk, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, open};
 use crate::tui::widgets::{Cursor, Lines, choices};
 
@@ -46,6 +46,7 @@ impl Level {
             repository: self.repository.clone(),
             compression,
             keys: self.keys.clone(),
+            content: Content::default(),
             trusts_unclosed: false,
             retries: RescueOptions::default().retries,
             keeps_map: false,

@@ -15,7 +15,7 @@ use crate::operation::format;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, FoundRepository, Location, Place, Repository};
+use crate::tui::model::{Failure, FoundRepository, Place, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, text};
 
@@ -150,10 +150,7 @@ impl Places {
 
 fn repository(place: &Place, found: &FoundRepository) -> Repository {
     Repository {
-        location: Location::Partition {
-            device: place.device.clone(),
-            folder: found.folder.clone(),
-        },
+        location: place.location(found.folder.clone()),
         title: format!("{} ({})", found.folder.display(), place.title()),
         passphrase: None,
         disk: Some(place.disk.clone()),

@@ -1,0 +1,67 @@
+//! `lifeboat prepare`.
+
+use std::fmt::Write;
+
+use crate::console::say;
+use crate::disk::mount::mount_words;
+use crate::operation::format::size;
+use crate::operation::{self, PreparePlan, PrepareReport, PrepareRequest};
+
+use super::Ending;
+use super::args::PrepareArgs;
+use super::output::Printer;
+
+pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<Ending> {
+    let request = PrepareRequest {
+        disk: args.disk.clone(),
+        sector_size: args.sector_size,
+        erase: args.erase.clone(),
+        filesystem: args.filesystem,
+        label: args.label.clone(),
+    };
+    let printer = Printer::new(args.json);
+    let plan = operation::plan_prepare(&request)?;
+    if args.plan {
+        printer.result(&plan, &plan_text(&plan))?;
+        return Ok(Ending::Done);
+    }
+    if !args.json {
+        say(&plan_text(&plan));
+    }
+    let report = printer.watch(|control| operation::prepare(&request, control))?;
+    printer.result(&report, &report_text(&report))?;
+    Ok(Ending::Done)
+}
+
+fn plan_text(plan: &PreparePlan) -> String {
+    let PreparePlan { disk, filesystem, label, .. } = plan;
+    let mut text = format!(
+        "erases {} ({}, {})\nand makes one partition with {filesystem}, label {label}",
+        disk.identity(),
+        disk.path.display(),
+        size(disk.size),
+    );
+    for lost in &plan.lost {
+        let _ = write!(text, "\nlost: {lost}");
+    }
+    text
+}
+
+fn report_text(report: &PrepareReport) -> String {
+    let PrepareReport { disk, filesystem, label, .. } = report;
+    let mut text = format!(
+        "prepared {}: one partition of {} with {filesystem}, label {label}",
+        disk.identity(),
+        size(report.size),
+    );
+    let words = mount_words(&filesystem.to_string().to_lowercase(), true);
+    if let (Some(device), Some(words)) = (&report.device, words) {
+        let (disk, device) = (disk.path.display(), device.display());
+        let _ = write!(
+            text,
+            "\nuse it: blockdev --setrw {disk} && mount {words} {device} /mnt && \
+             lifeboat init --repo /mnt/lifeboat"
+        );
+    }
+    text
+}

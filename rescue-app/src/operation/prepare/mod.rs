@@ -1,0 +1,248 @@
+//! Making a disk a place for images: one partition with a filesystem, and nothing else on it.
+
+mod filesystem;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::bytes::{ReadAt, Window};
+use crate::disk::{self, Disk, Target, WriteLift};
+use crate::filesystem::{self as filesystems, Filesystem};
+use crate::table::{Fresh, FreshType};
+
+use super::error::{Doing, OperationError};
+use super::event::{Control, Phase};
+use super::guard;
+use super::restore::{LayoutEntry, all_lost};
+use super::survey::survey_disk;
+
+pub use filesystem::PlaceFilesystem;
+use filesystem::Room;
+
+/// A disk smaller than this holds no images worth it, bytes.
+const LEAST_SIZE: u64 = 64 << 20;
+
+/// Bytes at either end of the disk that are blanked. Every signature that libblkid looks for lies
+/// within less of the start or the end of a disk or partition; those of the last partition end with
+/// the disk, those of the first begin with it, give or take a mebibyte.
+const EDGE: u64 = 16 << 20;
+
+/// Where Btrfs keeps copies of its superblock, bytes from the start of the filesystem (btrfs(5),
+/// "Superblock"), and how large they are: its rescue tools look there.
+const BTRFS_COPIES: [u64; 2] = [64 << 20, 256 << 30];
+const BTRFS_COPY: usize = 4096;
+
+/// What goes to the start of the disk last of all: with it the table begins to count.
+const FIRST_BLOCK: usize = 4096;
+
+/// A disk that is to be prepared.
+#[derive(Clone, Debug)]
+pub struct PrepareRequest {
+    /// Block device or image file.
+    pub disk: PathBuf,
+    /// Logical sector size of an image file, bytes.
+    pub sector_size: Option<u32>,
+    /// Serial number, WWN or path: the consent to erase the disk.
+    pub erase: Option<String>,
+    /// What is made on it.
+    pub filesystem: PlaceFilesystem,
+    /// Label of the filesystem; the usual one when `None`.
+    pub label: Option<String>,
+}
+
+/// What preparing a disk will do.
+#[derive(Clone, Debug, Serialize)]
+pub struct PreparePlan {
+    /// The disk.
+    pub disk: Disk,
+    /// The disk as it is.
+    pub before: Vec<LayoutEntry>,
+    /// What is lost.
+    pub lost: Vec<String>,
+    /// What is made on it.
+    pub filesystem: PlaceFilesystem,
+    /// Its label.
+    pub label: String,
+}
+
+/// A disk that was prepared.
+#[derive(Clone, Debug, Serialize)]
+pub struct PrepareReport {
+    /// The disk.
+    pub disk: Disk,
+    /// Device of the partition, where the kernel shows it.
+    pub device: Option<PathBuf>,
+    /// First byte of the partition.
+    pub start: u64,
+    /// Size of the partition in bytes.
+    pub size: u64,
+    /// What was made in it.
+    pub filesystem: PlaceFilesystem,
+    /// Its label.
+    pub label: String,
+    /// Its UUID or serial number.
+    pub uuid: Option<String>,
+    /// Wall-clock time in seconds.
+    pub seconds: f64,
+}
+
+/// Says what [`prepare`] would do; writes nothing.
+///
+/// # Errors
+/// Refuses what must not be overwritten, is too small, or cannot be made here.
+pub fn plan_prepare(request: &PrepareRequest) -> Result<PreparePlan, OperationError> {
+    let survey = survey_disk(&request.disk, request.sector_size)?;
+    guard::disk_is_expendable(&survey.disk, request.erase.as_deref())?;
+    if survey.disk.size < LEAST_SIZE {
+        return Err(OperationError::refused(
+            format!("{} is too small to hold images", survey.disk.identity()),
+            "choose a disk of 64 MiB or more",
+        ));
+    }
+    let filesystem = request.filesystem;
+    filesystem.tool()?;
+    filesystem.fits(&survey.disk)?;
+    let label = filesystem.label(request.label.as_deref())?;
+    let (before, lost) = all_lost(&survey);
+    Ok(PreparePlan { disk: survey.disk, before, lost, filesystem, label })
+}
+
+/// Erases a disk and makes one partition with a filesystem on it, as [`plan_prepare`] said. Old
+/// signatures go first, the new table comes last of all but the filesystem; both are read back.
+///
+/// # Errors
+/// Refuses before the first write what [`plan_prepare`] refuses; afterwards any failure to write, or
+/// what reads back differently. Doing it again completes it.
+pub fn prepare(
+    request: &PrepareRequest,
+    control: Control<'_>,
+) -> Result<PrepareReport, OperationError> {
+    let started = Instant::now();
+    if request.erase.is_none() {
+        return Err(OperationError::refused(
+            "nothing is overwritten without the name of the disk",
+            "say --erase with the serial number of the disk",
+        ));
+    }
+    let plan = plan_prepare(request)?;
+    let doing = || format!("preparing {}", plan.disk.identity());
+    let mut report = execute(&plan, control).doing(doing)?;
+    report.seconds = started.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+fn execute(plan: &PreparePlan, control: Control<'_>) -> Result<PrepareReport, OperationError> {
+    let purpose = match plan.filesystem {
+        PlaceFilesystem::Ext4 => FreshType::LinuxFilesystem,
+        PlaceFilesystem::Exfat => FreshType::BasicData,
+    };
+    let fresh = Fresh::new(plan.disk.size, plan.disk.logical_sector, purpose, &plan.label)?;
+    if control.cancel.is_requested() {
+        return Err(OperationError::Cancelled);
+    }
+    // The filesystem's tool opens the disk itself, while no target is open.
+    let _lift = match plan.disk.kind {
+        disk::DiskKind::Device => WriteLift::new(&plan.disk.path)?,
+        disk::DiskKind::ImageFile => None,
+    };
+    {
+        let target = Target::open(&plan.disk)?;
+        blank(&target, &fresh)?;
+        write_table(&target, &fresh)?;
+        target.re_read_table().map_err(|error| {
+            OperationError::io("the system still sees the old partitions of the disk", error)
+        })?;
+    }
+    let device = plan.disk.partition_path(1).filter(|path| is_block_device(path));
+    let room = Room { disk: &plan.disk, start: fresh.start, size: fresh.size };
+    control.phase(Phase::Finishing);
+    filesystem::make(plan.filesystem, &plan.label, &room, device.as_deref())?;
+    let made = read_back(plan, &fresh)?;
+    Ok(PrepareReport {
+        disk: plan.disk.clone(),
+        device,
+        start: fresh.start,
+        size: fresh.size,
+        filesystem: plan.filesystem,
+        label: plan.label.clone(),
+        uuid: made.uuid,
+        seconds: 0.0,
+    })
+}
+
+fn is_block_device(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    path.metadata().is_ok_and(|meta| meta.file_type().is_block_device())
+}
+
+/// Removes what could be taken for a table, a filesystem or a member of something. The block with
+/// the old table goes first.
+fn blank(target: &Target, fresh: &Fresh) -> Result<(), OperationError> {
+    write(target, 0, &[0; FIRST_BLOCK])?;
+    flush(target)?;
+    target.discard(0, target.size());
+    let mebibyte = vec![0; fresh.head.len()];
+    let step = mebibyte.len() as u64;
+    let last = target.size() - step;
+    for at in (0..EDGE).step_by(mebibyte.len()) {
+        write(target, at.min(last), &mebibyte)?;
+        write(target, last.saturating_sub(at), &mebibyte)?;
+    }
+    let bases = [0, fresh.start];
+    for at in bases.iter().flat_map(|base| BTRFS_COPIES.map(|copy| base + copy)) {
+        if at + BTRFS_COPY as u64 <= target.size() {
+            write(target, at, &[0; BTRFS_COPY])?;
+        }
+    }
+    flush(target)
+}
+
+/// The backup first, the first block last, each on the disk before the next.
+fn write_table(target: &Target, fresh: &Fresh) -> Result<(), OperationError> {
+    let (first, rest) = fresh.head.split_at(FIRST_BLOCK.min(fresh.head.len()));
+    let tail = target.size() - fresh.tail.len() as u64;
+    for (at, bytes) in [(tail, &fresh.tail[..]), (first.len() as u64, rest), (0, first)] {
+        write(target, at, bytes)?;
+        flush(target)?;
+    }
+    Ok(())
+}
+
+/// Compares the table with what was written, and finds the filesystem under its label.
+fn read_back(plan: &PreparePlan, fresh: &Fresh) -> Result<Filesystem, OperationError> {
+    let target = Target::open(&plan.disk)?;
+    target.drop_caches().map_err(|error| OperationError::io("emptying the disk's cache", error))?;
+    let tail = target.size() - fresh.tail.len() as u64;
+    for (at, bytes) in [(0, &fresh.head), (tail, &fresh.tail)] {
+        let now = target
+            .read_vec(at, bytes.len())
+            .map_err(|error| OperationError::io("reading the new table back", error))?;
+        if now != *bytes {
+            return Err(not_kept("the new table"));
+        }
+    }
+    let volume = Window::new(&target, fresh.start, fresh.size);
+    let found = filesystems::recognise(&volume)
+        .map_err(|error| OperationError::io("reading the new filesystem back", error))?;
+    found
+        .filter(|found| found.kind == plan.filesystem.kind())
+        .filter(|found| found.label.as_deref() == Some(plan.label.as_str()))
+        .ok_or_else(|| not_kept("the new filesystem"))
+}
+
+fn not_kept(what: &str) -> OperationError {
+    let cause = "the disk returns other bytes than were written; do not use it";
+    OperationError::io(format!("reading {what} back"), std::io::Error::other(cause))
+}
+
+fn write(target: &Target, at: u64, bytes: &[u8]) -> Result<(), OperationError> {
+    target
+        .write_at(at, bytes)
+        .map_err(|error| OperationError::io(format!("writing at byte {at}"), error))
+}
+
+fn flush(target: &Target) -> Result<(), OperationError> {
+    target.flush().map_err(|error| OperationError::io("flushing the disk", error))
+}
