@@ -98,7 +98,7 @@ pub(super) fn read_table(disk: &dyn ReadAt, sector_size: u32) -> Result<Table, O
     let extent = |part: &Partition| Extent { start: part.start, end: part.end() };
     let partitions: Vec<Extent> = table.data_partitions().map(extent).collect();
     let Some(container) = filesystem::container_over_table(disk, &partitions) else {
-        return Ok(table);
+        return Ok(doubted(disk, table));
     };
     let scheme = table.scheme;
     let (mut taken, notice) = match filesystem::around_shown_array(disk) {
@@ -109,6 +109,56 @@ pub(super) fn read_table(disk: &dyn ReadAt, sector_size: u32) -> Result<Table, O
     };
     taken.notices.push(format!("the whole disk is {container}; the {scheme} table on it {notice}"));
     Ok(taken)
+}
+
+/// What the content of a disk says against its MBR. (A GPT is protected by its checksums.)
+fn doubted(disk: &dyn ReadAt, mut table: Table) -> Table {
+    if table.scheme != Scheme::Mbr {
+        return table;
+    }
+    if let Some(other) = counted_otherwise(disk, &table) {
+        table.doubts.push(format!(
+            "the partitions hold filesystems where sectors of {other} bytes are counted, not of {}: \
+             the disk was partitioned in an enclosure or on a controller that shows them; its content \
+             is stored whole; for an image file, name its sector size: --sector-size {other}",
+            table.sector_size
+        ));
+        table.contested = table.data_partitions().map(|partition| partition.number).collect();
+    } else if let Some(kind) = boot_sector_of_disk(disk, &table) {
+        table.doubts.push(format!(
+            "the first sector is the boot sector of {kind} on the whole disk, too: Linux shows the \
+             partitions, libblkid the filesystem"
+        ));
+        table.contested = table.data_partitions().map(|partition| partition.number).collect();
+    }
+    table
+}
+
+/// The sector size in which partitions hold something, when in the table's own none does.
+fn counted_otherwise(disk: &dyn ReadAt, table: &Table) -> Option<u32> {
+    let own = u64::from(table.sector_size);
+    let holds = |partition: &Partition, sector: u32| {
+        let scaled = |bytes: u64| (bytes / own).saturating_mul(u64::from(sector));
+        let (start, size) = (scaled(partition.start), scaled(partition.size));
+        let fits = start.checked_add(size).is_some_and(|end| end <= disk.size());
+        fits && matches!(filesystem::recognise(&Window::new(disk, start, size)), Ok(Some(_)))
+    };
+    let any = |sector: u32| table.data_partitions().any(|partition| holds(partition, sector));
+    if any(table.sector_size) {
+        return None;
+    }
+    [512, 4096].into_iter().find(|sector| *sector != table.sector_size && any(*sector))
+}
+
+/// The filesystem whose boot sector the MBR is, unless a partition says the same.
+fn boot_sector_of_disk(disk: &dyn ReadAt, table: &Table) -> Option<Kind> {
+    if table.data_partitions().any(|partition| partition.start == 0) {
+        return None;
+    }
+    let kind = filesystem::recognise(disk).ok().flatten()?.kind;
+    let in_first_sector =
+        matches!(kind, Kind::Fat12 | Kind::Fat16 | Kind::Fat32 | Kind::Ntfs | Kind::ExFat);
+    in_first_sector.then_some(kind)
 }
 
 fn volumes(source: &Source, table: &Table) -> Vec<Volume> {
