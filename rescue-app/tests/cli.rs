@@ -22,6 +22,8 @@ mod hostile;
 mod kill;
 #[path = "support/cli_lying_place.rs"]
 mod lying_place;
+#[path = "support/cli_partition_types.rs"]
+mod partition_types;
 #[path = "support/random.rs"]
 mod random;
 #[path = "support/cli.rs"]

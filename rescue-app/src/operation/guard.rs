@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk, DiskKind, Use};
+use crate::disk::{Disk, DiskKind, ForeignFile, Source, Use};
 
 use super::error::OperationError;
 
@@ -20,7 +20,30 @@ pub(super) fn source_is_free(disk: &Disk, repo: &Path) -> Result<(), OperationEr
             "choose a repository on another disk",
         ));
     }
-    not_in_use(disk)
+    not_in_use(disk)?;
+    match foreign_file(disk) {
+        Some(found) if !found.is_readable() => Err(OperationError::refused(
+            format!("{} is a {} file, not a disk byte by byte", disk.path.display(), found.name),
+            found.next_step(&disk.path),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What is to be said of a source that is read although its file is not only the disk.
+pub(super) fn remark_on_source(disk: &Disk) -> Option<String> {
+    let found = foreign_file(disk).filter(|found| found.is_readable())?;
+    Some(format!(
+        "{} is a {}: its footer, the last 512 bytes, is captured as if it were the disk's",
+        disk.path.display(),
+        found.name
+    ))
+}
+
+/// What an image file is if it is no plain one.
+fn foreign_file(disk: &Disk) -> Option<ForeignFile> {
+    let file = (disk.kind == DiskKind::ImageFile).then(|| Source::open(&disk.path).ok())??;
+    ForeignFile::recognise(&file)
 }
 
 /// A target must be free, not the boot medium, not the store of its own image, and must be named
@@ -43,6 +66,16 @@ pub(super) fn target_is_expendable(
         ));
     }
     not_in_use(disk)?;
+    if let Some(found) = foreign_file(disk) {
+        return Err(OperationError::refused(
+            format!(
+                "{} is a {} file: a disk that is written over it byte by byte destroys it",
+                disk.path.display(),
+                found.name
+            ),
+            "name a new file with --size, or a block device",
+        ));
+    }
     match erase {
         Some(name) if !names(disk, name) => Err(wrong_name(disk, name)),
         _ => Ok(()),

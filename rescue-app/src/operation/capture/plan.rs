@@ -124,6 +124,7 @@ pub(super) fn examine(
     let partitions =
         request.partitions.as_deref().map(|chosen| meant(&table, chosen)).transpose()?;
     let mut warnings: Vec<String> = table.remarks().cloned().collect();
+    warnings.extend(guard::remark_on_source(&disk));
     let selection = Selection {
         partitions,
         whole: request.whole,
