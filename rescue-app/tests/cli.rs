@@ -22,6 +22,8 @@ mod hostile;
 mod kill;
 #[path = "support/cli_lying_place.rs"]
 mod lying_place;
+#[path = "support/cli_partition_types.rs"]
+mod partition_types;
 #[path = "support/cli_prepare.rs"]
 mod prepare;
 #[path = "support/random.rs"]

@@ -22,6 +22,8 @@ mod exported;
 mod foreign;
 #[path = "support/foreign_counts.rs"]
 mod foreign_counts;
+#[path = "support/fs_beside.rs"]
+mod fs_beside;
 #[path = "support/fs_bitlocker.rs"]
 mod fs_bitlocker;
 #[path = "support/fs_btrfs.rs"]

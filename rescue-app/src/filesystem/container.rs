@@ -40,6 +40,12 @@ impl Content<'_> {
         let own = Extents::of(place.start, place.end).gaps_within(0, size);
         Self { own, parts: vec![volume], others: Vec::new(), warnings: Vec::new() }
     }
+
+    /// How many of the first bytes of a container of `size` bytes belong to its parts.
+    pub(super) fn shown(&self, size: u64) -> u64 {
+        let first = self.own.gaps_within(0, size).iter().next();
+        first.filter(|parts| parts.start == 0).map_or(0, |parts| parts.end)
+    }
 }
 
 /// One volume inside a container.
@@ -54,6 +60,8 @@ pub(super) struct Part {
     pub(super) doubt: Option<String>,
     /// Whether `placement` tells the whole truth about its bytes.
     pub(super) readable: bool,
+    /// Of one whose bytes are not understood, whether all of them lie on the container.
+    pub(super) is_here: bool,
 }
 
 /// What a volume inside a container is called.
@@ -81,7 +89,14 @@ impl fmt::Display for PartName {
 impl Part {
     /// The only volume of a container.
     pub(super) fn only(placement: Placement) -> Self {
-        Self { name: None, placement, more: Extents::new(), doubt: None, readable: true }
+        Self {
+            name: None,
+            placement,
+            more: Extents::new(),
+            doubt: None,
+            readable: true,
+            is_here: true,
+        }
     }
 
     fn volumes(&self, inside: Option<Filesystem>) -> Option<LogicalVolume> {
@@ -93,7 +108,7 @@ impl Part {
             size: name.size,
             filesystem: inside,
             inside: Vec::new(),
-            complete: self.is_complete(),
+            complete: if self.readable { self.is_complete() } else { self.is_here },
             plain: self.readable,
         })
     }

@@ -134,6 +134,11 @@ impl Doubt {
         Self::Because(words.into())
     }
 
+    /// Something tells of more bytes than the volume has.
+    pub(super) fn larger(kind: Kind, bytes: u64, volume: u64) -> Self {
+        Self::because(format!("the {kind} has {bytes} bytes and the partition only {volume}"))
+    }
+
     /// For `map_err`: a failure to read the structure named `what`.
     pub(super) fn reading(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Read { what, source }

@@ -58,6 +58,86 @@ pub enum Kind {
     HfsPlus,
     /// Member of a ZFS pool.
     Zfs,
+    /// Device behind or in front of bcache.
+    Bcache,
+    /// Device of DRBD.
+    Drbd,
+    /// Device of Ceph's BlueStore.
+    CephBluestore,
+    /// Device of a Stratis pool.
+    Stratis,
+    /// VDO: deduplicated and compressed blocks.
+    Vdo,
+    /// Disk of Oracle ASM.
+    OracleAsm,
+    /// Apple CoreStorage physical volume (FileVault 2, Fusion Drive).
+    CoreStorage,
+    /// Blocks with integrity tags (dm-integrity).
+    DmIntegrity,
+    /// Hash tree of another volume (dm-verity).
+    DmVerity,
+    /// Store of a snapshot (dm-snapshot).
+    DmSnapshot,
+    /// Physical volume of LVM1.
+    Lvm1,
+    /// Flash under UBI.
+    Ubi,
+    /// VMware VMFS.
+    Vmfs,
+    /// Journal of an ext3 or ext4 on another device.
+    ExtJournal,
+    /// Log of an XFS on another device.
+    XfsLog,
+    /// bcachefs.
+    Bcachefs,
+    /// Filesystem of BeOS and Haiku.
+    BeFs,
+    /// Boot filesystem of UnixWare.
+    Bfs,
+    /// Compressed ROM filesystem.
+    Cramfs,
+    /// Enhanced read-only filesystem.
+    Erofs,
+    /// Extended XFS of SGI.
+    Exfs,
+    /// Global filesystem 2.
+    Gfs2,
+    /// Apple HFS, the older one.
+    Hfs,
+    /// Filesystem of OS/2.
+    Hpfs,
+    /// JFS of IBM.
+    Jfs,
+    /// Minix.
+    Minix,
+    /// Mpool of HSE.
+    Mpool,
+    /// NILFS2.
+    Nilfs2,
+    /// Novell Storage Services.
+    Nss,
+    /// Oracle cluster filesystem.
+    Ocfs2,
+    /// ReiserFS version 3.
+    ReiserFs,
+    /// Reiser4.
+    Reiser4,
+    /// ROM filesystem.
+    Romfs,
+    /// ScoutFS.
+    Scoutfs,
+    /// System V and its like, Xenix among them.
+    SysV,
+    /// UBIFS.
+    Ubifs,
+    /// Universal disk format.
+    Udf,
+    /// UFS, FFS.
+    Ufs,
+    /// Veritas filesystem.
+    VxFs,
+    /// Zones as files.
+    Zonefs,
     /// Named by a newer version of Lifeboat.
     #[serde(other)]
     Other,
@@ -102,6 +182,46 @@ impl fmt::Display for Kind {
             Self::Apfs => "APFS",
             Self::HfsPlus => "HFS+",
             Self::Zfs => "ZFS",
+            Self::Bcache => "bcache",
+            Self::Drbd => "DRBD",
+            Self::CephBluestore => "Ceph BlueStore",
+            Self::Stratis => "Stratis",
+            Self::Vdo => "VDO",
+            Self::OracleAsm => "Oracle ASM",
+            Self::CoreStorage => "CoreStorage",
+            Self::DmIntegrity => "dm-integrity",
+            Self::DmVerity => "dm-verity",
+            Self::DmSnapshot => "dm-snapshot",
+            Self::Lvm1 => "LVM1",
+            Self::Ubi => "UBI",
+            Self::Vmfs => "VMFS",
+            Self::ExtJournal => "ext journal",
+            Self::XfsLog => "XFS log",
+            Self::Bcachefs => "bcachefs",
+            Self::BeFs => "BeFS",
+            Self::Bfs => "BFS",
+            Self::Cramfs => "cramfs",
+            Self::Erofs => "EROFS",
+            Self::Exfs => "EXFS",
+            Self::Gfs2 => "GFS2",
+            Self::Hfs => "HFS",
+            Self::Hpfs => "HPFS",
+            Self::Jfs => "JFS",
+            Self::Minix => "Minix",
+            Self::Mpool => "mpool",
+            Self::Nilfs2 => "NILFS2",
+            Self::Nss => "NSS",
+            Self::Ocfs2 => "OCFS2",
+            Self::ReiserFs => "ReiserFS",
+            Self::Reiser4 => "Reiser4",
+            Self::Romfs => "romfs",
+            Self::Scoutfs => "ScoutFS",
+            Self::SysV => "System V",
+            Self::Ubifs => "UBIFS",
+            Self::Udf => "UDF",
+            Self::Ufs => "UFS",
+            Self::VxFs => "VxFS",
+            Self::Zonefs => "zonefs",
             Self::Other => "unknown",
         })
     }
@@ -116,7 +236,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&Kind::MdRaid).unwrap(), "\"mdraid\"");
         assert_eq!(serde_json::to_string(&Kind::HfsPlus).unwrap(), "\"hfsplus\"");
         assert_eq!(serde_json::from_str::<Kind>("\"ext4\"").unwrap(), Kind::Ext4);
-        assert_eq!(serde_json::from_str::<Kind>("\"bcachefs\"").unwrap(), Kind::Other);
+        assert_eq!(serde_json::from_str::<Kind>("\"hammer2\"").unwrap(), Kind::Other);
         assert_eq!(format!("{:<6}|", Kind::ExFat), "exFAT |");
     }
 }

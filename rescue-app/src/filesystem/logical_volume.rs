@@ -23,8 +23,7 @@ pub struct LogicalVolume {
     /// What a container that was unlocked in it holds, outermost first, without labels and identities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inside: Vec<Filesystem>,
-    /// Whether all of it lies where it was found, in a way this version understands: such a one
-    /// can be restored alone.
+    /// Whether all of it lies where it was found: such a one can be restored alone if it is plain.
     pub complete: bool,
     /// Whether it is linear or striped; of any other kind only LVM can put the bytes together.
     #[serde(default = "as_before_it_was_noted")]

@@ -20,6 +20,7 @@ mod container;
 mod decrypted;
 mod description;
 mod encryption;
+mod foreign;
 mod format;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

@@ -5,6 +5,7 @@ use std::io;
 use super::container::{self, Content};
 use super::decrypted::OpenContainer;
 use super::encryption::{self, LockedContainer};
+use super::foreign::{self, Beside};
 use super::format::{Doubt, FORMATS, Format, Map};
 use super::head_cache::HeadCache;
 use super::opened::{self, Opened};
@@ -52,8 +53,30 @@ pub(super) fn found_on(volume: &dyn ReadAt) -> Option<Found> {
 /// # Errors
 /// The device's own read error.
 pub fn recognise(volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {
-    let decided = decide(signatures(&HeadCache::new(volume))?);
-    Ok(decided.ok().flatten().map(|(_, filesystem)| filesystem))
+    Ok(match decide(signatures(&HeadCache::new(volume))?) {
+        Ok(Some((format, filesystem))) => match beside(volume, (format, &filesystem)) {
+            None => Some(filesystem),
+            Some(Beside::Owner(kind)) => Some(Filesystem::container(kind, volume.size(), None)),
+            Some(Beside::Other(_)) => None,
+        },
+        Ok(None) => unread(volume),
+        Err(_) => None,
+    })
+}
+
+/// What no reader knows, by its signature.
+fn unread(volume: &dyn ReadAt) -> Option<Filesystem> {
+    foreign::kind(volume).map(|kind| Filesystem::container(kind, volume.size(), None))
+}
+
+/// What else stands on a volume than what was found on it. What shows through a container is not
+/// looked at here, nor is a container whose content is not understood: no map is made of it.
+fn beside(volume: &dyn ReadAt, (format, filesystem): (&dyn Format, &Filesystem)) -> Option<Beside> {
+    let shown = match format.is_container() {
+        true => content(volume)?.shown(volume.size()),
+        false => 0,
+    };
+    foreign::beside(volume, filesystem.kind, shown)
 }
 
 /// The logical volumes in a volume, from its metadata and their superblocks. None when it is no
@@ -206,18 +229,44 @@ pub(super) fn inspect_at(volume: &dyn ReadAt, around: Surroundings<'_>) -> Inspe
         }
     };
     match decided {
-        Ok(Some((format, filesystem))) => {
-            match encryption::opened(volume, (format, &filesystem), around.keys) {
-                Some(opened) => inspect_opened(volume, opened, filesystem, around),
-                None => inspect_as(format, volume, filesystem, around),
-            }
-        }
-        Ok(None) => whole(volume, None, &Doubt::because("no known filesystem was recognised")),
+        Ok(Some(found)) => inspect_found(volume, found, around),
+        Ok(None) => match unread(volume) {
+            Some(found) => without_map(volume, found),
+            None => whole(volume, None, &Doubt::because("no known filesystem was recognised")),
+        },
         Err(found) => {
             let names: Vec<String> = found.iter().map(|(_, fs)| fs.kind.to_string()).collect();
-            let words = format!("signatures of {} contradict each other", names.join(" and "));
-            whole(volume, None, &Doubt::because(words))
+            whole(volume, None, &contradiction(&names))
         }
+    }
+}
+
+/// What is known by its signature alone.
+fn without_map(volume: &dyn ReadAt, found: Filesystem) -> Inspection {
+    let doubt = Doubt::NoMap(found.kind);
+    whole(volume, Some(found), &doubt)
+}
+
+fn contradiction(names: &[String]) -> Doubt {
+    Doubt::because(format!("signatures of {} contradict each other", names.join(" and ")))
+}
+
+fn inspect_found(
+    volume: &dyn ReadAt,
+    (format, filesystem): Found,
+    around: Surroundings<'_>,
+) -> Inspection {
+    match beside(volume, (format, &filesystem)) {
+        Some(Beside::Owner(kind)) => {
+            without_map(volume, Filesystem::container(kind, volume.size(), None))
+        }
+        Some(Beside::Other(other)) => {
+            whole(volume, None, &contradiction(&[filesystem.kind.to_string(), other]))
+        }
+        None => match encryption::opened(volume, (format, &filesystem), around.keys) {
+            Some(opened) => inspect_opened(volume, opened, filesystem, around),
+            None => inspect_as(format, volume, filesystem, around),
+        },
     }
 }
 

@@ -13,6 +13,13 @@ use crate::bytes::{Extents, ReadAt, le32, slice};
 /// The signature ends a page, and the page size is the machine's that made it.
 const PAGE_SIZES: [u32; 5] = [4096, 8192, 16384, 32768, 65536];
 
+/// Where `union swap_header` has version, last page, count of bad pages, padding and their list.
+const VERSION: usize = 1024;
+const LAST_PAGE: usize = 1028;
+const BAD_PAGES_COUNT: usize = 1032;
+const PADDING: usize = 1068;
+const BAD_PAGES: usize = 1536;
+
 /// The signatures' length.
 const SIGNATURE: usize = 10;
 
@@ -45,14 +52,63 @@ impl Format for Swap {
             State::Hibernated(_) => {
                 Err(Doubt::because("the swap space holds the memory of a hibernated system"))
             }
-            _ if page > volume.size() => Err(Doubt::because("smaller than its header")),
-            _ => Ok(Map {
-                coverage: Coverage::HeaderOnly,
-                used: Extents::of(0, page),
-                minimum_size: page.checked_mul(MINIMUM_PAGES),
-                warnings: Vec::new(),
-            }),
+            _ => {
+                let header = read(volume, 0, found.block_size as usize);
+                let header = header.map_err(Doubt::reading("its header"))?;
+                let header = Header { bytes: &header.unwrap_or_default(), page };
+                let size = header.check(volume.size())?;
+                let mut used = Extents::of(0, page);
+                used.push(size, volume.size());
+                Ok(Map {
+                    coverage: Coverage::HeaderOnly,
+                    used,
+                    minimum_size: page.checked_mul(MINIMUM_PAGES),
+                    warnings: Vec::new(),
+                })
+            }
         }
+    }
+}
+
+/// The header of a swap space by which nothing but the header is stored. A signature alone says
+/// little: it outlasts the swap space below filesystems that leave the first sectors to boot code.
+struct Header<'a> {
+    bytes: &'a [u8],
+    page: u64,
+}
+
+impl Header<'_> {
+    /// Bytes of the swap space, on a volume of `volume_size` bytes that it has to fit.
+    fn check(&self, volume_size: u64) -> Result<u64, Doubt> {
+        if le32(self.bytes, VERSION) != Some(1) {
+            return Err(Doubt::because("its version is unknown"));
+        }
+        let last = u64::from(le32(self.bytes, LAST_PAGE).unwrap_or(0));
+        let pages = last.saturating_add(1);
+        let size = pages.saturating_mul(self.page);
+        if size > volume_size {
+            return Err(Doubt::larger(Kind::Swap, size, volume_size));
+        }
+        if pages < MINIMUM_PAGES {
+            return Err(Doubt::because("it is smaller than a swap space can be"));
+        }
+        self.check_bad_pages(last)
+            .ok_or_else(|| Doubt::because("its header holds what is not a swap space's"))?;
+        Ok(size)
+    }
+
+    /// The list of bad pages holds as many as its count says, all behind the header and in the space,
+    /// and nothing else stands in the header (`mkswap` writes zeros).
+    fn check_bad_pages(&self, last: u64) -> Option<()> {
+        let count = usize::try_from(le32(self.bytes, BAD_PAGES_COUNT)?).ok()?;
+        let list = slice(self.bytes, BAD_PAGES, count.checked_mul(4)?)?;
+        let is_page =
+            |entry: &[u8]| le32(entry, 0).is_some_and(|page| (1..=last).contains(&u64::from(page)));
+        let end = self.bytes.len().checked_sub(SIGNATURE)?;
+        let rest = self.bytes.get(BAD_PAGES.checked_add(list.len())?..end)?;
+        let padding = self.bytes.get(PADDING..BAD_PAGES)?;
+        let blank = rest.iter().chain(padding).all(|byte| *byte == 0);
+        (blank && list.chunks(4).all(is_page)).then_some(())
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::statfs::statfs;
 
 use crate::console;
-use crate::disk::{Disk, DiskKind, Sysfs, Use};
+use crate::disk::{Disk, DiskKind, ForeignFile, Source, Sysfs, Use};
 
 use super::error::OperationError;
 
@@ -23,7 +23,30 @@ pub(super) fn source_is_free(disk: &Disk, repo: &Path) -> Result<(), OperationEr
             "choose a repository on another disk",
         ));
     }
-    not_in_use(disk)
+    not_in_use(disk)?;
+    match foreign_file(disk) {
+        Some(found) if !found.is_readable() => Err(OperationError::refused(
+            format!("{} is a {} file, not a disk byte by byte", disk.path.display(), found.name),
+            found.next_step(&disk.path),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What is to be said of a source that is read although its file is not only the disk.
+pub(super) fn remark_on_source(disk: &Disk) -> Option<String> {
+    let found = foreign_file(disk).filter(|found| found.is_readable())?;
+    Some(format!(
+        "{} is a {}: its footer, the last 512 bytes, is captured as if it were the disk's",
+        disk.path.display(),
+        found.name
+    ))
+}
+
+/// What an image file is if it is no plain one.
+fn foreign_file(disk: &Disk) -> Option<ForeignFile> {
+    let file = (disk.kind == DiskKind::ImageFile).then(|| Source::open(&disk.path).ok())??;
+    ForeignFile::recognise(&file)
 }
 
 /// On the boot medium everything but what was mounted from a disk lies in memory: an image there
@@ -78,6 +101,16 @@ pub(super) fn disk_is_expendable(disk: &Disk, erase: Option<&str>) -> Result<(),
         ));
     }
     not_in_use(disk)?;
+    if let Some(found) = foreign_file(disk) {
+        return Err(OperationError::refused(
+            format!(
+                "{} is a {} file: a disk that is written over it byte by byte destroys it",
+                disk.path.display(),
+                found.name
+            ),
+            "name a new file with --size, or a block device",
+        ));
+    }
     match erase {
         Some(name) if !names(disk, name) => Err(wrong_name(disk, name)),
         _ => Ok(()),

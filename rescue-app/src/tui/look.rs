@@ -109,7 +109,7 @@ impl Look {
             kind if kind.starts_with("ext") => Color::Green,
             "xfs" | "btrfs" | "f2fs" => Color::LightGreen,
             "swap" => Color::Magenta,
-            "" => Color::Gray,
+            kind if kind.is_empty() || kind.starts_with("unknown") => Color::Gray,
             _ => Color::LightCyan,
         };
         self.pick(Style::new().fg(colour), Style::new())

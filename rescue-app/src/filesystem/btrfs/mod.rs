@@ -27,7 +27,7 @@ use self::trees::Trees;
 use super::format::{Doubt, Format, Map};
 use super::owners::{Names, Tally};
 use super::probe::read;
-use super::{Alone, Companions, Coverage, Filesystem, path};
+use super::{Alone, Companions, Coverage, Filesystem, Kind, path};
 use crate::bytes::ReadAt;
 
 /// The reader.
@@ -48,18 +48,11 @@ impl Format for Btrfs {
         found: &mut Filesystem,
     ) -> Result<Map, Doubt> {
         let (superblock, warning) = superblock::newest(volume)?;
-        feature::check(&superblock)?;
-        if superblock.device.size > volume.size() {
-            return Err(Doubt::because("it is larger than the volume"));
-        }
-        *found = superblock.describe();
-        let (trees, roots) = open(volume, &superblock, companions)?;
-        let used = used::used(&trees, &roots, volume.size())?;
-        Ok(Map {
-            coverage: Coverage::Used,
-            used,
-            minimum_size: minimum(&trees),
-            warnings: warning.into_iter().chain(remarks(&trees, &roots)).collect(),
+        map(volume, companions, (&superblock, warning), found).map_err(|doubt| {
+            match several(superblock.devices) {
+                Some(remark) => Doubt::because(format!("{doubt}; {remark}")),
+                None => doubt,
+            }
         })
     }
 
@@ -81,6 +74,36 @@ impl Format for Btrfs {
         let trees = trees(volume, &superblock, &Alone).ok()?;
         files::systems(&trees).iter_mut().find_map(|files| path::open(files, path))
     }
+}
+
+fn map(
+    volume: &dyn ReadAt,
+    companions: &dyn Companions,
+    (superblock, warning): (&Superblock, Option<String>),
+    found: &mut Filesystem,
+) -> Result<Map, Doubt> {
+    feature::check(superblock)?;
+    if superblock.device.size > volume.size() {
+        return Err(Doubt::larger(Kind::Btrfs, superblock.device.size, volume.size()));
+    }
+    *found = superblock.describe();
+    let (trees, roots) = open(volume, superblock, companions)?;
+    let used = used::used(&trees, &roots, volume.size())?;
+    Ok(Map {
+        coverage: Coverage::Used,
+        used,
+        minimum_size: minimum(&trees),
+        warnings: warning.into_iter().chain(remarks(&trees, &roots)).collect(),
+    })
+}
+
+/// What belongs to be known of every device of a Btrfs that has `devices` of them.
+fn several(devices: u64) -> Option<String> {
+    (devices > 1).then(|| {
+        format!(
+            "it is one of the {devices} devices of a Btrfs: capture and restore all of them together"
+        )
+    })
 }
 
 /// All trees, with where they lie.
@@ -108,13 +131,8 @@ fn open<'a>(
 
 /// What does not shake the map, and yet should be known.
 fn remarks(trees: &Trees<'_>, roots: &Roots) -> Vec<String> {
-    let (devices, damaged) = (trees.superblock.devices, trees.damaged());
-    let mut remarks = Vec::new();
-    if devices > 1 {
-        remarks.push(format!(
-            "it is one of the {devices} devices of a Btrfs: capture and restore all of them together"
-        ));
-    }
+    let damaged = trees.damaged();
+    let mut remarks = Vec::from_iter(several(trees.superblock.devices));
     if damaged > 0 {
         remarks.push(format!(
             "{damaged} metadata blocks of Btrfs are damaged and were read from their other copy; \

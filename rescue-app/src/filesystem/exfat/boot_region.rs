@@ -123,7 +123,7 @@ impl BootSector {
             return Err(Doubt::because("its revision is unknown"));
         }
         if layout.size > volume_size {
-            return Err(Doubt::because("it is larger than the volume"));
+            return Err(Doubt::larger(Kind::ExFat, layout.size, volume_size));
         }
         let entries = u64::from(layout.clusters).saturating_add(FIRST_CLUSTER.into());
         let fats_end = layout.fat_size.saturating_mul(layout.fats.into());

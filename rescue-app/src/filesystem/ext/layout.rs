@@ -72,14 +72,15 @@ impl<'a> Layout<'a> {
 
     /// Block of the superblock or its copy in a group that has one. With 1 KiB blocks under
     /// bigalloc, group 0 starts at block 0 but its superblock stays at byte 1024.
-    fn superblock_block(&self, group: u64) -> u64 {
+    pub(super) fn superblock_block(&self, group: u64) -> u64 {
         match group {
             0 if self.superblock.block_size == 1024 => 1,
             _ => self.group(group).0,
         }
     }
 
-    fn has_superblock(&self, group: u64) -> bool {
+    /// Whether a group has the superblock or a copy of it.
+    pub(super) fn has_superblock(&self, group: u64) -> bool {
         let superblock = self.superblock;
         if group == 0 {
             true

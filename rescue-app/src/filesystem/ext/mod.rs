@@ -2,6 +2,7 @@
 //!
 //! Sources: Linux `Documentation/filesystems/ext4/`, `fs/ext4/ext4.h`; e2fsprogs `lib/ext2fs/`.
 
+mod copies;
 mod feature;
 mod group;
 mod inode;
@@ -43,6 +44,7 @@ impl Format for Ext {
         }
         let layout = Layout::new(&superblock, volume.size())?;
         if !superblock.has_incompat(incompat::NEEDS_RECOVERY) {
+            copies::check(volume, &layout)?;
             let used = map::used(volume, &layout, Strictness::Closed)?;
             let minimum_size = least_size(volume, &layout, &superblock);
             return Ok(Map { coverage: Coverage::Used, used, minimum_size, warnings: Vec::new() });

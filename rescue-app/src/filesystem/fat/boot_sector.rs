@@ -59,7 +59,7 @@ impl BootSector {
             && matches!(sector_size, 512 | 1024 | 2048 | 4096)
             && per_cluster.is_power_of_two()
             && reserved != 0
-            && matches!(fats, 1 | 2)
+            && matches!(fats, 1..=4)
             && (media == 0xf0 || media >= 0xf8);
         if !sane {
             return None;

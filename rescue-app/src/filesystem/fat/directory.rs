@@ -5,12 +5,15 @@ use super::table::Chains;
 use super::{DELETED, ENTRY, VOLUME_ID};
 use crate::bytes::{ReadAt, le16, le32, slice};
 use crate::filesystem::Kind;
+use crate::filesystem::format::Doubt;
 use crate::filesystem::probe::byte;
 use crate::filesystem::text;
 
 /// Attributes of an entry: a folder, a piece of a long name.
 const FOLDER: u8 = 0x10;
 const LONG_NAME: u8 = 0x0f;
+/// Stands for a first byte of 0xe5 in a name, which would mark a deleted entry.
+const KANJI: u8 = 0x05;
 /// Where the thirteen UTF-16 units of a long name's piece are.
 const UNITS: [usize; 13] = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30];
 /// A folder has at most 65,536 entries.
@@ -57,6 +60,41 @@ fn content(volume: &dyn ReadAt, boot: &BootSector, chains: &mut Chains<'_>, firs
 fn fixed_root(volume: &dyn ReadAt, boot: &BootSector) -> Vec<u8> {
     let len = usize::try_from(boot.data().saturating_sub(boot.root())).unwrap_or(0);
     volume.read_vec(boot.root(), len.min(LARGEST_FOLDER)).unwrap_or_default()
+}
+
+/// Fails unless the first entries of the root directory can be entries: a boot sector and tables
+/// outlast their volume where something else begins behind them.
+pub(super) fn check_root(volume: &dyn ReadAt, boot: &BootSector) -> Result<(), Doubt> {
+    // A root directory in a place of its own ends where the clusters begin.
+    let room = match root(boot) {
+        Some(_) => u64::from(boot.cluster_size),
+        None => boot.data().saturating_sub(boot.root()).min(boot.cluster_size.into()),
+    };
+    let start = volume.read_vec(boot.root(), usize::try_from(room).unwrap_or(0));
+    let start = start.map_err(Doubt::reading("the root directory"))?;
+    let mut used =
+        until_end(&start).chunks_exact(ENTRY).filter(|entry| byte(entry, 0) != Some(DELETED));
+    match used.all(|entry| is_entry(entry, boot)) {
+        true => Ok(()),
+        false => Err(Doubt::because("its root directory makes no sense")),
+    }
+}
+
+/// Two of the attributes do not exist, names have no control characters, and a piece of a long name
+/// has no cluster (fatgen103, "FAT Directory Structure").
+fn is_entry(entry: &[u8], boot: &BootSector) -> bool {
+    let field = |at: usize| le16(entry, at).unwrap_or(0);
+    let attributes = byte(entry, 11).unwrap_or(0);
+    if attributes & 0x3f == LONG_NAME {
+        return byte(entry, 12) == Some(0) && field(26) == 0;
+    }
+    // In FAT12 and FAT16 the upper half belongs to OS/2's extended attributes.
+    let upper = if boot.kind == Kind::Fat32 { field(20) } else { 0 };
+    let cluster = u32::from(upper) << 16 | u32::from(field(26));
+    let (first, rest) = (byte(entry, 0).unwrap_or(0), slice(entry, 1, 10).unwrap_or_default());
+    let is_name = (first >= b' ' || first == KANJI) && rest.iter().all(|byte| *byte >= b' ');
+    let leads_in = attributes & VOLUME_ID != 0 || cluster == 0 || boot.position(cluster).is_some();
+    attributes & 0xc0 == 0 && is_name && leads_in
 }
 
 /// A folder up to the entry that ends it.

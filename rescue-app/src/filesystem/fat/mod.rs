@@ -53,6 +53,7 @@ impl Format for Fat {
             .ok_or_else(|| Doubt::because("the boot sector has changed meanwhile"))?;
         compare_backup(volume, &boot)?;
         boot.check_root()?;
+        directory::check_root(volume, &boot)?;
         let table = Table::new(&boot)?;
         if boot.is_mirrored() {
             table.compare_copies(volume)?;

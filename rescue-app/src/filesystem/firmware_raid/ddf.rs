@@ -145,10 +145,21 @@ fn disk_number(configuration: &[u8], index: usize) -> Option<u32> {
     be32(configuration, index.checked_mul(4)?.checked_add(512)?)
 }
 
-/// Levels as the specification writes them; a second one tells how arrays are put together again.
+/// Levels by the specification's table of primary levels; a second one tells how arrays are put
+/// together again.
 fn name_of(level: u8, elements: u8) -> String {
     let more = if elements > 1 { ", several of them together," } else { "" };
-    format!("{level:#04x}{more}")
+    let name = match level {
+        0x0..=0x1 | 0x3..=0x6 => format!("RAID {level}"),
+        0x0f => "a single disk".to_owned(),
+        0x11 => "RAID 1E".to_owned(),
+        0x1f => "a concatenation".to_owned(),
+        0x15 => "RAID 5E".to_owned(),
+        0x25 => "RAID 5EE".to_owned(),
+        0x35 => "RAID 5R".to_owned(),
+        _ => format!("RAID of level {level:#04x}"),
+    };
+    format!("{name}{more}")
 }
 
 fn entries(section: &[u8]) -> impl Iterator<Item = &[u8]> {

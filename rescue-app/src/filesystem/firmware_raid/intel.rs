@@ -135,8 +135,8 @@ fn mirrored(volume: &[u8], map: &[u8]) -> Option<Result<(u64, u64), String>> {
             Ok((start, len.min(room)))
         }
         (1, 2) => Err("its array has failed".to_owned()),
-        (1, _) => Err(not_mapped("10")),
-        (level, _) => Err(not_mapped(&level.to_string())),
+        (1, _) => Err(not_mapped("RAID 10")),
+        (level, _) => Err(not_mapped(&format!("RAID {level}"))),
     })
 }
 

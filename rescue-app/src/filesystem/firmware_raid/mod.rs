@@ -92,5 +92,5 @@ fn data(start: u64, len: u64, sector: u64, end: u64) -> Result<Extent, String> {
 }
 
 fn not_mapped(level: &str) -> String {
-    format!("members of arrays of RAID {level} by the firmware are not mapped by this version")
+    format!("members of {level} by the firmware are not mapped by this version")
 }

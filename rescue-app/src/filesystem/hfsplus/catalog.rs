@@ -11,6 +11,8 @@ use crate::filesystem::text;
 
 /// Number of the root folder.
 pub(super) const ROOT: u32 = 2;
+/// Number of what it lies in.
+const ROOT_PARENT: u32 = 1;
 /// Kinds of records.
 pub(super) const FOLDER: u16 = 1;
 pub(super) const FILE: u16 = 2;
@@ -43,6 +45,18 @@ impl<'a> Catalog<'a> {
     /// That of a volume. `None` when its header does not tell all of its place.
     pub(super) fn open(volume: &'a dyn ReadAt, header: &'a Header) -> Option<Self> {
         BTree::open(volume, header, header.catalog_file()?, MOST_NODES).map(Self)
+    }
+
+    /// The root folder's name, which is the volume's.
+    pub(super) fn volume_name(&mut self) -> Option<String> {
+        let before = |key: &[u8]| parent(key).is_some_and(|parent| parent < ROOT_PARENT);
+        let leaf = self.0.first_leaf(&before)?;
+        let node = self.0.node(leaf).filter(|node| node.is_leaf())?;
+        let mut records = node.records();
+        let (key, _) = records.find(|(key, data)| {
+            parent(key) == Some(ROOT_PARENT) && be16(data, 0) == Some(FOLDER)
+        })?;
+        name(key).map(|name| text::printable(&name)).filter(|name| !name.is_empty())
     }
 }
 

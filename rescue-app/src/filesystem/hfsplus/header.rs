@@ -2,10 +2,12 @@
 //!
 //! Source: Apple Technical Note TN1150, "Volume Header", "Fork Data Structure", "HFS Wrapper".
 
+use md5::{Digest, Md5};
+
 use crate::bytes::{ReadAt, Window, be16, be32, be64, slice};
 use crate::filesystem::format::Doubt;
 use crate::filesystem::probe::has;
-use crate::filesystem::{Filesystem, Kind, LastUse, State};
+use crate::filesystem::{Filesystem, Kind, LastUse, State, text};
 
 /// Where the header is, and its length; the alternate header lies as far from the end.
 pub(super) const AT: u64 = 1024;
@@ -66,6 +68,7 @@ pub(super) struct Fork {
 pub(super) struct Header {
     attributes: u32,
     last_use: Option<LastUse>,
+    uuid: Option<String>,
     /// Block of the journal info block.
     pub(super) journal_info: u32,
     /// Bytes of an allocation block.
@@ -93,6 +96,7 @@ impl Header {
         Some(Self {
             attributes: be32(bytes, 4)?,
             last_use: last_use(bytes),
+            uuid: uuid(bytes),
             journal_info: be32(bytes, 12)?,
             block_size,
             blocks: be32(bytes, 44)?,
@@ -123,7 +127,7 @@ impl Header {
         Filesystem {
             kind: Kind::HfsPlus,
             label: None,
-            uuid: None,
+            uuid: self.uuid.clone(),
             size: self.block(self.blocks),
             block_size: self.block_size,
             used: used.map(|used| self.block(used)),
@@ -149,7 +153,7 @@ impl Header {
             return Err(Doubt::because(format!("it has unknown attributes {unknown:#x}")));
         }
         if self.block(self.blocks) > volume_size {
-            return Err(Doubt::because("it is larger than the volume"));
+            return Err(Doubt::larger(Kind::HfsPlus, self.block(self.blocks), volume_size));
         }
         let inside =
             |run: &Run| run.start.checked_add(run.count).is_some_and(|end| end <= self.blocks);
@@ -257,6 +261,21 @@ fn last_use(bytes: &[u8]) -> Option<LastUse> {
     let written = i64::from(seconds).saturating_sub(EPOCH);
     let written = LastUse::time(written).filter(|_| seconds != 0);
     LastUse { written, by: by.map(str::to_owned), ..LastUse::default() }.known()
+}
+
+/// What macOS and libblkid make of the last two words of `finderInfo`: a UUID of version 3, by the
+/// MD5 of a name space (`kFSUUIDNamespaceSHA1` of Apple's `hfs.util`) and these eight bytes.
+fn uuid(header: &[u8]) -> Option<String> {
+    const NAME_SPACE: [u8; 16] = [
+        0xb3, 0xe2, 0x0f, 0x39, 0xf2, 0x92, 0x11, 0xd6, 0x97, 0xa4, 0x00, 0x30, 0x65, 0x43, 0xec,
+        0xac,
+    ];
+    let id = slice(header, 104, 8).filter(|id| id.iter().any(|byte| *byte != 0))?;
+    let mut uuid: [u8; 16] = Md5::new().chain_update(NAME_SPACE).chain_update(id).finalize().into();
+    let [_, _, _, _, _, _, version, _, variant, ..] = &mut uuid;
+    *version = *version & 0x0f | 0x30;
+    *variant = *variant & 0x3f | 0x80;
+    text::uuid(uuid)
 }
 
 /// The HFS+ volume: all of it, or what an HFS volume around it embeds. `None` when there is none.

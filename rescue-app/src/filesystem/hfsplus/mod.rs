@@ -33,7 +33,10 @@ pub(super) struct HfsPlus;
 
 impl Format for HfsPlus {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {
-        Ok(open(volume)?.map(|(_, _, header)| header.describe()))
+        Ok(open(volume)?.map(|(_, inner, header)| {
+            let label = Catalog::open(&inner, &header).and_then(|mut it| it.volume_name());
+            Filesystem { label, ..header.describe() }
+        }))
     }
 
     fn map(&self, volume: &dyn ReadAt, found: &mut Filesystem) -> Result<Map, Doubt> {

@@ -242,7 +242,17 @@ impl<'a> Device<'a> {
             more: more.finish(),
             doubt: doubt(logical),
             readable,
+            is_here: self.is_here(logical),
         }
+    }
+
+    /// Whether nothing of a volume lies on other devices, nor of the hidden ones that it may be made
+    /// of (a pool's data, the images of a mirror).
+    fn is_here(&self, logical: &Logical) -> bool {
+        let hidden = |other: &&Logical| !other.visible || other.segments.iter().any(is_odd);
+        let parts = self.group.logical.iter().filter(hidden).chain([logical]);
+        let mut areas = parts.flat_map(|part| &part.segments).flat_map(|segment| &segment.areas);
+        areas.all(|area| !matches!(area, Area::Physical(device, _) if *device != self.index))
     }
 
     /// Appends a striped segment to a placement. Whether that could be done.
@@ -292,12 +302,14 @@ impl<'a> Device<'a> {
     }
 }
 
+/// Whether a segment is neither linear nor striped over devices.
+fn is_odd(segment: &Segment) -> bool {
+    segment.stripe.is_none() || segment.areas.contains(&Area::Logical)
+}
+
 /// Why a logical volume's bytes are not only what its own segments and its own content say.
 fn doubt(logical: &Logical) -> Option<String> {
-    let odd = logical
-        .segments
-        .iter()
-        .find(|segment| segment.stripe.is_none() || segment.areas.contains(&Area::Logical));
+    let odd = logical.segments.iter().find(|segment| is_odd(segment));
     if let Some(segment) = odd {
         return Some(match segment.stripe {
             None => format!("segments of type {} are not mapped by this version", segment.kind),

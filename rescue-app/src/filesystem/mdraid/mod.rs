@@ -65,10 +65,20 @@ impl Level {
             1 => Ok(Self::Mirror),
             u32::MAX => Ok(Self::Linear),
             0 if chunk != 0 => Ok(Self::Striped(chunk)),
-            level => {
-                Err(format!("members of arrays of level {level} are not mapped by this version"))
-            }
+            level => Err(format!(
+                "members of {} arrays are not mapped by this version",
+                name_of_level(level)
+            )),
         }
+    }
+}
+
+/// As `mdadm` names them.
+fn name_of_level(number: u32) -> String {
+    match number.cast_signed() {
+        -4 => "multipath".to_owned(),
+        -5 => "faulty".to_owned(),
+        level => format!("RAID {level}"),
     }
 }
 

@@ -119,8 +119,11 @@ impl<'a> Tables<'a> {
     /// Reads and checks them; refines what was `found`.
     fn read(volume: &'a dyn ReadAt, found: &mut Filesystem) -> Result<Self, Doubt> {
         let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
-        let boot = BootSector::parse(&sector).filter(|boot| boot.size <= volume.size());
-        let boot = boot.ok_or_else(|| Doubt::because("it is larger than the volume"))?;
+        let boot = BootSector::parse(&sector);
+        let boot = boot.ok_or_else(|| Doubt::because("the boot sector has changed meanwhile"))?;
+        if boot.size > volume.size() {
+            return Err(Doubt::larger(Kind::Ntfs, boot.size, volume.size()));
+        }
         let master = Master::open(volume, boot)?;
         refine_state(&master, found)?;
         check_mirror(volume, &master)?;

@@ -135,6 +135,7 @@ pub(super) fn examine(
     }
     let mut warnings = clock::doubts(&repo.snapshots()?);
     warnings.extend(table.remarks().cloned());
+    warnings.extend(guard::remark_on_source(&disk));
     let selection = Selection {
         partitions,
         whole: request.whole,
