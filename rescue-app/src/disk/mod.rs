@@ -10,6 +10,7 @@ mod attributes;
 mod boot_medium;
 mod direct;
 mod error;
+mod file_users;
 mod identity;
 pub mod ioctl;
 pub mod mount;
@@ -114,6 +115,15 @@ pub enum Use {
         /// The device built on it.
         holder: PathBuf,
     },
+    /// A program has the image file open, such as a virtual machine whose disk it is.
+    Open {
+        /// The image file.
+        file: PathBuf,
+        /// Who it is, as far as it can be told: "qemu-system-x86 (process 4711)".
+        by: String,
+        /// Whether it may write to it.
+        writes: bool,
+    },
 }
 
 impl fmt::Display for Use {
@@ -126,6 +136,7 @@ impl fmt::Display for Use {
             Self::Holder { device, holder } => {
                 write!(f, "{} is used by {}", device.display(), holder.display())
             }
+            Self::Open { file, by, .. } => write!(f, "{} is in use by {by}", file.display()),
         }
     }
 }
