@@ -106,7 +106,7 @@ fn tables(disk: &Pieces) {
         let metadata = table::metadata_extents(disk, &table);
         assert!(metadata.intersection(&data).is_empty(), "the table lies in a partition");
         for target in [disk.size(), disk.size() + 10 * u64::from(sector_size)] {
-            let Ok(patches) = table::fit_to_disk(disk, &table, target) else { continue };
+            let Ok(patches) = table::fit_to_disk(disk, &table, target, true) else { continue };
             let mut end = 0;
             for patch in patches {
                 assert!(patch.offset >= end, "patches overlap");

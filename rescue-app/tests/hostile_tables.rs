@@ -62,7 +62,7 @@ fn check(bytes: Vec<u8>, size: u64, sector_size: u32) -> Table {
     numbers.dedup();
     assert_eq!(numbers.len(), table.partitions.len());
     for target in [size, size + 10 * u64::from(sector_size)] {
-        let Ok(patches) = fit_to_disk(&disk, &table, target) else { continue };
+        let Ok(patches) = fit_to_disk(&disk, &table, target, true) else { continue };
         let mut end = 0;
         for patch in patches {
             assert!(patch.offset >= end, "patches overlap");

@@ -163,6 +163,10 @@ pub struct CaptureArgs {
     /// On the boot medium: store it in the machine's memory, where it is gone at power-off.
     #[arg(long)]
     pub in_memory: bool,
+    /// Capture an image file although a running machine or another program has it open for writing.
+    /// What is written meanwhile leaves the image as after a power cut, or worse.
+    #[arg(long)]
+    pub in_use: bool,
     /// Store every byte, not only the blocks in use.
     #[arg(long)]
     pub whole: bool,
@@ -268,6 +272,10 @@ pub struct RestoreArgs {
     /// Do not read the target back after writing.
     #[arg(long)]
     pub no_read_back: bool,
+    /// Write a damaged copy of the GPT anew from the other one. Without this a target of the same
+    /// size gets the same bytes as the disk that was captured had.
+    #[arg(long, conflicts_with_all = ["partitions", "volume"])]
+    pub mend_table: bool,
     /// Print the plan and write nothing.
     #[arg(long)]
     pub plan: bool,

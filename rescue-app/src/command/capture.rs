@@ -27,6 +27,7 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
         rescue: RescueOptions { retries: args.retries, map_file: args.map.clone() },
         verify_all: args.verify_all,
         in_memory: args.in_memory,
+        in_use: args.in_use,
     };
     let printer = Printer::new(args.json);
     if args.plan {

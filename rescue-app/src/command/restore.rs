@@ -26,6 +26,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
         with: With::Named(args.with.clone()),
         only_changed: args.only_changed,
         read_back: !args.no_read_back,
+        mend_table: args.mend_table,
     };
     let printer = Printer::new(args.json);
     let plan = operation::plan_restore(&request)?;
@@ -38,7 +39,10 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
     }
     let report = printer.watch(|control| operation::restore(&request, control))?;
     printer.result(&report, &report_text(&report))?;
-    Ok(Ending::lacking(report.unreadable))
+    Ok(match report.missing.is_empty() {
+        true => Ending::lacking(report.unreadable),
+        false => Ending::NeedsAttention,
+    })
 }
 
 fn plan_text(plan: &RestorePlan) -> String {

@@ -10,6 +10,7 @@ mod attributes;
 mod boot_medium;
 mod direct;
 mod error;
+mod file_users;
 mod foreign_file;
 mod identity;
 pub mod ioctl;
@@ -116,6 +117,15 @@ pub enum Use {
         /// The device built on it.
         holder: PathBuf,
     },
+    /// A program has the image file open, such as a virtual machine whose disk it is.
+    Open {
+        /// The image file.
+        file: PathBuf,
+        /// Who it is, as far as it can be told: "qemu-system-x86 (process 4711)".
+        by: String,
+        /// Whether it may write to it.
+        writes: bool,
+    },
 }
 
 impl fmt::Display for Use {
@@ -128,6 +138,7 @@ impl fmt::Display for Use {
             Self::Holder { device, holder } => {
                 write!(f, "{} is used by {}", device.display(), holder.display())
             }
+            Self::Open { file, by, .. } => write!(f, "{} is in use by {by}", file.display()),
         }
     }
 }

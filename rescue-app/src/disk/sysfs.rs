@@ -119,7 +119,7 @@ impl Sysfs {
             return Err(DiskError::SectorSize { path, asked: sector, why });
         }
         let writable = nix::unistd::access(&path, nix::unistd::AccessFlags::W_OK).is_ok();
-        let uses = uses::InUse::read(self)?.of_file(&path);
+        let uses = uses::InUse::read(self)?.of_file(self, &path);
         Ok(Disk {
             path,
             kind: DiskKind::ImageFile,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::attributes::text;
 use super::mount::{Mount, mounts, swaps};
-use super::{DiskError, Sysfs, Use};
+use super::{DiskError, Sysfs, Use, file_users};
 
 /// Everything in use on this machine, read once for all disks.
 pub(super) struct InUse {
@@ -25,9 +25,10 @@ impl InUse {
     }
 
     /// Uses of an image file.
-    pub(super) fn of_file(&self, path: &Path) -> Vec<Use> {
+    pub(super) fn of_file(&self, system: &Sysfs, path: &Path) -> Vec<Use> {
         let mut uses = self.loops_on(path);
         uses.extend(self.swap_on(path));
+        uses.extend(file_users::of(&system.proc, path));
         uses
     }
 

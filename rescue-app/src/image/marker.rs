@@ -14,12 +14,18 @@ const MAGIC: &[u8] = b"LIFEBOAT RESTORE NOT FINISHED\n";
 const SIZE: usize = 4096;
 
 /// Which restore did not finish.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
     /// Id of the image being restored.
     pub image: String,
     /// Name of the disk in that image.
     pub disk: String,
+    /// The partitions that were chosen; `None` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<Vec<u32>>,
+    /// The one logical volume that is restored, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<String>,
 }
 
 impl fmt::Display for Marker {
@@ -51,7 +57,11 @@ pub fn read(disk: &dyn ReadAt) -> Option<Marker> {
     let head = disk.read_vec(0, 512).ok()?;
     let json = head.strip_prefix(MAGIC)?;
     let end = json.iter().position(|byte| *byte == 0).unwrap_or(json.len());
-    let unknown = || Marker { image: "unknown".to_owned(), disk: "unknown disk".to_owned() };
+    let unknown = || Marker {
+        image: "unknown".to_owned(),
+        disk: "unknown disk".to_owned(),
+        ..Marker::default()
+    };
     Some(json.get(..end).and_then(|json| serde_json::from_slice(json).ok()).unwrap_or_else(unknown))
 }
 
@@ -61,13 +71,14 @@ mod tests {
 
     #[test]
     fn the_note_is_found_and_never_looks_bootable() {
-        let marker = Marker { image: "ab".repeat(32), disk: "Samsung (S5)".to_owned() };
+        let marker =
+            Marker { image: "ab".repeat(32), disk: "Samsung (S5)".to_owned(), ..Marker::default() };
         let mut disk = marker.to_bytes();
         assert_eq!(read(&disk), Some(marker));
         assert_eq!(&disk[510..512], [0, 0]);
         disk[0] = 0;
         assert_eq!(read(&disk), None);
-        let long = Marker { image: "ab".repeat(32), disk: "x".repeat(5000) };
+        let long = Marker { image: "ab".repeat(32), disk: "x".repeat(5000), ..Marker::default() };
         assert_eq!(read(&long.to_bytes()).map(|m| m.image), Some("unknown".to_owned()));
         assert_eq!(&long.to_bytes()[510..512], [0, 0]);
     }

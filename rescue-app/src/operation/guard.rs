@@ -11,8 +11,9 @@ use crate::disk::{Disk, DiskKind, ForeignFile, Source, Sysfs, Use};
 
 use super::error::OperationError;
 
-/// A source must not change under the reader, nor hold the repository it is stored in.
-pub(super) fn source_is_free(disk: &Disk, repo: &Path) -> Result<(), OperationError> {
+/// A source must not change under the reader, nor hold the repository it is stored in. That a program
+/// has an image file open is allowed when a person says so with `in_use`, and when it only reads.
+pub(super) fn source_is_free(disk: &Disk, repo: &Path, in_use: bool) -> Result<(), OperationError> {
     if holds(disk, repo) {
         return Err(OperationError::refused(
             format!(
@@ -23,7 +24,20 @@ pub(super) fn source_is_free(disk: &Disk, repo: &Path) -> Result<(), OperationEr
             "choose a repository on another disk",
         ));
     }
-    not_in_use(disk)?;
+    let harmless = |found: &&Use| match found {
+        Use::Open { writes, .. } => in_use || !writes,
+        _ => false,
+    };
+    not_in_use(disk, disk.uses.iter().find(|found| !harmless(found))).map_err(
+        |refusal| match disk
+            .uses
+            .iter()
+            .any(|found| matches!(found, Use::Open { writes: true, .. }))
+        {
+            true => with_way_on(refusal, "--in-use captures it all the same, as after a power cut"),
+            false => refusal,
+        },
+    )?;
     match foreign_file(disk) {
         Some(found) if !found.is_readable() => Err(OperationError::refused(
             format!("{} is a {} file, not a disk byte by byte", disk.path.display(), found.name),
@@ -31,6 +45,25 @@ pub(super) fn source_is_free(disk: &Disk, repo: &Path) -> Result<(), OperationEr
         )),
         _ => Ok(()),
     }
+}
+
+/// A refusal with another way on.
+fn with_way_on(refusal: OperationError, way: &str) -> OperationError {
+    match refusal {
+        OperationError::Refused { why, next } => {
+            OperationError::refused(why, format!("{next}; or {way}"))
+        }
+        other => other,
+    }
+}
+
+/// What a capture has to warn of, when a person said that the source may be in use.
+pub(super) fn source_in_use(disk: &Disk) -> Option<String> {
+    let open = disk.uses.iter().find(|found| matches!(found, Use::Open { writes: true, .. }))?;
+    Some(format!(
+        "{open}: what it writes during the capture leaves filesystems in the image as after a power \
+         cut, or damaged"
+    ))
 }
 
 /// What is to be said of a source that is read although its file is not only the disk.
@@ -100,7 +133,7 @@ pub(super) fn disk_is_expendable(disk: &Disk, erase: Option<&str>) -> Result<(),
             "choose another disk",
         ));
     }
-    not_in_use(disk)?;
+    not_in_use(disk, disk.uses.first())?;
     if let Some(found) = foreign_file(disk) {
         return Err(OperationError::refused(
             format!(
@@ -142,8 +175,8 @@ fn wrong_name(disk: &Disk, name: &str) -> OperationError {
     )
 }
 
-fn not_in_use(disk: &Disk) -> Result<(), OperationError> {
-    let Some(found) = disk.uses.first() else { return Ok(()) };
+fn not_in_use(disk: &Disk, found: Option<&Use>) -> Result<(), OperationError> {
+    let Some(found) = found else { return Ok(()) };
     let (what, next) = match found {
         Use::Mounted { device, mountpoint } => (
             format!("{} is mounted at {}", device.display(), mountpoint.display()),
@@ -157,6 +190,9 @@ fn not_in_use(disk: &Disk) -> Result<(), OperationError> {
             format!("{} is in use by {}", device.display(), holder.display()),
             "close what uses it (LVM, LUKS, RAID or a loop device)".to_owned(),
         ),
+        Use::Open { .. } => {
+            (found.to_string(), "shut the machine down, or end that program".to_owned())
+        }
     };
     Err(OperationError::refused(format!("{} cannot be used: {what}", disk.identity()), next))
 }

@@ -49,7 +49,8 @@ pub use prepare::{
 };
 pub use prune::{PruneRequest, prune};
 pub use restore::{
-    LayoutEntry, RestorePlan, RestoreReport, RestoreRequest, With, plan_restore, restore,
+    Absent, LayoutEntry, Remains, RestorePlan, RestoreReport, RestoreRequest, With, plan_restore,
+    restore,
 };
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use unlock::{Container, Keys, LockedDisk};

@@ -5,7 +5,7 @@
 //! writer moves used entries to the front: 1, 3, 5 would become 1, 2, 3.)
 
 use super::crc::crc32;
-use super::gpt::{Copies, Copy, last_lba, set};
+use super::gpt::{Copies, Copy, SIGNATURE, last_lba, set};
 use super::{Scheme, Table, TableError};
 use crate::bytes::{Extents, ReadAt, le32, slice};
 
@@ -36,33 +36,44 @@ impl Patch {
 /// What has to change on a disk of `target_size` bytes that gets the captured disk `image`, whose
 /// table [`super::read`] has read as `table`. The patches do not overlap.
 ///
-/// An MBR needs nothing. A GPT on a larger disk gets its backup moved to the end, with both headers
-/// saying so, and the protective MBR covering the disk; the old backup is cleared where it lies
-/// outside all partitions. On a disk of equal size nothing changes, unless one copy is damaged:
-/// that one is written anew from the other.
+/// A disk of equal size gets the same bytes; with `mend`, a damaged copy of the GPT is written anew
+/// from the other one. On a larger disk an MBR needs nothing; of a GPT the backup moves to the end,
+/// both headers say so, and the protective MBR covers the disk. The old backup is cleared where it
+/// lies outside all partitions, and a damaged primary copy is written anew, unless something else
+/// lies in its place: the other copy serves then, as it did on the captured disk.
 ///
 /// # Errors
-/// When the target is smaller than the image, or partition data lies where a copy belongs.
+/// When the target is smaller than the image, or something else lies where a copy has to go.
 pub fn fit_to_disk(
     image: &dyn ReadAt,
     table: &Table,
     target_size: u64,
+    mend: bool,
 ) -> Result<Vec<Patch>, TableError> {
     if target_size < image.size() {
         return Err(TableError::TooSmall { target_size, needed: image.size() });
     }
-    if table.scheme != Scheme::Gpt {
+    let new_last = last_lba(target_size, table.sector_size);
+    let grows = new_last > last_lba(image.size(), table.sector_size);
+    if table.scheme != Scheme::Gpt || !grows && !mend {
         return Ok(Vec::new());
     }
     let copies = Copies::read(image, table.sector_size);
-    let new_last = last_lba(target_size, table.sector_size);
-    let grows = new_last > last_lba(image.size(), table.sector_size);
     if !grows && copies.primary.is_ok() && copies.backup.is_ok() {
         return Ok(Vec::new());
     }
     let best = copies.best().ok_or(TableError::Lost)?;
     let plan = Plan::new(table, &copies, best, new_last, grows)?;
-    let mut patches = plan.patches(best);
+    let mut patches = plan.backup(best);
+    if !grows && !is_rest_of_gpt(image, best, &patches) {
+        return Err(TableError::NoRoom { copy: "backup", needed: None });
+    }
+    let primary = plan.primary(best);
+    match copies.primary.is_ok() || is_rest_of_gpt(image, best, &primary) {
+        true => patches.extend(primary),
+        false if grows => {}
+        false => return Err(TableError::NoRoom { copy: "primary", needed: None }),
+    }
     patches.extend(stale_backup(&copies, table, &patches));
     if grows {
         patches.extend(protective_mbr(image, new_last));
@@ -70,6 +81,25 @@ pub fn fit_to_disk(
     patches.retain(|patch| differs(image, patch));
     patches.sort_by_key(|patch| patch.offset);
     Ok(patches)
+}
+
+/// Whether what the patches of one copy would replace is what is left of such a copy: a header or
+/// zeros, and entries that are those of the valid copy, as far as they can be read, or unused.
+/// Boot loaders and the metadata of RAID lie in the same places.
+fn is_rest_of_gpt(image: &dyn ReadAt, best: &Copy, patches: &[Patch]) -> bool {
+    patches.iter().all(|patch| {
+        let Ok(found) = image.read_vec(patch.offset, patch.bytes.len()) else { return false };
+        if patch.bytes != best.entries {
+            return found.starts_with(SIGNATURE) || is_zero(&found);
+        }
+        let stride = usize::try_from(best.header.part_size).unwrap_or(usize::MAX);
+        let mut slots = found.chunks(stride).zip(best.entries.chunks(stride));
+        slots.all(|(found, valid)| is_zero(found) || !is_zero(valid))
+    })
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
 }
 
 /// Where everything goes, in sectors.
@@ -99,12 +129,14 @@ impl Plan {
         // A primary array elsewhere than in sector 2 stays there; it is valid.
         let primary_array = copies.primary.as_ref().map_or(2, |primary| primary.header.part_start);
         if !free(1, 1) || !free(primary_array, sectors) {
-            return Err(TableError::NoRoom { copy: "primary" });
+            return Err(TableError::NoRoom { copy: "primary", needed: None });
         }
         let backup_array = last.saturating_sub(sectors);
         if backup_array <= primary_array.saturating_add(sectors) || !free(backup_array, sectors + 1)
         {
-            return Err(TableError::NoRoom { copy: "backup" });
+            let data = data.end().div_ceil(u64::from(sector_size));
+            let needed = (data + sectors + 1).saturating_mul(u64::from(sector_size));
+            return Err(TableError::NoRoom { copy: "backup", needed: Some(needed) });
         }
         let last_usable = match grows {
             true => backup_array - 1,
@@ -113,17 +145,24 @@ impl Plan {
         Ok(Self { sector_size, primary_array, backup_array, last, last_usable })
     }
 
-    fn patches(&self, best: &Copy) -> Vec<Patch> {
-        let at = |lba: u64| lba.saturating_mul(u64::from(self.sector_size));
-        let primary = self.header(best, 1, self.last, self.primary_array);
-        let backup = self.header(best, self.last, 1, self.backup_array);
-        let patch = |lba, bytes, what| Patch { offset: at(lba), bytes, what };
+    fn primary(&self, best: &Copy) -> Vec<Patch> {
+        let header = self.header(best, 1, self.last, self.primary_array);
         vec![
-            patch(1, primary, "primary GPT header"),
-            patch(self.primary_array, best.entries.clone(), "primary GPT entries"),
-            patch(self.backup_array, best.entries.clone(), "backup GPT entries"),
-            patch(self.last, backup, "backup GPT header"),
+            self.patch(1, header, "primary GPT header"),
+            self.patch(self.primary_array, best.entries.clone(), "primary GPT entries"),
         ]
+    }
+
+    fn backup(&self, best: &Copy) -> Vec<Patch> {
+        let header = self.header(best, self.last, 1, self.backup_array);
+        vec![
+            self.patch(self.backup_array, best.entries.clone(), "backup GPT entries"),
+            self.patch(self.last, header, "backup GPT header"),
+        ]
+    }
+
+    fn patch(&self, lba: u64, bytes: Vec<u8>, what: &'static str) -> Patch {
+        Patch { offset: lba.saturating_mul(u64::from(self.sector_size)), bytes, what }
     }
 
     /// The sector of a header: what the valid one says, with the fields that depend on the place.

@@ -15,7 +15,7 @@ use super::names::gpt_type_name;
 use super::{Partition, Role, Scheme, Table, mbr};
 use crate::bytes::{Extents, ReadAt, le32, slice};
 
-const SIGNATURE: &[u8] = b"EFI PART";
+pub(super) const SIGNATURE: &[u8] = b"EFI PART";
 /// Bytes of the header that revision 1.0 defines.
 const HEADER: usize = 92;
 /// Bytes of an entry that revision 1.0 defines; entries may be larger by powers of two.

@@ -210,11 +210,13 @@ pub enum TableError {
     /// No usable copy of the GPT was found where [`read`] found one.
     #[error("the captured disk holds no valid GPT any more; verify the image")]
     Lost,
-    /// There is no room for a damaged copy of the GPT to be written anew.
-    #[error("the {copy} GPT cannot be written anew: partition data lies where it belongs")]
+    /// Something else lies where a copy of the GPT has to go.
+    #[error("the {copy} GPT cannot be written: something else lies where it belongs")]
     NoRoom {
         /// "primary" or "backup".
         copy: &'static str,
+        /// The least size of a disk on which there is room, bytes; `None` when size does not help.
+        needed: Option<u64>,
     },
     /// A new table was wanted where none can be.
     #[error("a new GPT cannot be made: {0}")]

@@ -323,6 +323,7 @@ fn restore_with_a_lie(
         volume: None,
         only_changed: false,
         read_back: true,
+        mend_table: false,
     };
     let lie = |event| {
         if event == (Event::Phase { phase: Phase::ReadingBack }) {

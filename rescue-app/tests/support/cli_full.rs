@@ -102,6 +102,7 @@ impl SmallPlace {
             rescue: RescueOptions::default(),
             in_memory: false,
             verify_all: false,
+            in_use: false,
         }
     }
 }

@@ -164,6 +164,7 @@ fn searching(bench: &Bench, image: &str, volume: &str) -> RestoreRequest {
         volume: Some(volume.to_owned()),
         only_changed: false,
         read_back: true,
+        mend_table: false,
     }
 }
 

@@ -48,6 +48,8 @@ fn judge(path: &Path, what: &str) {
     }
     for signature in &ours {
         let named = theirs.iter().any(|(name, _)| name == signature.name);
+        // Whether the boot sector of exFAT is a table too depends on the version of libblkid.
+        let named = named || what.contains("exfat") && signature.name == "dos";
         assert!(named, "{what}: {signature:?} is not in {theirs:?}");
     }
     erase(path, &ours);

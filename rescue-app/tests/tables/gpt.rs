@@ -40,7 +40,7 @@ fn larger_disk_keeps_every_slot() {
     // Larger by so little that old and new backup overlap, by a size that is no whole number of
     // sectors, and by much.
     for size in [16 * MIB + 512, 16 * MIB + 4 * 512, 17 * MIB + 100, 1000 * MIB] {
-        let patches = fit_to_disk(&open(&disk), &table, size).unwrap();
+        let patches = fit_to_disk(&open(&disk), &table, size, false).unwrap();
         let restored = images.restored(&disk, size / 512 * 512, &patches);
         assert_sound(&restored);
         for number in ["1", "3", "5"] {
@@ -64,7 +64,7 @@ fn larger_disk_is_as_sgdisk_would_make_it() {
     let images = Images::new();
     let disk = images.gpt(16 * MIB);
     let table = table_of(&disk, 512);
-    let patches = fit_to_disk(&open(&disk), &table, 48 * MIB).unwrap();
+    let patches = fit_to_disk(&open(&disk), &table, 48 * MIB, false).unwrap();
     let ours = images.restored(&disk, 48 * MIB, &patches);
     let theirs = images.blank("sgdisk.img", 0);
     fs::copy(&disk, &theirs).unwrap();
@@ -82,7 +82,7 @@ fn larger_disk_is_as_sgdisk_would_make_it() {
 fn old_backup_is_cleared_on_a_larger_disk() {
     let images = Images::new();
     let disk = images.gpt(16 * MIB);
-    let patches = fit_to_disk(&open(&disk), &table_of(&disk, 512), 32 * MIB).unwrap();
+    let patches = fit_to_disk(&open(&disk), &table_of(&disk, 512), 32 * MIB, false).unwrap();
     let restored = images.restored(&disk, 32 * MIB, &patches);
     let old = open(&restored).read_vec(16 * MIB - 33 * 512, 33 * 512).unwrap();
     assert!(old.iter().all(|byte| *byte == 0));
@@ -93,9 +93,9 @@ fn equal_size_changes_nothing() {
     let images = Images::new();
     let disk = images.gpt(16 * MIB);
     let table = table_of(&disk, 512);
-    assert_eq!(fit_to_disk(&open(&disk), &table, 16 * MIB).unwrap(), []);
-    assert_eq!(fit_to_disk(&open(&disk), &table, 16 * MIB + 511).unwrap(), []);
-    let smaller = fit_to_disk(&open(&disk), &table, 16 * MIB - 1);
+    assert_eq!(fit_to_disk(&open(&disk), &table, 16 * MIB, false).unwrap(), []);
+    assert_eq!(fit_to_disk(&open(&disk), &table, 16 * MIB + 511, false).unwrap(), []);
+    let smaller = fit_to_disk(&open(&disk), &table, 16 * MIB - 1, false);
     assert!(matches!(smaller, Err(TableError::TooSmall { .. })), "{smaller:?}");
 }
 
@@ -110,7 +110,7 @@ fn sectors_of_4096_bytes() {
     }
     let table = table_of(&disk, 4096);
     assert_eq!(table.partitions.len(), 3);
-    let patches = fit_to_disk(&open(&disk), &table, 64 * MIB).unwrap();
+    let patches = fit_to_disk(&open(&disk), &table, 64 * MIB, false).unwrap();
     let restored = images.restored(&disk, 64 * MIB, &patches);
     let (before, after) = (Loop::new(&disk, 4096), Loop::new(&restored, 4096));
     assert_sound(&after.device);
@@ -131,16 +131,16 @@ fn damaged_copies_are_recovered_from_each_other() {
     let whole = fs::read(&disk).unwrap();
     let sound = table_of(&disk, 512);
     let last = 16 * MIB - 512;
-    let damages: [(&str, u64, usize); 5] = [
-        ("primary", 512, 512),
-        ("primary", 512 + 60, 1),
-        ("primary", 1024 + 3, 1),
-        ("backup", last, 512),
-        ("backup", last - 32 * 512, 40),
+    let damages: [(&str, u64, usize, u8); 5] = [
+        ("primary", 512, 512, 0),
+        ("primary", 512 + 60, 1, 0x77),
+        ("primary", 1024 + 3, 1, 0x77),
+        ("backup", last, 512, 0),
+        ("backup", last - 32 * 512, 40, 0x77),
     ];
-    for (copy, offset, len) in damages {
+    for (copy, offset, len, byte) in damages {
         fs::write(&disk, &whole).unwrap();
-        overwrite(&disk, offset, &vec![0x77; len]);
+        overwrite(&disk, offset, &vec![byte; len]);
         let table = table_of(&disk, 512);
         assert_eq!(table.partitions, sound.partitions, "{copy} at {offset}");
         let remarks: Vec<&String> = table.remarks().collect();
@@ -148,13 +148,61 @@ fn damaged_copies_are_recovered_from_each_other() {
         assert!(remarks[0].contains(&format!("the {copy} GPT is damaged")), "{table:?}");
         // Linux shows no partitions without the primary copy.
         assert_eq!(table.doubts.is_empty(), copy == "backup", "{table:?}");
-        // Written back to a disk of equal size, it is as it was before the damage.
-        let patches = fit_to_disk(&open(&disk), &table, 16 * MIB).unwrap();
+        // On a disk of equal size it stays as it is, unless it is to be mended.
+        assert_eq!(fit_to_disk(&open(&disk), &table, 16 * MIB, false).unwrap(), []);
+        let patches = fit_to_disk(&open(&disk), &table, 16 * MIB, true).unwrap();
         let restored = images.restored(&disk, 16 * MIB, &patches);
         assert!(fs::read(&restored).unwrap() == whole, "{copy} at {offset}");
-        let patches = fit_to_disk(&open(&disk), &table, 40 * MIB).unwrap();
+        let patches = fit_to_disk(&open(&disk), &table, 40 * MIB, false).unwrap();
         assert_sound(&images.restored(&disk, 40 * MIB, &patches));
     }
+}
+
+/// RAID metadata and boot loaders lie where a copy of the GPT was: they are not the rest of one.
+#[test]
+fn what_is_no_rest_of_a_gpt_is_not_mended() {
+    let images = Images::new();
+    let disk = images.gpt(16 * MIB);
+    let whole = fs::read(&disk).unwrap();
+    let last = 16 * MIB - 512;
+    let places = [
+        ("primary", 512, &b"boot code"[..]),
+        ("primary", 8192, b"eGON.BT0"),
+        ("backup", last, b"\xde\x11\xde\x11"),
+        ("backup", 16 * MIB - 8192, b"\xfc\x4e\x2b\xa9"),
+    ];
+    for (copy, offset, bytes) in places {
+        fs::write(&disk, &whole).unwrap();
+        overwrite(&disk, offset, bytes);
+        let table = table_of(&disk, 512);
+        let mended = fit_to_disk(&open(&disk), &table, 16 * MIB, true);
+        let refused =
+            matches!(mended, Err(TableError::NoRoom { copy: which, .. }) if which == copy);
+        assert!(refused, "{copy} at {offset}: {mended:?}");
+        // On a larger disk there is a sound backup at the end, and what lay there is still there.
+        let patches = fit_to_disk(&open(&disk), &table, 40 * MIB, false).unwrap();
+        let restored = images.restored(&disk, 40 * MIB, &patches);
+        assert_eq!(open(&restored).read_vec(offset, bytes.len()).unwrap(), bytes);
+        assert!(sgdisk(&restored, &["-i", "5"]).contains("First sector"), "{copy} at {offset}");
+    }
+}
+
+/// The last partition ends where the backup belongs, as on a disk cloned to a smaller one.
+#[test]
+fn a_gpt_without_room_for_its_backup_fits_where_there_is_room() {
+    let images = Images::new();
+    let disk = images.blank("cut.img", 16 * MIB);
+    sgdisk(&disk, &["-n1:2048:+1M", "-n2:0:0"]);
+    let size = 16 * MIB - 33 * 512;
+    OpenOptions::new().write(true).open(&disk).unwrap().set_len(size).unwrap();
+    let table = table_of(&disk, 512);
+    assert_eq!(table.partitions.len(), 2);
+    assert_eq!(fit_to_disk(&open(&disk), &table, size, false).unwrap(), []);
+    let little = fit_to_disk(&open(&disk), &table, size + 32 * 512, false);
+    let needed = 16 * MIB;
+    assert!(matches!(little, Err(TableError::NoRoom { needed: Some(n), .. }) if n == needed));
+    let patches = fit_to_disk(&open(&disk), &table, needed, false).unwrap();
+    assert_sound(&images.restored(&disk, needed, &patches));
 }
 
 #[test]
@@ -182,7 +230,7 @@ fn copies_that_differ_are_told() {
     assert!(table.doubts.iter().any(|doubt| doubt.contains("differ")), "{table:?}");
     // Both give partition 1 the same place.
     assert_eq!(table.contested, Vec::<u32>::new());
-    let patches = fit_to_disk(&open(&disk), &table, 20 * MIB).unwrap();
+    let patches = fit_to_disk(&open(&disk), &table, 20 * MIB, false).unwrap();
     assert_sound(&images.restored(&disk, 20 * MIB, &patches));
 }
 
@@ -194,8 +242,8 @@ fn backup_not_at_the_end() {
     let table = table_of(&disk, 512);
     assert_eq!(table.partitions.len(), 3);
     assert_eq!(table.notices, ["the backup GPT is not at the end of the disk"]);
-    assert_eq!(fit_to_disk(&open(&disk), &table, 24 * MIB).unwrap(), []);
-    let patches = fit_to_disk(&open(&disk), &table, 30 * MIB).unwrap();
+    assert_eq!(fit_to_disk(&open(&disk), &table, 24 * MIB, false).unwrap(), []);
+    let patches = fit_to_disk(&open(&disk), &table, 30 * MIB, false).unwrap();
     assert_sound(&images.restored(&disk, 30 * MIB, &patches));
 }
 
@@ -207,7 +255,7 @@ fn hybrid_mbr_is_kept() {
     let table = table_of(&disk, 512);
     assert_eq!((table.scheme, table.partitions.len()), (Scheme::Gpt, 3));
     assert_eq!((&table.doubts, &table.contested), (&Vec::new(), &Vec::new()), "{table:?}");
-    let patches = fit_to_disk(&open(&disk), &table, 40 * MIB).unwrap();
+    let patches = fit_to_disk(&open(&disk), &table, 40 * MIB, false).unwrap();
     let restored = images.restored(&disk, 40 * MIB, &patches);
     assert!(sgdisk(&restored, &["-v"]).contains("No problems found"));
     let mbr = |disk: &Path| open(disk).read_vec(0, 512).unwrap();
@@ -223,7 +271,7 @@ fn gpt_made_by_sfdisk_and_other_entry_counts() {
     let table = table_of(&disk, 512);
     assert_eq!(table.notices, Vec::<String>::new());
     assert_agrees_with_sfdisk(&table, &disk);
-    let patches = fit_to_disk(&open(&disk), &table, 18 * MIB).unwrap();
+    let patches = fit_to_disk(&open(&disk), &table, 18 * MIB, false).unwrap();
     let restored = images.restored(&disk, 18 * MIB, &patches);
     assert_agrees_with_sfdisk(&table, &restored);
     let verdict = run("sfdisk", &["-V", restored.to_str().unwrap()], "");
@@ -252,7 +300,7 @@ fn random_gpt_layouts_agree_with_sfdisk_and_sgdisk() {
         assert_eq!(table.notices, Vec::<String>::new());
         assert_agrees_with_sfdisk(&table, &disk);
         let size = 64 * MIB + (1 + dice.below(10_000)) * 512;
-        let patches = fit_to_disk(&open(&disk), &table, size).unwrap();
+        let patches = fit_to_disk(&open(&disk), &table, size, false).unwrap();
         let restored = images.restored(&disk, size, &patches);
         assert_sound(&restored);
         assert_agrees_with_sfdisk(&table, &restored);
@@ -267,5 +315,5 @@ fn gpt_without_protective_mbr_is_not_followed() {
     let table = table_of(&disk, 512);
     assert_eq!(table.scheme, Scheme::None);
     assert!(table.doubts[0].contains("no protective MBR"), "{table:?}");
-    assert_eq!(fit_to_disk(&open(&disk), &table, 32 * MIB).unwrap(), []);
+    assert_eq!(fit_to_disk(&open(&disk), &table, 32 * MIB, false).unwrap(), []);
 }

@@ -210,7 +210,7 @@ fn filesystems_on_the_whole_disk_are_no_tables() {
 fn patches_can_be_laid_over_a_stream() {
     let images = Images::new();
     let disk = images.gpt(16 * MIB);
-    let patches = fit_to_disk(&open(&disk), &table_of(&disk, 512), 17 * MIB).unwrap();
+    let patches = fit_to_disk(&open(&disk), &table_of(&disk, 512), 17 * MIB, false).unwrap();
     let restored = images.restored(&disk, 17 * MIB, &patches);
     let (image, expected) = (open(&disk), open(&restored));
     // Pieces of a size that cuts every patch somewhere.

@@ -34,7 +34,7 @@ fn mbr_with_logical_partitions() {
     assert_eq!(metadata.total(), 4 * 512);
     assert_eq!(metadata.intersection(&table.partitioned()).total(), 0);
     assert_eq!(table.partitioned().total(), (8192 + 4096 + 5000 + 8192 + 2000) * 512);
-    assert_eq!(fit_to_disk(&open(&disk), &table, 200 * MIB).unwrap(), []);
+    assert_eq!(fit_to_disk(&open(&disk), &table, 200 * MIB, false).unwrap(), []);
 }
 
 /// Logical partitions in any order on the disk, primary ones in any slot.

@@ -91,7 +91,7 @@ pub fn capture(
     let started = Instant::now();
     let disk = disk::open(&request.disk, request.sector_size)?;
     let doing = format!("capturing {}", disk.identity());
-    guard::source_is_free(&disk, &request.repo.location)?;
+    guard::source_is_free(&disk, &request.repo.location, request.in_use)?;
     guard::place_lasts(&request.repo.location, request.in_memory)?;
     let work = |patient: &Patient<'_>| examine_and_store(disk, request, patient);
     let mut report = patiently(request.repo.store(), control, work).doing(|| doing)?;

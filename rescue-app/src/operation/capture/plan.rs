@@ -57,6 +57,8 @@ pub struct CaptureRequest {
     pub verify_all: bool,
     /// Whether the image may go where it is gone when the machine is switched off.
     pub in_memory: bool,
+    /// Capture an image file although a program may write to it meanwhile.
+    pub in_use: bool,
 }
 
 /// What a capture will do.
@@ -110,7 +112,7 @@ pub fn plan_capture(
 ) -> Result<CapturePlan, OperationError> {
     control.phase(Phase::Examining);
     let disk = disk::open(&request.disk, request.sector_size)?;
-    guard::source_is_free(&disk, &request.repo.location)?;
+    guard::source_is_free(&disk, &request.repo.location, request.in_use)?;
     guard::place_lasts(&request.repo.location, request.in_memory)?;
     let source = Source::open(&disk.path)?;
     let repo = request.repo.open()?;
@@ -133,7 +135,8 @@ pub(super) fn examine(
     for partition in table.data_partitions().filter(|partition| chosen(partition.number)) {
         is_finished(&disk, source, partition.start)?;
     }
-    let mut warnings = clock::doubts(&repo.snapshots()?);
+    let mut warnings: Vec<String> = guard::source_in_use(&disk).into_iter().collect();
+    warnings.extend(clock::doubts(&repo.snapshots()?));
     warnings.extend(table.remarks().cloned());
     warnings.extend(guard::remark_on_source(&disk));
     let selection = Selection {

@@ -105,7 +105,7 @@ pub fn plan_prepare(request: &PrepareRequest) -> Result<PreparePlan, OperationEr
     filesystem.tool()?;
     filesystem.fits(&survey.disk)?;
     let label = filesystem.label(request.label.as_deref())?;
-    let (before, lost) = all_lost(&survey);
+    let (before, lost) = all_lost(&survey)?;
     Ok(PreparePlan { disk: survey.disk, before, lost, filesystem, label })
 }
 

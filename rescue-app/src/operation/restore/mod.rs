@@ -1,11 +1,16 @@
 //! Writing an image to a disk.
 
+mod absent;
+mod notices;
 mod others;
 mod picture;
 mod pipeline;
 mod plan;
 mod reserved;
+mod scope;
 mod sources;
+mod stale;
+mod target;
 mod tasks;
 mod volume;
 
@@ -13,23 +18,20 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::bytes::{Extent, Extents, ReadAt};
+use crate::bytes::{Extents, ReadAt};
 use crate::disk::{self, Target, create_image_file};
 use crate::image::chunks::MIB;
 use crate::image::content::Placed;
 use crate::image::marker::Marker;
-use crate::image::reader::DiskImage;
-use crate::table;
 
 use super::error::{Doing, OperationError};
 use super::event::{Control, Phase};
-use super::images::OpenImage;
 use super::reporter::Reporter;
 
+pub use absent::{Absent, Remains};
 pub use picture::LayoutEntry;
 pub(super) use picture::all_lost;
 use pipeline::{Work, reading, writing};
-use plan::Scope;
 pub use plan::{RestorePlan, RestoreRequest, With, plan_restore};
 use reserved::Reserved;
 use sources::Sources;
@@ -50,6 +52,10 @@ pub struct RestoreReport {
     pub read_back: u64,
     /// Bytes restored as zeros, because the captured disk did not give them.
     pub unreadable: u64,
+    /// Partitions that the restored table names and the image does not hold: nothing of use is in
+    /// them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<u32>,
     /// Wall-clock time in seconds.
     pub seconds: f64,
     /// Everything that lessens the result.
@@ -78,10 +84,11 @@ pub fn restore(
     let _lock = repo.lock_for_reading()?;
     repo.load_index()?;
     let sources = Sources::find(&repo, request)?;
-    let plan = plan::plan(request, &sources)?;
+    let placed = sources.placed()?;
+    let plan = plan::plan(request, &sources, &placed)?;
     let id = sources.image.short_id();
     let doing = || format!("restoring image {id} to {}", plan.target.identity());
-    let mut report = execute(request, &sources, &plan, control).doing(doing)?;
+    let mut report = execute(request, &sources, &plan, placed, control).doing(doing)?;
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
 }
@@ -90,18 +97,20 @@ fn execute(
     request: &RestoreRequest,
     sources: &Sources<'_>,
     plan: &RestorePlan,
+    placed: Vec<Placed>,
     control: Control<'_>,
 ) -> Result<RestoreReport, OperationError> {
     let image = &sources.image;
-    let placed = sources.placed()?;
-    let reserved = reserve(image, plan, &placed)?;
+    let note = plan::note(request, image);
+    let reserved = Reserved::new(guards(plan), plan.patches.clone());
     let places = tasks::places(&placed, &plan.transfers);
     drop(placed);
     let tasks = tasks::tasks(&places);
     let target = open_target(plan)?;
     let reporter = Reporter::start(control, Phase::Restoring, plan.writes, 0);
-    wipe(&target, image, plan, &reserved)?;
-    if !request.only_changed {
+    wipe(&target, plan, &reserved, &note)?;
+    erase_stale(&target, plan)?;
+    if !plan.only_changed {
         discard_unused(&target, plan);
     }
 
@@ -110,10 +119,10 @@ fn execute(
         target: &target,
         reserved: &reserved,
         reporter: &reporter,
-        only_changed: request.only_changed,
+        only_changed: plan.only_changed,
     };
     // Chunks that are on the target already were read from it to know that.
-    let tasks = if request.only_changed { pipeline::changed(&work, &tasks)? } else { tasks };
+    let tasks = if plan.only_changed { pipeline::changed(&work, &tasks)? } else { tasks };
     pipeline::write(&work, &tasks)?;
     flush_written(&work, &tasks)?;
     let progress = reporter.finish();
@@ -131,13 +140,16 @@ fn execute(
         }
     }
     control.phase(Phase::Finishing);
-    let last = finish(&target, &reserved, request.read_back).inspect_err(|_| {
+    finish(&target, &reserved, request.read_back).inspect_err(|_| {
         // The table may be there by now, and must not be. A target that fails at this too cannot
         // be helped; the error that is told is the first one.
-        let _ = wipe_heads(&target, image, plan, &reserved);
+        let _ = wipe(&target, plan, &reserved, &note);
     })?;
+    let last = scope::written(&plan.transfers).intersection(reserved.ranges()).total();
     let unreadable = plan.lacking(&sources.unreadable());
     let mut warnings = sources.damage();
+    let missing = plan.absent.iter().filter(|absent| absent.is_missing());
+    warnings.extend(missing.clone().map(|it| format!("partition {}: {}", it.number, it.text())));
     for warning in &warnings {
         control.warn(warning.clone());
     }
@@ -155,32 +167,25 @@ fn execute(
         unchanged: progress.skipped,
         read_back: if request.read_back { plan.writes } else { 0 },
         unreadable,
+        missing: missing.map(|absent| absent.number).collect(),
         seconds: 0.0,
         warnings,
     })
 }
 
-/// Which ranges are written last, and with which bytes besides the image's.
-fn reserve(
-    image: &OpenImage<'_>,
-    plan: &RestorePlan,
-    placed: &[Placed],
-) -> Result<Reserved, OperationError> {
+/// What is wiped first and written last: both ends of a disk that is replaced, where tables are, or
+/// the start of each restored partition.
+fn guards(plan: &RestorePlan) -> Extents {
     if !plan.scope.replaces_all() {
-        let heads: Vec<Extent> = plan
-            .transfers
-            .iter()
-            .map(|transfer| Extent { start: transfer.to, end: transfer.to + transfer.len })
-            .collect();
-        return Ok(Reserved::new(&heads, Vec::new()));
+        let heads = plan.transfers.iter().map(|transfer| (transfer.to, transfer.len.min(MIB)));
+        return Extents::from(heads.collect::<Vec<_>>());
     }
-    let disk = DiskImage::new(image.repo, placed)?;
-    let patches = match plan.scope {
-        Scope::Disk => table::fit_to_disk(&disk, &image.manifest.table, plan.target.size)?,
-        _ => Vec::new(),
-    };
-    let heads: Vec<Extent> = plan.kept.gaps_within(0, MIB.min(plan.target.size)).iter().collect();
-    Ok(Reserved::new(&heads, patches))
+    let size = plan.target.size;
+    let mut ends = Extents::of(0, MIB.min(size));
+    if size > 2 * MIB {
+        ends.push(size - MIB, size);
+    }
+    ends.intersection(&plan.kept.gaps_within(0, size))
 }
 
 fn open_target(plan: &RestorePlan) -> Result<Target, OperationError> {
@@ -192,40 +197,21 @@ fn open_target(plan: &RestorePlan) -> Result<Target, OperationError> {
     Ok(Target::open(&plan.target)?)
 }
 
-/// Makes the target look like what it is until the end: not a usable disk. A stale backup table
-/// at its end would bring the old partitions back, so the last mebibyte goes too. The block with
-/// the old table goes first of all: a power cut never leaves it in front of wiped ones.
+/// Makes the target look like what it is until the end: not a usable disk, or partition; the note
+/// that it is unfinished goes to its start. A backup table at the end of the disk, of before or of
+/// the image, would bring partitions back. The block with the old table goes first of all: a power
+/// cut never leaves it in front of wiped ones.
 fn wipe(
     target: &Target,
-    image: &OpenImage<'_>,
     plan: &RestorePlan,
     reserved: &Reserved,
-) -> Result<(), OperationError> {
-    wipe_heads(target, image, plan, reserved)?;
-    let size = target.size();
-    if plan.scope.replaces_all() && size > 2 * MIB {
-        for tail in plan.kept.gaps_within(size - MIB, size).iter() {
-            let blank = vec![0; usize::try_from(tail.len()).unwrap_or_default()];
-            write_through(target, tail.start, &blank)?;
-        }
-    }
-    Ok(())
-}
-
-/// Blanks where the disk, or each restored partition, begins; on a disk that is replaced the note
-/// that it is unfinished goes there.
-fn wipe_heads(
-    target: &Target,
-    image: &OpenImage<'_>,
-    plan: &RestorePlan,
-    reserved: &Reserved,
+    note: &Marker,
 ) -> Result<(), OperationError> {
     for guard in reserved.guards().iter() {
         let len = usize::try_from(guard.len()).unwrap_or_default();
         let mut blank = vec![0; len];
-        if plan.scope.replaces_all() && guard.start == 0 {
-            let marker = Marker { image: image.id.to_string(), disk: image.manifest.disk.name() };
-            for (to, from) in blank.iter_mut().zip(marker.to_bytes()) {
+        if !plan.scope.replaces_all() || guard.start == 0 {
+            for (to, from) in blank.iter_mut().zip(note.to_bytes()) {
                 *to = from;
             }
         }
@@ -236,17 +222,22 @@ fn wipe_heads(
     Ok(())
 }
 
+/// Zeros over signatures of before that the image would leave in place.
+fn erase_stale(target: &Target, plan: &RestorePlan) -> Result<(), OperationError> {
+    for part in plan.erased.iter() {
+        let zeros = vec![0; usize::try_from(part.len()).unwrap_or_default()];
+        target.write_at(part.start, &zeros).map_err(|error| writing(part.start, error))?;
+    }
+    Ok(())
+}
+
 /// Tells the device what will hold nothing. Only a hint: nothing relies on it.
 fn discard_unused(target: &Target, plan: &RestorePlan) {
-    let mut keep = Extents::new();
     let mut cover = Extents::new();
     for transfer in &plan.transfers {
         cover.push(transfer.to, transfer.to + transfer.len);
-        for extent in transfer.used.iter() {
-            let start = extent.start - transfer.from + transfer.to;
-            keep.push(start, start + extent.len());
-        }
     }
+    let keep = scope::written(&plan.transfers);
     for range in cover.iter() {
         for gap in keep.gaps_within(range.start, range.end).iter().filter(|gap| gap.len() >= MIB) {
             target.discard(gap.start, gap.len());
@@ -256,7 +247,7 @@ fn discard_unused(target: &Target, plan: &RestorePlan) {
 
 /// Writes the reserved ranges, the start of the disk last of all, and reads them back. The block
 /// with the table comes after the others are on the disk, whatever order its cache is written in.
-fn finish(target: &Target, reserved: &Reserved, read_back: bool) -> Result<u64, OperationError> {
+fn finish(target: &Target, reserved: &Reserved, read_back: bool) -> Result<(), OperationError> {
     let finals = reserved.final_bytes();
     for (at, bytes) in &finals {
         let (first, rest) = bytes.split_at(bytes.len().min(FIRST_BLOCK));
@@ -274,7 +265,7 @@ fn finish(target: &Target, reserved: &Reserved, read_back: bool) -> Result<u64, 
             }
         }
     }
-    Ok(finals.iter().map(|(_, bytes)| bytes.len() as u64).sum())
+    Ok(())
 }
 
 /// Writes, and waits until it is on the device: a write error of the page cache shows only then.

@@ -2,14 +2,18 @@
 
 use serde::Serialize;
 
-use crate::bytes::Extents;
+use crate::bytes::{Extent, Extents};
+use crate::disk::Source;
 use crate::filesystem::{Filesystem, LogicalVolume};
 use crate::image::manifest::{Manifest, Region};
+use crate::operation::error::OperationError;
 use crate::operation::format::{content_name, size as human};
 use crate::operation::survey::Survey;
 use crate::table::{Scheme, UNKNOWN_TYPE};
 
-use super::plan::{Scope, Transfer};
+use super::absent::{Absent, Remains};
+use super::scope::{Scope, Transfer};
+use super::target::{EMPTY, Held, look};
 
 /// One line of a before or after picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,29 +30,29 @@ pub struct LayoutEntry {
     pub kept: bool,
 }
 
-/// The target's volumes. With the table written, only what lies in `untouched` outlasts it; else
+/// What the target holds. With the table written, only what lies in `untouched` outlasts it; else
 /// everything but the partitions that are written.
 pub(super) fn before(
-    survey: &Survey,
+    held: &[Held],
     transfers: &[Transfer],
     untouched: Option<&Extents>,
 ) -> Vec<LayoutEntry> {
-    let stays = |start: u64, size: u64| match untouched {
-        Some(untouched) => untouched.gaps_within(start, start.saturating_add(size)).is_empty(),
-        None => !transfers.iter().any(|transfer| transfer.to == start),
+    let stays = |place: Extent| match untouched {
+        Some(untouched) => untouched.gaps_within(place.start, place.end).is_empty(),
+        None => !transfers.iter().any(|transfer| transfer.to == place.start),
     };
-    let entries = survey.volumes.iter().map(|volume| LayoutEntry {
-        number: volume.partition,
-        start: volume.start,
-        size: volume.size,
-        text: describe(volume.filesystem.as_ref(), &volume.content),
-        kept: stays(volume.start, volume.size),
+    let entries = held.iter().map(|held| LayoutEntry {
+        number: held.number,
+        start: held.place.start,
+        size: held.place.len(),
+        text: held.text.clone(),
+        kept: stays(held.place),
     });
     entries.collect()
 }
 
 /// `content` is what to call it without a filesystem.
-fn describe(filesystem: Option<&Filesystem>, content: &str) -> String {
+pub(super) fn describe(filesystem: Option<&Filesystem>, content: &str) -> String {
     let Some(filesystem) = filesystem else { return content.to_owned() };
     let mut text = filesystem.kind.to_string();
     if let Some(label) = &filesystem.label {
@@ -61,34 +65,39 @@ fn describe(filesystem: Option<&Filesystem>, content: &str) -> String {
     text
 }
 
+/// What the image has in a region.
+fn in_image(manifest: &Manifest, region: &Region) -> String {
+    let partition = region.partition.and_then(|number| manifest.table.partition(number));
+    describe(region.filesystem.as_ref(), &content_name(None, partition))
+}
+
 /// The one thing on the target after a logical volume has been written to it.
 pub(super) fn volume_entry(volume: &LogicalVolume) -> LayoutEntry {
     let text = format!("{volume}: {}", describe(volume.filesystem.as_ref(), UNKNOWN_TYPE));
     LayoutEntry { number: None, start: 0, size: volume.size, text, kept: false }
 }
 
+/// The target as it will be; `absent` are the partitions that are not restored.
 pub(super) fn after(
     before: &[LayoutEntry],
     manifest: &Manifest,
     transfers: &[Transfer],
+    absent: &[Absent],
     scope: Scope,
 ) -> Vec<LayoutEntry> {
     let from_image = manifest
         .regions
         .iter()
         .filter(|region| region.partition.is_some() || region.filesystem.is_some());
-    let entry = |region: &Region, start: u64| LayoutEntry {
-        number: region.partition,
-        start,
-        size: region.size,
-        text: describe(
-            region.filesystem.as_ref(),
-            &content_name(
-                None,
-                region.partition.and_then(|number| manifest.table.partition(number)),
-            ),
-        ),
-        kept: !transfers.iter().any(|transfer| transfer.from == region.start),
+    let entry = |region: &Region, start: u64| {
+        let absent = absent.iter().find(|absent| Some(absent.number) == region.partition);
+        LayoutEntry {
+            number: region.partition,
+            start,
+            size: region.size,
+            text: absent.map_or_else(|| in_image(manifest, region), Absent::text),
+            kept: absent.is_some_and(|absent| absent.remains == Remains::Same),
+        }
     };
     if scope.replaces_all() {
         return from_image.map(|region| entry(region, region.start)).collect();
@@ -96,7 +105,7 @@ pub(super) fn after(
     let replaced = |old: &LayoutEntry| {
         let transfer = transfers.iter().find(|transfer| transfer.to == old.start)?;
         let region = manifest.regions.iter().find(|region| region.start == transfer.from)?;
-        Some(LayoutEntry { size: old.size, ..entry(region, old.start) })
+        Some(LayoutEntry { size: old.size, number: old.number, ..entry(region, old.start) })
     };
     before.iter().map(|old| replaced(old).unwrap_or_else(|| old.clone())).collect()
 }
@@ -104,7 +113,7 @@ pub(super) fn after(
 pub(super) fn lost(survey: &Survey, before: &[LayoutEntry], scope: Scope) -> Vec<String> {
     let mut lost: Vec<String> = before
         .iter()
-        .filter(|entry| !entry.kept)
+        .filter(|entry| !entry.kept && entry.text != EMPTY)
         .map(|entry| {
             let name =
                 entry.number.map_or_else(|| "the disk".to_owned(), |n| format!("partition {n}"));
@@ -118,8 +127,11 @@ pub(super) fn lost(survey: &Survey, before: &[LayoutEntry], scope: Scope) -> Vec
 }
 
 /// The picture of a disk of which nothing stays, and what is lost with it.
-pub(in crate::operation) fn all_lost(survey: &Survey) -> (Vec<LayoutEntry>, Vec<String>) {
-    let before = before(survey, &[], Some(&Extents::new()));
+pub(in crate::operation) fn all_lost(
+    survey: &Survey,
+) -> Result<(Vec<LayoutEntry>, Vec<String>), OperationError> {
+    let (held, _) = look(survey, &Source::open(&survey.disk.path)?);
+    let before = before(&held, &[], Some(&Extents::new()));
     let lost = lost(survey, &before, Scope::Disk);
-    (before, lost)
+    Ok((before, lost))
 }

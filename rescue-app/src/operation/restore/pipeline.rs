@@ -59,9 +59,8 @@ pub(super) fn write(work: &Work<'_>, tasks: &[Task<'_>]) -> Result<(), Operation
             };
             let plain = aligned(plain, &mut scratch.plain);
             for place in task(id).into_iter().flat_map(|task| task.places) {
-                let written = put(work, place, plain, &mut scratch.current)?;
-                let bytes = place.used_bytes();
-                work.reporter.advance(bytes, written, bytes.saturating_sub(written))?;
+                let Put { written, there } = put(work, place, plain, &mut scratch.current)?;
+                work.reporter.advance(place.used_bytes(), written, there)?;
             }
         }
         Ok(())
@@ -265,15 +264,25 @@ fn load(
     Ok(())
 }
 
-/// Puts a chunk's used bytes where they belong; returns the number of bytes written.
+/// What became of a chunk's used bytes outside of reserved ranges.
+struct Put {
+    /// Bytes written.
+    written: u64,
+    /// Bytes that the target held already.
+    there: u64,
+}
+
+/// Puts a chunk's used bytes where they belong.
 fn put(
     work: &Work<'_>,
     place: &Place<'_>,
     plain: &[u8],
     current: &mut AlignedBuffer,
-) -> Result<u64, OperationError> {
+) -> Result<Put, OperationError> {
+    let mut used = 0;
     for (at, range) in place.runs() {
-        work.reserved.keep(at, plain.get(range).ok_or_else(bad_range)?);
+        work.reserved.keep(at, plain.get(range.clone()).ok_or_else(bad_range)?);
+        used += work.reserved.ranges().gaps_within(at, at + range.len() as u64).total();
     }
     let mut written = 0;
     for (at, range) in place.spans(if work.only_changed { 0 } else { WRITE_ALONG }) {
@@ -290,7 +299,9 @@ fn put(
             written += write_part(work, part.start, bytes, current)?;
         }
     }
-    Ok(written)
+    // The unused bytes written along do not count.
+    let written = written.min(used);
+    Ok(Put { written, there: used - written })
 }
 
 fn write_part(

@@ -1,23 +1,30 @@
 //! What a restore will write, decided and checked before it writes anything.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::bytes::Extents;
-use crate::disk::{Disk, DiskKind, Transport};
-use crate::image::manifest::{Manifest, Region, Stored};
+use crate::bytes::{Extent, Extents};
+use crate::disk::Disk;
+use crate::image::content::Placed;
+use crate::image::manifest::{Manifest, Region};
+use crate::image::marker::Marker;
+use crate::image::reader::DiskImage;
 use crate::operation::access::RepoAccess;
 use crate::operation::error::OperationError;
-use crate::operation::format::{size as human, time};
 use crate::operation::guard;
 use crate::operation::images::{ImageSummary, OpenImage};
-use crate::operation::survey::{Survey, survey_disk};
-use crate::table::{Scheme, Table};
+use crate::signature::Signature;
+use crate::table::{self, Patch, TableError};
 
+use super::absent::Absent;
+use super::notices::Facts;
 use super::picture::{LayoutEntry, after, before, lost, volume_entry};
+use super::scope::{self, Scope, Transfer};
 use super::sources::Sources;
-use super::volume;
+use super::stale::{self, Stale};
+use super::target::{TargetState, check_sectors, check_size};
+use super::volume::{self, FoundVolume};
 
 /// A restore as it was asked for.
 #[derive(Clone, Debug)]
@@ -45,6 +52,8 @@ pub struct RestoreRequest {
     pub only_changed: bool,
     /// Read the target back after writing.
     pub read_back: bool,
+    /// Write a damaged copy of the GPT anew from the other one, also on a disk of the same size.
+    pub mend_table: bool,
 }
 
 impl RestoreRequest {
@@ -83,6 +92,15 @@ pub struct RestorePlan {
     pub writes: u64,
     /// What the target loses.
     pub lost: Vec<String>,
+    /// Partitions of the image's table that are not restored, and what will be there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absent>,
+    /// Signatures of before that are erased, by their places on the target.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<Signature>,
+    /// Whether only what differs is written: as it was asked for, or because this restore was begun
+    /// before.
+    pub only_changed: bool,
     /// What a person should know.
     pub notices: Vec<String>,
     /// Which bytes of the image go where.
@@ -94,6 +112,12 @@ pub struct RestorePlan {
     /// Partitions the image leaves out: their place on the target is never touched.
     #[serde(skip)]
     pub(super) kept: Extents,
+    /// What of the table is not as it was captured.
+    #[serde(skip)]
+    pub(super) patches: Vec<Patch>,
+    /// The bytes of the signatures that are erased.
+    #[serde(skip)]
+    pub(super) erased: Extents,
 }
 
 impl RestorePlan {
@@ -104,47 +128,19 @@ impl RestorePlan {
     }
 }
 
-/// What of the target a restore replaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// All of it, partition table included.
-    Disk,
-    /// Partitions; the table stays.
-    Partitions,
-    /// All of it, by one logical volume, which has no table.
-    Volume,
-}
-
-impl Scope {
-    /// Whether nothing that was on the target stays, but for partitions the image leaves out.
-    pub(super) fn replaces_all(self) -> bool {
-        self != Self::Partitions
-    }
-}
-
-/// Bytes of the image and where they go on the target.
-#[derive(Clone, Debug)]
-pub(super) struct Transfer {
-    /// First byte in the image.
-    pub(super) from: u64,
-    /// First byte on the target.
-    pub(super) to: u64,
-    /// Length in bytes.
-    pub(super) len: u64,
-    /// Used bytes, as offsets in the image.
-    pub(super) used: Extents,
-}
-
 /// Says what a restore would do, after checking every rule that could forbid it.
 pub fn plan_restore(request: &RestoreRequest) -> Result<RestorePlan, OperationError> {
     let repo = request.repo.open()?;
     repo.load_index()?;
-    plan(request, &Sources::find(&repo, request)?)
+    let sources = Sources::find(&repo, request)?;
+    plan(request, &sources, &sources.placed()?)
 }
 
+/// [`plan_restore`] with the images found, and where each chunk of them lies.
 pub(super) fn plan(
     request: &RestoreRequest,
     sources: &Sources<'_>,
+    placed: &[Placed],
 ) -> Result<RestorePlan, OperationError> {
     let image = &sources.image;
     let manifest = &image.manifest;
@@ -152,218 +148,146 @@ pub(super) fn plan(
     let find = |name: &String| volume::find(sources, name, searched);
     let volume = request.volume.as_ref().map(find).transpose()?;
     let size = volume.as_ref().map_or(manifest.disk.size, |found| found.volume.size);
-    let (survey, creates_file) = target(request, manifest, size)?;
-    guard::target_is_expendable(&survey.disk, &request.repo.location, request.erase.as_deref())?;
-    check_sectors(&survey.disk, manifest)?;
-    let (transfers, scope) = match (&request.partitions, &volume) {
-        (_, Some(found)) => {
-            check_size(&survey.disk, found.volume.size, "choose a target at least as large")?;
-            (found.transfers.clone(), Scope::Volume)
-        }
-        (None, None) => (whole_disk(&survey.disk, manifest)?, Scope::Disk),
-        (Some(chosen), None) => partitions(&survey, manifest, chosen)?,
+    let state = TargetState::find(request, manifest, size)?;
+    let target = &state.survey.disk;
+    guard::target_is_expendable(target, &request.repo.location, request.erase.as_deref())?;
+    check_sectors(target, manifest)?;
+    let own = note(request, image);
+    let carries_on = state.begun(|found| *found == own);
+    let (transfers, scope) = choose(request, &state, manifest, volume.as_ref(), carries_on)?;
+    let (kept, absent) = left_out(&state, manifest, &transfers, scope);
+    let disk = DiskImage::new(image.repo, placed)?;
+    let patches = match scope {
+        Scope::Disk => fit(request, &disk, manifest, target)?,
+        _ => Vec::new(),
     };
-    let kept = if volume.is_some() { Extents::new() } else { kept(manifest, &transfers) };
-    let before = before(&survey, &transfers, scope.replaces_all().then_some(&kept));
+    let stale = stale(&state, manifest, &transfers, scope, &kept);
+    let before = before(&state.held, &transfers, scope.replaces_all().then_some(&kept));
     let after = match &volume {
         Some(found) => vec![volume_entry(&found.volume)],
-        None => after(&before, manifest, &transfers, scope),
+        None => after(&before, manifest, &transfers, &absent, scope),
     };
+    let facts = Facts {
+        request,
+        state: &state,
+        sources,
+        transfers: &transfers,
+        patches: &patches,
+        carries_on,
+    };
+    let mut notices = facts.notices(&disk)?;
+    notices.extend(stale.notices());
+    notices.extend(absent.iter().map(|it| format!("partition {}: {}", it.number, it.text())));
     Ok(RestorePlan {
         image: image.summary(),
         with: sources.with.iter().map(OpenImage::summary).collect(),
-        creates_file,
-        lost: lost(&survey, &before, scope),
-        notices: notices(request, &survey, sources),
+        creates_file: state.is_new(),
+        lost: lost(&state.survey, &before, scope),
+        notices,
         writes: transfers.iter().map(|transfer| transfer.used.total()).sum(),
-        target: survey.disk,
+        only_changed: request.only_changed || carries_on,
+        stale: stale.signatures,
+        erased: stale.bytes,
+        target: state.survey.disk,
         before,
         after,
+        absent,
         kept,
+        patches,
         transfers,
         scope,
     })
 }
 
-/// The target as it is; for a file that does not exist yet, as it will be created.
-fn target(
+/// What is restored, and where to.
+fn choose(
     request: &RestoreRequest,
+    state: &TargetState,
     manifest: &Manifest,
-    size: u64,
-) -> Result<(Survey, bool), OperationError> {
-    let path = &request.disk;
-    if !request.creates_file() {
-        let is_file = path.is_file();
-        let sector_size =
-            request.sector_size.or_else(|| is_file.then_some(manifest.disk.logical_sector));
-        return Ok((survey_disk(path, sector_size)?, false));
-    }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if !parent.unwrap_or(Path::new(".")).is_dir() {
-        return Err(OperationError::refused(
-            format!("the folder of {} does not exist", path.display()),
-            "create it, or name another file",
-        ));
-    }
-    let sector = request.sector_size.unwrap_or(manifest.disk.logical_sector);
-    let disk = Disk {
-        path: std::path::absolute(path)
-            .map_err(|error| OperationError::io(format!("naming {}", path.display()), error))?,
-        kind: DiskKind::ImageFile,
-        model: None,
-        serial: None,
-        wwn: None,
-        size: request.size.unwrap_or(size),
-        logical_sector: sector,
-        physical_sector: sector,
-        transport: Transport::File,
-        removable: false,
-        read_only: false,
-        boot_medium: false,
-        uses: Vec::new(),
-    };
-    Ok((
-        Survey { disk, table: Table::none(sector, Vec::new()), volumes: Vec::new(), note: None },
-        true,
-    ))
-}
-
-fn check_sectors(target: &Disk, manifest: &Manifest) -> Result<(), OperationError> {
-    let (has, needs) = (target.logical_sector, manifest.disk.logical_sector);
-    if has == needs {
-        return Ok(());
-    }
-    Err(OperationError::refused(
-        format!(
-            "the image is of a disk with {needs}-byte sectors and {} has {has}-byte sectors: its \
-             partition table and most filesystems would not be understood there",
-            target.identity()
-        ),
-        format!("choose a disk with {needs}-byte sectors"),
-    ))
-}
-
-fn check_size(target: &Disk, needed: u64, next: &str) -> Result<(), OperationError> {
-    if target.size >= needed {
-        return Ok(());
-    }
-    Err(OperationError::refused(
-        format!(
-            "{} has {} ({} bytes), the image needs {} ({needed} bytes)",
-            target.identity(),
-            human(target.size),
-            target.size,
-            human(needed),
-        ),
-        next,
-    ))
-}
-
-fn whole_disk(target: &Disk, manifest: &Manifest) -> Result<Vec<Transfer>, OperationError> {
-    check_size(target, manifest.disk.size, "choose a disk at least as large as the captured one")?;
-    Ok(manifest.regions.iter().filter(|region| is_stored(region)).map(in_place).collect())
-}
-
-/// Regions that no transfer covers. With the table written, everything else is replaced.
-fn kept(manifest: &Manifest, transfers: &[Transfer]) -> Extents {
-    let mut kept = Extents::new();
-    for region in &manifest.regions {
-        if !transfers.iter().any(|transfer| transfer.from == region.start) {
-            kept.push(region.start, region.end());
-        }
-    }
-    kept
-}
-
-fn is_stored(region: &Region) -> bool {
-    region.stored != Stored::Nothing
-}
-
-fn in_place(region: &Region) -> Transfer {
-    let Region { start, size, ref used, .. } = *region;
-    Transfer { from: start, to: start, len: size, used: used.clone() }
-}
-
-/// Chosen partitions go into the partitions of the same numbers. On a disk that holds nothing
-/// the table is written with them.
-fn partitions(
-    survey: &Survey,
-    manifest: &Manifest,
-    chosen: &[u32],
+    volume: Option<&FoundVolume>,
+    begun: bool,
 ) -> Result<(Vec<Transfer>, Scope), OperationError> {
-    let blank = survey.table.scheme == Scheme::None && survey.volumes.is_empty();
-    let regions = chosen.iter().map(|number| stored_partition(manifest, *number));
-    let regions = regions.collect::<Result<Vec<_>, _>>()?;
-    if blank {
-        whole_disk(&survey.disk, manifest)?;
-        let outside = manifest.regions.iter().filter(|region| region.partition.is_none());
-        let transfers = outside.chain(regions).map(in_place).collect();
-        return Ok((transfers, Scope::Disk));
-    }
-    let transfers = regions.into_iter().map(|region| into_partition(survey, region));
-    Ok((transfers.collect::<Result<Vec<_>, _>>()?, Scope::Partitions))
-}
-
-fn stored_partition(manifest: &Manifest, number: u32) -> Result<&Region, OperationError> {
-    let refused =
-        |why: String| OperationError::refused(why, "see what it holds with `lifeboat show`");
-    let region = manifest
-        .partition(number)
-        .ok_or_else(|| refused(format!("the image has no partition {number}")))?;
-    if is_stored(region) {
-        Ok(region)
-    } else {
-        Err(refused(format!("partition {number} was left out when the image was made")))
-    }
-}
-
-fn into_partition(survey: &Survey, region: &Region) -> Result<Transfer, OperationError> {
-    let number = region.partition.unwrap_or_default();
-    let found = survey.table.partitions.iter().find(|partition| partition.number == number);
-    let target = found.filter(|partition| partition.size >= region.size).ok_or_else(|| {
-        OperationError::refused(
-            format!(
-                "{} has no partition {number} of at least {}",
-                survey.disk.identity(),
-                human(region.size)
-            ),
-            "create it there, or restore the whole disk",
-        )
-    })?;
-    Ok(Transfer { to: target.start, ..in_place(region) })
-}
-
-fn notices(request: &RestoreRequest, survey: &Survey, sources: &Sources<'_>) -> Vec<String> {
-    let manifest = &sources.image.manifest;
-    let mut notices = sources.doubts.clone();
-    notices.extend(survey.note.iter().cloned());
-    let warnings = sources.all().flat_map(|image| &image.manifest.warnings);
-    notices.extend(warnings.map(|warning| format!("image: {warning}")));
-    if !sources.with.is_empty() {
-        let times: Vec<String> = sources.all().map(|image| time(image.snapshot.time)).collect();
-        notices.push(format!(
-            "the parts are from images made at {}: if the volume was written to in between, they \
-             do not fit together",
-            times.join(" and ")
-        ));
-    }
-    if request.partitions.is_none() && request.volume.is_none() {
-        let missing = manifest.regions.iter().filter(|region| !is_stored(region));
-        notices.extend(missing.filter_map(|region| region.partition).map(|number| {
-            format!("partition {number} is not in the image: its place keeps what is there now")
-        }));
-        let extra = survey.disk.size.saturating_sub(manifest.disk.size);
-        if extra > 0 {
-            notices.push(format!(
-                "the target is larger: {} stay free at its end, partitions keep their sizes",
-                human(extra)
-            ));
+    Ok(match (&request.partitions, volume) {
+        (_, Some(found)) => {
+            let next = "choose a target at least as large";
+            check_size(&state.survey.disk, found.volume.size, next)?;
+            (found.transfers.clone(), Scope::Volume)
         }
+        (None, None) => (scope::whole_disk(state, manifest)?, Scope::Disk),
+        (Some(chosen), None) => scope::partitions(state, manifest, chosen, begun)?,
+    })
+}
+
+/// What of a target that gets the image's table is never touched, and the partitions there.
+fn left_out(
+    state: &TargetState,
+    manifest: &Manifest,
+    transfers: &[Transfer],
+    scope: Scope,
+) -> (Extents, Vec<Absent>) {
+    if scope != Scope::Disk {
+        return (Extents::new(), Vec::new());
     }
-    if !request.read_back {
-        notices.push(
-            "what is written will not be read back: errors of the target stay hidden".to_owned(),
-        );
+    let regions: Vec<&Region> = scope::left_out(manifest, transfers).collect();
+    let kept = regions.iter().map(|region| (region.start, region.size));
+    let kept = Extents::from(kept.collect::<Vec<_>>());
+    (kept, regions.iter().filter_map(|region| Absent::find(state, region)).collect())
+}
+
+/// The note that this restore leaves on its target until it has finished.
+pub(super) fn note(request: &RestoreRequest, image: &OpenImage<'_>) -> Marker {
+    Marker {
+        image: image.id.to_string(),
+        disk: image.manifest.disk.name(),
+        partitions: request.partitions.clone(),
+        volume: request.volume.clone(),
     }
-    notices
+}
+
+/// What has to change in the captured table; refused where there is no room for it.
+fn fit(
+    request: &RestoreRequest,
+    disk: &DiskImage<'_>,
+    manifest: &Manifest,
+    target: &Disk,
+) -> Result<Vec<Patch>, OperationError> {
+    let fitted = table::fit_to_disk(disk, &manifest.table, target.size, request.mend_table);
+    fitted.map_err(|error| {
+        let TableError::NoRoom { needed, .. } = error else { return error.into() };
+        let same = manifest.disk.size;
+        let next = match needed {
+            _ if target.size == same => "leave --mend-table out: the same bytes are restored then".to_owned(),
+            Some(needed) => format!(
+                "choose a disk of {same} bytes, which gets the same bytes, or of {needed} bytes or more"
+            ),
+            None => format!("choose a disk of {same} bytes, which gets the same bytes"),
+        };
+        OperationError::refused(format!("{}: {error}", target.identity()), next)
+    })
+}
+
+/// What of before would show through on the target.
+fn stale(
+    state: &TargetState,
+    manifest: &Manifest,
+    transfers: &[Transfer],
+    scope: Scope,
+    kept: &Extents,
+) -> Stale {
+    let place = |start: u64, size: u64| Extent { start, end: start.saturating_add(size) };
+    let own = &state.survey.table;
+    let (volumes, replaced) = match scope {
+        Scope::Disk => {
+            let all = manifest.table.data_partitions().map(|it| place(it.start, it.size));
+            stale::volumes(state, all, scope, kept)
+        }
+        Scope::Volume => stale::volumes(state, std::iter::empty(), scope, kept),
+        Scope::Partitions => {
+            let restored = own
+                .data_partitions()
+                .filter(|it| transfers.iter().any(|transfer| transfer.to == it.start));
+            stale::volumes(state, restored.map(|it| place(it.start, it.size)), scope, kept)
+        }
+    };
+    Stale::find(state, transfers, &volumes, &replaced)
 }

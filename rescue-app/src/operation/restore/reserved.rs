@@ -1,13 +1,14 @@
 //! Parts of the target that are written last, or with other bytes than the image holds.
 //!
-//! The start of the disk (or of each restored partition) is wiped before anything else and
-//! written after everything else was proven, so that a half-restored disk never looks whole. On
+//! Both ends of the disk (or the start of each restored partition) are wiped before anything else
+//! and written after everything else was proven, so that a half-restored disk never looks whole, nor
+//! is taken for whole by a tool that mends its table from the copy at the end. On
 //! a larger disk the table's headers differ from the image's.
 
+use std::cmp::Reverse;
 use std::sync::{Mutex, PoisonError};
 
 use crate::bytes::{Extent, Extents};
-use crate::image::chunks::MIB;
 use crate::table::Patch;
 
 /// One reserved stretch of the target.
@@ -26,12 +27,8 @@ pub(super) struct Reserved {
 }
 
 impl Reserved {
-    /// Reserves the first mebibyte of each range in `heads` and wherever a patch goes.
-    pub(super) fn new(heads: &[Extent], patches: Vec<Patch>) -> Self {
-        let mut guards = Extents::new();
-        for head in heads {
-            guards.push(head.start, head.end.min(head.start + MIB));
-        }
+    /// Reserves the ranges that are wiped first and written last, and wherever a patch goes.
+    pub(super) fn new(guards: Extents, patches: Vec<Patch>) -> Self {
         let mut ranges = guards.clone();
         for patch in &patches {
             ranges.push(patch.offset, patch.offset + patch.bytes.len() as u64);
@@ -98,7 +95,7 @@ impl Reserved {
     }
 
     /// The final bytes of every reserved stretch: the image's, with the patches over them.
-    /// Guards come last.
+    /// Guards come last, and of these the start of the disk.
     pub(super) fn final_bytes(&self) -> Vec<(u64, Vec<u8>)> {
         let mut all: Vec<(u64, Vec<u8>)> = self
             .stretches
@@ -112,7 +109,7 @@ impl Reserved {
             all.iter_mut().for_each(|(start, bytes)| patch.apply_to(*start, bytes));
         }
         all.sort_by_key(|(start, _)| {
-            (self.guards.within(*start, *start + 1).next().is_some(), *start)
+            (self.guards.within(*start, *start + 1).next().is_some(), Reverse(*start))
         });
         all
     }
@@ -121,6 +118,7 @@ impl Reserved {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::chunks::MIB;
 
     #[test]
     fn reserved_bytes_are_kept_patched_and_put_last() {
@@ -128,7 +126,7 @@ mod tests {
             Patch { offset: 512, bytes: vec![7; 4], what: "x" },
             Patch { offset: 5 * MIB, bytes: vec![9; 8], what: "y" },
         ];
-        let reserved = Reserved::new(&[Extent { start: 0, end: 3 * MIB }], patches);
+        let reserved = Reserved::new(Extents::of(0, MIB), patches);
         assert_eq!(reserved.ranges().total(), MIB + 8);
         let image = vec![1; 2 << 20];
         reserved.keep(0, &image);
@@ -143,8 +141,10 @@ mod tests {
     }
 
     #[test]
-    fn a_small_partition_is_reserved_whole() {
-        let reserved = Reserved::new(&[Extent { start: 100, end: 200 }], Vec::new());
-        assert_eq!(reserved.ranges(), &Extents::of(100, 200));
+    fn the_end_of_the_disk_is_written_before_its_start() {
+        let guards = Extents::from(vec![(0, MIB), (9 * MIB, MIB)]);
+        let starts: Vec<u64> =
+            Reserved::new(guards, Vec::new()).final_bytes().iter().map(|(at, _)| *at).collect();
+        assert_eq!(starts, [9 * MIB, 0]);
     }
 }

@@ -8,7 +8,7 @@ use crate::bytes::Extent;
 use crate::image::content::Placed;
 use crate::repository::Id;
 
-use super::plan::Transfer;
+use super::scope::Transfer;
 
 /// A chunk and one place of it on the target.
 #[derive(Clone, Copy, Debug)]

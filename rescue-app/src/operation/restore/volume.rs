@@ -7,7 +7,7 @@ use crate::operation::error::OperationError;
 use crate::operation::format::time;
 use crate::operation::images::OpenImage;
 
-use super::plan::Transfer;
+use super::scope::Transfer;
 use super::sources::{Beside, Sources};
 
 /// A logical volume and what of the images belongs to it.

@@ -292,6 +292,7 @@ fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
         rescue: RescueOptions { retries: order.retries, map_file },
         verify_all: false,
         in_memory: false,
+        in_use: false,
     }
 }
 
@@ -312,6 +313,7 @@ fn restore_request(order: &RestoreOrder, repo: RepoAccess) -> RestoreRequest {
         },
         only_changed: order.only_changed,
         read_back: order.read_back,
+        mend_table: false,
     }
 }
 

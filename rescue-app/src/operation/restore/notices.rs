@@ -1,0 +1,160 @@
+//! What a person should know before a restore.
+
+use crate::bytes::{ReadAt as _, Window, le32};
+use crate::disk::{self, Disk, DiskKind, Source};
+use crate::filesystem::{self, Kind};
+use crate::image::manifest::Region;
+use crate::image::reader::DiskImage;
+use crate::operation::error::OperationError;
+use crate::operation::format::{size as human, time};
+use crate::table::{self, Patch, Scheme};
+
+use super::plan::RestoreRequest;
+use super::scope::Transfer;
+use super::sources::Sources;
+use super::target::TargetState;
+
+/// What is known when the notices are written.
+pub(super) struct Facts<'a> {
+    pub(super) request: &'a RestoreRequest,
+    pub(super) state: &'a TargetState,
+    pub(super) sources: &'a Sources<'a>,
+    pub(super) transfers: &'a [Transfer],
+    pub(super) patches: &'a [Patch],
+    pub(super) carries_on: bool,
+}
+
+impl Facts<'_> {
+    /// All of them, those of the target first.
+    pub(super) fn notices(&self, disk: &DiskImage<'_>) -> Result<Vec<String>, OperationError> {
+        let survey = &self.state.survey;
+        let mut notices = self.sources.doubts.clone();
+        notices.extend(survey.note.iter().cloned());
+        if self.carries_on {
+            notices.push(
+                "this restore was begun before: what is there already is read and not written again"
+                    .to_owned(),
+            );
+        }
+        notices.extend(survey.table.remarks().map(|remark| format!("target: {remark}")));
+        notices.extend(self.of_images());
+        notices.extend(self.same_identity());
+        notices.extend(self.moved(disk)?);
+        notices.extend(self.fitted());
+        if !self.request.read_back {
+            notices.push(
+                "what is written will not be read back: errors of the target stay hidden"
+                    .to_owned(),
+            );
+        }
+        Ok(notices)
+    }
+
+    fn of_images(&self) -> Vec<String> {
+        let warnings = self.sources.all().flat_map(|image| &image.manifest.warnings);
+        let mut notices: Vec<String> =
+            warnings.map(|warning| format!("image: {warning}")).collect();
+        if !self.sources.with.is_empty() {
+            let times: Vec<String> =
+                self.sources.all().map(|image| time(image.snapshot.time)).collect();
+            notices.push(format!(
+                "the parts are from images made at {}: if the volume was written to in between, \
+                 they do not fit together",
+                times.join(" and ")
+            ));
+        }
+        notices
+    }
+
+    /// Another disk of this machine that carries the identities that are restored: systems mix the
+    /// two up, or refuse both.
+    fn same_identity(&self) -> Option<String> {
+        let target = &self.state.survey.disk;
+        if target.kind == DiskKind::ImageFile {
+            return None;
+        }
+        let twin = disk::list()
+            .ok()?
+            .into_iter()
+            .find(|other| other.path != target.path && self.is_twin(other).unwrap_or(false))?;
+        Some(format!(
+            "{} ({}) carries the same identities (table, filesystems, LVM) as what is restored: \
+             detach one of the two disks before a system uses the other",
+            twin.identity(),
+            twin.path.display()
+        ))
+    }
+
+    /// Whether a disk has the table's identity, or on a disk without one that of its filesystem.
+    fn is_twin(&self, other: &Disk) -> Option<bool> {
+        let manifest = &self.sources.image.manifest;
+        let source = Source::open(&other.path).ok()?;
+        let found = table::read(&source, other.logical_sector).ok()?;
+        if manifest.table.scheme != Scheme::None {
+            let named = found.disk_id.filter(|id| !id.bytes().all(|digit| digit == b'0'));
+            return Some(named.is_some() && named == manifest.table.disk_id);
+        }
+        let own =
+            manifest.regions.iter().find_map(|region| region.filesystem.as_ref()?.uuid.clone());
+        let theirs = filesystem::recognise(&source).ok()??.uuid;
+        Some(theirs.is_some() && own == theirs)
+    }
+
+    /// Partitions that get another start than they had: what of them counts on it.
+    fn moved(&self, disk: &DiskImage<'_>) -> Result<Vec<String>, OperationError> {
+        let mut notices = Vec::new();
+        let manifest = &self.sources.image.manifest;
+        for transfer in self.transfers.iter().filter(|transfer| transfer.from != transfer.to) {
+            let region = manifest.regions.iter().find(|region| region.start == transfer.from);
+            let Some(region) = region.filter(|region| region.partition.is_some()) else { continue };
+            let number = region.partition.unwrap_or_default();
+            notices.push(format!(
+                "partition {number} began at byte {} and will begin at byte {}: a boot loader that \
+                 finds it by its place (GRUB's lists of blocks, boot sectors) has to be installed \
+                 anew{}",
+                transfer.from,
+                transfer.to,
+                if self.tells_start(disk, region)? {
+                    "; its own boot sector says where it began (\"hidden sectors\"), by which \
+                     Windows and DOS start"
+                } else {
+                    ""
+                }
+            ));
+        }
+        Ok(notices)
+    }
+
+    /// Whether the boot sector of a FAT or NTFS says where the partition began: sectors before it,
+    /// at byte 28 (Microsoft FAT specification, `BPB_HiddSec`).
+    fn tells_start(&self, disk: &DiskImage<'_>, region: &Region) -> Result<bool, OperationError> {
+        let kind = region.filesystem.as_ref().map(|found| found.kind);
+        if !matches!(kind, Some(Kind::Fat12 | Kind::Fat16 | Kind::Fat32 | Kind::Ntfs)) {
+            return Ok(false);
+        }
+        let sector = u64::from(self.sources.image.manifest.disk.logical_sector);
+        let boot = Window::new(disk, region.start, region.size)
+            .read_vec(0, 512)
+            .map_err(|error| OperationError::io("reading a boot sector in the image", error))?;
+        Ok(le32(&boot, 28).is_some_and(|hidden| u64::from(hidden) == region.start / sector))
+    }
+
+    /// What of the table is not as it was captured.
+    fn fitted(&self) -> Vec<String> {
+        let (target, image) = (self.state.survey.disk.size, self.sources.image.manifest.disk.size);
+        let extra = target.saturating_sub(image);
+        let mut notices = Vec::new();
+        if self.request.volume.is_none() && self.request.partitions.is_none() && extra > 0 {
+            notices.push(format!(
+                "the target is larger: {} stay free at its end, partitions keep their sizes",
+                human(extra)
+            ));
+        }
+        if !self.patches.is_empty() {
+            let mut what: Vec<&str> = self.patches.iter().map(|patch| patch.what).collect();
+            what.dedup();
+            notices.push(format!("of the partition table is written anew: {}", what.join(", ")));
+        }
+        notices
+    }
+}
