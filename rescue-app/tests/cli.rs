@@ -24,12 +24,16 @@ mod kill;
 mod lying_place;
 #[path = "support/cli_partition_types.rs"]
 mod partition_types;
+#[path = "support/cli_people.rs"]
+mod people;
 #[path = "support/cli_prepare.rs"]
 mod prepare;
 #[path = "support/random.rs"]
 mod random;
 #[path = "support/cli.rs"]
 mod support;
+#[path = "support/cli_terminal.rs"]
+mod terminal;
 #[path = "support/cli_unlock.rs"]
 mod unlock;
 #[path = "support/cli_unlock_bitlocker.rs"]

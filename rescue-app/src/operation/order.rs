@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(next_tag(&files), "stored=5");
         files.push(file(2001, &["stored=5"]));
         assert_eq!(stored_last(files.iter()), Some(&files[3]));
-        assert_eq!(contradiction(files.iter()), Some((&files[3], &files[1])));
+        assert_eq!(contradiction(files.iter()), Some((&files[3], &files[2])));
         files.push(file(2036, &["stored=6", "stored=later"]));
         assert_eq!(stored_last(files.iter()), Some(&files[4]));
         assert!(contradiction(files[2..].iter()).is_some());
