@@ -4,41 +4,51 @@
 # A toolchain that `setup` has just installed is found without a new login.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
-.PHONY: help setup build iso run test fuzz lint bench lock clean
+.PHONY: help setup build iso dist run test fuzz lint bench cases lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-setup: ## install what building and testing need (apt packages, Rust target, cargo tools)
+setup: ## install what all tasks need; each installs its own when it runs
 	@scripts/setup
 
-build: setup ## the static program alone: build/lifeboat
+# What one task needs: packages, Rust, cargo tools. Nothing happens when all of it is there.
+setup-%:
+	@scripts/setup $*
+
+build: setup-build ## the static program alone: build/lifeboat
 	@scripts/build-program
 
-iso: build ## the boot medium: build/lifeboat.iso
+iso: setup-iso build ## the boot medium: build/lifeboat.iso
 	@scripts/build-iso
 
-run: iso ## boot the medium in QEMU, in this terminal, with two demo disks
+dist: setup-iso build ## a release in build/dist: program, medium, sums; only with exactly what is locked
+	@scripts/build-dist
+
+run: setup-run iso ## boot the medium in QEMU, in this terminal, with two demo disks
 	@scripts/make-demo-disks
 	@scripts/run-qemu
 
-test: iso ## all tests, among them those that boot the medium in QEMU
+test: setup-test iso ## all tests, among them those that boot the medium in QEMU
 	@scripts/make-test-debian
 	@scripts/fetch-foreign-images
 	@scripts/fuzz 1
 	@cargo nextest run --cargo-quiet $(if $(CI),--profile ci)
 
 MINUTES ?= 10
-fuzz: setup ## fuzz the parsers of foreign bytes for MINUTES=10 each, or only TARGETS="ext ntfs"
+fuzz: setup-fuzz ## fuzz the parsers of foreign bytes for MINUTES=10 each, or only TARGETS="ext ntfs"
 	@scripts/fuzz $$(($(MINUTES) * 60)) $(TARGETS)
 
-lint: setup ## formatting, clippy, dependency rules, shellcheck
+lint: setup-lint ## formatting, clippy, dependency rules, shellcheck
 	@scripts/lint
 
-bench: build ## measure beside partclone, restic, fsarchiver and the floors; `cargo bench` measures the inner loops
+bench: setup-bench build ## measure beside partclone, restic, fsarchiver and the floors; `cargo bench` measures the inner loops
 	@scripts/bench
 
-lock: setup ## take the newest Debian packages into initramfs/packages.lock
+cases: build ## run the case scripts of CASES=FOLDER, or only those named in NAMES="..."
+	@scripts/run-cases $(NAMES)
+
+lock: setup-iso ## take the newest Debian packages into initramfs/packages.lock
 	@scripts/lock-packages
 
 clean: ## remove everything that was built

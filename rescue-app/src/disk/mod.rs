@@ -192,8 +192,8 @@ impl Disk {
 }
 
 /// The whole disks of this machine, in the kernel's order of names. RAM disks, device mapper, md,
-/// loop devices without a file, card readers without a card and optical drives are left out; a
-/// disc can still be named by its device node.
+/// loop devices without a file or under the medium's own programs, card readers without a card and
+/// optical drives are left out; a disc can still be named by its device node.
 ///
 /// # Errors
 /// When sysfs cannot be read at all; a disk that vanishes meanwhile is left out.

@@ -132,7 +132,8 @@ impl Drop for Mounted {
     }
 }
 
-/// How a filesystem is mounted.
+/// How a filesystem is mounted. What it does about damage is said for ext4, whose superblock may
+/// ask for a panic (ext4(5), `errors=`); no other does so by itself.
 struct Way {
     /// The kernel's name of the filesystem.
     kind: &'static str,
@@ -172,7 +173,7 @@ pub fn mount_words(fs_kind: &str, write: bool) -> Option<String> {
 fn read_only_way(kind: &str) -> Option<Way> {
     let (kind, options) = match kind {
         // The ext4 driver reads all three, and only there `noload` is known.
-        "ext2" | "ext3" | "ext4" => ("ext4", "noload"),
+        "ext2" | "ext3" | "ext4" => ("ext4", "noload,errors=continue"),
         // nouuid: a clone of a mounted filesystem is wanted as well.
         "xfs" => ("xfs", "norecovery,nouuid"),
         "btrfs" => ("btrfs", "rescue=nologreplay"),
@@ -191,7 +192,7 @@ fn read_only_way(kind: &str) -> Option<Way> {
 /// How to mount for writing what images can be stored on.
 fn read_write_way(kind: &str) -> Option<Way> {
     let (kind, options) = match kind {
-        "ext2" | "ext3" | "ext4" => ("ext4", ""),
+        "ext2" | "ext3" | "ext4" => ("ext4", "errors=remount-ro"),
         "xfs" => ("xfs", ""),
         "btrfs" => ("btrfs", ""),
         "f2fs" => ("f2fs", ""),

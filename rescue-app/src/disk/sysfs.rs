@@ -50,6 +50,9 @@ impl Sysfs {
         names.sort_by_key(|name| (stem(name), name.len(), name.clone()));
         let used = uses::InUse::read(self)?;
         let medium = boot_medium::marker(&self.proc);
+        if medium.is_some() {
+            names.retain(|name| !boot_medium::is_own_programs(&block.join(name)));
+        }
         let disk = |name: &String| self.disk(name, &used, medium.as_deref());
         Ok(names.iter().filter_map(disk).collect())
     }

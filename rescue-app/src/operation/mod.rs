@@ -14,6 +14,7 @@ mod images;
 mod latest;
 pub mod log;
 mod machine;
+mod memory;
 mod meter;
 mod order;
 mod parallel;

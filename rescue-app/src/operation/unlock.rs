@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -16,6 +15,7 @@ use crate::table::{Purpose, Table};
 
 use super::companions::MachineVolumes;
 use super::error::OperationError;
+use super::memory;
 use super::survey::read_table;
 
 /// Opened containers.
@@ -99,7 +99,7 @@ impl LockedDisk {
         };
         let companions = MachineVolumes::new(&self.disk, &self.source, &self.table);
         let volume = Window::new(&self.source, span.start, span.size);
-        let effort = Effort::with_memory(free_memory());
+        let effort = Effort::with_memory(memory::available());
         filesystem::unlock_in((&volume, &companions), locked, secret, effort).map_err(|error| {
             let next = next_step(&error);
             OperationError::refused(format!("{container} stays locked: {error}"), next)
@@ -128,12 +128,4 @@ fn next_step(error: &UnlockError) -> &'static str {
         }
         UnlockError::Unknown(_) => "capture it locked, which stores every byte",
     }
-}
-
-/// `MemAvailable` in bytes; where the kernel does not tell, what any machine has.
-fn free_memory() -> u64 {
-    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kib.map_or(256 << 20, |kib| kib.saturating_mul(1024))
 }

@@ -169,6 +169,24 @@ fn filesystems_without_a_journal_are_mounted_too() {
     assert!(mount::can_mount_read_write("ext2") && !mount::can_mount_read_write("iso9660"));
 }
 
+/// What the filesystem itself wants done about damage would stop the whole system.
+#[test]
+fn a_filesystem_s_own_policy_for_damage_does_not_count() {
+    let device = Loop::new(&[]);
+    run("mkfs.ext4", &["-q", device.name()]);
+    run("tune2fs", &["-e", "panic", device.name()]);
+    let dir = device.dir.path().join("m");
+    let options = || run("findmnt", &["-n", "-o", "OPTIONS", dir.to_str().unwrap()]);
+    let guard = mount::mount_read_only(&device.device, "ext4", &dir).unwrap();
+    let shown = options();
+    assert!(shown.contains("errors=continue") && shown.starts_with("ro,"), "{shown}");
+    guard.unmount().unwrap();
+    let guard = mount::mount_read_write(&device.device, &device.device, "ext4", &dir).unwrap();
+    let shown = options();
+    assert!(shown.contains("errors=remount-ro"), "{shown}");
+    guard.unmount().unwrap();
+}
+
 /// A filesystem with a journal to replay is mounted without one bit being changed.
 #[test]
 fn read_only_mount_replays_no_journal() {

@@ -199,6 +199,19 @@ fn usb_stick_is_the_boot_medium_by_its_volume_id() {
 }
 
 #[test]
+fn the_medium_s_own_programs_are_no_disk() {
+    let machine = Machine::new();
+    let programs = machine.disk("virtual", "loop7", "7:7", 41_816);
+    machine.file(&format!("{programs}/loop/backing_file"), "/system/usr.squashfs\n");
+    let other = machine.disk("virtual", "loop0", "7:0", 2048);
+    machine.file(&format!("{other}/loop/backing_file"), "/tmp/disk.img\n");
+    assert_eq!(machine.only().path, machine.path("dev/loop0"));
+    // Elsewhere a file of that name is a file like any other.
+    machine.file("proc/cmdline", "quiet\n");
+    assert_eq!(machine.list().len(), 2);
+}
+
+#[test]
 fn names_as_under_dev_disk_by_id_lead_to_one_disk_only() {
     let machine = Machine::new();
     let reader = "pci0000:00/0000:00:14.0/usb1/1-2";

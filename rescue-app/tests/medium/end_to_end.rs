@@ -16,16 +16,16 @@ const WORK: Duration = Duration::from_secs(900);
 const PASSPHRASE: &str = "open sesame";
 
 /// Serial numbers of the three disks.
-const SOURCE: &str = "SRC-DEBIAN";
-const IMAGES: &str = "IMG-STORE";
-const TARGET: &str = "TARGET-4711";
+pub(super) const SOURCE: &str = "SRC-DEBIAN";
+pub(super) const IMAGES: &str = "IMG-STORE";
+pub(super) const TARGET: &str = "TARGET-4711";
 
 /// Where the filesystem of the disk for images begins, bytes.
 const IMAGES_START: u64 = 1 << 20;
 
 /// Runs a tool that must succeed.
 #[track_caller]
-fn tool(program: &str, args: &[&str]) -> String {
+pub(super) fn tool(program: &str, args: &[&str]) -> String {
     let output = Command::new(program)
         .args(args)
         .env("RESTIC_PASSWORD", PASSPHRASE)
@@ -37,17 +37,17 @@ fn tool(program: &str, args: &[&str]) -> String {
     text
 }
 
-struct Disks {
+pub(super) struct Disks {
     folder: TempDir,
 }
 
 impl Disks {
-    /// The source with Debian and NTFS, a disk with an empty filesystem, and a blank one.
-    fn make() -> Self {
+    /// The source as it is made at that path, a disk with an empty filesystem, and a blank one.
+    pub(super) fn make(source: impl FnOnce(&str)) -> Self {
         let disks = Self { folder: tempfile::tempdir().unwrap() };
-        let (source, images) = (disks.path(SOURCE), disks.path(IMAGES));
-        let debian = built("test-debian.img");
-        tool("cp", &["--sparse=always", debian.to_str().unwrap(), source.to_str().unwrap()]);
+        let images = disks.path(IMAGES);
+        source(disks.path(SOURCE).to_str().unwrap());
+        let source = disks.path(SOURCE);
         let size = std::fs::metadata(&source).unwrap().len();
         std::fs::File::create(disks.path(TARGET)).unwrap().set_len(size).unwrap();
         std::fs::File::create(&images).unwrap().set_len(1 << 30).unwrap();
@@ -58,7 +58,7 @@ impl Disks {
         disks
     }
 
-    fn path(&self, serial: &str) -> PathBuf {
+    pub(super) fn path(&self, serial: &str) -> PathBuf {
         self.folder.path().join(serial)
     }
 }
@@ -89,7 +89,7 @@ fn fill(machine: &Running, text: &str) {
 }
 
 /// Stores the source in a new repository on the disk for images.
-fn capture(machine: &Running) {
+pub(super) fn capture(machine: &Running) {
     machine.wait_for("Main menu", BOOT);
     machine.send("c");
     choose(machine, SOURCE);
@@ -119,7 +119,7 @@ fn capture(machine: &Running) {
 }
 
 /// Restores that image to the blank disk.
-fn restore(machine: &Running) {
+pub(super) fn restore(machine: &Running) {
     machine.send("r");
     machine.wait_for("where the images are", REACTION);
     choose(machine, "lifeboat  ");
@@ -186,7 +186,10 @@ fn starts_to_login(target: &Path, firmware: Firmware) {
 
 #[test]
 fn a_captured_and_restored_debian_boots() {
-    let disks = Disks::make();
+    // Debian and NTFS.
+    let debian = built("test-debian.img");
+    let copy = |to: &str| _ = tool("cp", &["--sparse=always", debian.to_str().unwrap(), to]);
+    let disks = Disks::make(copy);
     let mut machine = Machine::new(Firmware::SecureBoot)
         .processors(2)
         .usb_stick(&built("lifeboat.iso"))

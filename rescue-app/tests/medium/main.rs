@@ -5,6 +5,7 @@ mod end_to_end;
 mod failing;
 #[path = "../support/hfsplus_maker.rs"]
 mod hfsplus_maker;
+mod memory;
 mod nbd;
 mod power_cut;
 mod qemu;
@@ -16,7 +17,7 @@ mod write_log;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use qemu::{Firmware, Machine, REACTION, Running};
+use qemu::{BOOT, Firmware, Machine, REACTION, Running, key};
 use tempfile::NamedTempFile;
 
 /// The bar of the project, in bytes.
@@ -138,8 +139,18 @@ fn secure_boot_from_stick_is_enforced() {
 #[test]
 fn secure_boot_from_cd_starts() {
     let machine = Machine::new(Firmware::SecureBoot).cd(&iso()).start();
+    // The help before that: what to do about machines that trust Microsoft's own systems alone.
+    machine.wait_for("Help", BOOT);
+    machine.send(&key::DOWN.repeat(3));
+    machine.send(key::ENTER);
+    machine.wait_for("Allow Microsoft 3rd Party UEFI CA", REACTION);
+    machine.send(key::ESCAPE);
+    machine.wait_for("Firmware settings", REACTION);
+    machine.send(&key::UP.repeat(3));
     machine.choose_shell();
     assert_eq!(efi_variable(&machine, "SecureBoot"), "1");
+    let told = machine.shell("cat /etc/lifeboat-build");
+    assert_eq!(told.replace('\r', ""), std::fs::read_to_string(built("lifeboat-build")).unwrap());
 }
 
 #[test]
@@ -167,7 +178,7 @@ fn every_program_of_the_medium_runs() {
     }
     // The kernel asks for filesystem modules by itself when something is mounted.
     machine.shell(
-        "truncate -s 64M /tmp/i; modprobe loop; losetup /dev/loop0 /tmp/i; /usr/sbin/mke2fs -q -F /tmp/i; \
+        "truncate -s 64M /tmp/i; losetup /dev/loop0 /tmp/i; /usr/sbin/mke2fs -q -F /tmp/i; \
          mount /dev/loop0 /mnt; umount /mnt; mkfs.exfat /tmp/i && mount -t exfat /dev/loop0 /mnt",
     );
 }

@@ -43,6 +43,8 @@ const OVMF: &str = "/usr/share/OVMF";
 pub mod key {
     pub const ENTER: &str = "\r";
     pub const DOWN: &str = "\x1b[B";
+    pub const UP: &str = "\x1b[A";
+    pub const ESCAPE: &str = "\x1b";
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
