@@ -21,6 +21,9 @@ const SCHEMA: &str = "1.0";
 /// How often a line of progress is printed where lines cannot be overwritten.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Columns of a terminal that does not tell how many it has.
+const USUAL_COLUMNS: usize = 80;
+
 /// Prints the events of one operation.
 pub(super) struct Printer {
     mode: Mode,
@@ -123,8 +126,10 @@ impl Printer {
             return;
         }
         state.last_line = Some(Instant::now());
-        let line = line(state);
+        let line = line(state, true);
         if self.mode == Mode::Bar {
+            // A line that fills the last column makes the terminal scroll, and is then not overwritten.
+            let line = fitted(line, state, columns().saturating_sub(1));
             erase(state);
             state.bar_width = line.chars().count();
             console::draw(&line);
@@ -145,17 +150,33 @@ fn erase(state: &mut State) {
     }
 }
 
-fn line(state: &State) -> String {
+/// Columns of the terminal. Many serial lines tell none, or that there are 0.
+fn columns() -> usize {
+    let told = crossterm::terminal::window_size().map(|size| usize::from(size.columns));
+    told.ok().filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS)
+}
+
+/// `line`, or without what can best be spared, in at most `room` columns.
+fn fitted(full: String, state: &State, room: usize) -> String {
+    if full.chars().count() <= room {
+        return full;
+    }
+    line(state, false).chars().take(room).collect()
+}
+
+fn line(state: &State, with_average: bool) -> String {
     let meter = &state.meter;
     let Some(progress) = meter.progress() else { return String::new() };
     let mut line = format!(
-        "{:<12} {:>5.1} %  {}  {} (average {})",
+        "{:<12} {:>5.1} %  {}  {}",
         progress.phase.title(),
         meter.fraction() * 100.0,
         format::size_of(progress.done, progress.total),
         format::speed(meter.current_speed()),
-        format::speed(meter.average_speed()),
     );
+    if with_average {
+        line.push_str(&format!(" (average {})", format::speed(meter.average_speed())));
+    }
     if let Some(left) = meter.time_left() {
         line.push_str(&format!(", {} left", format::duration(left)));
     }
@@ -211,4 +232,30 @@ pub(super) fn least_size(least: Option<u64>, size: u64) {
 /// Prints one JSON document.
 pub(super) fn document(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(say_json(value, true)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::Progress;
+
+    #[test]
+    fn a_progress_line_stays_on_one_line_of_the_terminal() {
+        let mut state = State::default();
+        let progress = Progress {
+            phase: Phase::ReadingBack,
+            done: 123 << 30,
+            total: 4567 << 30,
+            skipped: 890 << 30,
+            written: 0,
+            bad_areas: 12,
+        };
+        state.meter.on_event(&Event::Progress(progress), Duration::from_secs(1));
+        let full = line(&state, true);
+        assert!(full.contains("average") && full.chars().count() > 79, "{full}");
+        assert_eq!(fitted(full.clone(), &state, 200), full);
+        let short = fitted(full.clone(), &state, 79);
+        assert!(short.chars().count() <= 79 && !short.contains("average"), "{short}");
+        assert_eq!(fitted(full, &state, 20).chars().count(), 20);
+    }
 }

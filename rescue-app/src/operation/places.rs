@@ -15,7 +15,7 @@ use crate::disk::{self, Disk, DiskKind, Use};
 use super::access::is_repository;
 use super::error::OperationError;
 use super::event::Control;
-use super::survey::{Survey, Volume, survey_machine};
+use super::survey::{Survey, Volume};
 
 /// Folder under which places are mounted.
 const MOUNT_ROOT: &str = "/run/lifeboat/places";
@@ -64,16 +64,19 @@ impl OpenPlace {
     }
 }
 
-/// Looks at every partition of every disk, mounting one after another read-only, without
+/// Looks at every partition of these disks, mounting one after another read-only, without
 /// replaying a journal.
-pub fn find_places(control: Control<'_>) -> Result<Vec<Place>, OperationError> {
+///
+/// # Errors
+/// Only that it was asked to stop.
+pub fn find_places(surveys: &[Survey], control: Control<'_>) -> Result<Vec<Place>, OperationError> {
     let mut places = Vec::new();
-    for survey in survey_machine()? {
+    for survey in surveys {
         for volume in &survey.volumes {
             if control.cancel.is_requested() {
                 return Err(OperationError::Cancelled);
             }
-            places.extend(look(&survey, volume));
+            places.extend(look(survey, volume));
         }
     }
     Ok(places)

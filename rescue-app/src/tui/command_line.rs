@@ -7,7 +7,9 @@ use clap::ValueEnum;
 use crate::disk::mount::mount_words;
 use crate::operation::{Compression, Keys, RescueOptions};
 
-use super::model::{CaptureOrder, Content, Location, Repository, RestoreOrder, below};
+use super::model::{
+    CaptureOrder, Content, Location, PrepareOrder, Repository, RestoreOrder, below,
+};
 
 /// Where a partition is mounted in the commands shown.
 const MOUNT_POINT: &str = "/mnt";
@@ -56,9 +58,24 @@ pub(super) fn restore(order: &RestoreOrder) -> Vec<String> {
     with_repository(command, &order.repository, false)
 }
 
+/// The command that prepares a disk.
+pub(super) fn prepare(order: &PrepareOrder) -> String {
+    format!(
+        "lifeboat prepare {} --erase {} --filesystem {} --label {}",
+        path(&order.disk.path),
+        quoted(&order.disk.erase_name()),
+        word(order.filesystem),
+        quoted(&order.label),
+    )
+}
+
 /// The word for a level on the command line.
 pub(super) fn level(compression: Compression) -> String {
-    compression.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    word(compression)
+}
+
+fn word(value: impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// `command` with its repository, after what makes that reachable, for writing if images are to be
@@ -129,6 +146,7 @@ mod tests {
     use super::super::model::{Disk, Image, MountPoint};
     use super::*;
     use crate::command::CommandLine;
+    use crate::operation::PlaceFilesystem;
 
     fn repository(location: Location) -> Repository {
         let disk = match &location {
@@ -209,6 +227,10 @@ mod tests {
         (order.partitions, order.volume) = (None, Some("vg/it's mine".into()));
         (order.with, order.read_back) = (vec!["fedcba9876543210".into()], true);
         parsed(&restore(&order).concat());
+        for filesystem in [PlaceFilesystem::Ext4, PlaceFilesystem::Exfat] {
+            let (disk, label) = (order.disk.clone(), "it's mine".into());
+            parsed(&prepare(&PrepareOrder { disk, filesystem, label }));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::model::{
     CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Log, Outcome,
-    Passphrase, Place, Repository, RestoreOrder, RestorePlan,
+    Passphrase, Place, Places, PrepareOrder, Repository, RestoreOrder, RestorePlan,
 };
 use crate::filesystem::VolumeKey;
 use crate::operation::{Container, Control};
@@ -17,7 +17,11 @@ pub trait Machine: Send + Sync {
     /// All disks; `None` when nothing changed since the list with the signature `known`.
     fn disks(&self, known: Option<u64>) -> Result<Option<DiskList>, Failure>;
     /// Partitions where images live or could live.
-    fn places(&self, control: Control<'_>) -> Result<Vec<Place>, Failure>;
+    fn places(&self, control: Control<'_>) -> Result<Places, Failure>;
+    /// Finds out what is lost when a disk is made a place for images.
+    fn plan_prepare(&self, order: &PrepareOrder) -> Result<Vec<String>, Failure>;
+    /// Erases a disk and makes it a place for images.
+    fn prepare(&self, order: &PrepareOrder, control: Control<'_>) -> Result<Place, Failure>;
     /// Opens a repository and lists its images, newest first.
     fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure>;
     /// Creates a repository.
@@ -57,6 +61,10 @@ pub enum Request {
     },
     /// [`Machine::places`].
     Places,
+    /// [`Machine::plan_prepare`].
+    PlanPrepare(PrepareOrder),
+    /// [`Machine::prepare`].
+    Prepare(PrepareOrder),
     /// [`Machine::images`].
     Images(Repository),
     /// [`Machine::create`].
@@ -90,7 +98,11 @@ pub enum Reply {
     /// To [`Request::Disks`].
     Disks(Result<Option<DiskList>, Failure>),
     /// To [`Request::Places`].
-    Places(Result<Vec<Place>, Failure>),
+    Places(Result<Places, Failure>),
+    /// To [`Request::PlanPrepare`].
+    PreparePlan(Result<Vec<String>, Failure>),
+    /// To [`Request::Prepare`].
+    Prepared(Result<Box<Place>, Failure>),
     /// To [`Request::Images`].
     Images(Result<Vec<Image>, Failure>),
     /// To [`Request::Create`] and [`Request::Forget`].
@@ -115,6 +127,8 @@ impl Request {
         match self {
             Self::Disks { known } => Reply::Disks(machine.disks(*known)),
             Self::Places => Reply::Places(machine.places(control)),
+            Self::PlanPrepare(order) => Reply::PreparePlan(machine.plan_prepare(order)),
+            Self::Prepare(order) => Reply::Prepared(machine.prepare(order, control).map(Box::new)),
             Self::Images(repository) => Reply::Images(machine.images(repository)),
             Self::Create(repository) => Reply::Done(machine.create(repository)),
             Self::Unlock { disk, container, passphrase } => {
@@ -136,6 +150,8 @@ impl Request {
         match self {
             Self::Disks { .. } => Reply::Disks(Err(failure)),
             Self::Places => Reply::Places(Err(failure)),
+            Self::PlanPrepare(_) => Reply::PreparePlan(Err(failure)),
+            Self::Prepare(_) => Reply::Prepared(Err(failure)),
             Self::Images(_) => Reply::Images(Err(failure)),
             Self::Create(_) | Self::Forget(..) => Reply::Done(Err(failure)),
             Self::Unlock { .. } => Reply::Unlocked(Err(failure)),

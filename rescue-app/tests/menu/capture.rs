@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use lifeboat::operation::{Compression, Event, Level, Notice, Phase, Progress, Shortage};
+use lifeboat::operation::{
+    Compression, Event, Level, Notice, Phase, Progress, Shortage, Unpartitioned,
+};
 use lifeboat::tui::key::Key::{self, Backspace, Char, Down, End, Enter, Esc, Tab};
 use lifeboat::tui::model::{Content, Failure, Location, Outcome};
 
@@ -84,17 +86,21 @@ fn how_stubbornly_bad_sectors_are_read_is_set_on_the_summary() {
 #[test]
 fn what_lies_outside_of_partitions_can_be_left_out() {
     let mut machine = Fake::new();
-    machine.unpartitioned = 150 * GIB;
+    machine.unpartitioned = Some(Unpartitioned {
+        bytes: 150 * GIB,
+        left_out: false,
+        seconds: Some(1100.0),
+        samples_are_zero: true,
+    });
     let mut menu = Menu::at(machine, &[Char('c'), Enter, Enter, Enter, Enter]);
-    let screen = menu.screen();
-    assert!(screen.contains("150 GiB outside"), "{screen}");
+    assert_screen!("capture_summary_unpartitioned", menu);
     menu.key(Char('u'));
     assert_screen!("capture_summary_partitioned", menu);
     menu.key(Enter);
     assert_eq!(menu.capture_order().content, Content::Partitioned);
     let mut menu = at_summary();
-    menu.key(Char('u'));
-    assert!(!menu.screen().contains("outside of partitions left out"), "there is hardly any");
+    menu.keys(&[Char('u'), Enter]);
+    assert_eq!(menu.capture_order().content, Content::Used, "there is hardly any");
 }
 
 #[test]
@@ -175,7 +181,7 @@ fn a_new_repository_with_a_passphrase() {
 #[test]
 fn a_new_repository_without_a_passphrase_says_so() {
     let mut menu = at_places();
-    menu.keys(&[End, Key::Up, Enter]);
+    menu.keys(&[End, Key::Up, Key::Up, Enter]);
     menu.keys(&[Down, Down, Enter, Enter]);
     assert!(menu.screen().contains("choose the compression"), "{}", menu.screen());
     assert!(menu.machine.created.lock().unwrap()[0].passphrase.is_none());

@@ -5,12 +5,12 @@ use std::sync::Mutex;
 
 use lifeboat::filesystem::VolumeKey;
 use lifeboat::image::damage::{BadRange, Damage, DamagedFile};
-use lifeboat::operation::{Container, Control, LockedDisk, Space};
+use lifeboat::operation::{Container, Control, LockedDisk, Space, Unpartitioned};
 use lifeboat::tui::machine::Machine;
 use lifeboat::tui::model::{
     CaptureOrder, CapturePlan, Content, Disk, DiskList, Facts, Failure, FoundRepository, Image,
-    ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Passphrase, Place, Repository,
-    RestoreOrder, RestorePlan, Unpartitioned, Volume,
+    ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Passphrase, Place, Places, PrepareOrder,
+    Repository, RestoreOrder, RestorePlan, Volume,
 };
 
 pub const MIB: u64 = 1 << 20;
@@ -35,8 +35,10 @@ pub struct Fake {
     pub restores_planned: Mutex<Vec<RestoreOrder>>,
     /// A LUKS container in a file.
     pub container: Option<PathBuf>,
-    /// Bytes outside of all partitions of the disk to capture.
-    pub unpartitioned: u64,
+    /// Large stretches outside of all partitions of the disk to capture.
+    pub unpartitioned: Option<Unpartitioned>,
+    /// The disks that were prepared.
+    pub prepared: Mutex<Vec<PrepareOrder>>,
 }
 
 fn volume(
@@ -211,7 +213,8 @@ impl Fake {
             forgotten: Mutex::default(),
             restores_planned: Mutex::default(),
             container: None,
-            unpartitioned: MIB,
+            unpartitioned: None,
+            prepared: Mutex::default(),
         }
     }
 
@@ -254,8 +257,30 @@ impl Machine for Fake {
         Ok((known != Some(self.list.signature)).then(|| self.list.clone()))
     }
 
-    fn places(&self, _control: Control<'_>) -> Result<Vec<Place>, Failure> {
-        Ok(self.places.clone())
+    fn places(&self, _control: Control<'_>) -> Result<Places, Failure> {
+        Ok(Places { found: self.places.clone(), disks: self.list.disks.clone() })
+    }
+
+    fn plan_prepare(&self, order: &PrepareOrder) -> Result<Vec<String>, Failure> {
+        if order.label.len() > 16 {
+            return Err(Failure { text: "The label is too long.".into(), ..Failure::default() });
+        }
+        let lost = |volume: &Volume| volume.kind.clone().unwrap_or_default();
+        Ok(order.disk.volumes.iter().map(lost).collect())
+    }
+
+    fn prepare(&self, order: &PrepareOrder, _control: Control<'_>) -> Result<Place, Failure> {
+        self.prepared.lock().unwrap().push(order.clone());
+        let kind = order.filesystem.to_string();
+        Ok(Place {
+            device: format!("{}p1", order.disk.path.display()).into(),
+            disk: order.disk.path.clone(),
+            disk_title: order.disk.identity.clone(),
+            volume: volume(1, MIB, order.disk.size - 2 * MIB, &kind, &order.label, None),
+            free: Some(order.disk.size - 100 * MIB),
+            writable: true,
+            ..Place::default()
+        })
     }
 
     fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure> {
@@ -310,18 +335,12 @@ impl Machine for Fake {
     ) -> Result<CapturePlan, Failure> {
         Ok(CapturePlan {
             read: if order.content == Content::All { order.disk.size } else { 185 * GIB },
-            unused: match order.content {
-                Content::All => 0,
-                _ => order.disk.size - 185 * GIB - self.unpartitioned,
-            },
+            unused: if order.content == Content::All { 0 } else { 131 * GIB },
             not_chosen: 0,
-            unpartitioned: Unpartitioned {
-                size: self.unpartitioned,
-                left_out: match order.content {
-                    Content::Partitioned => self.unpartitioned - 65 * MIB,
-                    _ => 0,
-                },
-            },
+            unpartitioned: self.unpartitioned.clone().map(|found| Unpartitioned {
+                left_out: order.content == Content::Partitioned,
+                ..found
+            }),
             space: Space {
                 at_most: 186 * GIB,
                 fresh: 12 * GIB,

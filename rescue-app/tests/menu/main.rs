@@ -7,6 +7,7 @@ mod harness;
 mod home;
 mod images;
 mod looks;
+mod prepare;
 mod restore;
 mod threads;
 mod unlock;

@@ -168,8 +168,16 @@ impl Machine for Slow {
     fn disks(&self, known: Option<u64>) -> Result<Option<DiskList>, Failure> {
         self.fake.disks(known)
     }
-    fn places(&self, control: Control<'_>) -> Result<Vec<Place>, Failure> {
+    fn places(&self, control: Control<'_>) -> Result<Places, Failure> {
         self.fake.places(control)
+    }
+
+    fn plan_prepare(&self, order: &PrepareOrder) -> Result<Vec<String>, Failure> {
+        self.fake.plan_prepare(order)
+    }
+
+    fn prepare(&self, order: &PrepareOrder, control: Control<'_>) -> Result<Place, Failure> {
+        self.fake.prepare(order, control)
     }
     fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure> {
         self.fake.images(repository)

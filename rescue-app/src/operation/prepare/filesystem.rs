@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 use serde::Serialize;
 
-use crate::disk::{Disk, DiskKind, Target};
+use crate::disk::{Disk, DiskKind, Target, Transport};
 use crate::filesystem::Kind;
 use crate::operation::error::OperationError;
 
@@ -82,7 +82,8 @@ impl PlaceFilesystem {
 
     /// Whether the tool can make it on this disk.
     pub(super) fn fits(self, disk: &Disk) -> Result<(), OperationError> {
-        if self == Self::Exfat && disk.kind == DiskKind::ImageFile && disk.logical_sector != 512 {
+        let in_file = disk.kind == DiskKind::ImageFile || disk.transport == Transport::Loop;
+        if self == Self::Exfat && in_file && disk.logical_sector != 512 {
             let why = "mkfs.exfat makes filesystems with sectors of 512 bytes in files";
             return Err(OperationError::refused(why, "choose ext4"));
         }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::bytes::{ReadAt, Window};
 use crate::disk::{self, Disk, Target, WriteLift};
 use crate::filesystem::{self as filesystems, Filesystem};
+use crate::signature::{self, Signature};
 use crate::table::{Fresh, FreshType};
 
 use super::error::{Doing, OperationError};
@@ -23,16 +24,6 @@ use filesystem::Room;
 
 /// A disk smaller than this holds no images worth it, bytes.
 const LEAST_SIZE: u64 = 64 << 20;
-
-/// Bytes at either end of the disk that are blanked. Every signature that libblkid looks for lies
-/// within less of the start or the end of a disk or partition; those of the last partition end with
-/// the disk, those of the first begin with it, give or take a mebibyte.
-const EDGE: u64 = 16 << 20;
-
-/// Where Btrfs keeps copies of its superblock, bytes from the start of the filesystem (btrfs(5),
-/// "Superblock"), and how large they are: its rescue tools look there.
-const BTRFS_COPIES: [u64; 2] = [64 << 20, 256 << 30];
-const BTRFS_COPY: usize = 4096;
 
 /// What goes to the start of the disk last of all: with it the table begins to count.
 const FIRST_BLOCK: usize = 4096;
@@ -183,20 +174,20 @@ fn blank(target: &Target, fresh: &Fresh) -> Result<(), OperationError> {
     write(target, 0, &[0; FIRST_BLOCK])?;
     flush(target)?;
     target.discard(0, target.size());
-    let mebibyte = vec![0; fresh.head.len()];
-    let step = mebibyte.len() as u64;
-    let last = target.size() - step;
-    for at in (0..EDGE).step_by(mebibyte.len()) {
-        write(target, at.min(last), &mebibyte)?;
-        write(target, last.saturating_sub(at), &mebibyte)?;
-    }
-    let bases = [0, fresh.start];
-    for at in bases.iter().flat_map(|base| BTRFS_COPIES.map(|copy| base + copy)) {
-        if at + BTRFS_COPY as u64 <= target.size() {
-            write(target, at, &[0; BTRFS_COPY])?;
+    let tail = target.size() - fresh.tail.len() as u64;
+    write(target, 0, &vec![0; fresh.head.len()])?;
+    write(target, tail, &vec![0; fresh.tail.len()])?;
+    for (start, size) in [(0, target.size()), (fresh.start, fresh.size)] {
+        for found in signatures(target, start, size)? {
+            write(target, start + found.offset, &vec![0; found.len])?;
         }
     }
     flush(target)
+}
+
+fn signatures(target: &Target, start: u64, size: u64) -> Result<Vec<Signature>, OperationError> {
+    signature::find(&Window::new(target, start, size))
+        .map_err(|error| OperationError::io("looking for what was on the disk before", error))
 }
 
 /// The backup first, the first block last, each on the disk before the next.

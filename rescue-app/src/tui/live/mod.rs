@@ -11,7 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::machine::Machine;
 use super::model::{
     CaptureOrder, CapturePlan, Content, DiskList, Facts, Failure, FoundRepository, Image, Job,
-    Keep, Location, Log, Outcome, Passphrase, Place, Repository, RestoreOrder, RestorePlan, below,
+    Keep, Location, Log, Outcome, Passphrase, Place, Places, PrepareOrder, Repository,
+    RestoreOrder, RestorePlan, below,
 };
 use crate::disk::{self, pci};
 use crate::filesystem::VolumeKey;
@@ -19,7 +20,8 @@ use crate::image::chunks::ChunkSize;
 use crate::operation::log::Log as RunLog;
 use crate::operation::{
     self, Cancel, CaptureRequest, Container, Control, Event, ForgetRequest, LockedDisk, OpenPlace,
-    OperationError, PruneRequest, RepoAccess, RescueOptions, RestoreRequest, Rules, Unwanted, With,
+    OperationError, PrepareRequest, PruneRequest, RepoAccess, RescueOptions, RestoreRequest, Rules,
+    Unwanted, With,
 };
 
 /// How much of the log is shown: the end, in bytes.
@@ -77,6 +79,15 @@ impl LiveMachine {
             next_step: Some("Plug the disk in again and search again.".into()),
             ..Failure::default()
         })
+    }
+
+    /// Looks for places on all disks, and keeps them to be mounted later.
+    fn search(&self, control: Control<'_>) -> Result<Places, OperationError> {
+        let surveys = operation::survey_machine()?;
+        let found = operation::find_places(&surveys, control)?;
+        let shown = found.iter().map(|place| views::place(place, repositories(place))).collect();
+        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        Ok(views::places(shown, &surveys))
     }
 
     fn run_capture(&self, order: &CaptureOrder, control: Control<'_>) -> Result<Outcome, Failure> {
@@ -153,12 +164,29 @@ impl Machine for LiveMachine {
         Ok(Some(views::disk_list(signature, &surveys, &silent)))
     }
 
-    fn places(&self, control: Control<'_>) -> Result<Vec<Place>, Failure> {
+    fn places(&self, control: Control<'_>) -> Result<Places, Failure> {
         let _turn = self.turn();
-        let found = operation::find_places(control).map_err(views::failure)?;
-        let shown = found.iter().map(|place| views::place(place, repositories(place))).collect();
-        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = found;
-        Ok(shown)
+        self.search(control).map_err(views::failure)
+    }
+
+    fn plan_prepare(&self, order: &PrepareOrder) -> Result<Vec<String>, Failure> {
+        let _turn = self.turn();
+        let plan = operation::plan_prepare(&prepare_request(order)).map_err(views::failure)?;
+        Ok(plan.lost)
+    }
+
+    fn prepare(&self, order: &PrepareOrder, control: Control<'_>) -> Result<Place, Failure> {
+        let _turn = self.turn();
+        let what = format!("preparation of {}", order.disk.line());
+        let request = prepare_request(order);
+        logged(&what, control, |control| operation::prepare(&request, control))?;
+        let places = self.search(control).map_err(views::failure)?;
+        let made = places.found.into_iter().find(|place| place.disk == order.disk.path);
+        made.ok_or_else(|| Failure {
+            text: format!("The kernel shows no partition of {} yet.", order.disk.path.display()),
+            next_step: Some("Plug the disk out and in again, then search again.".into()),
+            ..Failure::default()
+        })
     }
 
     fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure> {
@@ -314,6 +342,16 @@ fn restore_request(order: &RestoreOrder, repo: RepoAccess) -> RestoreRequest {
         only_changed: order.only_changed,
         read_back: order.read_back,
         mend_table: false,
+    }
+}
+
+fn prepare_request(order: &PrepareOrder) -> PrepareRequest {
+    PrepareRequest {
+        disk: order.disk.path.clone(),
+        sector_size: None,
+        erase: Some(order.disk.erase_name()),
+        filesystem: order.filesystem,
+        label: Some(order.label.clone()),
     }
 }
 

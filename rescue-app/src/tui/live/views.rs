@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::disk;
 use crate::disk::pci::Controller;
 use crate::filesystem::{LastUse, LogicalVolume, State};
-use crate::image::manifest::{Region, Stored};
+use crate::image::manifest::Stored;
 use crate::operation::{
     self, CaptureReport, CheckReport, ImageSummary, OperationError, PruneReport, RestoreReport,
     Survey, VerifyReport, format,
@@ -15,7 +15,7 @@ use crate::operation::{
 use crate::table::Scheme;
 use crate::tui::model::{
     ByItself, CapturePlan, Disk, DiskList, Failure, FoundRepository, Image, ImagePartition,
-    MountPoint, Outcome, Place, RestorePlan, Unpartitioned, Volume,
+    MountPoint, Outcome, Place, Places, RestorePlan, Volume,
 };
 
 /// The cause and the next step of an error.
@@ -56,6 +56,11 @@ pub(super) fn disk_list(signature: u64, surveys: &[Survey], silent: &[Controller
         controllers: silent.iter().map(controller).collect(),
         hints,
     }
+}
+
+/// What a search found; disks are those it looked at.
+pub(super) fn places(found: Vec<Place>, surveys: &[Survey]) -> Places {
+    Places { found, disks: surveys.iter().map(disk).collect() }
 }
 
 fn controller(controller: &Controller) -> String {
@@ -211,18 +216,10 @@ fn minute(time: &str) -> String {
 /// A capture's plan.
 pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
     let has_unclosed_ntfs = plan.has_unclosed_ntfs();
-    let unread = |region: &&Region| region.size.saturating_sub(region.used.total());
-    let not_chosen = plan.regions.iter().filter(|region| region.stored == Stored::Nothing);
-    let not_chosen = not_chosen.map(|region| unread(&region)).sum();
-    let is_outside =
-        |region: &&Region| plan.table.scheme != Scheme::None && region.partition.is_none();
-    let outside = || plan.regions.iter().filter(is_outside);
-    let unpartitioned = Unpartitioned {
-        size: outside().map(|region| region.size).sum(),
-        left_out: outside().map(|region| unread(&region)).sum(),
-    };
-    let unused = plan.skipped.saturating_sub(not_chosen).saturating_sub(unpartitioned.left_out);
-    let operation::CapturePlan { read, space, warnings, .. } = plan;
+    let outside = plan.unpartitioned.as_ref().filter(|found| found.left_out);
+    let known = plan.unused + outside.map_or(0, |found| found.bytes);
+    let operation::CapturePlan { read, skipped, unused, unpartitioned, space, warnings, .. } = plan;
+    let not_chosen = skipped.saturating_sub(known);
     CapturePlan { read, unused, not_chosen, unpartitioned, space, has_unclosed_ntfs, warnings }
 }
 
@@ -238,7 +235,7 @@ pub(super) fn capture_outcome(report: &CaptureReport) -> Outcome {
     let mut facts = vec![
         fact("Image", format!("{}, {}", report.image.short_id(), minute(&report.image.time))),
         fact("Read", format::size(report.read)),
-        fact("Not read", format::size(report.skipped)),
+        fact("Left out", format!("{} that no file uses", format::size(report.unused))),
         fact("Stored", format!("{} new", format::size(report.added))),
         fact("There already", format::size(report.reused)),
         fact("Checked", format!("{} read back, all right", format::size(report.verified))),

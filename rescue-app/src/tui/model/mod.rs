@@ -3,14 +3,14 @@
 mod machine;
 mod order;
 
-pub use machine::{ByItself, Confirmation, Disk, DiskList, FoundRepository, Place, Volume};
+pub use machine::{ByItself, Confirmation, Disk, DiskList, FoundRepository, Place, Places, Volume};
 pub use order::{
     CaptureOrder, Content, Image, ImagePartition, Job, Keep, Location, MountPoint, Passphrase,
-    Repository, RestoreOrder, below,
+    PrepareOrder, Repository, RestoreOrder, below,
 };
 
 pub use crate::operation::LayoutEntry;
-use crate::operation::Space;
+use crate::operation::{Space, Unpartitioned};
 
 /// What the header says about the running system; fixed while the menu runs.
 #[derive(Clone, Debug, Default)]
@@ -34,23 +34,14 @@ pub struct CapturePlan {
     pub unused: u64,
     /// Not read, in partitions that were not chosen.
     pub not_chosen: u64,
-    /// What lies outside of all partitions.
-    pub unpartitioned: Unpartitioned,
+    /// Large stretches outside of all partitions.
+    pub unpartitioned: Option<Unpartitioned>,
     /// What it takes where the repository is.
     pub space: Space,
     /// Whether there is an NTFS of which more than what is used is stored, or could be.
     pub has_unclosed_ntfs: bool,
     /// What a person should know before it starts.
     pub warnings: Vec<String>,
-}
-
-/// The space outside of all partitions of a disk. Both counts are bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unpartitioned {
-    /// All of it.
-    pub size: u64,
-    /// What of it is not read.
-    pub left_out: u64,
 }
 
 /// What a restore would do. All counts are bytes.

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{ByItself, Disk, Volume};
 use crate::image::manifest::file_name;
-use crate::operation::{Compression, KeepRules, Keys};
+use crate::operation::{Compression, KeepRules, Keys, PlaceFilesystem};
 
 /// A passphrase; wiped from memory when dropped and never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -174,6 +174,17 @@ impl CaptureOrder {
     pub fn map(&self) -> Option<String> {
         self.keeps_map.then(|| format!("{}.map", file_name(&self.disk.identity)))
     }
+}
+
+/// A disk to be erased and made a place for images.
+#[derive(Clone, Debug)]
+pub struct PrepareOrder {
+    /// The disk.
+    pub disk: Disk,
+    /// What is made on it.
+    pub filesystem: PlaceFilesystem,
+    /// Label of the filesystem.
+    pub label: String,
 }
 
 /// What to restore and where to.

@@ -9,7 +9,7 @@ use ratatui::text::Line;
 
 use super::progress::ProgressPage;
 use super::{failure_lines, waiting};
-use crate::operation::format;
+use crate::operation::{Unpartitioned, format};
 use crate::tui::command_line;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
@@ -17,9 +17,6 @@ use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{CaptureOrder, CapturePlan, Content, Failure, Job};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Document, Lines};
-
-/// Bytes outside of partitions that are stored in any case, at the start of the disk.
-const KEPT_OUTSIDE: u64 = 64 << 20;
 
 /// How often sectors that cannot be read may be tried again; chosen in turn.
 const RETRIES: [u32; 4] = [1, 3, 10, 0];
@@ -54,6 +51,9 @@ impl CapturePlanPage {
         lines.fact("Secret", secret);
         lines.fact("Compression", &command_line::level(self.order.compression));
         lines.fact("Bad sectors", &self.bad_sectors());
+        if let Some(found) = self.outside() {
+            lines.fact("Unpartitioned", &unpartitioned(found));
+        }
         if self.offers_choice() {
             lines.fact("Windows", self.unclosed());
         }
@@ -80,10 +80,10 @@ impl CapturePlanPage {
             && self.ready().is_some_and(|plan| plan.has_unclosed_ntfs)
     }
 
-    /// Whether so much lies outside of partitions that leaving it out makes a difference.
-    fn offers_leaving_out(&self) -> bool {
-        let outside = self.ready().map_or(0, |plan| plan.unpartitioned.size);
-        self.order.content != Content::All && outside > KEPT_OUTSIDE
+    /// What lies outside of partitions, if there is much and not every byte is stored anyway.
+    fn outside(&self) -> Option<&Unpartitioned> {
+        let plan = self.ready().filter(|_| self.order.content != Content::All);
+        plan.and_then(|plan| plan.unpartitioned.as_ref())
     }
 
     /// How much of the disk is stored.
@@ -92,17 +92,9 @@ impl CapturePlanPage {
             None => "the whole disk".to_owned(),
             some => format!("partitions {}", partitions(some)),
         };
-        let outside = self.ready().map_or(0, |plan| plan.unpartitioned.size);
-        let size = format::size(outside);
         match self.order.content {
             Content::All => format!("{which}, every byte, also what nothing uses"),
-            _ if outside <= KEPT_OUTSIDE => format!("{which}, what is in use"),
-            Content::Partitioned => {
-                format!("{which}, what is in use; {size} outside of partitions left out")
-            }
-            Content::Used => {
-                format!("{which}, what is in use; {size} outside of partitions where not zero")
-            }
+            _ => format!("{which}, what is in use"),
         }
     }
 
@@ -160,12 +152,26 @@ impl CapturePlanPage {
     }
 }
 
+/// What becomes of the space outside of partitions.
+fn unpartitioned(found: &Unpartitioned) -> String {
+    let zero = if found.samples_are_zero { "; samples of it are all zero" } else { "" };
+    let size = format::size(found.bytes);
+    if found.left_out {
+        return format!("{size}, left out{zero}");
+    }
+    let time = found.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let time =
+        time.map_or_else(String::new, |time| format!(" in about {}", format::duration(time)));
+    format!("{size}, read{time}, stored where not zero{zero}")
+}
+
 /// What is not read, and why.
 fn left_out(plan: &CapturePlan) -> String {
+    let outside = plan.unpartitioned.as_ref().filter(|found| found.left_out);
     let parts = [
         (plan.unused, "that no file uses"),
         (plan.not_chosen, "in partitions not chosen"),
-        (plan.unpartitioned.left_out, "outside of partitions"),
+        (outside.map_or(0, |found| found.bytes), "outside of partitions"),
     ];
     let told: Vec<String> = parts
         .iter()
@@ -196,7 +202,7 @@ impl Page for CapturePlanPage {
         if self.offers_choice() {
             hints.push(("W", "Windows"));
         }
-        if self.offers_leaving_out() {
+        if self.outside().is_some() {
             hints.push(("U", "Outside"));
         }
         hints.extend([("A", "All bytes"), ("T", "Tries"), ("M", "Map")]);
@@ -250,7 +256,7 @@ impl Page for CapturePlanPage {
                 self.order.trusts_unclosed = !self.order.trusts_unclosed;
                 return self.on_open();
             }
-            Some('u') if self.offers_leaving_out() => return self.toggle(Content::Partitioned),
+            Some('u') if self.outside().is_some() => return self.toggle(Content::Partitioned),
             Some('a') if self.plan.is_some() => return self.toggle(Content::All),
             Some('m') => self.order.keeps_map = !self.order.keeps_map,
             _ if key == Key::Enter && self.ready().is_some() => {

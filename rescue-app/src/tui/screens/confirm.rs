@@ -12,7 +12,7 @@ use super::progress::ProgressPage;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Confirmation, Failure, Image, Job, Keep, Repository, RestoreOrder};
+use crate::tui::model::{Confirmation, Disk, Failure, Image, Job, Keep, Repository, RestoreOrder};
 use crate::tui::page::{Action, Context, Hint, Page, ask, replace};
 use crate::tui::widgets::{Field, Lines, spinner};
 
@@ -21,6 +21,8 @@ use crate::tui::widgets::{Field, Lines, spinner};
 pub(super) enum Then {
     /// The restore, with what the target loses.
     Restore(Box<RestoreOrder>, Vec<String>),
+    /// The page below is told to make the disk a place for images; with what the disk loses.
+    Prepare(Box<Disk>, Vec<String>),
     /// The image leaves the repository's list.
     Forget(Repository, Box<Image>),
     /// These images leave the list, and the space is freed.
@@ -42,6 +44,7 @@ impl Confirm {
     pub(super) fn new(then: Then) -> Self {
         let confirmation = match &then {
             Then::Restore(order, _) => order.disk.confirmation(),
+            Then::Prepare(disk, _) => disk.confirmation(),
             Then::Forget(_, image) => Confirmation {
                 ask: "the first 4 characters of its id".into(),
                 word: image.id.chars().take(4).collect(),
@@ -63,6 +66,7 @@ impl Confirm {
         }
         match &self.then {
             Then::Restore(order, _) => replace(ProgressPage::new(Job::Restore((**order).clone()))),
+            Then::Prepare(..) => Action::Answer(true),
             Then::Forget(repository, image) => {
                 self.working = true;
                 ask(Request::Forget(repository.clone(), (**image).clone()))
@@ -88,10 +92,15 @@ impl Confirm {
                     let text = format!("with the logical volume {volume} alone");
                     lines.item(" ", &text, Style::new());
                 }
-                lines.gap();
-                for lost in lost {
-                    lines.item("!", lost, look.bad());
+                lost_lines(&mut lines, lost, look);
+            }
+            Then::Prepare(disk, lost) => {
+                lines.text("This disk will be erased and made a place for images:", Style::new());
+                lines.item(" ", &disk.line(), look.bad());
+                if lost.is_empty() {
+                    lines.gap().text("It holds nothing that was recognised.", Style::new());
                 }
+                lost_lines(&mut lines, lost, look);
             }
             Then::Forget(_, image) => {
                 lines.text("This image will be forgotten:", Style::new());
@@ -115,6 +124,13 @@ impl Confirm {
     }
 }
 
+fn lost_lines(lines: &mut Lines, lost: &[String], look: Look) {
+    lines.gap();
+    for lost in lost {
+        lines.item("!", lost, look.bad());
+    }
+}
+
 fn image_line(image: &Image) -> String {
     format!("{}, {}, {}", image.short_id(), image.time, image.disk)
 }
@@ -123,6 +139,7 @@ impl Page for Confirm {
     fn title(&self) -> String {
         match self.then {
             Then::Restore(..) => "Restore: the last question".into(),
+            Then::Prepare(..) => "Prepare a disk: the last question".into(),
             Then::Forget(..) => "Images: forget".into(),
             Then::Free(..) => "Images: free space".into(),
         }
@@ -137,7 +154,7 @@ impl Page for Confirm {
 
     fn help(&self) -> &'static [&'static str] {
         match self.then {
-            Then::Restore(..) => &[
+            Then::Restore(..) | Then::Prepare(..) => &[
                 "Compare the serial number with the label of the disk you mean to overwrite, then \
                  type its end. Letter case does not matter.",
                 "Nothing has been written so far. Esc goes back without a change.",

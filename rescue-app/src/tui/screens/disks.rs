@@ -185,18 +185,8 @@ impl Disks {
                 row.with(Line::styled(format!("  Not possible: {refusal}"), look.warning()))
             }
             (None, Some(note)) => row.with(Line::styled(format!("  {note}"), look.warning())),
-            (None, None) => row.with(Line::raw(format!("  {}", summary(disk)))),
+            (None, None) => row.with(Line::raw(format!("  {}", disk.summary()))),
         }
-    }
-}
-
-/// Table and partitions in a few words.
-fn summary(disk: &Disk) -> String {
-    let partitions = disk.volumes.iter().filter(|volume| volume.number.is_some()).count();
-    match partitions {
-        0 => disk.table.clone(),
-        1 => format!("{}, 1 partition", disk.table),
-        count => format!("{}, {count} partitions", disk.table),
     }
 }
 

@@ -15,6 +15,7 @@ mod open;
 mod partitions;
 mod paused;
 mod places;
+mod prepare;
 mod progress;
 mod question;
 mod report;

@@ -10,19 +10,20 @@ use ratatui::text::Line;
 use super::create::{Create, Target};
 use super::folder::Folder;
 use super::open::Open;
+use super::prepare::Prepare;
 use super::{Goal, failure_lines, waiting};
 use crate::operation::format;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, FoundRepository, Place, Repository};
+use crate::tui::model::{Disk, Failure, FoundRepository, Place, Places as Found, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, text};
 
 /// The list of places.
 pub(super) struct Places {
     goal: Goal,
-    places: Option<Result<Vec<Place>, Failure>>,
+    places: Option<Result<Found, Failure>>,
     cursor: Cursor,
     /// A repository may have been created since the search.
     outdated: bool,
@@ -33,6 +34,8 @@ pub(super) struct Places {
 enum Entry<'a> {
     Found(&'a Place, &'a FoundRepository),
     New(&'a Place),
+    /// A disk that nothing can be stored on as it is.
+    Bare(&'a Disk),
     Typed,
 }
 
@@ -58,18 +61,39 @@ impl Places {
             .then(|| "this filesystem cannot be written to here".into())
     }
 
+    fn all(&self) -> Option<&Found> {
+        self.places.as_ref().and_then(|places| places.as_ref().ok())
+    }
+
     fn found(&self) -> &[Place] {
-        self.places.as_ref().and_then(|places| places.as_ref().ok()).map_or(&[], Vec::as_slice)
+        self.all().map_or(&[], |all| &all.found)
+    }
+
+    /// The disks that could be erased and made a place for the image.
+    fn bare(&self) -> impl Iterator<Item = &Disk> {
+        let Goal::Capture { disk: source, .. } = &self.goal else { return Vec::new().into_iter() };
+        let is_bare = |disk: &&Disk| {
+            disk.target_refusal.is_none()
+                && disk.path != source.path
+                && !self.usable().any(|place| place.disk == disk.path)
+        };
+        let disks = self.all().map_or(&[][..], |all| &all.disks).iter();
+        disks.filter(is_bare).collect::<Vec<_>>().into_iter()
+    }
+
+    fn usable(&self) -> impl Iterator<Item = &Place> {
+        self.found().iter().filter(|place| self.refusal(place).is_none())
     }
 
     fn entries(&self) -> Vec<Entry<'_>> {
         let mut entries = Vec::new();
-        for place in self.found().iter().filter(|place| self.refusal(place).is_none()) {
+        for place in self.usable() {
             entries.extend(place.repositories.iter().map(|found| Entry::Found(place, found)));
             if self.goal.stores() {
                 entries.push(Entry::New(place));
             }
         }
+        entries.extend(self.bare().map(Entry::Bare));
         entries.push(Entry::Typed);
         entries
     }
@@ -83,11 +107,24 @@ impl Places {
                 let target = Target::Place(Box::new((*place).clone()));
                 open(Create::new(self.goal.clone(), target))
             }
+            Some(Entry::Bare(disk)) => open(Prepare::new(self.goal.clone(), (*disk).clone())),
             Some(Entry::Typed) => open(Folder::new(self.goal.clone())),
             None => return Action::None,
         };
         self.outdated = true;
         action
+    }
+
+    /// Goes to the disk under the cursor that could be prepared, or to the first one.
+    fn prepare(&mut self) -> Action {
+        let entries = self.entries();
+        let is_bare = |entry: Option<&Entry<'_>>| matches!(entry, Some(Entry::Bare(_)));
+        let first = entries.iter().position(|entry| is_bare(Some(entry)));
+        let here = self.cursor.index;
+        let here = is_bare(entries.get(here)).then_some(here);
+        let Some(index) = here.or(first) else { return Action::None };
+        self.cursor.index = index;
+        self.choose()
     }
 
     fn search(&mut self) -> Action {
@@ -106,7 +143,8 @@ impl Places {
         let repositories = found.iter().any(|place| !place.repositories.is_empty());
         if !repositories && matches!(&self.places, Some(Ok(_))) {
             let text = if self.goal.stores() {
-                "No images were found on this machine: choose where to start a new repository."
+                "No images were found on this machine: choose where to start a new repository. A disk \
+                 that is plugged in now is found with R."
             } else {
                 "No images were found on this machine. Plug in the disk that holds them, then \
                  press R."
@@ -126,12 +164,21 @@ impl Places {
         let mut last: Option<&Place> = None;
         let mut list = Vec::new();
         for entry in self.entries() {
-            let (place, row) = match entry {
-                Entry::Found(place, found) => {
-                    (Some(place), Row::new(Line::raw(found_text(found, columns))))
+            let mut place = None;
+            let (lines, row) = match entry {
+                Entry::Found(found_in, found) => {
+                    place = Some(found_in);
+                    (Vec::new(), Row::new(Line::raw(found_text(found, columns))))
                 }
-                Entry::New(place) => (Some(place), Row::new("  New repository here")),
-                Entry::Typed => (None, Row::new("F  Another folder: type its path")),
+                Entry::New(new_in) => {
+                    place = Some(new_in);
+                    (Vec::new(), Row::new("  New repository here"))
+                }
+                Entry::Bare(disk) => {
+                    let row = Row::new("N  Prepare it for images (erases it)");
+                    (bare_lines(disk, columns, look), row)
+                }
+                Entry::Typed => (Vec::new(), Row::new("F  Another folder: type its path")),
             };
             let same = place.is_some_and(|p| last.is_some_and(|l| l.device == p.device));
             let mut heading = Vec::new();
@@ -141,11 +188,21 @@ impl Places {
             if let Some(place) = place.filter(|_| !same) {
                 heading.extend(place_lines(place, columns, look));
             }
+            heading.extend(lines);
             last = place;
             list.push(row.under(heading));
         }
         list
     }
+}
+
+/// A disk that could be prepared, and why it is of no use as it is.
+fn bare_lines(disk: &Disk, columns: usize, look: Look) -> Vec<Line<'static>> {
+    let room = columns.saturating_sub(4);
+    vec![
+        Line::styled(text::clip(&disk.line(), room), look.heading()),
+        Line::raw(text::clip(&disk.holds(), room)),
+    ]
 }
 
 fn repository(place: &Place, found: &FoundRepository) -> Repository {
@@ -197,13 +254,12 @@ impl Page for Places {
     }
 
     fn hints(&self) -> Vec<Hint> {
-        vec![
-            ("↑↓", "Move"),
-            ("Enter", "Choose"),
-            ("R", "Search again"),
-            ("F", "Folder"),
-            ("Esc", "Back"),
-        ]
+        let mut hints = vec![("↑↓", "Move"), ("Enter", "Choose")];
+        if self.bare().next().is_some() {
+            hints.push(("N", "Prepare"));
+        }
+        hints.extend([("R", "Search"), ("F", "Folder"), ("Esc", "Back")]);
+        hints
     }
 
     fn help(&self) -> &'static [&'static str] {
@@ -212,6 +268,9 @@ impl Page for Places {
              same is stored once.",
             "Every partition of every disk is looked at, read-only. A partition is opened for \
              writing only once you have chosen it for a new image.",
+            "A disk without a filesystem that images can be stored on can be prepared: N erases it and \
+             makes one. What it holds is shown, and its serial number asked for, before anything is \
+             written.",
             "Repositories are in the format of restic: stock restic on any system reads them.",
         ]
     }
@@ -242,6 +301,7 @@ impl Page for Places {
                 self.outdated = true;
                 open(Folder::new(self.goal.clone()))
             }
+            Key::Char('n' | 'N') => self.prepare(),
             Key::Char('r' | 'R') if self.places.is_some() => self.search(),
             _ => Action::None,
         }

@@ -1,0 +1,73 @@
+//! A disk without a filesystem is no dead end for a capture.
+
+use lifeboat::operation::PlaceFilesystem;
+use lifeboat::tui::key::Key::{self, Char, ClearField, Down, Enter, Esc};
+use lifeboat::tui::model::Location;
+
+use crate::assert_screen;
+use crate::fake::Fake;
+use crate::harness::Menu;
+
+/// A machine whose only other disk is blank, at the choice of the place.
+fn with_a_blank_disk() -> Menu {
+    let mut machine = Fake::new();
+    machine.places.clear();
+    machine.list.disks.retain(|disk| disk.name == "sda" || disk.name == "nvme0n1");
+    machine.list.disks[1].note = None;
+    Menu::at(machine, &[Char('c'), Enter, Enter])
+}
+
+#[test]
+fn a_blank_disk_is_prepared_and_is_the_place() {
+    let mut menu = with_a_blank_disk();
+    assert_screen!("prepare_places", menu);
+    menu.key(Char('n'));
+    assert_screen!("prepare_form", menu);
+    menu.keys(&[Enter, Enter, Enter]);
+    assert_screen!("prepare_agree", menu);
+    menu.typed("WXYZ").key(Enter);
+    assert!(menu.machine.prepared.lock().unwrap().is_empty());
+    menu.typed("khld").key(Enter);
+    let screen = menu.screen();
+    assert!(screen.contains("LIFEBOAT-DATA on nvme0n1p1"), "{screen}");
+    let order = menu.machine.prepared.lock().unwrap()[0].clone();
+    assert_eq!((order.disk.name.as_str(), order.filesystem), ("nvme0n1", PlaceFilesystem::Ext4));
+    assert_eq!(order.label, "LIFEBOAT-DATA");
+    // Without a passphrase, created, the usual compression, and off.
+    menu.keys(&[Down, Down, Enter, Enter, Enter, Enter]);
+    let Location::Partition { device, kind, .. } = &menu.capture_order().repository.location else {
+        panic!("{:?}", menu.capture_order().repository)
+    };
+    assert_eq!((device.to_str(), kind.as_str()), (Some("/dev/nvme0n1p1"), "ext4"));
+}
+
+#[test]
+fn filesystem_and_label_can_be_chosen_and_nothing_happens_before_the_agreement() {
+    let mut menu = with_a_blank_disk();
+    menu.keys(&[Char('N'), Down, Char(' ')]);
+    let screen = menu.screen();
+    assert!(screen.contains("--filesystem exfat"), "{screen}");
+    menu.keys(&[Down, ClearField]).typed("a label that is too long").keys(&[Enter, Enter]);
+    assert!(menu.screen().contains("The label is too long."), "{}", menu.screen());
+    menu.keys(&[Key::Up, ClearField]).typed("Büro").keys(&[Enter, Enter, Esc]);
+    assert!(menu.screen().contains("prepare a disk for images"), "{}", menu.screen());
+    assert!(menu.machine.prepared.lock().unwrap().is_empty());
+    menu.key(Enter).typed("KHLD").key(Enter);
+    let order = menu.machine.prepared.lock().unwrap()[0].clone();
+    assert_eq!((order.filesystem, order.label.as_str()), (PlaceFilesystem::Exfat, "Büro"));
+}
+
+#[test]
+fn only_disks_of_no_use_are_offered() {
+    // Of the usual machine all disks but one hold a place, the source or the system.
+    let mut menu = Menu::at(Fake::new(), &[Char('c'), Enter, Enter]);
+    let screen = menu.screen();
+    assert_eq!(screen.matches("Prepare it for images").count(), 1, "{screen}");
+    assert!(screen.contains("KIOXIA") && screen.contains("An interrupted restore"), "{screen}");
+    menu.keys(&[Char('n')]);
+    assert!(menu.screen().contains("KIOXIA"), "{}", menu.screen());
+    let mut menu = Menu::at(Fake::new(), &[Char('r')]);
+    assert!(!menu.screen().contains("Prepare"), "{}", menu.screen());
+    menu.key(Char('n'));
+    assert!(menu.screen().contains("choose where the images are"), "{}", menu.screen());
+}
