@@ -129,7 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("disk.img");
         fs::write(&path, [0; 512]).unwrap();
-        assert_eq!(uses(&path), Vec::new());
+        assert!(uses(&path).is_empty());
         let file = File::open(&path).unwrap();
         lock(&file, 100);
         assert_eq!(uses(&path), [false]);
@@ -148,7 +148,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(found[0].to_string().contains(&format!("process {}", child.id())), "{found:?}");
-        assert_eq!(uses(&path), Vec::new());
+        assert!(uses(&path).is_empty());
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         fs::write(&path, [0; 512]).unwrap();
         let lock = folder.path().join("disk.vmdk.lck");
         fs::create_dir(&lock).unwrap();
-        assert_eq!(uses(&path), Vec::new());
+        assert!(uses(&path).is_empty());
         fs::write(lock.join("M12345.lck"), "machine").unwrap();
         assert_eq!(uses(&path), [true]);
     }
