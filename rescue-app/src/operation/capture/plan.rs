@@ -129,9 +129,8 @@ pub(super) fn examine(
 ) -> Result<CapturePlan, OperationError> {
     is_finished(&disk, source, 0)?;
     let table = read_table(source, disk.logical_sector)?;
-    let partitions =
-        request.partitions.as_deref().map(|chosen| meant(&table, chosen)).transpose()?;
-    let chosen = |number| partitions.as_ref().is_none_or(|all| all.contains(&number));
+    check_partitions(&table, request.partitions.as_deref().unwrap_or_default())?;
+    let chosen = |number| request.partitions.as_ref().is_none_or(|all| all.contains(&number));
     for partition in table.data_partitions().filter(|partition| chosen(partition.number)) {
         is_finished(&disk, source, partition.start)?;
     }
@@ -140,7 +139,7 @@ pub(super) fn examine(
     warnings.extend(table.remarks().cloned());
     warnings.extend(guard::remark_on_source(&disk));
     let selection = Selection {
-        partitions,
+        partitions: request.partitions.clone(),
         whole: request.whole,
         skip_unpartitioned: request.skip_unpartitioned,
         keys: request.keys.iter().map(|(at, key)| (at.locked.uuid.clone(), key.clone())).collect(),
@@ -187,36 +186,34 @@ fn unused(region: &Region) -> u64 {
     if mapped { region.size.saturating_sub(region.used.total()) } else { 0 }
 }
 
-/// The partitions that hold what was chosen: by an extended one those in it are meant.
-fn meant(table: &Table, chosen: &[u32]) -> Result<Vec<u32>, OperationError> {
+/// Only what is surely one partition with a content of its own can be chosen.
+fn check_partitions(table: &Table, chosen: &[u32]) -> Result<(), OperationError> {
     let separate: Vec<u32> = table.separate_partitions().iter().map(|p| p.number).collect();
-    let mut meant = Vec::new();
-    for &number in chosen {
-        match table.logical_partitions_in(number) {
-            Some(inside) if inside.is_empty() => return Err(nothing_in(number)),
-            Some(inside) => meant.extend(inside),
-            None => meant.push(number),
-        }
-    }
+    let Some(number) = chosen.iter().find(|number| !separate.contains(number)) else {
+        return Ok(());
+    };
     let known: Vec<u32> = table.partitions.iter().map(|partition| partition.number).collect();
-    match meant.iter().find(|number| !separate.contains(number)) {
-        None => Ok(meant),
-        Some(number) if known.contains(number) => Err(OperationError::refused(
+    Err(match table.logical_partitions_in(*number) {
+        Some(inside) if inside.is_empty() => OperationError::refused(
+            format!("partition {number} is an extended one, and no partition is in it"),
+            "capture the whole disk, or another partition; see `lifeboat disks`",
+        ),
+        Some(inside) => {
+            let list: Vec<String> = inside.iter().map(u32::to_string).collect();
+            OperationError::refused(
+                format!("partition {number} is an extended one and has no content of its own"),
+                format!("name the partitions that are in it: --partitions {}", list.join(",")),
+            )
+        }
+        None if known.contains(number) => OperationError::refused(
             format!("partition {number} and another one lie over each other"),
             "capture the whole disk: without --partitions all of it is stored",
-        )),
-        Some(number) => Err(OperationError::refused(
+        ),
+        None => OperationError::refused(
             format!("the disk has no partition {number}, only {known:?}"),
             "look at it with `lifeboat disks`",
-        )),
-    }
-}
-
-fn nothing_in(number: u32) -> OperationError {
-    OperationError::refused(
-        format!("partition {number} is an extended one, and no partition is in it"),
-        "capture the whole disk, or another partition; see `lifeboat disks`",
-    )
+        ),
+    })
 }
 
 fn inspect_regions(
