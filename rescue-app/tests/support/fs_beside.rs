@@ -165,8 +165,9 @@ fn remnants_that_say_nothing_are_no_contradiction() {
     boot.extend([0x55, 0xaa]);
     put(&image, 0, &boot);
     maps("a boot loader");
-    make(&image, "mkfs.btrfs -q -f IMAGE");
-    let copy = Volume::open(&image).read_vec(64 * MIB, 4096).unwrap();
+    tools::sparse_medium(&disk, 128 * MIB);
+    tools::run("mkfs.btrfs", &["-q", "-f", disk.to_str().unwrap()]);
+    let copy = Volume::open(&disk).read_vec(64 * MIB, 4096).unwrap();
     make(&image, EXT4);
     put(&image, 64 * MIB, &copy);
     maps("a copy of the superblock of a Btrfs");
