@@ -197,6 +197,14 @@ fn a_swap_space_is_more_than_ten_letters() {
         assert_eq!(found.coverage, Coverage::Whole, "{reason}");
         assert!(found.warnings[0].contains(reason), "{reason}: {:?}", found.warnings);
     }
+    // The other byte order, in which PowerPC and others write it.
+    make(&image, SWAP);
+    for at in [1024, 1028] {
+        let mut number = Volume::open(&image).read_vec(at, 4).unwrap();
+        number.reverse();
+        put(&image, at, &number);
+    }
+    assert_eq!(inspect(&image).used, Extents::of(0, 4096));
     // A bad page that is noted as one.
     make(&image, SWAP);
     put(&image, 1032, &word(1));

@@ -307,6 +307,12 @@ fn named(kind: &str) -> Option<Kind> {
 
 /// Where Lifeboat tells less than libblkid, more or something else, and why.
 const OTHERWISE: &[&str] = &[
+    // Written before it had a magic of its own, and named by the one of bcache.
+    "bcachefs",
+    "bcachefs-2",
+    // Metadata at the end of a file whose length is no multiple of a sector.
+    "drbd-v08",
+    "drbd-v09",
     // The name of an array, which libblkid does not look for.
     "isw-raid",
     // ISO 9660 on a disc that holds UDF too, which is only named.
