@@ -8,7 +8,7 @@ use std::io;
 use super::format::{Doubt, Format, Map};
 use super::probe::{has, piece, read};
 use super::{Coverage, Filesystem, Kind, State, text};
-use crate::bytes::{Extents, ReadAt, le32, slice};
+use crate::bytes::{Extents, ReadAt, be32, le32, slice};
 
 /// The signature ends a page, and the page size is the machine's that made it.
 const PAGE_SIZES: [u32; 5] = [4096, 8192, 16384, 32768, 65536];
@@ -80,10 +80,8 @@ struct Header<'a> {
 impl Header<'_> {
     /// Bytes of the swap space, on a volume of `volume_size` bytes that it has to fit.
     fn check(&self, volume_size: u64) -> Result<u64, Doubt> {
-        if le32(self.bytes, VERSION) != Some(1) {
-            return Err(Doubt::because("its version is unknown"));
-        }
-        let last = u64::from(le32(self.bytes, LAST_PAGE).unwrap_or(0));
+        let number = order(self.bytes).ok_or_else(|| Doubt::because("its version is unknown"))?;
+        let last = u64::from(number(self.bytes, LAST_PAGE).unwrap_or(0));
         let pages = last.saturating_add(1);
         let size = pages.saturating_mul(self.page);
         if size > volume_size {
@@ -92,24 +90,35 @@ impl Header<'_> {
         if pages < MINIMUM_PAGES {
             return Err(Doubt::because("it is smaller than a swap space can be"));
         }
-        self.check_bad_pages(last)
+        self.check_bad_pages(last, number)
             .ok_or_else(|| Doubt::because("its header holds what is not a swap space's"))?;
         Ok(size)
     }
 
     /// The list of bad pages holds as many as its count says, all behind the header and in the space,
     /// and nothing else stands in the header (`mkswap` writes zeros).
-    fn check_bad_pages(&self, last: u64) -> Option<()> {
-        let count = usize::try_from(le32(self.bytes, BAD_PAGES_COUNT)?).ok()?;
+    fn check_bad_pages(&self, last: u64, number: Number) -> Option<()> {
+        let count = usize::try_from(number(self.bytes, BAD_PAGES_COUNT)?).ok()?;
         let list = slice(self.bytes, BAD_PAGES, count.checked_mul(4)?)?;
-        let is_page =
-            |entry: &[u8]| le32(entry, 0).is_some_and(|page| (1..=last).contains(&u64::from(page)));
+        let is_page = |entry: &[u8]| {
+            number(entry, 0).is_some_and(|page| (1..=last).contains(&u64::from(page)))
+        };
         let end = self.bytes.len().checked_sub(SIGNATURE)?;
         let rest = self.bytes.get(BAD_PAGES.checked_add(list.len())?..end)?;
         let padding = self.bytes.get(PADDING..BAD_PAGES)?;
         let blank = rest.iter().chain(padding).all(|byte| *byte == 0);
         (blank && list.chunks(4).all(is_page)).then_some(())
     }
+}
+
+/// Reads a number of four bytes.
+type Number = fn(&[u8], usize) -> Option<u32>;
+
+/// The byte order of the machine that made the header, which is its own; `None` for an unknown
+/// version.
+fn order(header: &[u8]) -> Option<Number> {
+    let orders: [Number; 2] = [le32, be32];
+    orders.into_iter().find(|number| number(header, VERSION) == Some(1))
 }
 
 fn parse(page: &[u8], page_size: u32, volume_size: u64) -> Option<Filesystem> {
@@ -120,7 +129,7 @@ fn parse(page: &[u8], page_size: u32, volume_size: u64) -> Option<Filesystem> {
     if !hibernated && !version_1 && signature != b"SWAP-SPACE" {
         return None;
     }
-    let pages = le32(page, 1028).filter(|_| le32(page, 1024) == Some(1)).map(u64::from);
+    let pages = order(page).and_then(|number| number(page, LAST_PAGE)).map(u64::from);
     let size = pages.and_then(|last| last.checked_add(1)?.checked_mul(page_size.into()));
     let labelled = version_1 || hibernated;
     Some(Filesystem {

@@ -165,8 +165,9 @@ fn remnants_that_say_nothing_are_no_contradiction() {
     boot.extend([0x55, 0xaa]);
     put(&image, 0, &boot);
     maps("a boot loader");
-    make(&image, "mkfs.btrfs -q -f IMAGE");
-    let copy = Volume::open(&image).read_vec(64 * MIB, 4096).unwrap();
+    tools::sparse_medium(&disk, 128 * MIB);
+    tools::run("mkfs.btrfs", &["-q", "-f", disk.to_str().unwrap()]);
+    let copy = Volume::open(&disk).read_vec(64 * MIB, 4096).unwrap();
     make(&image, EXT4);
     put(&image, 64 * MIB, &copy);
     maps("a copy of the superblock of a Btrfs");
@@ -196,6 +197,14 @@ fn a_swap_space_is_more_than_ten_letters() {
         assert_eq!(found.coverage, Coverage::Whole, "{reason}");
         assert!(found.warnings[0].contains(reason), "{reason}: {:?}", found.warnings);
     }
+    // The other byte order, in which PowerPC and others write it.
+    make(&image, SWAP);
+    for at in [1024, 1028] {
+        let mut number = Volume::open(&image).read_vec(at, 4).unwrap();
+        number.reverse();
+        put(&image, at, &number);
+    }
+    assert_eq!(inspect(&image).used, Extents::of(0, 4096));
     // A bad page that is noted as one.
     make(&image, SWAP);
     put(&image, 1032, &word(1));

@@ -103,7 +103,7 @@ fn hfsplus_volumes_in_doubt_are_captured_whole() {
         (6, &[0x09], "closed"),
         (7, &[0x10], "unknown attributes"),
         (51, &[0], "counted"),
-        (44, &[1], "larger than the volume"),
+        (44, &[1], "the partition only"),
         (46, &[9], "no sense"),
         (118, &[0, 0], "different layouts"),
         (124, &[0, 0, 0, 9], "different layouts"),

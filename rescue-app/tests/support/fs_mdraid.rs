@@ -239,7 +239,7 @@ fn members_in_doubt_are_captured_whole() {
     let scratch = TempDir::new().unwrap();
     let inside = filesystem_bytes(scratch.path());
     let version_1: &[(&str, Change<'_>)] = &[
-        ("arrays of level 5", &|block| put32(block, 18, 5)),
+        ("RAID 5 arrays", &|block| put32(block, 18, 5)),
         ("bad blocks", &|block| put32(block, 2, 8)),
         ("a rebuild", &|block| put32(block, 2, 2)),
         ("not stopped in sync", &|block| put64(block, 208, 0)),
@@ -250,7 +250,7 @@ fn members_in_doubt_are_captured_whole() {
         ("cut short", &|block| put32(block, 55, u32::MAX)),
     ];
     let version_0: &[(&str, Change<'_>)] = &[
-        ("arrays of level 0", &|block| put32(block, 7, 0)),
+        ("RAID 0 arrays", &|block| put32(block, 7, 0)),
         ("reshaped", &|block| put32(block, 2, 91)),
         ("not stopped in sync", &|block| put32(block, 33, 0)),
         ("no active member", &|block| put32(block, 996, 2)),
