@@ -379,3 +379,58 @@ fn the_disk_of_a_running_machine_is_left_alone() {
     drop(machine);
     bench.restore("disk", &[]);
 }
+
+fn packs(bench: &Bench) -> Vec<PathBuf> {
+    let data = fs::read_dir(bench.path("repo/data")).unwrap();
+    let files = data.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
+    let mut packs: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    packs.sort_by_key(|pack| std::cmp::Reverse(fs::metadata(pack).unwrap().len()));
+    packs
+}
+
+#[test]
+fn nothing_is_wiped_for_an_image_that_cannot_be_restored() {
+    let bench = Bench::new();
+    let disk = bench.path("disk");
+    fs::write(&disk, noise(9, 60 << 20)).unwrap();
+    bench.capture("disk");
+    fs::copy(&disk, bench.path("target")).unwrap();
+    let pack = packs(&bench).remove(0);
+    let sound = fs::read(&pack).unwrap();
+    fs::write(&pack, &sound[..sound.len() - 100]).unwrap();
+    refused(&bench, "target", &[], "is not complete");
+    fs::remove_file(&pack).unwrap();
+    refused(&bench, "target", &[], "is not complete");
+    refused(&bench, "target", &["--only-changed"], "is not complete");
+    fs::write(&pack, sound).unwrap();
+    bench.restore("target", &[]);
+}
+
+/// Chunks that were stored again after their pack was lost or damaged: any copy will do.
+#[test]
+fn a_good_copy_anywhere_is_enough() {
+    for damage in ["lost", "cut", "altered"] {
+        let bench = Bench::new();
+        let disk = bench.path("disk");
+        fs::write(&disk, noise(9, 60 << 20)).unwrap();
+        bench.capture("disk");
+        // A few packs, so that chance does not decide which copy comes first.
+        let kept: Vec<(PathBuf, Vec<u8>)> =
+            packs(&bench).into_iter().take(3).map(|p| (p.clone(), fs::read(p).unwrap())).collect();
+        kept.iter().for_each(|(pack, _)| fs::remove_file(pack).unwrap());
+        bench.capture("disk");
+        for (pack, bytes) in &kept {
+            let mut bytes = bytes.clone();
+            let middle = bytes.len() / 2;
+            match damage {
+                "lost" => continue,
+                "cut" => bytes.truncate(middle),
+                _ => bytes[middle] ^= 1,
+            }
+            fs::write(pack, bytes).unwrap();
+        }
+        bench.restore("target", &[]);
+        assert!(same(&disk, &bench.path("target")), "{damage}");
+        fs::remove_file(bench.path("target")).unwrap();
+    }
+}
