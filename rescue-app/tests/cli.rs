@@ -30,8 +30,12 @@ mod people;
 mod prepare;
 #[path = "support/random.rs"]
 mod random;
+#[path = "support/cli_stale.rs"]
+mod stale;
 #[path = "support/cli.rs"]
 mod support;
+#[path = "support/cli_targets.rs"]
+mod targets;
 #[path = "support/cli_terminal.rs"]
 mod terminal;
 #[path = "support/cli_unlock.rs"]
@@ -168,7 +172,9 @@ fn an_image_of_chosen_partitions_keeps_what_is_in_the_place_of_the_others() {
     assert!(shown.contains("not in the image"), "{shown}");
     fs::write(bench.path("out"), noise(5, usize::try_from(DISK_SIZE).unwrap())).unwrap();
     cut(&bench.path("out"), NTFS.start, NTFS.size, &bench.path("a"));
-    bench.restore("out", &[]);
+    let out = bench.arg("out");
+    let run = bench.run(&["restore", "latest", &out, "--erase", &out]).ended(3);
+    assert!(run.stderr.contains("partition 4: not in the image"), "{}", run.stderr);
     cut(&bench.path("out"), NTFS.start, NTFS.size, &bench.path("b"));
     assert!(same(&bench.path("a"), &bench.path("b")));
     let no_such = bench.run(&["capture", &disk, "--partitions", "2"]).ended(4);

@@ -82,7 +82,7 @@ pub fn restore(
     control.phase(Phase::Examining);
     let repo = request.repo.open()?;
     let _lock = repo.lock_for_reading()?;
-    repo.load_index()?;
+    plan::load_index(&repo)?;
     let sources = Sources::find(&repo, request)?;
     let placed = sources.placed()?;
     let plan = plan::plan(request, &sources, &placed)?;

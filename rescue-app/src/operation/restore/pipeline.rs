@@ -44,27 +44,49 @@ pub(super) struct Differences {
 }
 
 /// Writes the tasks, except to reserved ranges, whose bytes are kept for later. Chunks are
-/// fetched in the order in which they lie in the repository.
+/// fetched in the order in which they lie in the repository; of those that turn out damaged there,
+/// other copies are tried.
 pub(super) fn write(work: &Work<'_>, tasks: &[Task<'_>]) -> Result<(), OperationError> {
     let mut wanted = tasks.to_vec();
     wanted.sort_unstable_by_key(Task::id);
     let task = |id: &Id| wanted.get(wanted.binary_search_by_key(&id, Task::id).ok()?);
     let plan = work.repo.plan_reads(wanted.iter().map(Task::id))?;
     parallel::for_each(plan.runs(RUN_SIZE, PACK_READ_ALONG), Scratch::new, |run, scratch| {
-        work.repo.read_run(&run, &mut scratch.sealed)?;
+        let read = work.repo.read_run(&run, &mut scratch.sealed).is_ok();
+        let mut damaged = Vec::new();
         for (id, location) in &run.blobs {
-            let plain = match run.sealed(&mut scratch.sealed, location) {
-                Some(sealed) => work.repo.open_blob(id, location, sealed, &mut scratch.reader)?,
-                None => work.repo.read_blob(id, &mut scratch.reader)?,
-            };
-            let plain = aligned(plain, &mut scratch.plain);
-            for place in task(id).into_iter().flat_map(|task| task.places) {
-                let Put { written, there } = put(work, place, plain, &mut scratch.current)?;
-                work.reporter.advance(place.used_bytes(), written, there)?;
+            let sealed = run.sealed(&mut scratch.sealed, location).filter(|_| read);
+            let opened =
+                sealed.map(|sealed| work.repo.open_blob(id, location, sealed, &mut scratch.reader));
+            match opened {
+                Some(Ok(plain)) => {
+                    let plain = aligned(plain, &mut scratch.plain);
+                    place(work, task(id), plain, &mut scratch.current)?;
+                }
+                _ => damaged.push(id),
             }
+        }
+        for id in damaged {
+            let plain = work.repo.read_blob(id, &mut scratch.reader)?;
+            let plain = aligned(plain, &mut scratch.plain);
+            place(work, task(id), plain, &mut scratch.current)?;
         }
         Ok(())
     })
+}
+
+/// Puts a chunk everywhere it belongs.
+fn place(
+    work: &Work<'_>,
+    task: Option<&Task<'_>>,
+    plain: &[u8],
+    current: &mut AlignedBuffer,
+) -> Result<(), OperationError> {
+    for place in task.into_iter().flat_map(|task| task.places) {
+        let Put { written, there } = put(work, place, plain, current)?;
+        work.reporter.advance(place.used_bytes(), written, there)?;
+    }
+    Ok(())
 }
 
 /// The bytes where a device can take them from: a chunk stored without compression lies in the

@@ -12,8 +12,10 @@ use crate::image::marker::Marker;
 use crate::image::reader::DiskImage;
 use crate::operation::access::RepoAccess;
 use crate::operation::error::OperationError;
+use crate::operation::format::size as human;
 use crate::operation::guard;
 use crate::operation::images::{ImageSummary, OpenImage};
+use crate::repository::Repository;
 use crate::signature::Signature;
 use crate::table::{self, Patch, TableError};
 
@@ -24,6 +26,7 @@ use super::scope::{self, Scope, Transfer};
 use super::sources::Sources;
 use super::stale::{self, Stale};
 use super::target::{TargetState, check_sectors, check_size};
+use super::tasks::{self, Task};
 use super::volume::{self, FoundVolume};
 
 /// A restore as it was asked for.
@@ -131,9 +134,44 @@ impl RestorePlan {
 /// Says what a restore would do, after checking every rule that could forbid it.
 pub fn plan_restore(request: &RestoreRequest) -> Result<RestorePlan, OperationError> {
     let repo = request.repo.open()?;
-    repo.load_index()?;
+    load_index(&repo)?;
     let sources = Sources::find(&repo, request)?;
     plan(request, &sources, &sources.placed()?)
+}
+
+/// Loads the index of what is there: of a piece that is stored several times, copies in packs that
+/// are missing or cut short do not count.
+pub(super) fn load_index(repo: &Repository) -> Result<(), OperationError> {
+    repo.load_index()?;
+    repo.distrust_bad_packs(&repo.packs_with_sizes()?);
+    Ok(())
+}
+
+/// A restore that starts must be able to finish: nothing is wiped for an image of which a piece is
+/// gone.
+fn refuse_incomplete(
+    sources: &Sources<'_>,
+    placed: &[Placed],
+    transfers: &[Transfer],
+) -> Result<(), OperationError> {
+    let repo = sources.image.repo;
+    let places = tasks::places(placed, transfers);
+    let tasks = tasks::tasks(&places).into_iter();
+    let lacking: Vec<Task<'_>> = tasks.filter(|task| repo.blob(task.id()).is_none()).collect();
+    let Some(first) = lacking.first() else { return Ok(()) };
+    let bytes: u64 = lacking.iter().map(Task::bytes).sum();
+    Err(OperationError::refused(
+        format!(
+            "image {} is not complete: {} pieces of it ({}), the first of them {}, are in no pack \
+             that is there whole; nothing was written to the target",
+            sources.image.short_id(),
+            lacking.len(),
+            human(bytes),
+            first.id()
+        ),
+        "choose another image, or capture the disk again if it still exists: that stores what is \
+         lost anew, and this image is whole again as far as the disk still holds its bytes",
+    ))
 }
 
 /// [`plan_restore`] with the images found, and where each chunk of them lies.
@@ -155,6 +193,7 @@ pub(super) fn plan(
     let own = note(request, image);
     let carries_on = state.begun(|found| *found == own);
     let (transfers, scope) = choose(request, &state, manifest, volume.as_ref(), carries_on)?;
+    refuse_incomplete(sources, placed, &transfers)?;
     let (kept, absent) = left_out(&state, manifest, &transfers, scope);
     let disk = DiskImage::new(image.repo, placed)?;
     let patches = match scope {
