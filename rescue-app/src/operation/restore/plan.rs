@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::bytes::Extents;
+use crate::console;
 use crate::disk::{Disk, DiskKind, Transport};
 use crate::image::manifest::{Manifest, Region, Stored};
 use crate::operation::access::RepoAccess;
@@ -201,14 +202,15 @@ fn target(
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if !parent.unwrap_or(Path::new(".")).is_dir() {
         return Err(OperationError::refused(
-            format!("the folder of {} does not exist", path.display()),
+            format!("the folder of {} does not exist", console::path(path)),
             "create it, or name another file",
         ));
     }
     let sector = request.sector_size.unwrap_or(manifest.disk.logical_sector);
     let disk = Disk {
-        path: std::path::absolute(path)
-            .map_err(|error| OperationError::io(format!("naming {}", path.display()), error))?,
+        path: std::path::absolute(path).map_err(|error| {
+            OperationError::io(format!("naming {}", console::path(path)), error)
+        })?,
         kind: DiskKind::ImageFile,
         model: None,
         serial: None,
