@@ -34,8 +34,8 @@ pub fn name(text: &str) -> String {
 }
 
 /// A path as a name; what of it is not UTF-8 shows as U+FFFD.
-pub fn path(path: &Path) -> String {
-    name(&path.to_string_lossy())
+pub fn path(path: impl AsRef<Path>) -> String {
+    name(&path.as_ref().to_string_lossy())
 }
 
 /// Serialises a path that need not be UTF-8, which JSON has to be: what is not becomes U+FFFD.

@@ -214,10 +214,12 @@ fn logical_partitions_and_4096_byte_sectors() {
 
     let report =
         bench.run(&["capture", &bench.arg("mbr"), "--sector-size", "4096", "--json"]).ended(0);
-    assert_eq!(report.result()["image"]["size"], 72 * MIB);
+    let report = report.result();
+    assert_eq!(report["image"]["size"], 72 * MIB);
+    let image = report["image"]["id"].as_str().unwrap();
     let path = bench.arg("small");
     fs::File::create(bench.path("small")).unwrap().set_len(72 * MIB).unwrap();
-    let other = ["restore", "latest", &path, "--erase", &path, "--sector-size", "512"];
+    let other = ["restore", image, &path, "--erase", &path, "--sector-size", "512"];
     let refused = bench.run(&other).ended(4);
     assert!(refused.stderr.contains("4096-byte sectors"), "{}", refused.stderr);
 }

@@ -57,8 +57,7 @@ impl Printer {
             (false, true) => Mode::Bar,
             (false, false) => Mode::Plain,
         };
-        let words: Vec<String> =
-            std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        let words: Vec<String> = std::env::args_os().map(console::path).collect();
         let log = Log::start(&words.join(" "));
         Self { mode, started: Instant::now(), log, state: Mutex::default() }
     }

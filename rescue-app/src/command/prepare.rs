@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::console::say;
+use crate::console::{self, say};
 use crate::disk::mount::mount_words;
 use crate::operation::format::size;
 use crate::operation::{self, PreparePlan, PrepareReport, PrepareRequest};
@@ -38,7 +38,7 @@ fn plan_text(plan: &PreparePlan) -> String {
     let mut text = format!(
         "erases {} ({}, {})\nand makes one partition with {filesystem}, label {label}",
         disk.identity(),
-        disk.path.display(),
+        console::path(&disk.path),
         size(disk.size),
     );
     for lost in &plan.lost {
@@ -56,7 +56,7 @@ fn report_text(report: &PrepareReport) -> String {
     );
     let words = mount_words(&filesystem.to_string().to_lowercase(), true);
     if let (Some(device), Some(words)) = (&report.device, words) {
-        let (disk, device) = (disk.path.display(), device.display());
+        let (disk, device) = (console::path(&disk.path), console::path(device));
         let _ = write!(
             text,
             "\nuse it: blockdev --setrw {disk} && mount {words} {device} /mnt && \

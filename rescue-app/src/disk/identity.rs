@@ -1,7 +1,8 @@
 //! Naming a disk by what it is instead of where it is plugged in.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use crate::console;
 
 use super::{Disk, DiskKind, Transport};
 
@@ -13,13 +14,13 @@ impl Disk {
     /// file its path.
     pub fn identity(&self) -> String {
         if self.kind == DiskKind::ImageFile {
-            return self.path.display().to_string();
+            return console::path(&self.path);
         }
         let model = self.model.clone().unwrap_or_else(|| format!("{} disk", self.transport));
         let mark = self.serial.as_deref().or(self.wwn.as_deref());
         match mark {
             Some(mark) => format!("{model} ({mark})"),
-            None => format!("{model} at {}", self.path.display()),
+            None => format!("{model} at {}", console::path(&self.path)),
         }
     }
 
@@ -107,10 +108,12 @@ fn udev_name(text: &str) -> String {
     joined.chars().map(|c| if harmless(c) { c } else { '_' }).collect()
 }
 
-/// Whether both paths lead to the same file; compared as written when one does not exist.
+/// Whether both paths, the first of them absolute, lead to the same file. One that does not exist is
+/// compared as it is written; what of it is not UTF-8 counts as U+FFFD, as which it is handed on.
 fn same_file(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
-        _ => one.as_os_str().as_bytes() == other.as_os_str().as_bytes(),
+        _ => std::path::absolute(other)
+            .is_ok_and(|other| one.to_string_lossy() == other.to_string_lossy()),
     }
 }

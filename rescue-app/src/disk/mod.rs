@@ -29,6 +29,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::console;
+
 pub use boot_medium::PARAMETER as MEDIUM_PARAMETER;
 pub use direct::DirectSource;
 pub use error::DiskError;
@@ -101,20 +103,25 @@ pub enum Use {
     /// A filesystem on it is mounted.
     Mounted {
         /// The disk or partition.
+        #[serde(serialize_with = "console::serialize_path")]
         device: PathBuf,
         /// Where it is mounted.
+        #[serde(serialize_with = "console::serialize_path")]
         mountpoint: PathBuf,
     },
     /// The kernel swaps to it.
     Swap {
         /// The disk or partition.
+        #[serde(serialize_with = "console::serialize_path")]
         device: PathBuf,
     },
     /// Another block device is built on it: device mapper (LVM, LUKS), md, loop.
     Holder {
         /// The disk, partition or image file.
+        #[serde(serialize_with = "console::serialize_path")]
         device: PathBuf,
         /// The device built on it.
+        #[serde(serialize_with = "console::serialize_path")]
         holder: PathBuf,
     },
     /// A program has the image file open, such as a virtual machine whose disk it is.
@@ -132,11 +139,11 @@ impl fmt::Display for Use {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mounted { device, mountpoint } => {
-                write!(f, "{} is mounted at {}", device.display(), mountpoint.display())
+                write!(f, "{} is mounted at {}", console::path(device), console::path(mountpoint))
             }
-            Self::Swap { device } => write!(f, "{} is used as swap", device.display()),
+            Self::Swap { device } => write!(f, "{} is used as swap", console::path(device)),
             Self::Holder { device, holder } => {
-                write!(f, "{} is used by {}", device.display(), holder.display())
+                write!(f, "{} is used by {}", console::path(device), console::path(holder))
             }
             Self::Open { file, by, .. } => write!(f, "{} is in use by {by}", file.display()),
         }
@@ -147,6 +154,7 @@ impl fmt::Display for Use {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
     /// Device node or absolute path of the image file.
+    #[serde(serialize_with = "console::serialize_path")]
     pub path: PathBuf,
     /// Device or file.
     pub kind: DiskKind,

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use crate::console;
+
 use super::DiskError;
 use super::target::WriteLift;
 
@@ -266,7 +268,7 @@ pub fn make_writable(disk: &Path, dir: &Path) -> Result<Option<Remounted>, DiskE
     }
     if leaves_journal_aside(dir)? {
         return Err(DiskError::Refused {
-            disk: disk.display().to_string(),
+            disk: console::path(disk),
             why: "it was mounted without its journal".into(),
         });
     }

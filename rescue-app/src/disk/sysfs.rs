@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{major, minor};
 
+use crate::console;
+
 use super::attributes::{self, number, text};
 use super::{DEFAULT_SECTOR_SIZE, Disk, DiskError, DiskKind, Transport, boot_medium, uses};
 
@@ -89,7 +91,7 @@ impl Sysfs {
             return checked_sector(disk, sector_size);
         }
         found.push(disk);
-        let paths: Vec<String> = found.iter().map(|d| d.path.display().to_string()).collect();
+        let paths: Vec<String> = found.iter().map(|d| console::path(&d.path)).collect();
         Err(DiskError::Ambiguous { name: name.to_owned(), disks: paths.join(", ") })
     }
 

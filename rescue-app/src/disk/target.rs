@@ -14,6 +14,7 @@ use nix::libc;
 use super::source::{advise, size_of};
 use super::{Disk, DiskError, DiskKind, ioctl, open};
 use crate::bytes::{DirectFile, ReadAt};
+use crate::console;
 
 /// How often, and how long apart, the kernel is asked to read a partition table anew while
 /// something (a probing process, a slow close) still holds the device.
@@ -210,7 +211,7 @@ impl WriteLift {
         ioctl::set_read_only(&device, false).map_err(DiskError::io(changing, path))?;
         if ioctl::read_only(&device).map_err(DiskError::io(changing, path))? {
             return Err(DiskError::Refused {
-                disk: path.display().to_string(),
+                disk: console::path(path),
                 why: "the device itself is write-protected; look for a switch on it".into(),
             });
         }

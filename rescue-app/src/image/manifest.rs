@@ -88,6 +88,9 @@ impl DiskIdentity {
     }
 }
 
+/// The longest name of a file made from that of a disk, bytes.
+const NAME_MAX: usize = 200;
+
 /// What a disk is called, as the name of a file; see [`DiskIdentity::folder`].
 pub fn file_name(disk: &str) -> String {
     let mut name = String::new();
@@ -98,6 +101,10 @@ pub fn file_name(disk: &str) -> String {
             name.push('-');
         }
     }
+    // Most filesystems end names at 255 bytes, and something may be added behind.
+    let ends = name.char_indices().map(|(at, character)| at + character.len_utf8());
+    let end = ends.take_while(|end| *end <= NAME_MAX).last().unwrap_or_default();
+    let name = name.get(..end).unwrap_or_default();
     let name = name.trim_matches(['-', '.']);
     if name.is_empty() { "disk".to_owned() } else { name.to_owned() }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::statfs::statfs;
 
 use crate::console;
-use crate::disk::{Disk, DiskKind, ForeignFile, Source, Sysfs, Use};
+use crate::disk::{self, Disk, DiskKind, ForeignFile, Source, Sysfs, Use};
 
 use super::error::OperationError;
 
@@ -18,7 +18,7 @@ pub(super) fn source_is_free(disk: &Disk, repo: &Path, in_use: bool) -> Result<(
         return Err(OperationError::refused(
             format!(
                 "the repository {} is on {}, the disk to capture",
-                repo.display(),
+                console::path(repo),
                 disk.identity()
             ),
             "choose a repository on another disk",
@@ -40,7 +40,11 @@ pub(super) fn source_is_free(disk: &Disk, repo: &Path, in_use: bool) -> Result<(
     )?;
     match foreign_file(disk) {
         Some(found) if !found.is_readable() => Err(OperationError::refused(
-            format!("{} is a {} file, not a disk byte by byte", disk.path.display(), found.name),
+            format!(
+                "{} is a {} file, not a disk byte by byte",
+                console::path(&disk.path),
+                found.name
+            ),
             found.next_step(&disk.path),
         )),
         _ => Ok(()),
@@ -71,7 +75,7 @@ pub(super) fn remark_on_source(disk: &Disk) -> Option<String> {
     let found = foreign_file(disk).filter(|found| found.is_readable())?;
     Some(format!(
         "{} is a {}: its footer, the last 512 bytes, is captured as if it were the disk's",
-        disk.path.display(),
+        console::path(&disk.path),
         found.name
     ))
 }
@@ -118,7 +122,7 @@ pub(super) fn target_is_expendable(
 ) -> Result<(), OperationError> {
     if holds(disk, repo) {
         return Err(OperationError::refused(
-            format!("{} holds the repository {}", disk.identity(), repo.display()),
+            format!("{} holds the repository {}", disk.identity(), console::path(repo)),
             "choose another disk",
         ));
     }
@@ -138,7 +142,7 @@ pub(super) fn disk_is_expendable(disk: &Disk, erase: Option<&str>) -> Result<(),
         return Err(OperationError::refused(
             format!(
                 "{} is a {} file: a disk that is written over it byte by byte destroys it",
-                disk.path.display(),
+                console::path(&disk.path),
                 found.name
             ),
             "name a new file with --size, or a block device",
@@ -146,6 +150,7 @@ pub(super) fn disk_is_expendable(disk: &Disk, erase: Option<&str>) -> Result<(),
     }
     match erase {
         Some(name) if !names(disk, name) => Err(wrong_name(disk, name)),
+        Some(name) if disk.kind == DiskKind::Device => is_alone(disk, name, &disk::list()?),
         _ => Ok(()),
     }
 }
@@ -157,6 +162,40 @@ fn names(disk: &Disk, name: &str) -> bool {
     disk.matches_identity(name) || only_has_a_path(disk) && same_path()
 }
 
+/// A name that another attached disk has too, as those behind USB bridges of one make, is no consent.
+fn is_alone(disk: &Disk, name: &str, attached: &[Disk]) -> Result<(), OperationError> {
+    let others: Vec<&Disk> =
+        attached.iter().filter(|other| other.path != disk.path && names(other, name)).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let also: Vec<String> = others
+        .iter()
+        .map(|other| format!("{} at {}", other.identity(), console::path(&other.path)))
+        .collect();
+    let own = disk
+        .wwn
+        .iter()
+        .cloned()
+        .chain(disk.by_id_names())
+        .find(|own| !others.iter().any(|other| other.matches_identity(own)));
+    Err(OperationError::refused(
+        format!(
+            "--erase {name} names not only {} at {}, but also {}",
+            disk.identity(),
+            console::path(&disk.path),
+            also.join(" and ")
+        ),
+        own.map_or_else(
+            || {
+                "detach the other for as long as this takes: nothing else tells them apart"
+                    .to_owned()
+            },
+            |own| format!("say --erase {own}, which only the first one is"),
+        ),
+    ))
+}
+
 fn only_has_a_path(disk: &Disk) -> bool {
     disk.kind == DiskKind::ImageFile || disk.serial.is_none() && disk.wwn.is_none()
 }
@@ -164,13 +203,13 @@ fn only_has_a_path(disk: &Disk) -> bool {
 /// What `--erase` has to say for this disk.
 fn consent(disk: &Disk) -> String {
     let name = disk.serial.clone().or_else(|| disk.wwn.clone());
-    name.filter(|_| !only_has_a_path(disk)).unwrap_or_else(|| disk.path.display().to_string())
+    name.filter(|_| !only_has_a_path(disk)).unwrap_or_else(|| console::path(&disk.path))
 }
 
 fn wrong_name(disk: &Disk, name: &str) -> OperationError {
     let expected = consent(disk);
     OperationError::refused(
-        format!("--erase {name} does not name {} ({})", disk.identity(), disk.path.display()),
+        format!("--erase {name} does not name {} ({})", disk.identity(), console::path(&disk.path)),
         format!("if this is the disk to erase, say --erase {expected}"),
     )
 }
@@ -179,15 +218,15 @@ fn not_in_use(disk: &Disk, found: Option<&Use>) -> Result<(), OperationError> {
     let Some(found) = found else { return Ok(()) };
     let (what, next) = match found {
         Use::Mounted { device, mountpoint } => (
-            format!("{} is mounted at {}", device.display(), mountpoint.display()),
-            format!("unmount it: umount {}", mountpoint.display()),
+            format!("{} is mounted at {}", console::path(device), console::path(mountpoint)),
+            format!("unmount it: umount {}", console::path(mountpoint)),
         ),
         Use::Swap { device } => (
-            format!("{} is used as swap space", device.display()),
-            format!("switch it off: swapoff {}", device.display()),
+            format!("{} is used as swap space", console::path(device)),
+            format!("switch it off: swapoff {}", console::path(device)),
         ),
         Use::Holder { device, holder } => (
-            format!("{} is in use by {}", device.display(), holder.display()),
+            format!("{} is in use by {}", console::path(device), console::path(holder)),
             "close what uses it (LVM, LUKS, RAID or a loop device)".to_owned(),
         ),
         Use::Open { .. } => {
@@ -216,5 +255,49 @@ fn same_filesystem(a: &Path, b: &Path) -> bool {
     match (fs::metadata(a), fs::metadata(b)) {
         (Ok(a), Ok(b)) => a.dev() == b.dev(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Transport;
+
+    fn disk(path: &str, model: &str, serial: &str, wwn: Option<&str>) -> Disk {
+        Disk {
+            path: path.into(),
+            kind: DiskKind::Device,
+            model: Some(model.to_owned()),
+            serial: Some(serial.to_owned()),
+            wwn: wwn.map(ToOwned::to_owned),
+            size: 1 << 30,
+            logical_sector: 512,
+            physical_sector: 512,
+            transport: Transport::Usb,
+            removable: false,
+            read_only: true,
+            boot_medium: false,
+            uses: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_serial_number_that_two_disks_have_is_no_consent() {
+        let one = disk("/dev/sda", "Bridge", "DD56", Some("naa.500a"));
+        let other = disk("/dev/sdb", "Bridge", "DD56", None);
+        let attached = [one.clone(), other.clone(), disk("/dev/sdc", "Stick", "77", None)];
+        assert!(is_alone(&one, "naa.500a", &attached).is_ok());
+        assert!(is_alone(&attached[2], "77", &attached).is_ok());
+        let refused = is_alone(&one, "DD56", &attached).unwrap_err().to_string();
+        assert!(refused.contains("also Bridge (DD56) at /dev/sdb"), "{refused}");
+        assert!(refused.contains("say --erase naa.500a"), "{refused}");
+        let refused = is_alone(&other, "DD56", &attached).unwrap_err().to_string();
+        assert!(refused.contains("detach the other"), "{refused}");
+    }
+
+    #[test]
+    fn what_lies_in_memory_is_known() {
+        assert!(lies_in_memory(Path::new("/dev/shm/not/there/yet")));
+        assert!(!lies_in_memory(Path::new(env!("CARGO_MANIFEST_DIR"))));
     }
 }

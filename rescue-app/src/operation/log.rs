@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use crate::console;
+
 use super::event::{Event, Level};
 
 /// Names another file than the usual one.
@@ -50,7 +52,7 @@ impl Log {
         let time = OffsetDateTime::now_utc().format(format).unwrap_or_default();
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = file.as_mut() {
-            let _ = writeln!(file, "{time} {text}");
+            let _ = writeln!(file, "{time} {}", console::plain(text));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::console;
 use crate::disk::mount::{
     self, Mounted, Remounted, can_mount_read_only, can_mount_read_write, mount_read_only,
     mount_read_write,
@@ -154,7 +155,7 @@ pub fn open_place(place: &Place, write: bool) -> Result<OpenPlace, OperationErro
 /// For a mount that a person left behind, read-only as every disk of the boot medium is.
 fn make_writable(place: &Place, root: &Path) -> Result<Option<Remounted>, OperationError> {
     mount::make_writable(&place.disk.path, root).map_err(|error| {
-        let (device, root) = (place.device.display(), root.display());
+        let (device, root) = (console::path(&place.device), console::path(root));
         OperationError::refused(
             format!("{device} is mounted read-only at {root}, and that cannot be changed: {error}"),
             format!("unmount it (`umount {root}` in the shell) and do the same again"),

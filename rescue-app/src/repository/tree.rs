@@ -166,7 +166,10 @@ impl Tree {
     pub fn new(mut nodes: Vec<Node>) -> Result<Self> {
         nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         if let Some(node) = nodes.iter().find(|node| !is_plain_name(&node.name)) {
-            return Err(refused(node, "it may only have printable ASCII without \" \\ / < > &"));
+            return Err(refused(
+                node,
+                "it may only have letters, digits and printable ASCII without \" \\ / < > &",
+            ));
         }
         if let Some(twice) = nodes.windows(2).find(|pair| pair[0].name == pair[1].name) {
             return Err(refused(&twice[0], "it is there twice"));
@@ -222,10 +225,13 @@ impl Repository {
 }
 
 /// Whether Go's `strconv.Quote` and its JSON encoder leave the name as it is, and it can be
-/// restored on any filesystem.
+/// restored on any filesystem. Letters and digits of all scripts are printable to Go.
 fn is_plain_name(name: &str) -> bool {
-    let plain = |c: u8| matches!(c, b' '..=b'~') && !b"\"\\/<>&".contains(&c);
-    !matches!(name, "" | "." | "..") && name.bytes().all(plain)
+    let plain = |c: char| match c {
+        ' '..='~' => !"\"\\/<>&".contains(c),
+        _ => c.is_alphanumeric(),
+    };
+    !matches!(name, "" | "." | "..") && name.chars().all(plain)
 }
 
 fn refused(node: &Node, problem: &'static str) -> RepositoryError {

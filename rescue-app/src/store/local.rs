@@ -13,6 +13,7 @@ use nix::sys::statfs::statfs;
 
 use super::{Claim, FileEntry, FileKind, Result, Store, StoreError, valid_name};
 use crate::bytes::DirectFile;
+use crate::console;
 
 /// What our unfinished files have in their names after the 64 digits. Neither restic nor
 /// [`LocalStore::list`] takes a name for a repository file that is not 64 hex digits alone.
@@ -85,7 +86,7 @@ impl LocalStore {
 
     /// Turns an I/O error into the store's own.
     fn failed(&self, action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-        let path = path.display().to_string();
+        let path = console::path(path);
         move |source| StoreError::Io { action, path, source }
     }
 
@@ -342,7 +343,7 @@ impl Store for LocalStore {
     }
 
     fn location(&self) -> String {
-        self.root.display().to_string()
+        console::path(&self.root)
     }
 }
 

@@ -70,12 +70,15 @@ fn paths_need_not_be_text() {
     };
     let word = OsStr::new;
     run(&[word("init"), word("--no-passphrase")]).ended(0);
+    let restore = [word("restore"), word("latest"), &out, word("--erase"), &out];
     for more in ["--plan", "--json"] {
         run(&[word("capture"), &disk, word(more)]).ended(0);
-        run(&[word("restore"), word("latest"), &out, word("--erase"), &out, word(more)]).ended(0);
+    }
+    for more in ["--plan", "--json"] {
+        run(&[&restore[..], &[word(more)]].concat()).ended(0);
     }
     assert!(same(Path::new(&disk), Path::new(&out)));
-    run(&[word("restore"), word("latest"), &out, word("--erase"), &out]).ended(0);
+    run(&restore).ended(0);
     run(&[word("restore"), word("latest"), &out, word("--erase"), &disk]).ended(4);
     let json = run(&[word("capture"), &disk, word("--plan"), word("--json")]).ended(0);
     assert_eq!(json.result()["disk"]["kind"], "image-file");

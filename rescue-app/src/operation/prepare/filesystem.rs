@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 use serde::Serialize;
 
+use crate::console;
 use crate::disk::{Disk, DiskKind, Target, Transport};
 use crate::filesystem::Kind;
 use crate::operation::error::OperationError;
@@ -164,7 +165,7 @@ fn exfat(tool: &Path, label: &str, path: &Path) -> Result<(), OperationError> {
 /// Runs a tool; the end of what it says is the cause when it fails.
 fn run(mut command: Command) -> Result<(), OperationError> {
     let name = Path::new(command.get_program()).file_name().unwrap_or_default().to_owned();
-    let running = |error| OperationError::io(format!("running {}", name.display()), error);
+    let running = |error| OperationError::io(format!("running {}", console::path(&name)), error);
     // Labels are taken apart by the rules of the locale.
     command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
     let output = command.output().map_err(running)?;
@@ -192,7 +193,7 @@ impl Scratch {
         };
         let folder = folder.unwrap_or_else(std::env::temp_dir);
         let path = folder.join(format!(".lifeboat-{}.new", std::process::id()));
-        let making = |error| OperationError::io(format!("making {}", path.display()), error);
+        let making = |error| OperationError::io(format!("making {}", console::path(&path)), error);
         let _ = fs::remove_file(&path);
         let opened = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
         let scratch = Self { file: opened.map_err(making)?, path: path.clone() };

@@ -81,7 +81,7 @@ impl Facts<'_> {
             "{} ({}) carries the same identities (table, filesystems, LVM) as what is restored: \
              detach one of the two disks before a system uses the other",
             twin.identity(),
-            twin.path.display()
+            crate::console::path(&twin.path)
         ))
     }
 

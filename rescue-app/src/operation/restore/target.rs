@@ -114,14 +114,15 @@ fn new_file(
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if !parent.unwrap_or(Path::new(".")).is_dir() {
         return Err(OperationError::refused(
-            format!("the folder of {} does not exist", path.display()),
+            format!("the folder of {} does not exist", crate::console::path(path)),
             "create it, or name another file",
         ));
     }
     let sector = request.sector_size.unwrap_or(manifest.disk.logical_sector);
     let disk = Disk {
-        path: std::path::absolute(path)
-            .map_err(|error| OperationError::io(format!("naming {}", path.display()), error))?,
+        path: std::path::absolute(path).map_err(|error| {
+            OperationError::io(format!("naming {}", crate::console::path(path)), error)
+        })?,
         kind: DiskKind::ImageFile,
         model: None,
         serial: None,

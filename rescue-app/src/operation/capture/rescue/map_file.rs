@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::bytes::Extent;
+use crate::console;
 use crate::operation::error::OperationError;
 use crate::operation::reporter::Reporter;
 
@@ -82,7 +83,7 @@ impl MapFile {
         self.problem = result.err().map(|error| {
             format!(
                 "the map file {} cannot be written: {error}; the capture goes on without it",
-                self.path.display()
+                console::path(&self.path)
             )
         });
         if let Some(problem) = self.problem.as_ref().filter(|_| !had_problem) {
@@ -114,12 +115,12 @@ impl MapFile {
 }
 
 fn cannot_read(path: &Path, error: io::Error) -> OperationError {
-    OperationError::io(format!("reading the map file {}", path.display()), error)
+    OperationError::io(format!("reading the map file {}", console::path(path)), error)
 }
 
 fn not_a_map(path: &Path, why: &str) -> OperationError {
     OperationError::refused(
-        format!("{} is not a map of this disk: {why}", path.display()),
+        format!("{} is not a map of this disk: {why}", console::path(path)),
         "name another file, or remove it to start without what an earlier run found",
     )
 }
