@@ -7,7 +7,7 @@
 use std::io;
 
 use super::Kind;
-use crate::bytes::{ReadAt, le32, slice};
+use crate::bytes::{Extent, ReadAt, le32, slice};
 use crate::signature::{self, Signature, Usage};
 
 /// Bytes of which none is believed when one of them cannot be read.
@@ -120,6 +120,28 @@ pub(super) fn beside(volume: &dyn ReadAt, kind: Kind, shown: u64) -> Option<Besi
         .collect();
     let owner = others.iter().filter_map(|it| kind_of(it.name)).find(|it| OWNERS.contains(it));
     owner.map(Beside::Owner).or_else(|| others.first().map(|it| Beside::Other(words(it))))
+}
+
+/// What owns a whole disk that has a table with these partitions all the same, in words: RAID by the
+/// firmware of other makers than [`super::firmware_raid`] reads, whose stripes the table may speak
+/// of, and what was put over an older table. DRBD's metadata leave the content in one piece.
+pub fn owner_of_disk(disk: &dyn ReadAt, partitions: &[Extent]) -> Option<String> {
+    let found = signature::find(&Readable(disk)).ok()?;
+    let in_partition = |it: &Signature| {
+        partitions.iter().any(|part| part.start <= it.offset && it.end() <= part.end)
+    };
+    found.iter().find_map(|it| {
+        let kind = kind_of(it.name).filter(|kind| OWNERS.contains(kind) && *kind != Kind::Drbd);
+        let firmware = it
+            .name
+            .strip_suffix("_raid_member")
+            .filter(|name| !matches!(*name, "linux" | "isw" | "ddf"));
+        match (kind, firmware) {
+            (Some(kind), _) if !in_partition(it) => Some(kind.to_string()),
+            (_, Some(maker)) => Some(format!("firmware RAID ({maker})")),
+            _ => None,
+        }
+    })
 }
 
 fn words(signature: &Signature) -> String {

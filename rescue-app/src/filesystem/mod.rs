@@ -66,6 +66,7 @@ pub use encryption::{
     Effort, LockedContainer, UnlockError, VolumeKey, VolumeKeys, locked_containers, unlock,
     unlock_in,
 };
+pub use foreign::owner_of_disk;
 pub use kind::Kind;
 pub use last_use::LastUse;
 pub use logical_volume::{Fragment, Located, LogicalVolume, Obstacle, Place};

@@ -95,9 +95,7 @@ pub(super) fn read_table(disk: &dyn ReadAt, sector_size: u32) -> Result<Table, O
     if table.scheme == Scheme::None {
         return Ok(table);
     }
-    let extent = |part: &Partition| Extent { start: part.start, end: part.end() };
-    let partitions: Vec<Extent> = table.data_partitions().map(extent).collect();
-    let Some(container) = filesystem::container_over_table(disk, &partitions) else {
+    let Some(container) = filesystem::container_over_table(disk, &extents(&table)) else {
         return Ok(doubted(disk, table));
     };
     let scheme = table.scheme;
@@ -130,8 +128,20 @@ fn doubted(disk: &dyn ReadAt, mut table: Table) -> Table {
              partitions, libblkid the filesystem"
         ));
         table.contested = table.data_partitions().map(|partition| partition.number).collect();
+    } else if let Some(owner) = filesystem::owner_of_disk(disk, &extents(&table)) {
+        table.doubts.push(format!(
+            "the whole disk carries the signature of {owner}: the partitions may be from before, or \
+             an array's that lies on other disks too"
+        ));
+        table.contested = table.data_partitions().map(|partition| partition.number).collect();
     }
     table
+}
+
+/// Where the data partitions lie.
+fn extents(table: &Table) -> Vec<Extent> {
+    let extent = |part: &Partition| Extent { start: part.start, end: part.end() };
+    table.data_partitions().map(extent).collect()
 }
 
 /// The sector size in which partitions hold something, when in the table's own none does.

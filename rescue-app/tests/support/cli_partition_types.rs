@@ -185,6 +185,29 @@ fn a_table_outlasts_the_label_of_a_physical_volume_that_the_disk_was() {
     assert_eq!(region(&plan, 1)["stored"], "used", "{}", plan["warnings"]);
 }
 
+#[test]
+fn a_table_below_what_owns_the_whole_disk_is_in_doubt() {
+    let bench = Bench::new();
+    let filesystem = ext4(&bench);
+    // Places and magics as in libblkid: bcache, Promise FastTrak 63 sectors before the end.
+    let bcache = b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81";
+    let size = 40 * MIB;
+    for (at, magic, name) in [
+        (4096 + 24, bcache.as_slice(), "bcache"),
+        (size - 63 * 512, b"Promise Technology, Inc.", "promise"),
+    ] {
+        let disk = sparse(&bench, "disk", size);
+        partition(&disk, "label: dos\n2048,20M,83\n");
+        put(&disk, MIB, &filesystem);
+        assert_eq!(region(&plan(&bench, "disk"), 1)["stored"], "used");
+        write(&disk, at, magic);
+        let plan = plan(&bench, "disk");
+        assert_eq!(region(&plan, 1)["stored"], "whole", "{name}");
+        assert_eq!(plan["read"], size, "{name}");
+        assert!(plan["warnings"].to_string().contains(name), "{}", plan["warnings"]);
+    }
+}
+
 /// A superblock of md, version 0.90, for a member of a RAID 5 that uses `len` bytes in front of it
 /// (`mdp_super_t`).
 fn member(len: u64) -> Vec<u8> {

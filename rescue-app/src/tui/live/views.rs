@@ -85,10 +85,9 @@ fn disk(survey: &Survey) -> Disk {
         serial: disk.serial.clone().or_else(|| disk.wwn.clone()),
         size: disk.size,
         transport: disk.transport.to_string(),
-        table: match (survey.table.scheme, survey.volumes.first()) {
-            (Scheme::None, None) => "no partition table".into(),
-            (Scheme::None, Some(volume)) => format!("{} on the whole disk", volume.content),
-            (scheme, _) => scheme.to_string(),
+        table: match survey.table.scheme {
+            Scheme::None => "no partition table".into(),
+            scheme => scheme.to_string(),
         },
         volumes: survey.volumes.iter().map(volume).collect(),
         note: survey.note.clone().or_else(|| survey.table.remarks().next().cloned()),

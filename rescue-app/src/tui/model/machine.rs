@@ -34,7 +34,7 @@ pub struct Disk {
     pub size: u64,
     /// How it is attached: `SATA`, `NVMe`, `USB`.
     pub transport: String,
-    /// `GPT`, `MBR`, what the whole disk holds, `no partition table`.
+    /// `GPT`, `MBR`, `no partition table`.
     pub table: String,
     /// Partitions in the order of their places on the disk.
     pub volumes: Vec<Volume>,
