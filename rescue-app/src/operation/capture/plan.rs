@@ -83,6 +83,8 @@ pub struct CapturePlan {
     pub space: Space,
     /// Reasons to think again.
     pub warnings: Vec<String>,
+    /// Whether one of them is that this machine's clock can hardly be right.
+    pub clock_is_doubted: bool,
     /// Of each region the bytes to read: what is stored of it, but for holes of an image file.
     #[serde(skip)]
     pub(super) reads: Vec<Extents>,
@@ -134,6 +136,7 @@ pub(super) fn examine(
         is_finished(&disk, source, partition.start)?;
     }
     let mut warnings = clock::doubts(&repo.snapshots()?);
+    let clock_is_doubted = !warnings.is_empty();
     warnings.extend(table.remarks().cloned());
     let selection = Selection {
         partitions,
@@ -154,6 +157,7 @@ pub(super) fn examine(
         skipped: disk.size.saturating_sub(read),
         unused: regions.iter().map(unused).sum(),
         chunk_size: request.chunk_size,
+        clock_is_doubted,
         disk,
         table,
         regions,
