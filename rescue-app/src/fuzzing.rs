@@ -24,6 +24,7 @@ use crate::image::marker;
 use crate::image::neighbours::Neighbours;
 use crate::operation::read_any_map;
 pub use crate::repository::fuzzing::{blob, index, key_file, pack_header, sealed, snapshot, tree};
+use crate::signature;
 use crate::table;
 
 /// A target.
@@ -123,6 +124,9 @@ fn tables(disk: &Pieces) {
 pub fn recognition(data: &[u8]) {
     let volume = Pieces::parse(data);
     let _ = recognise(&volume);
+    if let Ok(found) = signature::find(&volume) {
+        assert!(found.iter().all(|found| found.end() <= volume.size()), "past the end");
+    }
     volume_map(&volume);
 }
 

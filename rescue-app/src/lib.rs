@@ -9,9 +9,9 @@
 //!            |
 //!          image              what a captured disk is: manifest, chunk plan, restore plan
 //!        /       \
-//!  repository   disk · table · filesystem
-//!  (restic      (block devices and ioctls · GPT/MBR · recognise + used-block maps)
-//!   format;
+//!  repository   disk · table · filesystem · signature
+//!  (restic      (block devices and ioctls · GPT/MBR · recognise + used-block maps · what blkid
+//!   format;      would find)
 //!   knows no disks)
 //!       |
 //!     store                   where repository files live: a local folder

@@ -28,8 +28,8 @@ Exit status:
   1    failed; the message names the cause and the next step
   2    the arguments are wrong; nothing was touched
   3    done, but something needs attention: sectors that could not be read when the disk was
-       captured are missing (of capture, verify and restore), or tidying up left something;
-       damage that is found in a repository is 1
+       captured are missing (of capture, verify and restore), a restored table has partitions that
+       are not in the image, or tidying up left something; damage that is found in a repository is 1
   4    refused before anything was written (mounted, boot medium, wrong disk, too small, …)
   5    the place of the repository is full; with space made, the same command carries on
   130  stopped by Ctrl-C or SIGTERM; running the same command again carries on

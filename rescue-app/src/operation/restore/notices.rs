@@ -38,6 +38,7 @@ impl Facts<'_> {
         }
         notices.extend(survey.table.remarks().map(|remark| format!("target: {remark}")));
         notices.extend(self.of_images());
+        notices.extend(self.meanwhile());
         notices.extend(self.same_identity());
         notices.extend(self.moved(disk)?);
         notices.extend(self.fitted());
@@ -48,6 +49,14 @@ impl Facts<'_> {
             );
         }
         Ok(notices)
+    }
+
+    /// What the target is until the restore has finished.
+    fn meanwhile(&self) -> Option<String> {
+        let replaced = self.request.partitions.is_none() && !self.state.blank;
+        replaced.then(|| {
+            "until it has finished the target does not start, not even as it was before".to_owned()
+        })
     }
 
     fn of_images(&self) -> Vec<String> {

@@ -196,6 +196,10 @@ fn held(survey: &Survey, source: &Source, blank: bool) -> Vec<Held> {
         let whole = (!blank).then(|| Held { number: None, place, text: content(source, place) });
         held.extend(whole);
     } else if survey.table.scheme != Scheme::None {
+        if held.is_empty() {
+            let text = format!("a table ({}) without partitions", survey.table.scheme);
+            held.push(Held { number: None, place: Extent { start: 0, end: size }, text });
+        }
         // The table itself and boot loaders lie in the first mebibyte, a backup in the last.
         let inner = Extents::of(MIB.min(size), size.saturating_sub(MIB));
         let outside = survey.table.partitioned().gaps_within(0, size).intersection(&inner);
