@@ -80,7 +80,8 @@ fn text(report: &CaptureReport) -> String {
     if report.resumed > 0 {
         let _ = write!(
             text,
-            "\n  {} of that an interrupted capture had stored; they were read back too",
+            "\n  went on with {} that were stored without an image, by an interrupted capture or one \
+             forgotten; they were read back too",
             size(report.resumed)
         );
     }

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
+use crate::console;
+
 use super::Use;
 
 /// QEMU's byte for "this machine writes".
@@ -33,7 +35,8 @@ pub(super) fn of(proc: &Path, path: &Path) -> Vec<Use> {
         )];
     }
     let lock = lock_file(path).into_iter();
-    lock.map(|lock| named(format!("a machine whose lock is {}", lock.display()), true)).collect()
+    lock.map(|lock| named(format!("a machine whose lock is {}", console::path(lock)), true))
+        .collect()
 }
 
 /// Whether somebody holds a lock on a part of the file, and then whether he may write to it.

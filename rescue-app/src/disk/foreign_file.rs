@@ -10,6 +10,7 @@
 use std::path::Path;
 
 use crate::bytes::{ReadAt, be32};
+use crate::console;
 
 /// Bytes that all marks at the start lie in.
 const HEAD: usize = 128;
@@ -116,7 +117,7 @@ impl ForeignFile {
 
     /// What a person does to have the file at `path` as a disk.
     pub fn next_step(self, path: &Path) -> String {
-        let path = path.display();
+        let path = console::path(path);
         match self.way {
             Convert | Way::Raw => {
                 format!("convert it first: qemu-img convert -O raw '{path}' disk.img")

@@ -127,6 +127,7 @@ pub enum Use {
     /// A program has the image file open, such as a virtual machine whose disk it is.
     Open {
         /// The image file.
+        #[serde(serialize_with = "console::serialize_path")]
         file: PathBuf,
         /// Who it is, as far as it can be told: "qemu-system-x86 (process 4711)".
         by: String,
@@ -145,7 +146,7 @@ impl fmt::Display for Use {
             Self::Holder { device, holder } => {
                 write!(f, "{} is used by {}", console::path(device), console::path(holder))
             }
-            Self::Open { file, by, .. } => write!(f, "{} is in use by {by}", file.display()),
+            Self::Open { file, by, .. } => write!(f, "{} is in use by {by}", console::path(file)),
         }
     }
 }

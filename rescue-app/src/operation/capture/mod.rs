@@ -62,8 +62,8 @@ pub struct CaptureReport {
     pub added: u64,
     /// Bytes read that the repository had already.
     pub reused: u64,
-    /// Bytes of the repository that no finished image had vouched for, stored by an interrupted
-    /// capture and read back by this one.
+    /// Bytes that were in the repository without an image that vouches for them, from an
+    /// interrupted capture or one forgotten; this one read them back.
     pub resumed: u64,
     /// Stored bytes read back and checked.
     pub verified: u64,
@@ -190,7 +190,10 @@ fn store(
     if request.verify_all {
         verified += verify::reused(repo, &reused, control)?;
     } else if !unproven_before.is_empty() {
-        control.info("reading back what an interrupted capture had stored");
+        control.info(
+            "this goes on with what was stored without an image, by an interrupted capture or one \
+             forgotten: it is read back",
+        );
         let bytes = verify::reused(repo, &unproven_before, control)?;
         resumed += bytes;
         verified += bytes;
