@@ -184,10 +184,10 @@ fn where_a_locked_version_is_gone_a_build_takes_today_s_and_says_so_and_a_releas
     let said = succeed(&mut tree.script("fetch-packages"));
     let lines: Vec<_> = said.lines().filter(|line| line.contains("UNLOCKED")).collect();
     assert_eq!(lines.len(), 1, "{said}");
-    assert!(lines[0].contains("1 locked versions have left the archive"), "{said}");
+    assert!(lines[0].contains("locked versions have left the archive"), "{said}");
     let build = tree.read("build/lifeboat-build");
     assert!(build.contains("PACKAGES=\"unlocked\"\n"), "{build}");
-    assert!(build.contains("NEWER_THAN_LOCKED=\"libmd0 "), "{build}");
+    assert!(build.contains("NOT_AS_LOCKED=\"libmd0 "), "{build}");
     assert!(build.contains("SOURCE_DATE_EPOCH=\"1789199741\"\n"), "{build}");
 }
 

@@ -134,8 +134,7 @@ impl Drop for Mounted {
     }
 }
 
-/// How a filesystem is mounted. What it does about damage is said for ext4, whose superblock may
-/// ask for a panic (ext4(5), `errors=`); no other does so by itself.
+/// How a filesystem is mounted.
 struct Way {
     /// The kernel's name of the filesystem.
     kind: &'static str,
@@ -175,7 +174,7 @@ pub fn mount_words(fs_kind: &str, write: bool) -> Option<String> {
 fn read_only_way(kind: &str) -> Option<Way> {
     let (kind, options) = match kind {
         // The ext4 driver reads all three, and only there `noload` is known.
-        "ext2" | "ext3" | "ext4" => ("ext4", "noload,errors=continue"),
+        "ext2" | "ext3" | "ext4" => ("ext4", "noload"),
         // nouuid: a clone of a mounted filesystem is wanted as well.
         "xfs" => ("xfs", "norecovery,nouuid"),
         "btrfs" => ("btrfs", "rescue=nologreplay"),
@@ -194,7 +193,7 @@ fn read_only_way(kind: &str) -> Option<Way> {
 /// How to mount for writing what images can be stored on.
 fn read_write_way(kind: &str) -> Option<Way> {
     let (kind, options) = match kind {
-        "ext2" | "ext3" | "ext4" => ("ext4", "errors=remount-ro"),
+        "ext2" | "ext3" | "ext4" => ("ext4", ""),
         "xfs" => ("xfs", ""),
         "btrfs" => ("btrfs", ""),
         "f2fs" => ("f2fs", ""),
@@ -308,9 +307,22 @@ fn safe_flags() -> MsFlags {
 
 fn attach(device: &Path, way: &Way, dir: &Path, flags: MsFlags) -> Result<(), DiskError> {
     fs::create_dir_all(dir).map_err(DiskError::io("creating", dir))?;
-    let options = Some(way.options).filter(|options| !options.is_empty());
-    mount(Some(device), dir, Some(way.kind), flags, options)
+    let policy = on_damage(way.kind, flags.contains(MsFlags::MS_RDONLY));
+    let options: Vec<&str> =
+        [way.options, policy].into_iter().filter(|options| !options.is_empty()).collect();
+    let options = Some(options.join(",")).filter(|options| !options.is_empty());
+    mount(Some(device), dir, Some(way.kind), flags, options.as_deref())
         .map_err(DiskError::io("mounting", device))
+}
+
+/// What the kernel does when it meets damage. The superblock of an ext4 may ask for a panic
+/// (ext4(5), `errors=`), which would stop the whole system; no other kind does so by itself.
+fn on_damage(kind: &str, read_only: bool) -> &'static str {
+    match (kind, read_only) {
+        ("ext4", true) => "errors=continue",
+        ("ext4", false) => "errors=remount-ro",
+        _ => "",
+    }
 }
 
 fn cannot(device: &Path, kind: &str, how: &'static str) -> DiskError {
