@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use time::OffsetDateTime;
+
 use super::model::{
     CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Log, Outcome,
     Passphrase, Place, Places, PrepareOrder, Repository, RestoreOrder, RestorePlan,
@@ -47,6 +49,8 @@ pub trait Machine: Send + Sync {
     fn forget(&self, repository: &Repository, image: &Image) -> Result<(), Failure>;
     /// The ids of the images that the rules would forget.
     fn plan_free(&self, repository: &Repository, keep: Keep) -> Result<Vec<String>, Failure>;
+    /// Sets the system's clock.
+    fn set_clock(&self, time: OffsetDateTime) -> Result<(), Failure>;
     /// The run's log.
     fn log(&self) -> Result<Log, Failure>;
 }
@@ -88,6 +92,8 @@ pub enum Request {
     Forget(Repository, Image),
     /// [`Machine::plan_free`].
     PlanFree(Repository, Keep),
+    /// [`Machine::set_clock`].
+    SetClock(OffsetDateTime),
     /// [`Machine::log`].
     Log,
 }
@@ -105,7 +111,7 @@ pub enum Reply {
     Prepared(Result<Box<Place>, Failure>),
     /// To [`Request::Images`].
     Images(Result<Vec<Image>, Failure>),
-    /// To [`Request::Create`] and [`Request::Forget`].
+    /// To [`Request::Create`], [`Request::Forget`] and [`Request::SetClock`].
     Done(Result<(), Failure>),
     /// To [`Request::Unlock`].
     Unlocked(Result<VolumeKey, Failure>),
@@ -141,6 +147,7 @@ impl Request {
             Self::PlanFree(repository, keep) => {
                 Reply::FreePlan(machine.plan_free(repository, *keep))
             }
+            Self::SetClock(time) => Reply::Done(machine.set_clock(*time)),
             Self::Log => Reply::Log(machine.log()),
         }
     }
@@ -153,7 +160,7 @@ impl Request {
             Self::PlanPrepare(_) => Reply::PreparePlan(Err(failure)),
             Self::Prepare(_) => Reply::Prepared(Err(failure)),
             Self::Images(_) => Reply::Images(Err(failure)),
-            Self::Create(_) | Self::Forget(..) => Reply::Done(Err(failure)),
+            Self::Create(_) | Self::Forget(..) | Self::SetClock(_) => Reply::Done(Err(failure)),
             Self::Unlock { .. } => Reply::Unlocked(Err(failure)),
             Self::PlanCapture(_) => Reply::CapturePlan(Err(failure)),
             Self::PlanRestore(_) => Reply::RestorePlan(Err(failure)),

@@ -5,8 +5,10 @@ use std::time::Duration;
 use lifeboat::operation::{
     Compression, Event, Level, Notice, Phase, Progress, Shortage, Unpartitioned,
 };
-use lifeboat::tui::key::Key::{self, Backspace, Char, Down, End, Enter, Esc, Tab};
+use lifeboat::tui::key::Key::{self, Backspace, Char, ClearField, Down, End, Enter, Esc, Tab};
 use lifeboat::tui::model::{Content, Failure, Location, Outcome};
+
+use time::macros::datetime;
 
 use crate::fake::{Fake, GIB, MIB, SECRET};
 use crate::harness::{Menu, warning_event};
@@ -101,6 +103,22 @@ fn what_lies_outside_of_partitions_can_be_left_out() {
     let mut menu = at_summary();
     menu.keys(&[Char('u'), Enter]);
     assert_eq!(menu.capture_order().content, Content::Used, "there is hardly any");
+}
+
+#[test]
+fn a_clock_that_can_hardly_be_right_is_set_before_the_capture() {
+    let mut machine = Fake::new();
+    machine.wrong_clock = true;
+    let mut menu = Menu::at(machine, &[Char('c'), Enter, Enter, Enter, Enter, Char('c')]);
+    menu.typed("2026-02-30 12:00").key(Enter);
+    assert_screen!("clock", menu);
+    menu.key(ClearField).typed("2026-11-29 18:50 +01:00").key(Enter);
+    let screen = menu.screen();
+    assert!(screen.contains("Capture: summary") && !screen.contains("C Clock"), "{screen}");
+    let set = *menu.machine.clock.lock().unwrap();
+    assert_eq!(set, Some(datetime!(2026-11-29 17:50 UTC)));
+    menu.key(Char('c'));
+    assert!(menu.screen().contains("Capture: summary"), "a right clock is left alone");
 }
 
 #[test]

@@ -7,6 +7,8 @@ use lifeboat::filesystem::VolumeKey;
 use lifeboat::image::damage::{BadRange, Damage, DamagedFile};
 use lifeboat::operation::{Container, Control, LockedDisk, Space, Unpartitioned};
 use lifeboat::tui::machine::Machine;
+use time::OffsetDateTime;
+
 use lifeboat::tui::model::{
     CaptureOrder, CapturePlan, Content, Disk, DiskList, Facts, Failure, FoundRepository, Image,
     ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Passphrase, Place, Places, PrepareOrder,
@@ -37,6 +39,10 @@ pub struct Fake {
     pub container: Option<PathBuf>,
     /// Large stretches outside of all partitions of the disk to capture.
     pub unpartitioned: Option<Unpartitioned>,
+    /// Whether the clock is wrong until it is set.
+    pub wrong_clock: bool,
+    /// What the clock was set to.
+    pub clock: Mutex<Option<OffsetDateTime>>,
     /// The disks that were prepared.
     pub prepared: Mutex<Vec<PrepareOrder>>,
 }
@@ -174,6 +180,7 @@ fn image(id: char, time: &str, warnings: &[&str]) -> Image {
         used: 185 * GIB,
         partitions: laptop_volumes().into_iter().map(partition).collect(),
         warnings: warnings.iter().map(ToString::to_string).collect(),
+        marks: Vec::new(),
     }
 }
 
@@ -203,8 +210,8 @@ impl Fake {
             list: DiskList { signature: 1, disks: disks(), ..DiskList::default() },
             places: places(),
             images: vec![
-                image('b', "2026-11-20 09:14", &["Partition 3 holds a hibernated Windows."]),
-                image('a', "2026-09-02 18:40", &[]),
+                image('b', "2026-11-20 09:14 UTC", &["Partition 3 holds a hibernated Windows."]),
+                image('a', "2026-09-02 18:40 UTC", &[]),
             ],
             refuse_restore: None,
             others: Vec::new(),
@@ -214,8 +221,14 @@ impl Fake {
             restores_planned: Mutex::default(),
             container: None,
             unpartitioned: None,
+            wrong_clock: false,
+            clock: Mutex::default(),
             prepared: Mutex::default(),
         }
+    }
+
+    fn clock_is_wrong(&self) -> bool {
+        self.wrong_clock && self.clock.lock().unwrap().is_none()
     }
 
     /// The program on a running system.
@@ -355,7 +368,13 @@ impl Machine for Fake {
                  wake up from this state."
                     .into(),
             ],
+            wrong_clock: self.clock_is_wrong().then(|| "2001-01-01 00:07 UTC".into()),
         })
+    }
+
+    fn set_clock(&self, time: OffsetDateTime) -> Result<(), Failure> {
+        *self.clock.lock().unwrap() = Some(time);
+        Ok(())
     }
 
     fn plan_restore(&self, order: &RestoreOrder) -> Result<RestorePlan, Failure> {

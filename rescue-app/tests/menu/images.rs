@@ -108,3 +108,17 @@ fn the_repository_is_checked() {
     menu.finish(Ok(Outcome { facts: vec![("Images".into(), "2".into())], warnings: Vec::new() }));
     assert!(menu.screen().contains("All files are there and fit together."));
 }
+
+#[test]
+fn what_an_image_lacks_is_seen_in_the_list_and_before_it_is_forgotten() {
+    let mut machine = Fake::new();
+    machine.images[0].marks = vec!["partitions 1, 2".into(), "12 sectors missing".into()];
+    machine.images[1].marks = vec!["incomplete".into()];
+    let mut menu = Menu::at(machine, &[Char('i'), Enter]);
+    assert_screen!("images_marked", menu);
+    menu.key(Enter);
+    let screen = menu.screen();
+    assert!(screen.contains("Lacks           partitions 1, 2; 12 sectors missing"), "{screen}");
+    menu.key(Char('f'));
+    assert!(menu.screen().contains("[12 sectors missing]"), "{}", menu.screen());
+}

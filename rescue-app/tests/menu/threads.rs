@@ -172,6 +172,10 @@ impl Machine for Slow {
         self.fake.places(control)
     }
 
+    fn set_clock(&self, time: time::OffsetDateTime) -> Result<(), Failure> {
+        self.fake.set_clock(time)
+    }
+
     fn plan_prepare(&self, order: &PrepareOrder) -> Result<Vec<String>, Failure> {
         self.fake.plan_prepare(order)
     }

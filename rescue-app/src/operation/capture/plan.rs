@@ -85,6 +85,8 @@ pub struct CapturePlan {
     pub space: Space,
     /// Reasons to think again.
     pub warnings: Vec<String>,
+    /// Whether one of them is that this machine's clock can hardly be right.
+    pub clock_is_doubted: bool,
     /// Of each region the bytes to read: what is stored of it, but for holes of an image file.
     #[serde(skip)]
     pub(super) reads: Vec<Extents>,
@@ -135,7 +137,9 @@ pub(super) fn examine(
         is_finished(&disk, source, partition.start)?;
     }
     let mut warnings: Vec<String> = guard::source_in_use(&disk).into_iter().collect();
-    warnings.extend(clock::doubts(&repo.snapshots()?));
+    let wrong_clock = clock::doubts(&repo.snapshots()?);
+    let clock_is_doubted = !wrong_clock.is_empty();
+    warnings.extend(wrong_clock);
     warnings.extend(table.remarks().cloned());
     warnings.extend(guard::remark_on_source(&disk));
     let selection = Selection {
@@ -157,6 +161,7 @@ pub(super) fn examine(
         skipped: disk.size.saturating_sub(read),
         unused: regions.iter().map(unused).sum(),
         chunk_size: request.chunk_size,
+        clock_is_doubted,
         disk,
         table,
         regions,

@@ -8,6 +8,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use time::OffsetDateTime;
+
 use super::machine::Machine;
 use super::model::{
     CaptureOrder, CapturePlan, Content, DiskList, Facts, Failure, FoundRepository, Image, Job,
@@ -273,6 +275,11 @@ impl Machine for LiveMachine {
         let report = operation::forget(&request, control).map_err(views::failure)?;
         let images = report.disks.into_iter().flat_map(|disk| disk.images);
         Ok(images.filter(|image| image.kept_as.is_empty()).map(|image| image.id).collect())
+    }
+
+    fn set_clock(&self, time: OffsetDateTime) -> Result<(), Failure> {
+        let _turn = self.turn();
+        operation::set_clock(time).map_err(views::failure)
     }
 
     fn log(&self) -> Result<Log, Failure> {

@@ -4,6 +4,8 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use crate::disk;
 use crate::disk::pci::Controller;
 use crate::filesystem::{LastUse, LogicalVolume, State};
@@ -176,12 +178,13 @@ pub(super) fn place(place: &operation::Place, repositories: Vec<FoundRepository>
 pub(super) fn image(image: &ImageSummary) -> Image {
     Image {
         id: image.id.clone(),
-        time: minute(&image.time),
+        time: format::time_of(&image.time),
         disk: image.disk_name.clone(),
         size: image.size,
         used: image.used,
         partitions: image.partitions.iter().map(image_partition).collect(),
         warnings: image.warnings.clone(),
+        marks: image.marks(),
     }
 }
 
@@ -208,19 +211,21 @@ fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
     }
 }
 
-/// RFC 3339 down to the minute: `2026-11-20 09:14`.
-fn minute(time: &str) -> String {
-    time.get(..16).unwrap_or(time).replace('T', " ")
-}
-
 /// A capture's plan.
 pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
     let has_unclosed_ntfs = plan.has_unclosed_ntfs();
     let outside = plan.unpartitioned.as_ref().filter(|found| found.left_out);
     let known = plan.unused + outside.map_or(0, |found| found.bytes);
-    let operation::CapturePlan { read, skipped, unused, unpartitioned, space, warnings, .. } = plan;
-    let not_chosen = skipped.saturating_sub(known);
-    CapturePlan { read, unused, not_chosen, unpartitioned, space, has_unclosed_ntfs, warnings }
+    CapturePlan {
+        not_chosen: plan.skipped.saturating_sub(known),
+        wrong_clock: plan.clock_is_doubted.then(|| format::time(OffsetDateTime::now_utc())),
+        read: plan.read,
+        unused: plan.unused,
+        unpartitioned: plan.unpartitioned,
+        space: plan.space,
+        has_unclosed_ntfs,
+        warnings: plan.warnings,
+    }
 }
 
 /// A restore's plan.
@@ -233,7 +238,10 @@ pub(super) fn restore_plan(plan: operation::RestorePlan) -> RestorePlan {
 /// What a capture achieved.
 pub(super) fn capture_outcome(report: &CaptureReport) -> Outcome {
     let mut facts = vec![
-        fact("Image", format!("{}, {}", report.image.short_id(), minute(&report.image.time))),
+        fact(
+            "Image",
+            format!("{}, {}", report.image.short_id(), format::time_of(&report.image.time)),
+        ),
         fact("Read", format::size(report.read)),
         fact("Left out", format!("{} that no file uses", format::size(report.unused))),
         fact("Stored", format!("{} new", format::size(report.added))),
@@ -343,11 +351,5 @@ mod tests {
         let debian = note(Some(&State::Clean), Some("Debian GNU/Linux 12 (bookworm)"), Some(&home));
         assert_eq!(debian.as_deref(), Some("Debian GNU/Linux 12, last mounted at /home"));
         assert_eq!(note(None, None, None), None);
-    }
-
-    #[test]
-    fn times_are_shown_to_the_minute() {
-        assert_eq!(minute("2026-11-20T09:14:33.5Z"), "2026-11-20 09:14");
-        assert_eq!(minute("soon"), "soon");
     }
 }

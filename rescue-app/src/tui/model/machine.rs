@@ -52,15 +52,13 @@ impl Disk {
         format!("{}, {}, {}", self.identity, format::size(self.size), self.name)
     }
 
-    /// Table and partitions, or the one filesystem, in a few words.
+    /// Table and partitions in a few words.
     pub fn summary(&self) -> String {
         let partitions = self.volumes.iter().filter(|volume| volume.number.is_some()).count();
-        let whole = self.volumes.first().and_then(|volume| volume.kind.as_deref());
-        match (partitions, whole) {
-            (0, Some(kind)) => format!("{kind} on the whole disk, without a partition table"),
-            (0, None) => self.table.clone(),
-            (1, _) => format!("{}, 1 partition", self.table),
-            (count, _) => format!("{}, {count} partitions", self.table),
+        match partitions {
+            0 => self.table.clone(),
+            1 => format!("{}, 1 partition", self.table),
+            count => format!("{}, {count} partitions", self.table),
         }
     }
 
@@ -226,17 +224,6 @@ pub struct FoundRepository {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_disk_that_is_one_filesystem_is_called_so() {
-        let mut disk = Disk { table: "no partition table".into(), ..Disk::default() };
-        assert_eq!(disk.summary(), "no partition table");
-        disk.volumes = vec![Volume { kind: Some("exFAT".into()), ..Volume::default() }];
-        assert_eq!(disk.summary(), "exFAT on the whole disk, without a partition table");
-        disk.volumes[0].number = Some(1);
-        disk.table = "MBR".into();
-        assert_eq!(disk.summary(), "MBR, 1 partition");
-    }
 
     #[test]
     fn a_disk_is_confirmed_by_the_end_of_its_serial_number() {

@@ -42,6 +42,8 @@ pub struct CapturePlan {
     pub has_unclosed_ntfs: bool,
     /// What a person should know before it starts.
     pub warnings: Vec<String>,
+    /// What this machine's clock says, when that can hardly be right.
+    pub wrong_clock: Option<String>,
 }
 
 /// What a restore would do. All counts are bytes.

@@ -92,6 +92,8 @@ pub struct Image {
     pub partitions: Vec<ImagePartition>,
     /// What was noted while capturing.
     pub warnings: Vec<String>,
+    /// What it lacks of its disk, a few words each: "partitions 1, 2", "12 sectors missing".
+    pub marks: Vec<String>,
 }
 
 impl Image {

@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
+use super::clock::Clock;
 use super::progress::ProgressPage;
 use super::{failure_lines, waiting};
 use crate::operation::{Unpartitioned, format};
@@ -78,6 +79,11 @@ impl CapturePlanPage {
     fn offers_choice(&self) -> bool {
         self.order.content != Content::All
             && self.ready().is_some_and(|plan| plan.has_unclosed_ntfs)
+    }
+
+    /// What the clock says, if that can hardly be right.
+    fn wrong_clock(&self) -> Option<&str> {
+        self.ready().and_then(|plan| plan.wrong_clock.as_deref())
     }
 
     /// What lies outside of partitions, if there is much and not every byte is stored anyway.
@@ -205,6 +211,9 @@ impl Page for CapturePlanPage {
         if self.outside().is_some() {
             hints.push(("U", "Outside"));
         }
+        if self.wrong_clock().is_some() {
+            hints.push(("C", "Clock"));
+        }
         hints.extend([("A", "All bytes"), ("T", "Tries"), ("M", "Map")]);
         hints.extend([("↑↓", "Scroll"), ("Esc", "Back")]);
         hints
@@ -219,6 +228,8 @@ impl Page for CapturePlanPage {
              out what lies outside of all partitions, but for 64 MiB at the start of the disk and \
              1 MiB at both ends of every other stretch; otherwise it is read, which takes long on a \
              large disk, and what is not zero is stored.",
+            "C sets this machine's clock where it can hardly be right: images are told apart by their \
+             times.",
             "For a failing disk: T sets how often sectors that cannot be read are tried again, after \
              everything else was read. M keeps a map of what was read, which GNU ddrescue \
              understands, beside the images: captured again, the disk's bad places come last.",
@@ -257,6 +268,10 @@ impl Page for CapturePlanPage {
                 return self.on_open();
             }
             Some('u') if self.outside().is_some() => return self.toggle(Content::Partitioned),
+            Some('c') => {
+                let clock = self.wrong_clock().map(str::to_owned);
+                return clock.map_or(Action::None, |says| open(Clock::new(says)));
+            }
             Some('a') if self.plan.is_some() => return self.toggle(Content::All),
             Some('m') => self.order.keeps_map = !self.order.keeps_map,
             _ if key == Key::Enter && self.ready().is_some() => {

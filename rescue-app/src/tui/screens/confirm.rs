@@ -132,7 +132,8 @@ fn lost_lines(lines: &mut Lines, lost: &[String], look: Look) {
 }
 
 fn image_line(image: &Image) -> String {
-    format!("{}, {}, {}", image.short_id(), image.time, image.disk)
+    let marks: String = image.marks.iter().map(|mark| format!(" [{mark}]")).collect();
+    format!("{}, {}, {}{marks}", image.short_id(), image.time, image.disk)
 }
 
 impl Page for Confirm {

@@ -97,6 +97,7 @@ impl Page for Free {
         &[
             "Forgotten images leave data behind that no other image uses, and so does a capture \
              that was given up. This removes it. Images that stay are not changed.",
+            "The rules count whole images and those of single partitions apart, each disk by itself.",
             "Before an image is forgotten you are asked. Other rules: \"lifeboat forget\" in the \
              shell.",
         ]

@@ -36,6 +36,9 @@ impl ImagePage {
         lines.fact("Captured", &image.time);
         lines.fact("Size", &format::size(image.size));
         lines.fact("Stored", &format::size(image.used));
+        if !image.marks.is_empty() {
+            lines.fact("Lacks", &image.marks.join("; "));
+        }
         lines.fact("Repository", &self.repository.title);
         lines.fact("Id", image.id.get(..16).unwrap_or(&image.id));
         lines.gap().text("Partitions", look.heading());

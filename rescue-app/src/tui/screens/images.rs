@@ -21,6 +21,9 @@ use crate::tui::widgets::{Cursor, Lines, Row, rows, text, volume_bar};
 /// Rows of the drawing of the image under the cursor.
 const DETAILS: u16 = 4;
 
+/// Columns of a time with its zone.
+const TIME: usize = 20;
+
 /// The list of images, newest first.
 pub(super) struct Images {
     goal: Goal,
@@ -94,10 +97,10 @@ impl Images {
 }
 
 fn row(image: &Image, columns: usize, look: Look) -> Row {
-    let name = columns.saturating_sub(2 + 16 + 2 + 10 + 1);
+    let name = columns.saturating_sub(2 + TIME + 2 + 10 + 1);
     let first = format!(
         "{}  {} {}",
-        text::left(&image.time, 16),
+        text::left(&image.time, TIME),
         text::left(&image.disk, name),
         text::right(&format::size(image.size), 10),
     );
@@ -107,7 +110,12 @@ fn row(image: &Image, columns: usize, look: Look) -> Row {
         image.short_id(),
         if image.warnings.is_empty() { "" } else { "   ! has warnings" },
     );
-    Row::new(Line::styled(first, look.heading())).with(Line::raw(second))
+    let row = Row::new(Line::styled(first, look.heading())).with(Line::raw(second));
+    if image.marks.is_empty() {
+        return row;
+    }
+    let marks = text::clip(&format!("  ! {}", image.marks.join("; ")), columns.saturating_sub(2));
+    row.with(Line::styled(marks, look.warning()))
 }
 
 impl Page for Images {
@@ -148,6 +156,8 @@ impl Page for Images {
             "All images of this repository, the newest first. Every image is complete in itself.",
             "\"Stored\" is what the image holds of the disk; what it shares with other images is in \
              the repository once.",
+            "An image that lacks something of its disk says so in a line of its own: only some partitions, \
+             sectors that could not be read, or data that the repository has lost.",
             "Check looks at the repository's structure, without reading all data as Verify does. \
              Free space removes what no image uses, and old images if you like.",
         ]

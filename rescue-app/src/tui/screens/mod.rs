@@ -1,6 +1,7 @@
 //! The pages of the menu, one file each. [`Goal`] says which page follows which.
 
 mod capture_plan;
+mod clock;
 mod confirm;
 mod create;
 mod disks;
