@@ -104,7 +104,7 @@ fn one(bench: &Bench, templates: &Templates, seed: u64) {
     let id = captured.result()["image"]["id"].as_str().unwrap().to_owned();
     whole(bench, &id, &source, &story);
     if random.below(2) == 0 {
-        single(bench, &id, &captured.result(), &mut random, &story);
+        single(bench, &captured.result(), layout.sector, &mut random, &story);
     }
     fs::remove_file(&source).unwrap();
 }
@@ -121,7 +121,8 @@ fn whole(bench: &Bench, id: &str, source: &Path, story: &str) {
 
 /// One partition of the image goes onto a disk of the same layout and other content: what is not
 /// in that partition stays. A target whose table is in doubt is refused and stays as it is.
-fn single(bench: &Bench, id: &str, report: &Value, random: &mut Random, story: &str) {
+fn single(bench: &Bench, report: &Value, sector: u64, random: &mut Random, story: &str) {
+    let id = report["image"]["id"].as_str().unwrap();
     let partitions = report["image"]["partitions"].as_array().unwrap();
     let numbers: Vec<u64> = partitions.iter().filter_map(|p| p["number"].as_u64()).collect();
     if numbers.is_empty() {
@@ -139,7 +140,7 @@ fn single(bench: &Bench, id: &str, report: &Value, random: &mut Random, story: &
         bench.run(&["restore", id, &target, "--erase", &target, "--partitions", &chosen, "--json"]);
     let told = format!("{story}\npartition {number}: {}{}", run.stdout, run.stderr);
     let inside = match run.code {
-        Some(0 | 3) => tables::as_sfdisk_sees(&path, number, story),
+        Some(0 | 3) => tables::as_fdisk_sees(&path, number, sector, story),
         Some(4) => 0..0,
         _ => panic!("{told}"),
     };

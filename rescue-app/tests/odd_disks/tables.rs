@@ -1,10 +1,8 @@
-//! Tables as they should be, and what sfdisk makes of them.
+//! Tables as they should be, and what fdisk makes of them.
 
 use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
-
-use serde_json::Value;
 
 use crate::disk::Disk;
 use crate::layout::{Layout, Volume};
@@ -109,17 +107,18 @@ pub fn seal_gpt(disk: &Disk, header_at: u64, sector: u64) {
     disk.put(header_at, &header);
 }
 
-/// The bytes of a partition by sfdisk's reading.
-pub fn as_sfdisk_sees(path: &Path, number: u64, story: &str) -> Range<u64> {
-    let output = Command::new("sfdisk").arg("--json").arg(path).output().unwrap();
-    let table: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{story}\nsfdisk sees no table: {error}"));
-    let table = &table["partitiontable"];
+/// The bytes of a partition by fdisk's reading, which is told the sector size.
+pub fn as_fdisk_sees(path: &Path, number: u64, sector: u64, story: &str) -> Range<u64> {
+    let output = Command::new("fdisk")
+        .args(["-b", &sector.to_string(), "-l", "-o", "Device,Start,Sectors"])
+        .arg(path)
+        .output()
+        .unwrap();
+    let listing = String::from_utf8_lossy(&output.stdout);
     let name = format!("{}{number}", path.display());
-    let listed = table["partitions"].as_array().unwrap();
-    let found = listed.iter().find(|partition| partition["node"] == name.as_str());
-    let found = found.unwrap_or_else(|| panic!("{story}\nsfdisk sees no partition {number}"));
-    let sector = table["sectorsize"].as_u64().unwrap_or(512);
-    let bytes = |key: &str| found[key].as_u64().unwrap() * sector;
-    bytes("start")..bytes("start") + bytes("size")
+    let row = listing.lines().find(|line| line.split_whitespace().next() == Some(&name));
+    let row = row.unwrap_or_else(|| panic!("{story}\nfdisk sees no partition {number}: {listing}"));
+    let mut numbers = row.split_whitespace().skip(1).map(|word| word.parse::<u64>().unwrap());
+    let (start, sectors) = (numbers.next().unwrap(), numbers.next().unwrap());
+    start * sector..(start + sectors) * sector
 }
