@@ -203,7 +203,6 @@ fn a_table_below_what_owns_the_whole_disk_is_in_doubt() {
         write(&disk, at, magic);
         let plan = plan(&bench, "disk");
         assert_eq!(region(&plan, 1)["stored"], "whole", "{name}");
-        assert_eq!(plan["read"], size, "{name}");
         assert!(plan["warnings"].to_string().contains(name), "{}", plan["warnings"]);
     }
 }
