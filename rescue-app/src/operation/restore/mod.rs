@@ -237,7 +237,8 @@ fn discard_unused(target: &Target, plan: &RestorePlan) {
     for transfer in &plan.transfers {
         cover.push(transfer.to, transfer.to + transfer.len);
     }
-    let keep = scope::written(&plan.transfers);
+    // What was erased on purpose must stay so, whatever the device makes of a discard.
+    let keep = scope::written(&plan.transfers).union(&plan.erased);
     for range in cover.iter() {
         for gap in keep.gaps_within(range.start, range.end).iter().filter(|gap| gap.len() >= MIB) {
             target.discard(gap.start, gap.len());
