@@ -46,14 +46,7 @@ pub(super) fn find(
     // An image that lacks its manifest may be of any disk: it makes none of them doubtful.
     let is_usable = |disk: &&Vec<&Listed>| disk.iter().any(|image| !image.is_incomplete());
     let usable: Vec<&Vec<&Listed>> = candidates.iter().copied().filter(is_usable).collect();
-    let newest = |disks: &[&Vec<&Listed>], whole: bool| {
-        let images = disks.iter().flat_map(|disk| disk.iter().copied());
-        images
-            .filter(|image| !whole || !image.is_incomplete())
-            .max_by_key(|image| (image.file.snapshot.time, image.file.id))
-            .map(|image| image.file.id)
-    };
-    let Some(id) = newest(&usable, true) else {
+    let Some(taken) = newest_whole(&usable) else {
         return Err(match disk {
             Some(name) => no_such_disk(name, &disks),
             None => RepositoryError::NoSuchSnapshot { wanted: reference.to_owned() }.into(),
@@ -62,29 +55,32 @@ pub(super) fn find(
     let mut doubts = Vec::new();
     if usable.len() > 1 {
         match (of_several, disk) {
-            (OfSeveral::Newest, None) => doubts.push(taken_of_several(&catalog, id, usable.len())),
+            (OfSeveral::Newest, None) => doubts.push(taken_of_several(taken, usable.len())),
             _ => return Err(several(disk, &usable, &disks)),
         }
     }
     doubts.extend(usable.iter().filter_map(|disk| clock_warning(disk)));
-    doubts.extend(later_but_incomplete(&catalog, id, &candidates));
-    Ok(Meant { id, doubts })
+    doubts.extend(later_but_incomplete(taken, &candidates));
+    Ok(Meant { id: taken.file.id, doubts })
 }
 
-fn taken_of_several(catalog: &Catalog, id: Id, count: usize) -> String {
-    let image = catalog.images.iter().find(|image| image.file.id == id);
-    let (name, disk) =
-        image.map(|image| (image.name(), image.summary.disk_name.clone())).unwrap_or_default();
+fn newest_whole<'l>(disks: &[&Vec<&'l Listed>]) -> Option<&'l Listed> {
+    let images = disks.iter().flat_map(|disk| disk.iter().copied());
+    let whole = images.filter(|image| !image.is_incomplete());
+    whole.max_by_key(|image| (image.file.snapshot.time, image.file.id))
+}
+
+fn taken_of_several(taken: &Listed, count: usize) -> String {
     format!(
-        "the repository holds images of {count} disks, and 'latest' says nothing of which: {name} \
-         is of {disk}; --disk names another one"
+        "the repository holds images of {count} disks, and 'latest' says nothing of which: {} is \
+         of {}; --disk names another one",
+        taken.name(),
+        taken.summary.disk_name
     )
 }
 
-/// Images that would have been taken, did they not lack data.
-fn later_but_incomplete(catalog: &Catalog, id: Id, candidates: &[&Vec<&Listed>]) -> Option<String> {
-    let of_id = |image: &&Listed| image.file.id == id;
-    let taken = catalog.images.iter().find(of_id)?;
+/// An image that would have been taken, did it not lack data.
+fn later_but_incomplete(taken: &Listed, candidates: &[&Vec<&Listed>]) -> Option<String> {
     let later = |image: &&&Listed| {
         image.is_incomplete() && image.file.snapshot.time > taken.file.snapshot.time
     };
