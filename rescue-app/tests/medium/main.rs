@@ -16,6 +16,7 @@ mod write_log;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use qemu::{BOOT, Firmware, Machine, REACTION, Running, key};
 use tempfile::NamedTempFile;
@@ -77,7 +78,10 @@ fn bios_from_cd_protects_disks_and_switches_off() {
     machine.wait_for("Help", BOOT);
     machine.send(&key::DOWN.repeat(3));
     machine.send(key::ENTER);
-    machine.wait_for("Allow Microsoft 3rd Party UEFI CA", REACTION);
+    machine.wait_for("Esc leads back", REACTION);
+    assert!(machine.screen().contains("Allow Microsoft 3rd Party UEFI CA"), "{}", machine.screen());
+    // The printing of the page takes the key for itself until it is done.
+    std::thread::sleep(Duration::from_secs(2));
     machine.send(key::ESCAPE);
     machine.wait_for("a shell instead", REACTION);
     machine.send(&key::UP.repeat(3));
