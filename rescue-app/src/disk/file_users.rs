@@ -117,14 +117,14 @@ mod tests {
 
     /// A shared lock of an open file description, as QEMU takes them.
     fn lock(file: &File, byte: i64) {
-        let mut wanted = libc::flock {
+        let wanted = libc::flock {
             l_type: libc::c_short::try_from(libc::F_RDLCK).unwrap(),
             l_whence: 0,
             l_start: byte,
             l_len: 1,
             l_pid: 0,
         };
-        fcntl(file, FcntlArg::F_OFD_SETLK(&mut wanted)).unwrap();
+        fcntl(file, FcntlArg::F_OFD_SETLK(&wanted)).unwrap();
     }
 
     #[test]

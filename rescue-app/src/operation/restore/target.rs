@@ -281,7 +281,7 @@ mod tests {
         let size = 3 << 20;
         let mut volume = vec![0; size];
         assert!(is_blank(&volume));
-        for at in [0, MIB as usize - 1, size - 1] {
+        for at in [0, (1 << 20) - 1, size - 1] {
             volume[at] = 1;
             assert!(!is_blank(&volume), "{at}");
             volume[at] = 0;
