@@ -33,9 +33,13 @@ impl Faulty {
     fn blkdebug(image: &Path, kind: &str, sectors: &[u64], writable: bool) -> Self {
         let rule = |sector: &u64| json!({ "event": "none", "iotype": kind, "errno": 5, "sector": sector, "once": false });
         let errors: Vec<Value> = sectors.iter().map(rule).collect();
-        let file = json!({ "driver": "file", "node-name": "file", "filename": image });
+        // What only reads leaves the image file free for captures.
+        let file = json!({
+            "driver": "file", "node-name": "file", "filename": image, "read-only": !writable,
+        });
         let top = json!({
             "driver": "blkdebug", "node-name": "top", "image": "file", "inject-error": errors,
+            "read-only": !writable,
         });
         let size = fs::metadata(image).unwrap().len();
         Self(Exported::new(&[], &[file, top], size, writable))

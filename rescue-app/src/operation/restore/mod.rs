@@ -82,9 +82,7 @@ pub fn restore(
     control.phase(Phase::Examining);
     let repo = request.repo.open()?;
     let _lock = repo.lock_for_reading()?;
-    plan::load_index(&repo)?;
-    let sources = Sources::find(&repo, request)?;
-    let placed = sources.placed()?;
+    let (sources, placed) = plan::find(&repo, request)?;
     let plan = plan::plan(request, &sources, &placed)?;
     let id = sources.image.short_id();
     let doing = || format!("restoring image {id} to {}", plan.target.identity());

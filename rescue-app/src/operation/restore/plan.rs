@@ -134,17 +134,22 @@ impl RestorePlan {
 /// Says what a restore would do, after checking every rule that could forbid it.
 pub fn plan_restore(request: &RestoreRequest) -> Result<RestorePlan, OperationError> {
     let repo = request.repo.open()?;
-    load_index(&repo)?;
-    let sources = Sources::find(&repo, request)?;
-    plan(request, &sources, &sources.placed()?)
+    let (sources, placed) = find(&repo, request)?;
+    plan(request, &sources, &placed)
 }
 
-/// Loads the index of what is there: of a piece that is stored several times, copies in packs that
-/// are missing or cut short do not count.
-pub(super) fn load_index(repo: &Repository) -> Result<(), OperationError> {
+/// The images that a request names, and where each chunk of them lies, by the index as it is.
+/// Afterwards packs that are missing or cut short do not count: of a piece that is stored several
+/// times, another copy is taken.
+pub(super) fn find<'r>(
+    repo: &'r Repository,
+    request: &RestoreRequest,
+) -> Result<(Sources<'r>, Vec<Placed>), OperationError> {
     repo.load_index()?;
+    let sources = Sources::find(repo, request)?;
+    let placed = sources.placed()?;
     repo.distrust_bad_packs(&repo.packs_with_sizes()?);
-    Ok(())
+    Ok((sources, placed))
 }
 
 /// A restore that starts must be able to finish: nothing is wiped for an image of which a piece is
