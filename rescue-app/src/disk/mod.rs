@@ -4,7 +4,8 @@
 //!   everything comes from sysfs and procfs ([`Sysfs`]).
 //! * [`Source`] reads a disk and can do nothing else, [`DirectSource`] does so around the page
 //!   cache; [`Target`] is the only thing in the program that writes to one.
-//! * [`mount`] mounts without replaying journals, [`pci`] explains why no disk is seen.
+//! * [`mount`] mounts without replaying journals, [`remount`] makes a mount of others
+//!   writable, [`pci`] explains why no disk is seen.
 
 mod attributes;
 mod boot_medium;
@@ -16,6 +17,7 @@ mod identity;
 pub mod ioctl;
 pub mod mount;
 pub mod pci;
+pub mod remount;
 mod source;
 mod sysfs;
 mod target;

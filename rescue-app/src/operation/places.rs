@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use crate::console;
 use crate::disk::mount::{
-    self, Mounted, Remounted, can_mount_read_only, can_mount_read_write, mount_read_only,
-    mount_read_write,
+    Mounted, can_mount_read_only, can_mount_read_write, mount_read_only, mount_read_write,
 };
+use crate::disk::remount::{self, Remounted};
 use crate::disk::{self, Disk, DiskKind, Use};
 
 use super::access::is_repository;
@@ -94,7 +94,7 @@ fn look(survey: &Survey, volume: &Volume) -> Option<Place> {
     };
     let mounted_at = mounted_at(&survey.disk, &device);
     let mut place = Place {
-        mounted_read_only: mounted_at.as_deref().is_some_and(mount::is_read_only),
+        mounted_read_only: mounted_at.as_deref().is_some_and(remount::is_read_only),
         mounted_at,
         device,
         disk: survey.disk.clone(),
@@ -154,7 +154,7 @@ pub fn open_place(place: &Place, write: bool) -> Result<OpenPlace, OperationErro
 
 /// For a mount that a person left behind, read-only as every disk of the boot medium is.
 fn make_writable(place: &Place, root: &Path) -> Result<Option<Remounted>, OperationError> {
-    mount::make_writable(&place.disk.path, root).map_err(|error| {
+    remount::make_writable(&place.disk.path, root).map_err(|error| {
         let (device, root) = (console::path(&place.device), console::path(root));
         OperationError::refused(
             format!("{device} is mounted read-only at {root}, and that cannot be changed: {error}"),

@@ -8,6 +8,7 @@ use std::process::Command;
 use lifeboat::bytes::ReadAt;
 use lifeboat::disk::{
     self, Disk, DiskError, DiskKind, Source, Target, Transport, Use, create_image_file, mount,
+    remount,
 };
 use tempfile::TempDir;
 
@@ -209,6 +210,35 @@ fn read_only_mount_replays_no_journal() {
     run("losetup", &["-d", second.to_str().unwrap()]);
     unmounted.unwrap().unwrap();
     assert!(fs::read(&cut).unwrap() == before);
+}
+
+/// What a person left mounted in the shell of the boot medium, where every disk is protected.
+#[test]
+fn a_read_only_mount_of_somebody_else_is_writable_for_a_time() {
+    let device = Loop::new(&[]);
+    run("mkfs.ext4", &["-q", device.name()]);
+    disk::set_read_only(&device.device, true).unwrap();
+    let dir = device.dir.path().join("left behind");
+    fs::create_dir(&dir).unwrap();
+    let folder = dir.to_str().unwrap();
+    run("mount", &["-t", "ext4", "-o", "ro,nosuid", device.name(), folder]);
+    assert!(remount::is_read_only(&dir) && fs::write(dir.join("image"), "bytes").is_err());
+    {
+        let _writable = remount::make_writable(&device.device, &dir).unwrap().unwrap();
+        fs::write(dir.join("image"), "bytes").unwrap();
+        assert!(remount::make_writable(&device.device, &dir).unwrap().is_none());
+    }
+    let shown = run("findmnt", &["-n", "-o", "OPTIONS", folder]);
+    assert!(shown.starts_with("ro,nosuid"), "as it was: {shown}");
+    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    assert_eq!(fs::read(dir.join("image")).unwrap(), b"bytes");
+    run("umount", &[folder]);
+
+    run("mount", &["-t", "ext4", "-o", "ro,noload", device.name(), folder]);
+    let refused = remount::make_writable(&device.device, &dir).unwrap_err().to_string();
+    let still = remount::is_read_only(&dir);
+    run("umount", &[folder]);
+    assert!(refused.contains("without its journal") && still, "{refused}");
 }
 
 #[test]

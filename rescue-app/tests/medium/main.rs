@@ -8,6 +8,7 @@ mod hfsplus_maker;
 mod memory;
 mod nbd;
 mod power_cut;
+mod prepare;
 mod qemu;
 #[path = "../support/random.rs"]
 mod random;

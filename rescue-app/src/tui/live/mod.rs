@@ -1,6 +1,7 @@
 //! The real machine behind the menu: every request is handed to [`crate::operation`].
 
 mod facts;
+mod requests;
 mod views;
 
 use std::fs::File;
@@ -12,19 +13,18 @@ use time::OffsetDateTime;
 
 use super::machine::Machine;
 use super::model::{
-    CaptureOrder, CapturePlan, Content, DiskList, Facts, Failure, FoundRepository, Image, Job,
-    Keep, Location, Log, Outcome, Passphrase, Place, Places, PrepareOrder, Repository,
-    RestoreOrder, RestorePlan, below,
+    CaptureOrder, CapturePlan, DiskList, Facts, Failure, FoundRepository, Image, Job, Keep,
+    Location, Log, Outcome, Passphrase, Place, Places, PrepareOrder, Repository, RestoreOrder,
+    RestorePlan, below,
 };
 use crate::disk::{self, pci};
 use crate::filesystem::VolumeKey;
-use crate::image::chunks::ChunkSize;
 use crate::operation::log::Log as RunLog;
 use crate::operation::{
-    self, Cancel, CaptureRequest, Container, Control, Event, ForgetRequest, LockedDisk, OpenPlace,
-    OperationError, PrepareRequest, PruneRequest, RepoAccess, RescueOptions, RestoreRequest, Rules,
-    Unwanted, With,
+    self, Cancel, Container, Control, Event, ForgetRequest, LockedDisk, OpenPlace, OperationError,
+    PruneRequest, RepoAccess, Rules, Unwanted,
 };
+use requests::{capture_request, prepare_request, restore_request};
 
 /// How much of the log is shown: the end, in bytes.
 const LOG_SHOWN: u64 = 128 << 10;
@@ -309,57 +309,6 @@ fn logged<T>(
         Err(error) => log.line(&format!("failed: {error}")),
     }
     result.map_err(views::failure)
-}
-
-fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
-    let map_file = order.map().map(|name| repo.location.join(name));
-    CaptureRequest {
-        disk: order.disk.path.clone(),
-        sector_size: None,
-        repo,
-        partitions: order.partitions.clone(),
-        compression: order.compression,
-        chunk_size: ChunkSize::default(),
-        whole: order.content == Content::All,
-        skip_unpartitioned: order.content == Content::Partitioned,
-        keys: order.keys.clone(),
-        trusts_unclosed: order.trusts_tables(),
-        rescue: RescueOptions { retries: order.retries, map_file },
-        verify_all: false,
-        in_memory: false,
-        in_use: false,
-    }
-}
-
-fn restore_request(order: &RestoreOrder, repo: RepoAccess) -> RestoreRequest {
-    RestoreRequest {
-        image: order.image.id.clone(),
-        disk: order.disk.path.clone(),
-        sector_size: None,
-        size: None,
-        repo,
-        erase: Some(order.disk.erase_name()),
-        partitions: order.partitions.clone(),
-        volume: order.volume.clone(),
-        // Those that the plan found are named in the order; before that they are looked for.
-        with: match order.volume {
-            Some(_) if order.with.is_empty() => With::Searched,
-            _ => With::Named(order.with.clone()),
-        },
-        only_changed: order.only_changed,
-        read_back: order.read_back,
-        mend_table: false,
-    }
-}
-
-fn prepare_request(order: &PrepareOrder) -> PrepareRequest {
-    PrepareRequest {
-        disk: order.disk.path.clone(),
-        sector_size: None,
-        erase: Some(order.disk.erase_name()),
-        filesystem: order.filesystem,
-        label: Some(order.label.clone()),
-    }
 }
 
 /// The repositories of a place with the number of their snapshots, which are files that can be
