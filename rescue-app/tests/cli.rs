@@ -34,6 +34,8 @@ mod random;
 mod stale;
 #[path = "support/cli.rs"]
 mod support;
+#[path = "support/cli_tables.rs"]
+mod tables;
 #[path = "support/cli_targets.rs"]
 mod targets;
 #[path = "support/cli_terminal.rs"]

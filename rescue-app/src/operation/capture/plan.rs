@@ -153,9 +153,11 @@ pub(super) fn examine(
     let reads: Vec<Extents> =
         regions.iter().map(|region| region.used.intersection(&data)).collect();
     let read = reads.iter().map(Extents::total).sum();
-    let space = Space::estimate(&identity(&disk), (&regions, &reads), request.chunk_size, repo)?;
-    warnings.extend(space.warning());
     let unpartitioned = Unpartitioned::sample(source, &table, &regions, &data);
+    let zeros = unpartitioned.as_ref().map_or(0, Unpartitioned::likely_zero);
+    let stored = (regions.as_slice(), reads.as_slice(), zeros);
+    let space = Space::estimate(&identity(&disk), stored, request.chunk_size, repo)?;
+    warnings.extend(space.warning());
     Ok(CapturePlan {
         skipped: disk.size.saturating_sub(read),
         unused: regions.iter().map(unused).sum(),

@@ -40,10 +40,11 @@ pub struct Space {
 
 impl Space {
     /// Estimates what storing `regions` of a disk takes in `repo`, whose index is loaded. `reads` is
-    /// what is read of each: the rest of what is stored are holes.
+    /// what is read of each: the rest of what is stored are holes. `zeros` of these bytes are most
+    /// likely zero.
     pub(super) fn estimate(
         disk: &DiskIdentity,
-        (regions, reads): (&[Region], &[Extents]),
+        (regions, reads, zeros): (&[Region], &[Extents], u64),
         chunk_size: ChunkSize,
         repo: &Repository,
     ) -> Result<Self, OperationError> {
@@ -56,7 +57,7 @@ impl Space {
         let earlier = newest_image(disk, repo)?;
         let known =
             earlier.as_ref().map_or(0, |image| shared((regions, reads), &image.manifest.regions));
-        let fresh = used.saturating_sub(known);
+        let fresh = used.saturating_sub(known).saturating_sub(zeros);
         let (least, most) = LIKELY_PERCENT;
         Ok(Self {
             at_most,

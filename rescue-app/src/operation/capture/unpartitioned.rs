@@ -56,6 +56,11 @@ impl Unpartitioned {
         })
     }
 
+    /// Bytes of it that are read and, as the samples say, will turn out to be zero.
+    pub(super) fn likely_zero(&self) -> u64 {
+        if self.samples_are_zero && !self.left_out { self.bytes } else { 0 }
+    }
+
     /// In words, for a plan.
     pub fn sentence(&self) -> String {
         let zero = match self.samples_are_zero {
