@@ -16,6 +16,7 @@
 //!       |
 //!     store                   where repository files live: a local folder
 //!
+//!  signature                  below table and filesystem: what libblkid knows volumes by
 //!  bytes · console            below everything: positioned reads, extents, checked integer fields ·
 //!                             the one way out to a terminal
 //! ```
