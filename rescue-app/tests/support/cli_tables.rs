@@ -65,7 +65,7 @@ fn what_lies_outside_of_partitions_is_stored_unless_it_is_left_out() {
     let plan = bench.run(&["capture", &name, "--plan"]).ended(0).stdout;
     assert!(plan.contains("outside of partitions are read as well, which takes about"), "{plan}");
     let report = bench.capture("disk");
-    assert_eq!(report["warnings"].as_array().unwrap().len(), 2, "{report}");
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 1, "{report}");
     bench.restore("out", &[]);
     assert!(same(&path, &bench.path("out")));
     bench.restic(&["restore", "latest", "--target", &bench.arg("by-restic")]);
