@@ -36,8 +36,10 @@ test: setup-test iso ## all tests, among them those that boot the medium in QEMU
 	@cargo nextest run --cargo-quiet $(if $(CI),--profile ci)
 
 MINUTES ?= 10
-fuzz: setup-fuzz ## fuzz the parsers of foreign bytes for MINUTES=10 each, or only TARGETS="ext ntfs"
+DISKS ?= 100000
+fuzz: setup-fuzz ## fuzz the parsers of foreign bytes for MINUTES=10 each, then DISKS=100000 odd disks; or only TARGETS="ext ntfs"
 	@scripts/fuzz $$(($(MINUTES) * 60)) $(TARGETS)
+	@$(if $(TARGETS),,LIFEBOAT_ODD_DISKS=$(DISKS) cargo test --quiet --release --test odd_disks)
 
 lint: setup-lint ## formatting, clippy, dependency rules, shellcheck
 	@scripts/lint

