@@ -216,13 +216,11 @@ fn mbr_types(sector: &[u8]) -> Option<Vec<u8>> {
     entries.map(|entry| possible(entry).then(|| entry.get(4).copied()).flatten()).collect()
 }
 
-/// Four possible entries, none of them protective, in no filesystem's boot sector. That of exFAT
-/// counts, as in libblkid before 2.40: its place for entries is all zeros.
+/// Four possible entries, none of them protective, not in the boot sector of a FAT. Those of exFAT
+/// and NTFS count where their place for entries is all zeros, as in libblkid before 2.40.
 pub(super) fn mbr(volume: &Ends<'_>, _: u64) -> io::Result<bool> {
     sector(volume, 0, |boot| {
-        let named = |name: &[u8]| slice(boot, 3, name.len()) == Some(name);
-        let elses = is_fat(boot) || named(b"NTFS    ");
-        let elses = elses || slice(boot, 0, 4)? == b"\xc9\xc2\xd4\xc1";
+        let elses = is_fat(boot) || slice(boot, 0, 4)? == b"\xc9\xc2\xd4\xc1";
         Some(!elses && mbr_types(boot).is_some_and(|types| !types.contains(&0xee)))
     })
 }
