@@ -7,7 +7,7 @@
 use super::crc::crc32;
 use super::gpt::{Copies, Copy, SIGNATURE, last_lba, set};
 use super::{Scheme, Table, TableError};
-use crate::bytes::{Extents, ReadAt, le32, slice};
+use crate::bytes::{Extents, ReadAt, is_zero, le32, slice};
 
 /// Bytes to put over the captured ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,10 +96,6 @@ fn is_rest_of_gpt(image: &dyn ReadAt, best: &Copy, patches: &[Patch]) -> bool {
         let mut slots = found.chunks(stride).zip(best.entries.chunks(stride));
         slots.all(|(found, valid)| is_zero(found) || !is_zero(valid))
     })
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
 }
 
 /// Where everything goes, in sectors.

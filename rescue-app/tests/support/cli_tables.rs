@@ -1,7 +1,7 @@
 //! Disks whose tables are not by the book, and what lies outside of all partitions.
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -98,6 +98,19 @@ fn holes_of_an_image_file_are_not_read() {
     assert!(report["read"].as_u64().unwrap() < 4 * MIB, "{report}");
     let size = bench.restic(&["ls", "-l", "latest"]);
     assert!(size.contains(&(200u64 << 30).to_string()), "{size}");
+}
+
+/// What is zero in a file that is made for a restore stays a hole.
+#[test]
+fn a_new_file_gets_holes_for_zeros() {
+    let bench = Bench::new();
+    let path = disk(&bench, "disk", 300 * MIB, "label: gpt\n1: start=1M, size=290M");
+    write(&path, 200 * MIB, &noise(1, 1 << 20));
+    bench.capture("disk");
+    bench.restore("out", &[]);
+    assert!(same(&path, &bench.path("out")));
+    let blocks = fs::metadata(bench.path("out")).unwrap().blocks();
+    assert!(blocks * 512 < 16 * MIB, "{blocks} blocks are taken");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::bytes::{AlignedBuffer, Extent, Extents};
+use crate::bytes::{AlignedBuffer, Extent, Extents, is_zero};
 use crate::image::chunks::{ChunkSize, Piece, pieces};
 use crate::image::content::Slot;
 use crate::image::damage::BadRange;
@@ -289,9 +289,4 @@ fn store(
         worked.reused += job.used;
     }
     input.reporter.advance(job.used, saved.stored, 0)
-}
-
-/// Whether every byte is zero; most chunks that are not say so in their first block.
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.chunks(4096).all(|block| block.iter().fold(0, |any, byte| any | byte) == 0)
 }

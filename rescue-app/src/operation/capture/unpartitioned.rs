@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::bytes::{Extent, Extents, ReadAt};
+use crate::bytes::{Extent, Extents, ReadAt, is_zero};
 use crate::image::chunks::{MIB, Piece, pieces};
 use crate::image::content::Slot;
 use crate::image::layout::between_edges;
@@ -107,7 +107,7 @@ fn samples_are_zero(source: &dyn ReadAt, present: &Extents) -> bool {
             let at = extent.start + (next - passed);
             let len = usize::try_from(extent.end - at).map_or(SAMPLE, |rest| rest.min(SAMPLE));
             match source.read_vec(at, len) {
-                Ok(bytes) if bytes.iter().all(|byte| *byte == 0) => next += step,
+                Ok(bytes) if is_zero(&bytes) => next += step,
                 _ => return false,
             }
         }

@@ -118,6 +118,7 @@ fn execute(
         reserved: &reserved,
         reporter: &reporter,
         only_changed: plan.only_changed,
+        is_new: plan.creates_file,
     };
     // Chunks that are on the target already were read from it to know that.
     let tasks = if plan.only_changed { pipeline::changed(&work, &tasks)? } else { tasks };

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::bytes::{AlignedBuffer, Extents, PAGE, ReadAt};
+use crate::bytes::{AlignedBuffer, Extents, PAGE, ReadAt, is_zero};
 use crate::disk::Target;
 use crate::operation::error::OperationError;
 use crate::operation::parallel;
@@ -34,6 +34,8 @@ pub(super) struct Work<'a> {
     pub(super) reserved: &'a Reserved,
     pub(super) reporter: &'a Reporter<'a>,
     pub(super) only_changed: bool,
+    /// Whether the target is a new file, in which all that is not written is a hole.
+    pub(super) is_new: bool,
 }
 
 /// Bytes that a read-back found different.
@@ -334,6 +336,7 @@ fn write_part(
 ) -> Result<u64, OperationError> {
     match work.only_changed {
         true => write_changed(work.target, at, bytes, current),
+        false if work.is_new && is_zero(bytes) => Ok(0),
         false => write_all(work.target, at, bytes),
     }
 }
