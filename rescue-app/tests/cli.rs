@@ -22,6 +22,7 @@ mod hostile;
 mod kill;
 #[path = "support/cli_lying_place.rs"]
 mod lying_place;
+mod odd_disks;
 #[path = "support/cli_partition_types.rs"]
 mod partition_types;
 #[path = "support/cli_people.rs"]

@@ -1,10 +1,10 @@
 //! What happens to tables.
 
-use crate::disk::Disk;
-use crate::layout::{Layout, Style};
-use crate::pick;
+use super::disk::Disk;
+use super::layout::{Layout, Style};
+use super::pick;
+use super::tables::{ENTRIES, put_entry, seal_gpt};
 use crate::random::Random;
-use crate::tables::{ENTRIES, put_entry, seal_gpt};
 
 /// Types that entries get: those that mean something to somebody, and some that do not.
 const KINDS: [u8; 16] = [

@@ -3,14 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use crate::cli::{Bench, tool};
-use crate::damage;
-use crate::disk::Disk;
-use crate::pick;
+use super::disk::Disk;
+use super::{damage, pick, tables};
 use crate::random::Random;
-use crate::tables;
-
-const MIB: u64 = 1 << 20;
+use crate::support::{Bench, MIB, tool};
 
 /// Filesystems that are copied onto the disks: in none of them is a byte that is not zero unused.
 pub struct Templates(Vec<(&'static str, Vec<u8>)>);

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
-use crate::disk::Disk;
-use crate::layout::{Layout, Volume};
+use super::disk::Disk;
+use super::layout::{Layout, Volume};
 use crate::random::Random;
 
 /// Where the four entries of an MBR stand.

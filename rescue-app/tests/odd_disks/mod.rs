@@ -3,27 +3,21 @@
 //! disk, and a partition restored by itself changes nothing beside it.
 //!
 //! `LIFEBOAT_ODD_DISKS` is how many are made in all; what a failure prints repeats it.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "../support/cli.rs"]
-#[allow(dead_code)]
-mod cli;
 mod damage;
 mod disk;
 mod layout;
-#[path = "../support/random.rs"]
-#[allow(dead_code)]
-mod random;
 mod tables;
 
 use std::fs;
 use std::path::Path;
 
-use cli::Bench;
 use disk::Disk;
 use layout::{Layout, Templates};
-use random::Random;
 use serde_json::Value;
+
+use crate::random::Random;
+use crate::support::Bench;
 
 /// Disks that share a repository.
 const TOGETHER: u64 = 40;
