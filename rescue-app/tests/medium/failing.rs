@@ -71,7 +71,7 @@ fn pulled_out(machine: &mut Running, disk: &Path) {
     machine.monitor.plug_slow_usb_disk(disk, "PULLED", SLOW);
     machine.shell_until("lifeboat disks", |out| out.contains("PULLED"));
     machine.shell(
-        "((lifeboat capture /dev/disk/by-id/PULLED --json >/tmp/pulled 2>&1; \
+        "((lifeboat capture /dev/disk/by-id/PULLED --in-memory --json >/tmp/pulled 2>&1; \
          echo $? >/tmp/status) &)",
     );
     // Some of it is stored when the plug is pulled.
@@ -86,7 +86,7 @@ fn pulled_out(machine: &mut Running, disk: &Path) {
 
     machine.monitor.plug_usb_disk(disk, "AGAIN");
     machine.shell_until("lifeboat disks", |out| out.contains("AGAIN"));
-    let (status, report) = lifeboat(machine, "capture /dev/disk/by-id/AGAIN");
+    let (status, report) = lifeboat(machine, "capture /dev/disk/by-id/AGAIN --in-memory");
     assert_eq!(status, 0, "{report}");
     assert!(report["result"]["reused"].as_u64().unwrap() > 0, "{report}");
 }
@@ -195,7 +195,8 @@ fn captured_with_little_patience(machine: &Running) -> Value {
         "((while [ ! -e /tmp/captured ]; do read now <{timeout}; \
          [ $now = \"$was\" ] || echo $now; was=$now; done >/tmp/patience) &)"
     ));
-    let (status, report) = lifeboat(machine, "capture /dev/disk/by-id/FAILING --retries 50");
+    let (status, report) =
+        lifeboat(machine, "capture /dev/disk/by-id/FAILING --in-memory --retries 50");
     machine.shell("touch /tmp/captured");
     assert_eq!(status, 3, "{report}");
     let seen = machine.shell("cat /tmp/patience");
@@ -222,7 +223,11 @@ fn a_failing_disk_is_captured_and_a_pulled_one_is_continued() {
     );
     let mut machine = targets.add_to(machine).start();
     machine.choose_shell();
-    machine.shell("export LIFEBOAT_REPO=/tmp/images; lifeboat init --no-passphrase");
+    machine.shell("export LIFEBOAT_REPO=/tmp/images");
+    // Images in memory are gone with the power: that has to be asked for.
+    let (status, said) = machine.try_shell("lifeboat init --no-passphrase 2>&1", REACTION);
+    assert!(status == 4 && said.contains("in this machine's memory"), "{status}: {said}");
+    machine.shell("lifeboat init --no-passphrase --in-memory");
     // The kernel may still be finding disks.
     machine.shell_until("lifeboat disks", |out| {
         let names = ["FAILING", "TARGET", "BADSPOT", "DEAD", "FLIPS", "KEEPS", "HEAD"];

@@ -128,11 +128,12 @@ fn no_kind_of_source_is_written() {
     machine.shell_until("cat /run/lifeboat/ready && echo ready", |out| out.contains("ready\n"));
     // All drivers of filesystems are there, as they would be after some mounts.
     machine.shell("for f in ext4 xfs btrfs f2fs exfat vfat ntfs3; do modprobe $f; done; true");
-    machine.shell("export LIFEBOAT_REPO=/tmp/images; lifeboat init --no-passphrase");
+    machine.shell("export LIFEBOAT_REPO=/tmp/images; lifeboat init --no-passphrase --in-memory");
     let (_, listed) = machine.try_shell("lifeboat disks", BOOT);
     for (serial, _, _) in DISKS {
         assert!(listed.contains(serial), "{serial}: {listed}");
-        let command = format!("lifeboat capture /dev/disk/by-id/{serial} --level fast 2>&1");
+        let command =
+            format!("lifeboat capture /dev/disk/by-id/{serial} --in-memory --level fast 2>&1");
         let (status, said) = machine.try_shell(&command, WORK);
         assert_eq!(status, 0, "{serial}: {said}");
     }
