@@ -204,7 +204,7 @@ fn work_in_the_machine(scene: &Scene) -> Marks {
     let pruned =
         work(&format!("lifeboat forget $({doomed}) && lifeboat prune --max-unused 0 2>&1"));
     let before = entries_so_far(&scene.path("target.log"));
-    work("lifeboat restore latest /dev/vdc --erase TARGET 2>&1");
+    work("lifeboat restore latest:SOURCE /dev/vdc --erase TARGET 2>&1");
     let restored = entries_so_far(&scene.path("target.log"));
     Marks { capture: (start, captured), prune: (captured, pruned), restore: (before, restored) }
 }
@@ -241,7 +241,8 @@ fn during_restore(scene: &Scene, log: &WriteLog, point: u64, random: &mut Random
         File::open(name).unwrap().read_exact_at(&mut bytes, 0).unwrap();
         bytes
     };
-    let restore = ["restore", "latest", &target, "--erase", &target, "--repo", &mounted.repo()];
+    let restore =
+        ["restore", "latest:SOURCE", &target, "--erase", &target, "--repo", &mounted.repo()];
     let table = run("sfdisk", &["-d", &target]).status.success();
     if table && head(&target) == head(&scene.name("target")) {
         tool("cmp", &[&scene.name("target"), &target]);
