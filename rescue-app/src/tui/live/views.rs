@@ -87,14 +87,20 @@ fn disk(survey: &Survey) -> Disk {
         serial: disk.serial.clone().or_else(|| disk.wwn.clone()),
         size: disk.size,
         transport: disk.transport.to_string(),
-        table: match survey.table.scheme {
-            Scheme::None => "no partition table".into(),
-            scheme => scheme.to_string(),
-        },
+        table: table(survey),
         volumes: survey.volumes.iter().map(volume).collect(),
         note: survey.note.clone().or_else(|| survey.table.remarks().next().cloned()),
         source_refusal: in_use,
         target_refusal,
+    }
+}
+
+fn table(survey: &Survey) -> String {
+    let whole = survey.volumes.iter().find_map(|volume| volume.filesystem.as_ref());
+    match (survey.table.scheme, whole) {
+        (Scheme::None, Some(filesystem)) => format!("{} on the whole disk", filesystem.kind),
+        (Scheme::None, None) => "no partition table".into(),
+        (scheme, _) => scheme.to_string(),
     }
 }
 

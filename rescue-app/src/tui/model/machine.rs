@@ -34,7 +34,7 @@ pub struct Disk {
     pub size: u64,
     /// How it is attached: `SATA`, `NVMe`, `USB`.
     pub transport: String,
-    /// `GPT`, `MBR`, `no partition table`.
+    /// `GPT`, `MBR`, `ext4 on the whole disk`, `no partition table`.
     pub table: String,
     /// Partitions in the order of their places on the disk.
     pub volumes: Vec<Volume>,
