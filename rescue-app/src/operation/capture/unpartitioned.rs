@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::bytes::{Extent, Extents, ReadAt, is_zero};
+use crate::bytes::{AlignedBuffer, Extent, Extents, ReadAt, is_zero};
 use crate::image::chunks::{MIB, Piece, pieces};
 use crate::image::content::Slot;
 use crate::image::layout::between_edges;
@@ -91,7 +91,7 @@ fn gaps<'r>(table: &Table, regions: &'r [Region]) -> impl Iterator<Item = &'r Re
 fn seconds_per_byte(source: &dyn ReadAt, present: &Extents) -> Option<f64> {
     let longest = present.iter().max_by_key(|extent| extent.len())?;
     let len = longest.len().min(PROBE);
-    let mut buffer = crate::bytes::AlignedBuffer::default();
+    let mut buffer = AlignedBuffer::default();
     buffer.set_len(usize::try_from(len).ok()?);
     let started = Instant::now();
     source.read_at(longest.start, &mut buffer).ok()?;

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::bytes::{Extent, Extents, ReadAt, Window};
+use crate::bytes::{self, Extent, Extents, ReadAt, Window};
 use crate::disk::{Disk, DiskKind, Source, Transport};
 use crate::image::chunks::MIB;
 use crate::image::manifest::Manifest;
@@ -162,9 +162,8 @@ fn refuse_other_size(request: &RestoreRequest, disk: &Disk) -> Result<(), Operat
 fn is_blank(volume: &dyn ReadAt) -> bool {
     let size = volume.size();
     let edge = size.min(MIB);
-    let is_zero = |at: u64, len: usize| {
-        volume.read_vec(at, len).is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0))
-    };
+    let is_zero =
+        |at: u64, len: usize| volume.read_vec(at, len).is_ok_and(|bytes| bytes::is_zero(&bytes));
     let len = usize::try_from(edge).unwrap_or_default();
     let last = size.saturating_sub(SAMPLE_LEN as u64);
     let samples = (1..SAMPLES).map(|number| last / SAMPLES * number / 4096 * 4096);
