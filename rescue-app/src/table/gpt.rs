@@ -202,9 +202,7 @@ pub(super) fn read(disk: &dyn ReadAt, sector_size: u32) -> (Table, Vec<Partition
         doubts.push("no copy of the GPT is usable; the disk is treated as one piece".into());
         return (Table { doubts, ..Table::none(sector_size, notices) }, Vec::new());
     };
-    if best.header.last_usable > last_lba(disk.size(), sector_size) {
-        doubts.push("the GPT is of a larger disk: Linux shows no partitions".into());
-    }
+    doubts.extend(refused_by_others(&best.header, last_lba(disk.size(), sector_size)));
     let mut partitions = Vec::new();
     for (number, entry) in &best.partitions {
         match partition(*number, entry, sector_size) {
@@ -219,6 +217,29 @@ pub(super) fn read(disk: &dyn ReadAt, sector_size: u32) -> (Table, Vec<Partition
     let none = Table::none(sector_size, notices);
     let table = Table { scheme, disk_id, partitions, doubts, ..none };
     (table, copies.second_opinion(sector_size))
+}
+
+/// Why Linux or libfdisk takes a header with right checksums for none at all (`is_gpt_valid` in
+/// block/partitions/efi.c, `gpt_check_lba_sanity` in libfdisk/src/gpt.c).
+fn refused_by_others(header: &Header, last: u64) -> Option<String> {
+    let (first_usable, last_usable) = (header.first_usable, header.last_usable);
+    if last_usable > last {
+        return Some("the GPT is of a larger disk: Linux shows no partitions".into());
+    }
+    if first_usable > last_usable {
+        return Some(format!(
+            "the GPT's usable sectors end before they begin ({first_usable} to {last_usable}): \
+             Linux shows no partitions"
+        ));
+    }
+    if first_usable == 0 {
+        return Some(
+            "the GPT's header lies in its usable sectors: fdisk shows no partitions".into(),
+        );
+    }
+    (header.part_size as usize != ENTRY).then(|| {
+        format!("the GPT's entries have {} bytes: Linux shows no partitions", header.part_size)
+    })
 }
 
 /// USB enclosures that translate the sector size make tables that are of no use without them, and

@@ -10,14 +10,14 @@ mod layout;
 mod tables;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use disk::Disk;
-use layout::{Layout, Templates};
+use layout::{Content, Layout, Style, Templates, Volume};
 use serde_json::Value;
 
 use crate::random::Random;
-use crate::support::Bench;
+use crate::support::{Bench, MIB};
 
 /// Disks that share a repository.
 const TOGETHER: u64 = 40;
@@ -71,6 +71,52 @@ fn pick<T: Copy>(random: &mut Random, all: &[T]) -> T {
 fn one_odd_disk_again() {
     let Ok(seed) = std::env::var("LIFEBOAT_ODD_DISK") else { return };
     one(&Bench::new(), &Templates::make(), seed.parse().unwrap());
+}
+
+/// fdisk takes a header with such bounds for no table, and Linux one with entries of another size
+/// than 128 bytes (`is_gpt_valid` in block/partitions/efi.c), with right checksums too.
+#[test]
+fn a_gpt_that_others_refuse_is_in_doubt() {
+    let bench = Bench::new();
+    let (first_usable, last_usable, entries) = (40, 48, 80);
+    let count = |count: u64, size: u64| size << 32 | count;
+    let sectors = 24 * MIB / 512;
+    for (field, value, fdisk_sees_it, in_doubt) in [
+        (first_usable, 34, true, false),
+        (first_usable, 0, false, true),
+        (first_usable, sectors - 10, false, true),
+        (first_usable, sectors, false, true),
+        (last_usable, 20, false, true),
+        (last_usable, sectors, false, true),
+        (entries, count(128, 128), true, false),
+        (entries, count(64, 256), true, true),
+    ] {
+        let path = gpt_with(&bench, field, value);
+        let theirs = tables::fdisk_listing(&path, 512);
+        let case = format!("{value} at {field}: {theirs}");
+        assert_eq!(theirs.contains("Disklabel type: gpt"), fdisk_sees_it, "{case}");
+        let disk = bench.arg("disk");
+        let captured = bench.run(&["capture", &disk, "--sector-size", "512", "--json"]);
+        assert_eq!(captured.code, Some(0), "{case}{}", captured.stderr);
+        let id = captured.result()["image"]["id"].as_str().unwrap().to_owned();
+        let restored =
+            bench.run(&["restore", &id, &disk, "--erase", &disk, "--partitions", "1", "--json"]);
+        assert_eq!(restored.code, Some(if in_doubt { 4 } else { 0 }), "{case}{}", restored.stderr);
+    }
+}
+
+/// A disk with one partition and a GPT whose headers have `value` at `field`.
+fn gpt_with(bench: &Bench, field: u64, value: u64) -> PathBuf {
+    let path = bench.path("disk");
+    let only = Volume { start: MIB, size: 4 * MIB, content: Content::Noise };
+    let layout = Layout { size: 24 * MIB, sector: 512, style: Style::Gpt, volumes: vec![only] };
+    let disk = Disk::create(&path, layout.size);
+    tables::write_gpt(&disk, &layout, &mut Random::new(3));
+    for header in [512, layout.size - 512] {
+        disk.put(header + field, &value.to_le_bytes());
+        tables::seal_gpt(&disk, header, 512);
+    }
+    path
 }
 
 fn one(bench: &Bench, templates: &Templates, seed: u64) {

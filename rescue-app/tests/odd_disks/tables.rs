@@ -107,14 +107,19 @@ pub fn seal_gpt(disk: &Disk, header_at: u64, sector: u64) {
     disk.put(header_at, &header);
 }
 
-/// The bytes of a partition by fdisk's reading, which is told the sector size.
-pub fn as_fdisk_sees(path: &Path, number: u64, sector: u64, story: &str) -> Range<u64> {
+/// What fdisk sees on a disk with sectors of so many bytes.
+pub fn fdisk_listing(path: &Path, sector: u64) -> String {
     let output = Command::new("fdisk")
         .args(["-b", &sector.to_string(), "-l", "-o", "Device,Start,Sectors"])
         .arg(path)
         .output()
         .unwrap();
-    let listing = String::from_utf8_lossy(&output.stdout);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The bytes of a partition by fdisk's reading.
+pub fn as_fdisk_sees(path: &Path, number: u64, sector: u64, story: &str) -> Range<u64> {
+    let listing = fdisk_listing(path, sector);
     let name = format!("{}{number}", path.display());
     let row = listing.lines().find(|line| line.split_whitespace().next() == Some(&name));
     let row = row.unwrap_or_else(|| panic!("{story}\nfdisk sees no partition {number}: {listing}"));
