@@ -269,6 +269,10 @@ pub struct RestoreArgs {
     /// Read the target first and write only what differs.
     #[arg(long)]
     pub only_changed: bool,
+    /// Read and prove all that is needed of the image before the first write. Without this only
+    /// the lengths and headers of its files are looked at.
+    #[arg(long)]
+    pub verify_first: bool,
     /// Do not read the target back after writing.
     #[arg(long)]
     pub no_read_back: bool,

@@ -25,6 +25,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
         volume: args.volume.clone(),
         with: With::Named(args.with.clone()),
         only_changed: args.only_changed,
+        verify_first: args.verify_first,
         read_back: !args.no_read_back,
         mend_table: args.mend_table,
     };

@@ -106,6 +106,17 @@ pub enum OperationError {
         /// What is missing where.
         shortage: Shortage,
     },
+    /// A restore broke off after its first write.
+    #[error(
+        "{cause}\n{left}; the same restore again carries on where this one stopped, and any other \
+         onto it begins anew"
+    )]
+    Unfinished {
+        /// Why it broke off.
+        cause: Box<OperationError>,
+        /// What the target is now.
+        left: String,
+    },
     /// The person asked to stop.
     #[error("stopped on request; running the same command again carries on")]
     Cancelled,
@@ -125,7 +136,7 @@ impl OperationError {
     /// The innermost error.
     fn root(&self) -> &Self {
         match self {
-            Self::During { cause, .. } => cause.root(),
+            Self::During { cause, .. } | Self::Unfinished { cause, .. } => cause.root(),
             other => other,
         }
     }
@@ -177,7 +188,7 @@ pub trait Doing<T> {
 impl<T, E: Into<OperationError>> Doing<T> for Result<T, E> {
     fn doing(self, doing: impl FnOnce() -> String) -> Result<T, OperationError> {
         self.map_err(|cause| match cause.into() {
-            OperationError::Cancelled => OperationError::Cancelled,
+            cancelled if cancelled.is_cancelled() => cancelled,
             refused @ OperationError::Refused { .. } => refused,
             cause => OperationError::During { doing: doing(), cause: Box::new(cause) },
         })

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::bytes::AlignedBuffer;
-use crate::repository::{Id, Repository, RepositoryError, TOGETHER};
+use crate::repository::{Id, Repository, RepositoryError, TOGETHER, Verified};
 use crate::store::FileKind;
 
 use super::access::RepoAccess;
@@ -66,15 +66,8 @@ fn verify_image(
     meant.doubts.into_iter().for_each(|doubt| control.warn(doubt));
     let image = OpenImage::load(repo, meant.id)?;
     let placed = image.placed()?;
-    let blobs: HashSet<Id> = image.blobs().collect();
-    let total = repo.plan_reads(&blobs)?.plain_bytes();
-    let reporter = Reporter::start(control, Phase::Verifying, total, 0);
-    let found =
-        repo.verify_blobs(&blobs, mixed_workers(), &|bytes| match reporter.advance(bytes, 0, 0) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        })?;
-    reporter.finish();
+    let wanted: HashSet<Id> = image.blobs().collect();
+    let found = blobs(repo, &wanted, control)?;
     let place = |id: &Id| placed.iter().find(|blob| blob.id == *id).map(|blob| blob.offset);
     let findings = found.damaged.iter().map(|(id, error)| match place(id) {
         Some(offset) => format!("the data at byte {offset} of the disk: {error}"),
@@ -85,6 +78,23 @@ fn verify_image(
     let unreadable = image.manifest.unreadable.total();
     let (images, blobs, bytes) = (1, found.blobs, found.bytes);
     Ok(VerifyReport { images, blobs, bytes, unreadable, seconds: 0.0, warnings })
+}
+
+/// Reads and proves these blobs.
+pub(super) fn blobs<'i>(
+    repo: &Repository,
+    wanted: impl IntoIterator<Item = &'i Id> + Clone,
+    control: Control<'_>,
+) -> Result<Verified, OperationError> {
+    let total = repo.plan_reads(wanted.clone())?.plain_bytes();
+    let reporter = Reporter::start(control, Phase::Verifying, total, 0);
+    let progress = |bytes| match reporter.advance(bytes, 0, 0) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    };
+    let found = repo.verify_blobs(wanted, mixed_workers(), &progress)?;
+    reporter.finish();
+    Ok(found)
 }
 
 fn verify_repository(

@@ -52,6 +52,9 @@ pub(super) fn restore(order: &RestoreOrder) -> Vec<String> {
     if order.only_changed {
         command.push_str(" --only-changed");
     }
+    if order.verify_first {
+        command.push_str(" --verify-first");
+    }
     if !order.read_back {
         command.push_str(" --no-read-back");
     }
@@ -188,6 +191,7 @@ mod tests {
             volume: None,
             with: Vec::new(),
             only_changed: true,
+            verify_first: true,
             read_back: false,
         }
     }

@@ -51,6 +51,18 @@ fn a_whole_disk_with_all_pages_on_the_way() {
 }
 
 #[test]
+fn the_image_is_proven_first_when_that_is_chosen() {
+    let mut menu = at_summary(Fake::new());
+    menu.key(End);
+    assert!(!menu.screen().contains("proven"), "{}", menu.screen());
+    menu.keys(&[Char('v'), End]);
+    assert!(menu.screen().contains("once the image was read and proven"), "{}", menu.screen());
+    assert!(menu.screen().contains("--verify-first"), "{}", menu.screen());
+    menu.key(Enter).typed("khld").key(Enter);
+    assert!(started(&menu).verify_first);
+}
+
+#[test]
 fn disks_that_must_not_be_written_cannot_be_chosen() {
     let mut menu = at_targets(Fake::new());
     // The disk that holds the images, then the boot medium.

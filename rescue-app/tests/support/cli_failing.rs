@@ -319,6 +319,7 @@ fn restore_with_a_lie(
         partitions: None,
         volume: None,
         only_changed: false,
+        verify_first: false,
         read_back: true,
         mend_table: false,
     };

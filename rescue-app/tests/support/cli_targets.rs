@@ -408,8 +408,21 @@ fn nothing_is_wiped_for_an_image_that_cannot_be_restored() {
     refused(&[]);
     refused(&["--only-changed"]);
     refused(&["--plan"]);
+    // What lengths and headers do not show is found by reading, before the first write or after.
+    let mut altered = sound.clone();
+    altered[sound.len() / 2] ^= 1;
+    fs::write(&pack, altered).unwrap();
+    refused(&["--verify-first"]);
+    refused(&["--verify-first", "--only-changed"]);
+    let run = bench.try_restore("target", &[]).ended(1);
+    assert!(
+        run.stderr.contains("is unfinished: what it held is to be taken for lost"),
+        "{}",
+        run.stderr
+    );
     fs::write(&pack, sound).unwrap();
-    bench.restore("target", &[]);
+    bench.restore("target", &["--verify-first"]);
+    assert!(same(&target, &disk));
 }
 
 /// Chunks that were stored again after their pack was lost or damaged: any copy will do.

@@ -165,6 +165,7 @@ fn searching(bench: &Bench, image: &str, volume: &str) -> RestoreRequest {
         partitions: None,
         volume: Some(volume.to_owned()),
         only_changed: false,
+        verify_first: false,
         read_back: true,
         mend_table: false,
     }

@@ -3,6 +3,7 @@
 mod absent;
 mod notices;
 mod others;
+mod overwrite;
 mod picture;
 mod pipeline;
 mod plan;
@@ -12,34 +13,30 @@ mod sources;
 mod stale;
 mod target;
 mod tasks;
+mod unfinished;
 mod volume;
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::bytes::{Extents, ReadAt};
 use crate::disk::{self, Target, create_image_file};
-use crate::image::chunks::MIB;
 use crate::image::content::Placed;
-use crate::image::marker::Marker;
+use crate::repository::Id;
 
 use super::error::{Doing, OperationError};
 use super::event::{Control, Phase};
-use super::reporter::Reporter;
+use super::images::OpenImage;
+use super::verify;
 
 pub use absent::{Absent, Remains};
+use overwrite::Overwrite;
 pub use picture::LayoutEntry;
 pub(super) use picture::all_lost;
-use pipeline::{Work, reading, writing};
 pub use plan::{RestorePlan, RestoreRequest, With, plan_restore};
-use reserved::Reserved;
 use sources::Sources;
 use tasks::Task;
-
-/// What goes to the start of the target in one piece, first and last of all: the note or the
-/// table's first sector is in it.
-const FIRST_BLOCK: usize = 4096;
 
 /// What a restore achieved.
 #[derive(Clone, Debug, Serialize)]
@@ -100,51 +97,17 @@ fn execute(
 ) -> Result<RestoreReport, OperationError> {
     let image = &sources.image;
     let note = plan::note(request, image);
-    let reserved = Reserved::new(guards(plan), plan.patches.clone());
     let places = tasks::places(&placed, &plan.transfers);
     drop(placed);
     let tasks = tasks::tasks(&places);
+    if request.verify_first {
+        prove(image, &tasks, control)?;
+    }
     let target = open_target(plan)?;
-    let reporter = Reporter::start(control, Phase::Restoring, plan.writes, 0);
-    wipe(&target, plan, &reserved, &note)?;
-    erase_stale(&target, plan)?;
-    if !plan.only_changed {
-        discard_unused(&target, plan);
-    }
-
-    let work = Work {
-        repo: image.repo,
-        target: &target,
-        reserved: &reserved,
-        reporter: &reporter,
-        only_changed: plan.only_changed,
-        is_new: plan.creates_file,
-    };
-    // Chunks that are on the target already were read from it to know that.
-    let tasks = if plan.only_changed { pipeline::changed(&work, &tasks)? } else { tasks };
-    pipeline::write(&work, &tasks)?;
-    flush_written(&work, &tasks)?;
-    let progress = reporter.finish();
-
-    if request.read_back {
-        let bytes = tasks.iter().map(Task::bytes).sum();
-        let reporter = Reporter::start(control, Phase::ReadingBack, bytes, 0);
-        drop_caches(&target)?;
-        let work = Work { reporter: &reporter, ..work };
-        let found = pipeline::read_back(&work, &tasks)?;
-        reporter.finish();
-        if let Some(at) = found.first {
-            let first = pipeline::pinpoint(&work, &tasks, at).unwrap_or(at);
-            return Err(OperationError::ReadBack { first, bytes: found.bytes });
-        }
-    }
-    control.phase(Phase::Finishing);
-    finish(&target, &reserved, request.read_back).inspect_err(|_| {
-        // The table may be there by now, and must not be. A target that fails at this too cannot
-        // be helped; the error that is told is the first one.
-        let _ = wipe(&target, plan, &reserved, &note);
-    })?;
-    let last = scope::written(&plan.transfers).intersection(reserved.ranges()).total();
+    let read_back = request.read_back;
+    let overwrite =
+        Overwrite { repo: image.repo, plan, target: &target, note: &note, read_back, control };
+    let counts = overwrite.run(tasks).map_err(|error| unfinished::told(plan, error))?;
     let unreadable = plan.lacking(&sources.unreadable());
     let mut warnings = sources.damage();
     let missing = plan.absent.iter().filter(|absent| absent.is_missing());
@@ -162,9 +125,9 @@ fn execute(
         warnings.push(warning);
     }
     Ok(RestoreReport {
-        written: progress.written + last,
-        unchanged: progress.skipped,
-        read_back: if request.read_back { plan.writes } else { 0 },
+        written: counts.written,
+        unchanged: counts.unchanged,
+        read_back: if read_back { plan.writes } else { 0 },
         unreadable,
         missing: missing.map(|absent| absent.number).collect(),
         seconds: 0.0,
@@ -172,19 +135,19 @@ fn execute(
     })
 }
 
-/// What is wiped first and written last: both ends of a disk that is replaced, where tables are, or
-/// the start of each restored partition.
-fn guards(plan: &RestorePlan) -> Extents {
-    if !plan.scope.replaces_all() {
-        let heads = plan.transfers.iter().map(|transfer| (transfer.to, transfer.len.min(MIB)));
-        return Extents::from(heads.collect::<Vec<_>>());
-    }
-    let size = plan.target.size;
-    let mut ends = Extents::of(0, MIB.min(size));
-    if size > 2 * MIB {
-        ends.push(size - MIB, size);
-    }
-    ends.intersection(&plan.kept.gaps_within(0, size))
+/// Reads all that is needed of the image and proves it, so that nothing is wiped for one that
+/// cannot be read to its end.
+fn prove(
+    image: &OpenImage<'_>,
+    tasks: &[Task<'_>],
+    control: Control<'_>,
+) -> Result<(), OperationError> {
+    let found = verify::blobs(image.repo, tasks.iter().map(Task::id), control)?;
+    let Some((first, error)) = found.damaged.first() else { return Ok(()) };
+    let bad: HashSet<&Id> = found.damaged.iter().map(|(id, _)| id).collect();
+    let lacking = tasks.iter().filter(|task| bad.contains(task.id())).copied();
+    let why = format!("the first of them {first}, cannot be read ({error})");
+    Err(plan::incomplete(image, &lacking.collect::<Vec<_>>(), &why))
 }
 
 fn open_target(plan: &RestorePlan) -> Result<Target, OperationError> {
@@ -194,98 +157,4 @@ fn open_target(plan: &RestorePlan) -> Result<Target, OperationError> {
         return Ok(Target::open(&disk)?);
     }
     Ok(Target::open(&plan.target)?)
-}
-
-/// Makes the target look like what it is until the end: not a usable disk, or partition; the note
-/// that it is unfinished goes to its start. A backup table at the end of the disk, of before or of
-/// the image, would bring partitions back. The block with the old table goes first of all: a power
-/// cut never leaves it in front of wiped ones.
-fn wipe(
-    target: &Target,
-    plan: &RestorePlan,
-    reserved: &Reserved,
-    note: &Marker,
-) -> Result<(), OperationError> {
-    for guard in reserved.guards().iter() {
-        let len = usize::try_from(guard.len()).unwrap_or_default();
-        let mut blank = vec![0; len];
-        if !plan.scope.replaces_all() || guard.start == 0 {
-            for (to, from) in blank.iter_mut().zip(note.to_bytes()) {
-                *to = from;
-            }
-        }
-        let (first, rest) = blank.split_at(len.min(FIRST_BLOCK));
-        write_through(target, guard.start, first)?;
-        write_through(target, guard.start + first.len() as u64, rest)?;
-    }
-    Ok(())
-}
-
-/// Zeros over signatures of before that the image would leave in place.
-fn erase_stale(target: &Target, plan: &RestorePlan) -> Result<(), OperationError> {
-    for part in plan.erased.iter() {
-        let zeros = vec![0; usize::try_from(part.len()).unwrap_or_default()];
-        target.write_at(part.start, &zeros).map_err(|error| writing(part.start, error))?;
-    }
-    Ok(())
-}
-
-/// Tells the device what will hold nothing. Only a hint: nothing relies on it.
-fn discard_unused(target: &Target, plan: &RestorePlan) {
-    let mut cover = Extents::new();
-    for transfer in &plan.transfers {
-        cover.push(transfer.to, transfer.to + transfer.len);
-    }
-    // What was erased on purpose must stay so, whatever the device makes of a discard.
-    let keep = scope::written(&plan.transfers).union(&plan.erased);
-    for range in cover.iter() {
-        for gap in keep.gaps_within(range.start, range.end).iter().filter(|gap| gap.len() >= MIB) {
-            target.discard(gap.start, gap.len());
-        }
-    }
-}
-
-/// Writes the reserved ranges, the start of the disk last of all, and reads them back. The block
-/// with the table comes after the others are on the disk, whatever order its cache is written in.
-fn finish(target: &Target, reserved: &Reserved, read_back: bool) -> Result<(), OperationError> {
-    let finals = reserved.final_bytes();
-    for (at, bytes) in &finals {
-        let (first, rest) = bytes.split_at(bytes.len().min(FIRST_BLOCK));
-        for (at, bytes) in [(*at + first.len() as u64, rest), (*at, first)] {
-            write_through(target, at, bytes)?;
-        }
-    }
-    if read_back {
-        drop_caches(target)?;
-        for (at, bytes) in &finals {
-            let now = target.read_vec(*at, bytes.len()).map_err(|error| reading(*at, error))?;
-            if now != *bytes {
-                let first = *at + pipeline::first_difference(bytes, &now);
-                return Err(OperationError::ReadBack { first, bytes: bytes.len() as u64 });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Writes, and waits until it is on the device: a write error of the page cache shows only then.
-fn write_through(target: &Target, at: u64, bytes: &[u8]) -> Result<(), OperationError> {
-    target.write_at(at, bytes).and_then(|()| target.flush()).map_err(|error| writing(at, error))
-}
-
-/// Waits until all tasks are on the device. A failure tells no place: that is looked for.
-fn flush_written(work: &Work<'_>, tasks: &[Task<'_>]) -> Result<(), OperationError> {
-    let Err(error) = work.target.flush() else { return Ok(()) };
-    let found = match work.target.drop_caches() {
-        Ok(()) => pipeline::read_back(work, tasks).ok().and_then(|found| found.first),
-        Err(_) => None,
-    };
-    Err(match found {
-        Some(first) => writing(first, error),
-        None => OperationError::io("flushing the target", error),
-    })
-}
-
-fn drop_caches(target: &Target) -> Result<(), OperationError> {
-    target.drop_caches().map_err(|error| OperationError::io("emptying the target's cache", error))
 }

@@ -53,6 +53,8 @@ pub struct RestoreRequest {
     pub with: With,
     /// Write only what differs.
     pub only_changed: bool,
+    /// Read and prove all that is needed of the image before the first write.
+    pub verify_first: bool,
     /// Read the target back after writing.
     pub read_back: bool,
     /// Write a damaged copy of the GPT anew from the other one, also on a disk of the same size.
@@ -164,19 +166,24 @@ fn refuse_incomplete(
     let tasks = tasks::tasks(&places).into_iter();
     let lacking: Vec<Task<'_>> = tasks.filter(|task| repo.blob(task.id()).is_none()).collect();
     let Some(first) = lacking.first() else { return Ok(()) };
+    let why = format!("the first of them {}, are in no pack that is there whole", first.id());
+    Err(incomplete(&sources.image, &lacking, &why))
+}
+
+/// The refusal of an image of which these pieces are gone, before anything was written.
+pub(super) fn incomplete(image: &OpenImage<'_>, lacking: &[Task<'_>], why: &str) -> OperationError {
     let bytes: u64 = lacking.iter().map(Task::bytes).sum();
-    Err(OperationError::refused(
+    OperationError::refused(
         format!(
-            "image {} is not complete: {} pieces of it ({}), the first of them {}, are in no pack \
-             that is there whole; nothing was written to the target",
-            sources.image.short_id(),
+            "image {} is not complete: {} pieces of it ({}), {why}; nothing was written to the \
+             target",
+            image.short_id(),
             lacking.len(),
             human(bytes),
-            first.id()
         ),
         "choose another image, or capture the disk again if it still exists: that stores what is \
          lost anew, and this image is whole again as far as the disk still holds its bytes",
-    ))
+    )
 }
 
 /// [`plan_restore`] with the images found, and where each chunk of them lies.

@@ -44,6 +44,7 @@ pub(super) fn restore_request(order: &RestoreOrder, repo: RepoAccess) -> Restore
             _ => With::Named(order.with.clone()),
         },
         only_changed: order.only_changed,
+        verify_first: order.verify_first,
         read_back: order.read_back,
         mend_table: false,
     }

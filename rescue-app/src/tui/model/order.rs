@@ -207,6 +207,8 @@ pub struct RestoreOrder {
     pub with: Vec<String>,
     /// Compare first and write only what differs.
     pub only_changed: bool,
+    /// Read and prove everything before the first write.
+    pub verify_first: bool,
     /// Read everything back afterwards and compare it with the image.
     pub read_back: bool,
 }

@@ -105,6 +105,7 @@ impl Disks {
                 volume: None,
                 with: Vec::new(),
                 only_changed: false,
+                verify_first: false,
                 read_back: true,
             })),
         }

@@ -75,9 +75,10 @@ impl RestorePlanPage {
 }
 
 fn writes(bytes: u64, order: &RestoreOrder) -> String {
+    let first = if order.verify_first { ", once the image was read and proven" } else { "" };
     let most = if order.only_changed { "at most " } else { "" };
     let back = if order.read_back { ", then read back and compared" } else { ", not read back" };
-    format!("{most}{}{back}", format::size(bytes))
+    format!("{most}{}{first}{back}", format::size(bytes))
 }
 
 fn layout_lines(
@@ -114,6 +115,7 @@ impl Page for RestorePlanPage {
         let mut hints = Vec::new();
         if matches!(self.plan, Some(Ok(_))) {
             hints.push(("Enter", "Continue"));
+            hints.push(("V", "Verify first"));
         }
         hints.extend([("↑↓", "Scroll"), ("Esc", "Back")]);
         hints
@@ -123,6 +125,9 @@ impl Page for RestorePlanPage {
         &[
             "The target as it is and as it will be. Nothing has been written yet: Enter leads to \
              one more question, which must be answered by typing.",
+            "V reads and proves all that is needed of the image before anything is written: for images \
+             on a disk that may be failing. Otherwise only the lengths and headers of its files are \
+             looked at first.",
             "The beginning of the disk is written last, so that a half-restored disk is never \
              taken for a whole one.",
         ]
@@ -154,6 +159,10 @@ impl Page for RestorePlanPage {
             (Key::Enter, Some(Ok(plan))) => {
                 let lost = plan.lost.clone();
                 open(Confirm::new(Then::Restore(Box::new(self.order.clone()), lost)))
+            }
+            (Key::Char('v' | 'V'), Some(Ok(_))) => {
+                self.order.verify_first = !self.order.verify_first;
+                Action::None
             }
             _ => Action::None,
         }
