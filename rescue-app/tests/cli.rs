@@ -31,6 +31,8 @@ mod people;
 mod prepare;
 #[path = "support/random.rs"]
 mod random;
+#[path = "support/cli_secrets.rs"]
+mod secrets;
 #[path = "support/cli_stale.rs"]
 mod stale;
 #[path = "support/cli.rs"]

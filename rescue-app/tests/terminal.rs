@@ -1,5 +1,5 @@
 //! The menu of the real program in a real pseudo-terminal, its output read by a terminal emulator.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unsafe_code)]
 
 #[path = "support/exported.rs"]
 mod exported;
@@ -7,6 +7,7 @@ mod exported;
 use std::fs;
 use std::io::{Read, Write};
 use std::num::NonZero;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -14,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use serde_json::json;
@@ -321,6 +323,29 @@ fn a_mistyped_passphrase_of_a_container_is_asked_for_again_and_never_shown() {
     assert_eq!(session.wait_for_end(), 0, "{}", session.screen());
     let shown = String::from_utf8_lossy(&session.bytes.lock().unwrap()).into_owned();
     assert!(!shown.contains("flood") && !shown.contains("slack"), "{shown}");
+}
+
+/// The first Ctrl-C is enough, and what is typed afterwards is seen again.
+#[test]
+fn ctrl_c_at_a_question_for_a_passphrase_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let repo = folder.path().join("repo");
+    let log = folder.path().join("log");
+    let args = ["init", "--repo", repo.to_str().unwrap()];
+    let environment = [("LIFEBOAT_LOG", log.to_str().unwrap())];
+    let mut session = Session::run(&args, 24, 80, (24, 80), &environment);
+    session.wait_for("New passphrase: ");
+    let echo = |session: &Session| {
+        let terminal = session.master.as_raw_fd().unwrap();
+        // SAFETY: the session holds the terminal open.
+        let terminal = unsafe { BorrowedFd::borrow_raw(terminal) };
+        tcgetattr(terminal).unwrap().local_flags.contains(LocalFlags::ECHO)
+    };
+    assert!(!echo(&session));
+    session.send("spring ti\x03");
+    assert_eq!(session.wait_for_end(), 130, "{}", session.screen());
+    assert!(echo(&session));
+    assert!(!repo.exists());
 }
 
 /// A repository with an image of a disk with a bad sector.

@@ -9,13 +9,13 @@ use crate::operation::{self, Control, Event, ImagePartition, ImageSummary};
 use super::args::{ImagesArgs, InitArgs, ShowArgs};
 use super::output::{document, least_size, logical_volume};
 use super::passphrase;
-use super::{CANCEL, Ending};
+use super::{CANCEL, Ending, signals};
 
 pub(super) fn init(args: &InitArgs) -> anyhow::Result<Ending> {
     let access = passphrase::new_access(&args.repo, args.no_passphrase)?;
     operation::create_repository(&access, args.in_memory)?;
     say(&format!("created an image repository in {}", path(&access.location)));
-    if access.passphrase.is_none() {
+    if access.is_public() {
         say("it has no passphrase of its own: whoever has the folder can read the images \
              (the word for restic is in its README.txt)");
     }
@@ -54,6 +54,7 @@ pub(super) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
             tell(&format!("note: {}", notice.text));
         }
     };
+    let _caught = signals::Caught::now();
     let control = Control { sink: &sink, cancel: &CANCEL, resume: None };
     let wanted = reference(&args.image, args.disk.as_deref());
     let image = operation::show_image(&access, &wanted, control)?;

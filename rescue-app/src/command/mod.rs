@@ -4,12 +4,14 @@ mod args;
 mod capture;
 mod disks;
 mod forget;
+mod hardening;
 mod images;
 mod output;
 mod passphrase;
 mod prepare;
 mod prune;
 mod restore;
+mod signals;
 mod unlock;
 mod upkeep;
 mod verify;
@@ -48,6 +50,7 @@ static CANCEL: Cancel = Cancel::new();
 
 /// Runs the program; the returned code is the process's exit status.
 pub fn main() -> ExitCode {
+    hardening::no_core_dumps();
     let cli = Cli::parse();
     match run(cli.command).and_then(all_was_said) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
@@ -79,7 +82,6 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
 
 fn run(command: Option<Command>) -> anyhow::Result<Ending> {
     let Some(command) = command else { return menu() };
-    signals::cancel_on_interrupt();
     match command {
         Command::Disks(args) => disks::run(&args),
         Command::Init(args) => images::init(&args),
@@ -100,33 +102,4 @@ fn run(command: Option<Command>) -> anyhow::Result<Ending> {
 
 fn menu() -> anyhow::Result<Ending> {
     Ok(crate::tui::run().map(|()| Ending::Done)?)
-}
-
-/// The signal corner: the handler does nothing but set a flag.
-mod signals {
-    #![allow(unsafe_code)]
-
-    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-
-    extern "C" fn request_cancel(_: nix::libc::c_int) {
-        super::CANCEL.request();
-    }
-
-    /// Ctrl-C, SIGTERM and SIGHUP ask the running operation to stop at the next safe point. A
-    /// second Ctrl-C ends the program at once: the handler is gone by then. What was ignored at the
-    /// start stays ignored: `nohup` and shells' background jobs ask for it so (POSIX, `nohup`).
-    pub(super) fn cancel_on_interrupt() {
-        let handler = SigHandler::Handler(request_cancel);
-        let action = SigAction::new(handler, SaFlags::SA_RESETHAND, SigSet::empty());
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            // SAFETY: the handler only stores to an atomic, which is async-signal-safe.
-            let before = unsafe { sigaction(signal, &action) };
-            if let Ok(before) = before
-                && matches!(before.handler(), SigHandler::SigIgn)
-            {
-                // SAFETY: it was in place before and calls nothing.
-                let _ = unsafe { sigaction(signal, &before) };
-            }
-        }
-    }
 }

@@ -13,7 +13,7 @@ use crate::operation::format;
 use crate::operation::log::Log;
 use crate::operation::{Control, Event, Level, Meter, OperationError, Phase};
 
-use super::CANCEL;
+use super::{CANCEL, signals};
 
 /// Version of the JSON events; a reader should refuse another first number.
 const SCHEMA: &str = "1.0";
@@ -68,7 +68,9 @@ impl Printer {
         operation: impl FnOnce(Control<'_>) -> Result<T, OperationError>,
     ) -> Result<T, OperationError> {
         let sink = |event: Event| self.on_event(&event);
+        let caught = signals::Caught::now();
         let result = operation(Control { sink: &sink, cancel: &CANCEL, resume: None });
+        drop(caught);
         self.clear_bar();
         match (&result, self.mode) {
             (Ok(_), _) => self.log.line("done"),

@@ -179,7 +179,8 @@ impl ReadAt for Target {
 /// # Errors
 /// When the file exists already or the size is too much for the filesystem.
 pub fn create_image_file(path: &Path, size: u64) -> Result<(), DiskError> {
-    let created = OpenOptions::new().write(true).create_new(true).open(path);
+    // For its owner only: the disk that will be in it showed nothing to other users either.
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let file = created.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => DiskError::Exists { path: path.to_owned() },
         _ => DiskError::io("creating", path)(source),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::bytes::Extents;
 use crate::console;
 use crate::filesystem::{Filesystem, LogicalVolume, State};
-use crate::table::Table;
+use crate::table::{PARTITIONS_MAX, Table};
 
 use super::damage::Damage;
 
@@ -225,6 +225,13 @@ impl Manifest {
         }
         if !matches!(self.disk.logical_sector, 512 | 1024 | 2048 | 4096) {
             return wrong(format!("the sector size is {}", self.disk.logical_sector));
+        }
+        // Partitions and what lies around each: more there cannot be, and some of what is done with
+        // them takes the square of their number.
+        if self.table.partitions.len() > PARTITIONS_MAX
+            || self.regions.len() > 2 * PARTITIONS_MAX + 1
+        {
+            return wrong(format!("it has {} regions", self.regions.len()));
         }
         let mut at = 0u64;
         for region in &self.regions {

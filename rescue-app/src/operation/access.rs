@@ -1,33 +1,68 @@
 //! Opening the repository an operation works on.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
+use zeroize::Zeroizing;
 
-use crate::repository::{PUBLIC_PASSPHRASE, Repository};
+use crate::repository::{OpenedKey, PUBLIC_PASSPHRASE, Repository};
 use crate::store::{LocalStore, Store};
 
 use super::error::OperationError;
 use super::guard;
+
+/// A passphrase; wiped from memory when dropped and never printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Passphrase(Zeroizing<String>);
+
+impl Passphrase {
+    /// Takes what was typed or read.
+    pub fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passphrase(hidden)")
+    }
+}
 
 /// Which repository, and how it opens.
 #[derive(Clone, Debug)]
 pub struct RepoAccess {
     /// Its folder.
     pub location: PathBuf,
-    /// Its passphrase; `None` for the public word of repositories without one.
-    pub passphrase: Option<String>,
+    passphrase: Option<Passphrase>,
+    /// What the passphrase opened: deriving the key takes long on purpose, and is done once.
+    key: Arc<OnceLock<OpenedKey>>,
 }
 
 impl RepoAccess {
+    /// A repository and its passphrase; `None` for the public word of those without one.
+    pub fn new(location: impl Into<PathBuf>, passphrase: Option<Passphrase>) -> Self {
+        Self { location: location.into(), passphrase, key: Arc::default() }
+    }
+
+    /// Whether it opens with the word that everybody knows.
+    pub fn is_public(&self) -> bool {
+        self.passphrase.is_none()
+    }
+
     /// The place of its files.
     pub(super) fn store(&self) -> Arc<LocalStore> {
         Arc::new(LocalStore::new(&self.location))
     }
 
     fn passphrase(&self) -> &str {
-        self.passphrase.as_deref().unwrap_or(PUBLIC_PASSPHRASE)
+        self.passphrase.as_ref().map_or(PUBLIC_PASSPHRASE, Passphrase::reveal)
     }
 
     /// Whether the repository is there and opens with this passphrase.
@@ -45,7 +80,12 @@ impl RepoAccess {
 
     /// [`Self::open`], its files reached through `store`.
     pub(super) fn open_in(&self, store: Arc<dyn Store>) -> Result<Repository, OperationError> {
-        Ok(Repository::open(store, self.passphrase())?)
+        if let Some(key) = self.key.get() {
+            return Ok(Repository::open_with(store, key.clone())?);
+        }
+        let repo = Repository::open(store, self.passphrase())?;
+        let _ = self.key.set(repo.opened_key());
+        Ok(repo)
     }
 }
 

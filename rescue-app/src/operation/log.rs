@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -28,7 +29,7 @@ pub struct Log(Mutex<Option<File>>);
 impl Log {
     /// Opens the log and notes what begins.
     pub fn start(what: &str) -> Self {
-        let file = OpenOptions::new().append(true).create(true).open(path()).ok();
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path()).ok();
         let log = Self(Mutex::new(file));
         log.line(what);
         log

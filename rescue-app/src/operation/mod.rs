@@ -29,7 +29,7 @@ mod unlock;
 mod upkeep;
 mod verify;
 
-pub use access::{Compression, RepoAccess, create_repository, is_repository};
+pub use access::{Compression, Passphrase, RepoAccess, create_repository, is_repository};
 #[cfg(any(test, fuzzing))]
 pub(crate) use capture::read_any_map;
 pub use capture::{

@@ -22,9 +22,12 @@ const P: u32 = 1;
 /// restic refuses salts of any other length.
 const SALT_LEN: usize = 64;
 
-/// Bounds on what a foreign key file may cost: memory in bytes, and N·r·p, which time grows with.
+/// Bounds on what a foreign key file may cost: memory in bytes, and N·r·p, which time grows with. The
+/// limit of the second holds for all key files of a repository together.
 const MEMORY_LIMIT: u64 = 256 << 20;
-const WORK_LIMIT: u64 = 1 << 25;
+pub(super) const WORK_LIMIT: u64 = 1 << 25;
+
+const OUT_OF_BOUNDS: &str = "its key derivation parameters are out of bounds";
 
 /// A key file; fields in restic's order (`internal/repository/key.go`).
 #[derive(Serialize, Deserialize)]
@@ -90,7 +93,7 @@ impl KeyFile {
     /// The master key, `Ok(None)` when the passphrase is not this key's, and in words what is
     /// wrong with the file otherwise.
     pub(super) fn open(&self, passphrase: &str) -> Result<Option<Key>, String> {
-        let cost = self.checked_cost().ok_or("its key derivation parameters are out of bounds")?;
+        let cost = self.checked_cost().ok_or(OUT_OF_BOUNDS)?;
         let salt = BASE64.decode(&self.salt).map_err(|error| error.to_string())?;
         let mut data = BASE64.decode(&self.data).map_err(|error| error.to_string())?;
         let user = derive(passphrase, &salt, cost).ok_or("scrypt refused its parameters")?;
@@ -101,10 +104,17 @@ impl KeyFile {
         key.map(Some).ok_or_else(|| "its master key is incomplete".to_owned())
     }
 
+    /// N·r·p, which the time to derive the key grows with; in words when the parameters are out of
+    /// bounds.
+    pub(super) fn work(&self) -> Result<u64, String> {
+        let (log_n, r, p) = self.checked_cost().ok_or(OUT_OF_BOUNDS)?;
+        Ok((u64::from(r) << log_n) * u64::from(p))
+    }
+
     /// Whether deriving the key takes about a millisecond or nothing at all.
     #[cfg(any(test, fuzzing))]
     pub(super) fn is_cheap(&self) -> bool {
-        self.checked_cost().is_none_or(|(log_n, r, p)| (u64::from(r) << log_n) * u64::from(p) < 512)
+        self.work().map_or(true, |work| work < 512)
     }
 
     fn checked_cost(&self) -> Option<(u8, u32, u32)> {

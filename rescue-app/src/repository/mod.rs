@@ -69,7 +69,7 @@ pub use pack::BlobType;
 pub use prune::{PruneEvent, PruneOptions, PruneReport, PruneSink};
 pub use reader::{BlobReader, ReadPlan, Run};
 pub use repair::{RebuiltIndex, RepairedPacks};
-pub use repo::{IndexSummary, Repository};
+pub use repo::{IndexSummary, OpenedKey, Repository};
 pub use saver::{Finished, Saver, Totals};
 pub use snapshot::{Snapshot, SnapshotFile, SnapshotList, Summary};
 pub use tree::{Node, NodeType, Tree};

@@ -1,5 +1,6 @@
 //! Creating and opening a repository.
 
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
@@ -8,15 +9,19 @@ use super::crypto::Key;
 use super::error::{RepositoryError, Result};
 use super::identity::Identity;
 use super::index::{Index, IndexFile};
-use super::key_file::KeyFile;
+use super::key_file::{KeyFile, WORK_LIMIT};
 use super::{Id, PUBLIC_PASSPHRASE, json_file, polynomial, readme};
-use crate::store::{FileKind, Store};
+use crate::store::{FileEntry, FileKind, Store};
 
 /// The format version written, and the newest one read.
 const VERSION: u64 = 2;
 
 /// restic looks at no more keys than this either.
 const KEYS_TRIED: usize = 20;
+
+/// Why a key file is not tried.
+const TOO_COSTLY: &str = "the work for it and for those before it is more than is done to open one \
+                          repository; remove keys that nobody uses (`restic key remove`)";
 
 /// The largest config or key file accepted, in bytes.
 pub(super) const SMALL_FILE_LIMIT: u64 = 1 << 20;
@@ -31,6 +36,19 @@ struct Config {
     version: u64,
     id: Id,
     chunker_polynomial: String,
+}
+
+/// The master key of a repository, as one of its key files gave it.
+#[derive(Clone)]
+pub struct OpenedKey {
+    key: Arc<Key>,
+    public: bool,
+}
+
+impl fmt::Debug for OpenedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OpenedKey(hidden)")
+    }
 }
 
 /// An opened repository. Threads may share it.
@@ -75,33 +93,42 @@ impl Repository {
         // Last: only with its config a folder is a repository.
         store.write(FileKind::Config, "config", &sealed_config)?;
         drop(claim);
-        Ok(Self::assemble(store, key, identity, config, public))
+        Ok(Self::assemble(store, Arc::new(key), identity, config, public))
     }
 
     /// Opens a repository.
     pub fn open(store: Arc<dyn Store>, passphrase: &str) -> Result<Self> {
-        if !store.exists(FileKind::Config, "config")? {
-            return Err(RepositoryError::NotARepository { location: store.location() });
-        }
-        let key = find_key(&*store, passphrase)?;
+        require_config(&*store)?;
+        let key = Arc::new(find_key(&*store, passphrase)?);
+        Self::open_with(store, OpenedKey { key, public: passphrase == PUBLIC_PASSPHRASE })
+    }
+
+    /// Opens a repository again, without deriving its key anew.
+    pub fn open_with(store: Arc<dyn Store>, opened: OpenedKey) -> Result<Self> {
+        require_config(&*store)?;
+        let OpenedKey { key, public } = opened;
         let config = read_config(&*store, &key)?;
         if config.version > VERSION {
             let (location, version) = (store.location(), config.version);
             return Err(RepositoryError::TooNew { location, version });
         }
-        let public = passphrase == PUBLIC_PASSPHRASE;
         Ok(Self::assemble(store, key, Identity::of_this_process(), config, public))
+    }
+
+    /// What [`Self::open_with`] takes.
+    pub fn opened_key(&self) -> OpenedKey {
+        OpenedKey { key: Arc::clone(&self.key), public: self.public }
     }
 
     fn assemble(
         store: Arc<dyn Store>,
-        key: Key,
+        key: Arc<Key>,
         identity: Identity,
         config: Config,
         public: bool,
     ) -> Self {
         let index = RwLock::new(Arc::new(Index::default()));
-        Self { store, key: Arc::new(key), identity, config, public, index }
+        Self { store, key, identity, config, public, index }
     }
 
     /// The repository's own id, which tells it from others.
@@ -211,25 +238,42 @@ fn new_config() -> Result<Config> {
     Ok(Config { version: VERSION, id: Id::from_bytes(id), chunker_polynomial })
 }
 
-/// The master key that the passphrase gives access to.
-fn find_key(store: &dyn Store, passphrase: &str) -> Result<Key> {
-    let mut problem = None;
-    let keys = store.list(FileKind::Key)?;
-    for file in keys.iter().take(KEYS_TRIED) {
-        let json = store.read(FileKind::Key, &file.name, SMALL_FILE_LIMIT)?;
-        let opened = serde_json::from_slice::<KeyFile>(&json)
-            .map_err(|error| error.to_string())
-            .and_then(|key_file| key_file.open(passphrase));
-        match opened {
-            Ok(Some(key)) => return Ok(key),
-            Ok(None) => {}
-            Err(error) => {
-                problem = Some(RepositoryError::damaged(FileKind::Key, &file.name, error));
-            }
-        }
+fn require_config(store: &dyn Store) -> Result<()> {
+    match store.exists(FileKind::Config, "config")? {
+        true => Ok(()),
+        false => Err(RepositoryError::NotARepository { location: store.location() }),
     }
+}
+
+/// The master key that the passphrase gives access to. Key files are tried in the order of the work
+/// they take, as far as all of it together is no more than [`WORK_LIMIT`].
+fn find_key(store: &dyn Store, passphrase: &str) -> Result<Key> {
+    let keys = store.list(FileKind::Key)?;
     if keys.is_empty() {
         return Err(RepositoryError::damaged(FileKind::Key, "(any)", "there is none"));
+    }
+    let (mut files, mut problem) = (Vec::new(), None);
+    for FileEntry { name, .. } in keys.into_iter().take(KEYS_TRIED) {
+        let json = store.read(FileKind::Key, &name, SMALL_FILE_LIMIT)?;
+        let parsed = serde_json::from_slice::<KeyFile>(&json).map_err(|error| error.to_string());
+        match parsed.and_then(|file| Ok((file.work()?, name.clone(), file))) {
+            Ok(file) => files.push(file),
+            Err(error) => problem = Some(RepositoryError::damaged(FileKind::Key, name, error)),
+        }
+    }
+    files.sort_by_key(|(work, ..)| *work);
+    let mut left = WORK_LIMIT;
+    for (work, name, file) in files {
+        let Some(rest) = left.checked_sub(work) else {
+            problem = Some(RepositoryError::damaged(FileKind::Key, name, TOO_COSTLY));
+            break;
+        };
+        left = rest;
+        match file.open(passphrase) {
+            Ok(Some(key)) => return Ok(key),
+            Ok(None) => {}
+            Err(error) => problem = Some(RepositoryError::damaged(FileKind::Key, name, error)),
+        }
     }
     Err(problem.unwrap_or_else(|| RepositoryError::WrongPassphrase { location: store.location() }))
 }

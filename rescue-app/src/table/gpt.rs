@@ -21,7 +21,10 @@ const HEADER: usize = 92;
 /// Bytes of an entry that revision 1.0 defines; entries may be larger by powers of two.
 const ENTRY: usize = 128;
 /// An array of entries larger than this is taken for damage; the usual one has 16 KiB.
-const MAX_ARRAY: u64 = 1 << 20;
+const MAX_ARRAY: usize = 1 << 20;
+
+/// The most partitions that a table is read to have.
+pub const PARTITIONS_MAX: usize = MAX_ARRAY / ENTRY;
 /// Attribute bit: legacy BIOS bootable.
 const BIOS_BOOTABLE: u64 = 1 << 2;
 
@@ -162,10 +165,8 @@ fn array_len(header: &Header) -> Result<usize, Damage> {
         return Err(damage(format!("entries of {size} bytes are impossible")));
     }
     let len = u64::from(header.num_parts) * u64::from(size);
-    if len == 0 || len > MAX_ARRAY {
-        return Err(damage(format!("{} entries are impossible", header.num_parts)));
-    }
-    usize::try_from(len).map_err(|_| damage("its array of entries is too large".into()))
+    let len = usize::try_from(len).ok().filter(|len| (1..=MAX_ARRAY).contains(len));
+    len.ok_or_else(|| damage(format!("{} entries are impossible", header.num_parts)))
 }
 
 /// Has the crate decode the array, whose CRC it checks.

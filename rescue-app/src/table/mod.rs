@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use fit::{Patch, fit_to_disk};
 pub use fresh::{Fresh, FreshType};
+pub use gpt::PARTITIONS_MAX;
 pub use names::UNKNOWN_TYPE;
 pub use purpose::Purpose;
 

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
 
 use super::model::{
-    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Log, Outcome,
-    Passphrase, Place, Places, PrepareOrder, Repository, RestoreOrder, RestorePlan,
+    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Log, Outcome, Place,
+    Places, PrepareOrder, Repository, RestoreOrder, RestorePlan,
 };
 use crate::filesystem::VolumeKey;
-use crate::operation::{Container, Control};
+use crate::operation::{Container, Control, Passphrase};
 
 /// Everything the menu can learn from and do to the machine. All calls may block; none is made on
 /// the thread that draws.

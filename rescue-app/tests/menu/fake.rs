@@ -5,14 +5,14 @@ use std::sync::Mutex;
 
 use lifeboat::filesystem::VolumeKey;
 use lifeboat::image::damage::{BadRange, Damage, DamagedFile};
-use lifeboat::operation::{Container, Control, LockedDisk, Space, Unpartitioned};
+use lifeboat::operation::{Container, Control, LockedDisk, Passphrase, Space, Unpartitioned};
 use lifeboat::tui::machine::Machine;
 use time::OffsetDateTime;
 
 use lifeboat::tui::model::{
     CaptureOrder, CapturePlan, Content, Disk, DiskList, Facts, Failure, FoundRepository, Image,
-    ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Passphrase, Place, Places, PrepareOrder,
-    Repository, RestoreOrder, RestorePlan, Volume,
+    ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Place, Places, PrepareOrder, Repository,
+    RestoreOrder, RestorePlan, Volume,
 };
 
 pub const MIB: u64 = 1 << 20;

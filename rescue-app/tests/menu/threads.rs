@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lifeboat::filesystem::VolumeKey;
-use lifeboat::operation::{Container, Control, Phase, Progress};
+use lifeboat::operation::{Container, Control, Passphrase, Phase, Progress};
 use lifeboat::tui::app::{Host, run_menu};
 use lifeboat::tui::key::Key::{self, Char, Enter};
 use lifeboat::tui::machine::Machine;

@@ -314,7 +314,7 @@ fn restore_with_a_lie(
         disk: target.to_owned(),
         sector_size: None,
         size: None,
-        repo: RepoAccess { location: bench.path("repo"), passphrase: None },
+        repo: RepoAccess::new(bench.path("repo"), None),
         erase: Some(target.to_str().unwrap().into()),
         partitions: None,
         volume: None,

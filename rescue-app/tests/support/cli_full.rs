@@ -91,7 +91,7 @@ impl SmallPlace {
         CaptureRequest {
             disk: disk.to_owned(),
             sector_size: None,
-            repo: RepoAccess { location: self.root.clone(), passphrase: None },
+            repo: RepoAccess::new(self.root.clone(), None),
             partitions: None,
             compression: Compression::Fast,
             chunk_size: ChunkSize::default(),

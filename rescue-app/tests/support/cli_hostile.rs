@@ -92,13 +92,25 @@ fn manifests_that_contradict_themselves_are_refused() {
     let good = save_manifest(&bench, &whole);
     bench.run(&["verify", &good]).ended(0);
     type Change = fn(&mut Value);
-    let changes: [Change; 10] = [
+    let changes: [Change; 12] = [
         |m| m["regions"][0]["size"] = (DISK * 2).into(),
         |m| m["regions"][0]["start"] = u64::MAX.into(),
         |m| m["regions"][0]["used"] = json!([[DISK, 1]]),
         |m| m["regions"][0]["used"] = json!([[0, u64::MAX]]),
         |m| m["regions"] = json!([m["regions"][0], m["regions"][0]]),
         |m| m["regions"] = json!([]),
+        |m| {
+            let mut empty = m["regions"][0].clone();
+            (empty["size"], empty["used"]) = (0.into(), json!([]));
+            let mut regions = vec![empty; 300_000];
+            regions.push(m["regions"][0].clone());
+            m["regions"] = regions.into();
+        },
+        |m| {
+            let partition = json!({"number": 1, "start": 0, "size": 0, "type_id": "83",
+                "type_name": "Linux", "attributes": 0, "role": "primary", "bootable": false});
+            m["table"]["partitions"] = vec![partition; 300_000].into();
+        },
         |m| m["disk"]["size"] = u64::MAX.into(),
         |m| m["disk"]["logical_sector"] = 0.into(),
         |m| m["chunk_size"] = 0.into(),

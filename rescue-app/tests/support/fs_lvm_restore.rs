@@ -161,7 +161,7 @@ fn searching(bench: &Bench, image: &str, volume: &str) -> RestoreRequest {
         disk,
         sector_size: None,
         size: None,
-        repo: RepoAccess { location: bench.path("repo"), passphrase: None },
+        repo: RepoAccess::new(bench.path("repo"), None),
         partitions: None,
         volume: Some(volume.to_owned()),
         only_changed: false,

@@ -14,15 +14,15 @@ use time::OffsetDateTime;
 use super::machine::Machine;
 use super::model::{
     CaptureOrder, CapturePlan, DiskList, Facts, Failure, FoundRepository, Image, Job, Keep,
-    Location, Log, Outcome, Passphrase, Place, Places, PrepareOrder, Repository, RestoreOrder,
-    RestorePlan, below,
+    Location, Log, Outcome, Place, Places, PrepareOrder, Repository, RestoreOrder, RestorePlan,
+    below,
 };
 use crate::disk::{self, pci};
 use crate::filesystem::VolumeKey;
 use crate::operation::log::Log as RunLog;
 use crate::operation::{
     self, Cancel, Container, Control, Event, ForgetRequest, LockedDisk, OpenPlace, OperationError,
-    PruneRequest, RepoAccess, Rules, Unwanted,
+    Passphrase, PruneRequest, RepoAccess, Rules, Unwanted,
 };
 use requests::{capture_request, prepare_request, restore_request};
 
@@ -62,7 +62,6 @@ impl LiveMachine {
 
     /// Mounts what has to be mounted for `repository`.
     fn reach(&self, repository: &Repository, want: Want) -> Result<Reached, Failure> {
-        let passphrase = repository.passphrase.as_ref().map(|word| word.reveal().to_owned());
         let (location, place) = match &repository.location {
             Location::Folder(folder) => (folder.clone(), None),
             Location::Partition { device, folder, .. } => {
@@ -71,7 +70,10 @@ impl LiveMachine {
                 (below(open.root(), folder), Some(open))
             }
         };
-        Ok(Reached { access: RepoAccess { location, passphrase }, _place: place })
+        Ok(Reached {
+            access: RepoAccess::new(location, repository.passphrase.clone()),
+            _place: place,
+        })
     }
 
     fn place(&self, device: &Path) -> Result<operation::Place, Failure> {

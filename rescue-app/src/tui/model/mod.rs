@@ -5,8 +5,8 @@ mod order;
 
 pub use machine::{ByItself, Confirmation, Disk, DiskList, FoundRepository, Place, Places, Volume};
 pub use order::{
-    CaptureOrder, Content, Image, ImagePartition, Job, Keep, Location, MountPoint, Passphrase,
-    PrepareOrder, Repository, RestoreOrder, below,
+    CaptureOrder, Content, Image, ImagePartition, Job, Keep, Location, MountPoint, PrepareOrder,
+    Repository, RestoreOrder, below,
 };
 
 pub use crate::operation::LayoutEntry;

@@ -2,33 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
-
 use super::{ByItself, Disk, Volume};
 use crate::image::manifest::file_name;
-use crate::operation::{Compression, KeepRules, Keys, PlaceFilesystem};
-
-/// A passphrase; wiped from memory when dropped and never printed.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Passphrase(Zeroizing<String>);
-
-impl Passphrase {
-    /// Takes what was typed.
-    pub fn new(text: &str) -> Self {
-        Self(Zeroizing::new(text.to_owned()))
-    }
-
-    /// The text itself, for the repository layer.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Passphrase(hidden)")
-    }
-}
+use crate::operation::{Compression, KeepRules, Keys, Passphrase, PlaceFilesystem};
 
 /// Where a repository is.
 #[derive(Clone, Debug, PartialEq, Eq)]

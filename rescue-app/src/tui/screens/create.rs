@@ -9,11 +9,11 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::{Goal, failure_lines};
-use crate::operation::format;
+use crate::operation::{Passphrase, format};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, Location, Passphrase, Place, Repository};
+use crate::tui::model::{Failure, Location, Place, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask};
 use crate::tui::widgets::{Field, Lines, spinner};
 

@@ -7,10 +7,11 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::{Goal, failure_lines};
+use crate::operation::Passphrase;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, Passphrase, Repository};
+use crate::tui::model::{Failure, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask};
 use crate::tui::widgets::{Field, Lines, spinner};
 

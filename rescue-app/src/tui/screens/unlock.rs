@@ -8,11 +8,11 @@ use ratatui::style::Style;
 
 use super::places::Places;
 use super::{Goal, failure_lines};
-use crate::operation::{Container, Keys};
+use crate::operation::{Container, Keys, Passphrase};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Disk, Failure, Passphrase, Volume};
+use crate::tui::model::{Disk, Failure, Volume};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Field, Lines, spinner, volume_line};
 

@@ -1,8 +1,9 @@
 //! The map file: which parts of a failing disk were read, in the format of GNU ddrescue
 //! (its manual, "Mapfile structure"), so that either program can carry on from the other's.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -102,7 +103,9 @@ impl MapFile {
         name.push(".unfinished");
         let unfinished = PathBuf::from(name);
         let write = || {
-            let mut file = File::create(&unfinished)?;
+            let options = &mut OpenOptions::new();
+            let mut file =
+                options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
             file.write_all(text(marks, at, stage).as_bytes())?;
             file.sync_all()?;
             fs::rename(&unfinished, &self.path)
