@@ -35,7 +35,8 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
         printer.result(&plan, &plan_text(&plan))?;
         return Ok(Ending::Done);
     }
-    let report = printer.watch(|control| operation::capture(&request, control))?;
+    let report =
+        printer.watch_at(&request.repo, |control| operation::capture(&request, control))?;
     printer.result(&report, &text(&report))?;
     match report.table_unreadable {
         true => Ok(Ending::NeedsAttention),

@@ -20,7 +20,7 @@ pub(super) fn run(args: &ForgetArgs) -> anyhow::Result<Ending> {
         prune: args.prune.then_some(args.extent.max_unused),
     };
     let printer = Printer::new(args.json);
-    let report = printer.watch(|control| operation::forget(&request, control))?;
+    let report = printer.watch_at(&request.repo, |control| operation::forget(&request, control))?;
     printer.result(&report, &text(&report))?;
     Ok(report.pruned.as_ref().map_or(Ending::Done, prune::ending))
 }

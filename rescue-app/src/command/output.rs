@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::console::{self, say, say_json, tell};
 use crate::filesystem::LogicalVolume;
 use crate::operation::format;
-use crate::operation::log::Log;
-use crate::operation::{Control, Event, Level, Meter, OperationError, Phase};
+use crate::operation::log::{self, Log};
+use crate::operation::{Control, Event, Level, Meter, OperationError, Phase, RepoAccess};
 
 use super::{CANCEL, signals};
 
@@ -81,6 +81,18 @@ impl Printer {
                 }
             }
         }
+        result
+    }
+
+    /// [`Self::watch`] for an operation on this repository, beside which the log is kept if it would
+    /// be lost.
+    pub(super) fn watch_at<T>(
+        &self,
+        access: &RepoAccess,
+        operation: impl FnOnce(Control<'_>) -> Result<T, OperationError>,
+    ) -> Result<T, OperationError> {
+        let result = self.watch(operation);
+        log::keep_what_would_be_lost(access);
         result
     }
 

@@ -16,7 +16,7 @@ pub(super) fn run(args: &PruneArgs) -> anyhow::Result<Ending> {
         dry_run: args.dry_run,
     };
     let printer = Printer::new(args.json);
-    let report = printer.watch(|control| operation::prune(&request, control))?;
+    let report = printer.watch_at(&request.repo, |control| operation::prune(&request, control))?;
     printer.result(&report, &text(&report))?;
     Ok(ending(&report))
 }

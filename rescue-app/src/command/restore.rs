@@ -38,7 +38,8 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
     if !args.json {
         console::say(&plan_text(&plan));
     }
-    let report = printer.watch(|control| operation::restore(&request, control))?;
+    let report =
+        printer.watch_at(&request.repo, |control| operation::restore(&request, control))?;
     printer.result(&report, &report_text(&report))?;
     Ok(match report.missing.is_empty() {
         true => Ending::lacking(report.unreadable),

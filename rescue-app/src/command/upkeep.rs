@@ -15,7 +15,8 @@ use super::passphrase;
 pub(super) fn check(args: &CheckArgs) -> anyhow::Result<Ending> {
     let access = passphrase::access(&args.repo)?;
     let printer = Printer::new(args.json);
-    let report = printer.watch(|control| operation::check(&access, args.read_data, control))?;
+    let report =
+        printer.watch_at(&access, |control| operation::check(&access, args.read_data, control))?;
     printer.result(&report, &check_text(&report))?;
     Ok(if report.is_sound() { Ending::Done } else { Ending::Damaged })
 }
@@ -51,7 +52,8 @@ pub(super) fn repair(args: &RepairArgs) -> anyhow::Result<Ending> {
     };
     let access = passphrase::access(&common.repo)?;
     let printer = Printer::new(common.json);
-    let repaired = printer.watch(|control| operation::repair(&access, what, control))?;
+    let repaired =
+        printer.watch_at(&access, |control| operation::repair(&access, what, control))?;
     let (text, ending) = match &repaired {
         Repaired::Index(report) => (index_text(report), ending(report.damaged.is_empty())),
         Repaired::Packs(report) => (packs_text(report), ending(report.incomplete.is_empty())),

@@ -15,7 +15,8 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Ending> {
     let access = passphrase::access(&args.repo)?;
     let image = args.image.as_ref().map(|image| reference(image, args.disk.as_deref()));
     let printer = Printer::new(args.json);
-    let report = printer.watch(|control| operation::verify(&access, image.as_deref(), control))?;
+    let report = printer
+        .watch_at(&access, |control| operation::verify(&access, image.as_deref(), control))?;
     let text = format!(
         "verified {} image(s): {} in {} blobs read and found right, in {}",
         report.images,

@@ -246,11 +246,11 @@ fn attach(device: &Path, way: &Way, dir: &Path, flags: MsFlags) -> Result<(), Di
 }
 
 /// What the kernel does when it meets damage. The superblock of an ext4 may ask for a panic
-/// (ext4(5), `errors=`), which would stop the whole system; no other kind does so by itself.
+/// (ext4(5), `errors=`), which would stop the whole system; FAT and exFAT know the same options.
 fn on_damage(kind: &str, read_only: bool) -> &'static str {
     match (kind, read_only) {
-        ("ext4", true) => "errors=continue",
-        ("ext4", false) => "errors=remount-ro",
+        ("ext4" | "vfat" | "exfat", true) => "errors=continue",
+        ("ext4" | "vfat" | "exfat", false) => "errors=remount-ro",
         _ => "",
     }
 }

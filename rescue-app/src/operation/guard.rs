@@ -89,7 +89,7 @@ fn foreign_file(disk: &Disk) -> Option<ForeignFile> {
 /// On the boot medium everything but what was mounted from a disk lies in memory: an image there
 /// would be gone with the power. On any other system such a folder is somebody's own choice.
 pub(super) fn place_lasts(repo: &Path, in_memory: bool) -> Result<(), OperationError> {
-    if in_memory || !Sysfs::host().is_boot_medium() || !lies_in_memory(repo) {
+    if in_memory || lasts(repo) {
         return Ok(());
     }
     Err(OperationError::refused(
@@ -99,6 +99,11 @@ pub(super) fn place_lasts(repo: &Path, in_memory: bool) -> Result<(), OperationE
         ),
         "mount a disk and name a folder on it, or say --in-memory if that is what you want",
     ))
+}
+
+/// Whether what is at `path` outlasts the power.
+pub(super) fn lasts(path: &Path) -> bool {
+    !Sysfs::host().is_boot_medium() || !lies_in_memory(path)
 }
 
 /// Whether `path`, or the nearest folder above it that exists, is on a filesystem that lives in

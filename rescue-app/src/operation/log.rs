@@ -1,6 +1,7 @@
-//! The log: what was done to which disk, and how it ended, kept for as long as the system runs.
+//! The log: what was done to which disk, and how it ended. On the boot medium it lies in memory,
+//! until it is kept beside images.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -11,15 +12,51 @@ use time::macros::format_description;
 
 use crate::console;
 
+use super::access::RepoAccess;
+use super::error::OperationError;
 use super::event::{Event, Level};
+use super::guard;
+use crate::store::Store;
 
 /// Names another file than the usual one.
 const VARIABLE: &str = "LIFEBOAT_LOG";
 const USUAL: &str = "/var/log/lifeboat.log";
 
+/// Characters of the time that a line begins with.
+const TIME: usize = "2026-01-01 00:00:00Z".len();
+
 /// Where the log is.
 pub fn path() -> PathBuf {
     std::env::var_os(VARIABLE).map_or_else(|| PathBuf::from(USUAL), PathBuf::from)
+}
+
+/// Writes the log to `logs/` beside the images of a repository, with all that was noted since this
+/// system was started, under a name of its own for each start; returns its path in the repository.
+///
+/// It is readable without the repository's passphrase, and it names disks and files that were lost.
+///
+/// # Errors
+/// When there is no log, or the place takes no files.
+pub fn keep(access: &RepoAccess) -> Result<String, OperationError> {
+    let path = path();
+    let reading =
+        |error| OperationError::io(format!("reading the log {}", console::path(&path)), error);
+    let text = fs::read(&path).map_err(reading)?;
+    let text = String::from_utf8_lossy(&text);
+    let started: String = text.chars().take(TIME).filter(|it| *it != ':').collect();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let name = format!("logs/{}-{}.log", started.replace(' ', "T"), boot.get(..8).unwrap_or("0"));
+    let store = access.store();
+    store.write_note(&name, &text).map_err(crate::repository::RepositoryError::from)?;
+    Ok(name)
+}
+
+/// [`keep`] where the log is gone with the power, beside images that anybody can read. A place that
+/// takes no files, such as one that was mounted for a restore, gets none.
+pub fn keep_what_would_be_lost(access: &RepoAccess) {
+    if access.is_public() && !guard::lasts(&path()) {
+        let _ = keep(access);
+    }
 }
 
 /// The log of one operation. A log that cannot be written, such as that of an ordinary user,

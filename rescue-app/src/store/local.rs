@@ -327,10 +327,23 @@ impl Store for LocalStore {
     }
 
     fn write_note(&self, name: &str, text: &str) -> Result<()> {
-        if name.contains('/') || valid_name(FileKind::Config, name) {
+        let (folder, file) = match name.split_once('/') {
+            Some((folder, file)) => (Some(folder), file),
+            None => (None, name),
+        };
+        let is_plain =
+            |part: &str| !(part.is_empty() || part.contains('/') || part.starts_with('.'));
+        let is_note_s = match folder {
+            Some(folder) => {
+                is_plain(folder) && FileKind::FOLDERS.iter().all(|kind| kind.folder() != folder)
+            }
+            None => !valid_name(FileKind::Config, file),
+        };
+        let folder = folder.map_or_else(|| self.root.clone(), |folder| self.root.join(folder));
+        if !is_note_s || !is_plain(file) || folder.is_symlink() && folder != self.root {
             return Err(StoreError::InvalidName { kind: FileKind::Config, name: name.to_owned() });
         }
-        self.write_whole(&self.root, name, text.as_bytes())
+        self.write_whole(&folder, file, text.as_bytes())
     }
 
     fn lists_at_once(&self) -> bool {
@@ -390,6 +403,11 @@ mod tests {
         }
         assert!(store.write_note("../note", "x").is_err());
         assert!(store.write_note("config", "x").is_err());
+        store.write_note("logs/run", "what was done").unwrap();
+        assert_eq!(fs::read(store.root().join("logs/run")).unwrap(), b"what was done");
+        for name in ["snapshots/x", "logs/../x", "logs/a/b", ".hidden/x", "logs/", "/x"] {
+            assert!(store.write_note(name, "x").is_err(), "{name}");
+        }
     }
 
     #[test]

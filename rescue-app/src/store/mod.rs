@@ -133,7 +133,8 @@ pub trait Store: Send + Sync {
     /// writing since before that file.
     fn remove_leftovers_older_than(&self, kind: FileKind, name: &str) -> Result<u64>;
 
-    /// Puts a note for people beside the repository's files, such as `README.txt`.
+    /// Puts a note for people beside the repository's files, such as `README.txt`, or into a folder of
+    /// its own there, such as `logs/NAME`.
     fn write_note(&self, name: &str, text: &str) -> Result<()>;
 
     /// Whether a new file shows to everybody as soon as it is written; over a network it may take

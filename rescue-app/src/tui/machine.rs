@@ -51,6 +51,8 @@ pub trait Machine: Send + Sync {
     fn plan_free(&self, repository: &Repository, keep: Keep) -> Result<Vec<String>, Failure>;
     /// Sets the system's clock.
     fn set_clock(&self, time: OffsetDateTime) -> Result<(), Failure>;
+    /// Writes the log beside the images of a repository; its path there.
+    fn keep_log(&self, repository: &Repository) -> Result<String, Failure>;
     /// The run's log.
     fn log(&self) -> Result<Log, Failure>;
 }
@@ -94,6 +96,8 @@ pub enum Request {
     PlanFree(Repository, Keep),
     /// [`Machine::set_clock`].
     SetClock(OffsetDateTime),
+    /// [`Machine::keep_log`].
+    KeepLog(Repository),
     /// [`Machine::log`].
     Log,
 }
@@ -123,6 +127,8 @@ pub enum Reply {
     Finished(Result<Outcome, Failure>),
     /// To [`Request::PlanFree`].
     FreePlan(Result<Vec<String>, Failure>),
+    /// To [`Request::KeepLog`].
+    LogKept(Result<String, Failure>),
     /// To [`Request::Log`].
     Log(Result<Log, Failure>),
 }
@@ -148,6 +154,7 @@ impl Request {
                 Reply::FreePlan(machine.plan_free(repository, *keep))
             }
             Self::SetClock(time) => Reply::Done(machine.set_clock(*time)),
+            Self::KeepLog(repository) => Reply::LogKept(machine.keep_log(repository)),
             Self::Log => Reply::Log(machine.log()),
         }
     }
@@ -166,6 +173,7 @@ impl Request {
             Self::PlanRestore(_) => Reply::RestorePlan(Err(failure)),
             Self::Run(_) => Reply::Finished(Err(failure)),
             Self::PlanFree(..) => Reply::FreePlan(Err(failure)),
+            Self::KeepLog(_) => Reply::LogKept(Err(failure)),
             Self::Log => Reply::Log(Err(failure)),
         }
     }

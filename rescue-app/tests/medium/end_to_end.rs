@@ -114,6 +114,8 @@ pub(super) fn capture(machine: &Running) {
     machine.wait_for("Enter Start ", REACTION);
     enter(machine);
     machine.wait_for("what was stored has been checked", WORK);
+    machine.send("k");
+    machine.wait_for("Kept", REACTION);
     enter(machine);
     machine.wait_for("Main menu", REACTION);
 }
@@ -168,6 +170,8 @@ fn judge_by_restic(disks: &Disks) {
             tool("restic", &all)
         };
         assert!(restic(&["check", "--read-data"]).contains("no errors were found"));
+        let logs = tool("sh", &["-c", &format!("cat {repo}/logs/*.log")]);
+        assert!(logs.contains("capture of") && logs.ends_with("done\n"), "{logs}");
         let to = disks.path("restic");
         restic(&["restore", "latest", "--target", to.to_str().unwrap()]);
         let find = format!("find {} -name disk.img", to.display());

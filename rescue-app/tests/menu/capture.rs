@@ -288,6 +288,8 @@ fn a_running_capture_and_its_report() {
     let facts = facts.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     menu.finish(Ok(Outcome { facts, warnings: Vec::new() }));
     assert_screen!("capture_done", menu);
+    menu.key(Char('k'));
+    assert_screen!("capture_done_log_kept", menu);
     menu.key(Char('l'));
     assert_screen!("log", menu);
     menu.keys(&[Esc, Enter]);

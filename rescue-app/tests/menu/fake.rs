@@ -424,6 +424,10 @@ impl Machine for Fake {
         Ok(self.images.iter().skip(kept).map(|image| image.id.clone()).collect())
     }
 
+    fn keep_log(&self, _: &Repository) -> Result<String, Failure> {
+        Ok("logs/2026-07-22T100000Z-77aa01bc.log".into())
+    }
+
     fn log(&self) -> Result<Log, Failure> {
         let text = (1..=60).map(|n| format!("line {n} of the log\n")).collect();
         Ok(Log { path: "/var/log/lifeboat.log".into(), text })

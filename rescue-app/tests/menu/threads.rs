@@ -232,6 +232,9 @@ impl Machine for Slow {
     fn plan_free(&self, repository: &Repository, keep: Keep) -> Result<Vec<String>, Failure> {
         self.fake.plan_free(repository, keep)
     }
+    fn keep_log(&self, repository: &Repository) -> Result<String, Failure> {
+        self.fake.keep_log(repository)
+    }
     fn log(&self) -> Result<Log, Failure> {
         panic!("a bug in the log");
     }

@@ -19,7 +19,7 @@ use super::model::{
 };
 use crate::disk::{self, pci};
 use crate::filesystem::VolumeKey;
-use crate::operation::log::Log as RunLog;
+use crate::operation::log::{self, Log as RunLog, keep_what_would_be_lost};
 use crate::operation::{
     self, Cancel, Container, Control, Event, ForgetRequest, LockedDisk, OpenPlace, OperationError,
     Passphrase, PruneRequest, RepoAccess, Rules, Unwanted,
@@ -98,16 +98,20 @@ impl LiveMachine {
         let reached = self.reach(&order.repository, Want::Write)?;
         let what = format!("capture of {} to {}", order.disk.line(), order.repository.title);
         let request = capture_request(order, reached.access.clone());
-        logged(&what, control, |control| operation::capture(&request, control))
-            .map(|report| views::capture_outcome(&report))
+        logged(&what, Some(&reached.access), control, |control| {
+            operation::capture(&request, control)
+        })
+        .map(|report| views::capture_outcome(&report))
     }
 
     fn run_restore(&self, order: &RestoreOrder, control: Control<'_>) -> Result<Outcome, Failure> {
         let reached = self.reach(&order.repository, Want::Read)?;
         let what = format!("restore of image {} to {}", order.image.id, order.disk.line());
         let request = restore_request(order, reached.access.clone());
-        logged(&what, control, |control| operation::restore(&request, control))
-            .map(|report| views::restore_outcome(&report))
+        logged(&what, Some(&reached.access), control, |control| {
+            operation::restore(&request, control)
+        })
+        .map(|report| views::restore_outcome(&report))
     }
 
     fn run_verify(
@@ -119,15 +123,19 @@ impl LiveMachine {
         let reached = self.reach(repository, Want::Read)?;
         let id = image.map(|image| image.id.as_str());
         let what = format!("verification of {} in {}", id.unwrap_or("all"), repository.title);
-        logged(&what, control, |control| operation::verify(&reached.access, id, control))
-            .map(|report| views::verify_outcome(&report))
+        logged(&what, Some(&reached.access), control, |control| {
+            operation::verify(&reached.access, id, control)
+        })
+        .map(|report| views::verify_outcome(&report))
     }
 
     fn run_check(&self, repository: &Repository, control: Control<'_>) -> Result<Outcome, Failure> {
         let reached = self.reach(repository, Want::Read)?;
         let what = format!("check of {}", repository.title);
-        logged(&what, control, |control| operation::check(&reached.access, false, control))
-            .and_then(|report| views::check_outcome(&report))
+        logged(&what, Some(&reached.access), control, |control| {
+            operation::check(&reached.access, false, control)
+        })
+        .and_then(|report| views::check_outcome(&report))
     }
 
     fn run_free(
@@ -141,12 +149,16 @@ impl LiveMachine {
         let what = format!("freeing space in {}", repository.title);
         let Some(rules) = keep.rules() else {
             let request = PruneRequest { repo, max_unused, dry_run: false };
-            return logged(&what, control, |control| operation::prune(&request, control))
-                .map(|report| views::free_outcome(0, &report));
+            return logged(&what, Some(&reached.access), control, |control| {
+                operation::prune(&request, control)
+            })
+            .map(|report| views::free_outcome(0, &report));
         };
         let unwanted = Unwanted::AllBut(Rules { keep: rules, ..Rules::default() });
         let request = ForgetRequest { repo, unwanted, dry_run: false, prune: Some(max_unused) };
-        let report = logged(&what, control, |control| operation::forget(&request, control))?;
+        let report = logged(&what, Some(&reached.access), control, |control| {
+            operation::forget(&request, control)
+        })?;
         Ok(views::free_outcome(report.forgotten, &report.pruned.unwrap_or_default()))
     }
 }
@@ -183,7 +195,7 @@ impl Machine for LiveMachine {
         let _turn = self.turn();
         let what = format!("preparation of {}", order.disk.line());
         let request = prepare_request(order);
-        logged(&what, control, |control| operation::prepare(&request, control))?;
+        logged(&what, None, control, |control| operation::prepare(&request, control))?;
         let places = self.search(control).map_err(views::failure)?;
         let made = places.found.into_iter().find(|place| place.disk == order.disk.path);
         made.ok_or_else(|| Failure {
@@ -284,6 +296,12 @@ impl Machine for LiveMachine {
         operation::set_clock(time).map_err(views::failure)
     }
 
+    fn keep_log(&self, repository: &Repository) -> Result<String, Failure> {
+        let _turn = self.turn();
+        let reached = self.reach(repository, Want::Write)?;
+        log::keep(&reached.access).map_err(views::failure)
+    }
+
     fn log(&self) -> Result<Log, Failure> {
         let path = operation::log::path();
         let text = tail(&path).map_err(|error| Failure {
@@ -294,9 +312,11 @@ impl Machine for LiveMachine {
     }
 }
 
-/// Runs an operation with its events in the log as well as in the menu.
+/// Runs an operation with its events in the log as well as in the menu; the log is kept beside the
+/// images if it would be lost.
 fn logged<T>(
     what: &str,
+    access: Option<&RepoAccess>,
     control: Control<'_>,
     run: impl FnOnce(Control<'_>) -> Result<T, OperationError>,
 ) -> Result<T, Failure> {
@@ -310,6 +330,7 @@ fn logged<T>(
         Ok(_) => log.line("done"),
         Err(error) => log.line(&format!("failed: {error}")),
     }
+    access.into_iter().for_each(keep_what_would_be_lost);
     result.map_err(views::failure)
 }
 

@@ -217,6 +217,19 @@ pub enum Job {
     },
 }
 
+impl Job {
+    /// The repository it works on.
+    pub fn repository(&self) -> &Repository {
+        match self {
+            Self::Capture(order) => &order.repository,
+            Self::Restore(order) => &order.repository,
+            Self::Verify { repository, .. }
+            | Self::Check { repository }
+            | Self::Free { repository, .. } => repository,
+        }
+    }
+}
+
 /// Which images of every disk stay when space is freed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {

@@ -54,8 +54,8 @@ impl Page for LogView {
     fn help(&self) -> &'static [&'static str] {
         &[
             "What Lifeboat did since it was started, the newest at the end.",
-            "The log is kept in memory when Lifeboat runs from its boot medium: copy the file \
-             from the shell if you need it later.",
+            "The log is kept in memory when Lifeboat runs from its boot medium: K on the page before \
+             writes it beside the images.",
         ]
     }
 

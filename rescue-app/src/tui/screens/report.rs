@@ -31,13 +31,15 @@ pub(super) struct Report {
     job: Job,
     ending: Ending,
     log_path: Option<String>,
+    /// Where the log was kept, once that was asked for.
+    kept: Option<Result<String, Failure>>,
     document: Document,
 }
 
 impl Report {
     /// The report on `job`.
     pub(super) fn new(job: Job, ending: Ending) -> Self {
-        Self { job, ending, log_path: None, document: Document::default() }
+        Self { job, ending, log_path: None, kept: None, document: Document::default() }
     }
 
     fn lines(&self, columns: u16, look: Look) -> Vec<Line<'static>> {
@@ -50,6 +52,13 @@ impl Report {
         }
         if let Some(path) = &self.log_path {
             lines.gap().fact("Log", path);
+        }
+        match &self.kept {
+            None => {}
+            Some(Ok(path)) => {
+                lines.fact("Kept", &format!("{path} in {}", self.job.repository().title));
+            }
+            Some(Err(failure)) => failure_lines(&mut lines, failure, look),
         }
         lines.finish()
     }
@@ -151,13 +160,22 @@ impl Page for Report {
     }
 
     fn hints(&self) -> Vec<Hint> {
-        vec![("Enter", "Main menu"), ("L", "Log"), ("↑↓", "Scroll"), ("Esc", "Back")]
+        vec![
+            ("Enter", "Main menu"),
+            ("L", "Log"),
+            ("K", "Keep log"),
+            ("↑↓", "Scroll"),
+            ("Esc", "Back"),
+        ]
     }
 
     fn help(&self) -> &'static [&'static str] {
         &[
             "How it went. Enter returns to the main menu; Esc to the page before, for another try.",
             "L shows the log with all details.",
+            "K writes the log into the folder \"logs\" beside the images, where it outlasts the power. \
+             It can be read there without a passphrase, and it names the disks, and the files that \
+             were lost. Beside images without a passphrase it is kept anyway.",
         ]
     }
 
@@ -165,9 +183,15 @@ impl Page for Report {
         ask(Request::Log)
     }
 
-    fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
-        if let Reply::Log(Ok(log)) = reply {
-            self.log_path = Some(log.path);
+    fn on_reply(&mut self, reply: Reply, context: &Context) -> Action {
+        match reply {
+            Reply::Log(Ok(log)) => self.log_path = Some(log.path),
+            Reply::LogKept(kept) => {
+                self.kept = Some(kept);
+                let count = self.lines(context.body.width, Look::PLAIN).len();
+                self.document.go_to_end(count, context.body.height);
+            }
+            _ => {}
         }
         Action::None
     }
@@ -187,6 +211,7 @@ impl Page for Report {
         match key {
             Key::Enter => Action::Home,
             Key::Char('l' | 'L') => open(LogView::default()),
+            Key::Char('k' | 'K') => ask(Request::KeepLog(self.job.repository().clone())),
             _ => Action::None,
         }
     }
