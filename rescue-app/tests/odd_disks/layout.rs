@@ -27,11 +27,11 @@ impl Templates {
         fs::write(files.join("noise"), noise).unwrap();
         let from = files.to_str().unwrap();
         Self(vec![
-            make("ext4", 4 * MIB, "mkfs.ext4", &["-q", "-F", "-d", from]),
-            make("ext2", MIB, "mkfs.ext2", &["-q", "-F"]),
-            make("fat", 3 * MIB, "mkfs.vfat", &[]),
-            make("ntfs", 6 * MIB, "mkfs.ntfs", &["-q", "-F", "-f"]),
-            make("swap", 2 * MIB, "mkswap", &["-q"]),
+            make("ext4", 2 * MIB, "mkfs.ext4", &["-q", "-F", "-d", from]),
+            make("ext2", MIB / 4, "mkfs.ext2", &["-q", "-F"]),
+            make("fat", MIB / 4, "mkfs.vfat", &[]),
+            make("ntfs", 2 * MIB, "mkfs.ntfs", &["-q", "-F", "-f"]),
+            make("swap", MIB / 16, "mkswap", &["-q"]),
         ])
     }
 
@@ -111,7 +111,7 @@ impl Layout {
             // A logical partition has its record in front of it.
             at += 2 * sector;
         }
-        let gap = if random.below(12) == 0 { 150 * MIB } else { random.below(4 * MIB) };
+        let gap = if random.below(12) == 0 { 150 * MIB } else { random.below(MIB) };
         let size = (at + gap + 34 * sector).next_multiple_of(sector);
         Self { size, sector, style, volumes }
     }

@@ -54,6 +54,9 @@ fn share(number: u64) {
     let templates = Templates::make();
     let mut bench = Bench::new();
     for done in 0..count.div_ceil(SHARES) {
+        if done > 0 && done % 1000 == 0 {
+            println!("share {number}: {done} of {} odd disks", count.div_ceil(SHARES));
+        }
         if done % TOGETHER == TOGETHER - 1 {
             bench = Bench::new();
         }
