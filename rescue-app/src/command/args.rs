@@ -303,7 +303,7 @@ pub struct PrepareArgs {
     pub disk: PathBuf,
     /// Serial number or WWN of DISK, or the path of an image file: the consent to erase it.
     #[arg(long, value_name = "SERIAL-OR-PATH", required_unless_present = "plan")]
-    pub erase: Option<String>,
+    pub erase: Option<OsString>,
     /// The filesystem to make.
     #[arg(long, value_enum, default_value_t)]
     pub filesystem: PlaceFilesystem,

@@ -15,7 +15,7 @@ pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<Ending> {
     let request = PrepareRequest {
         disk: args.disk.clone(),
         sector_size: args.sector_size,
-        erase: args.erase.clone(),
+        erase: args.erase.as_ref().map(|name| name.to_string_lossy().into_owned()),
         filesystem: args.filesystem,
         label: args.label.clone(),
     };

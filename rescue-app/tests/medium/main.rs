@@ -181,6 +181,9 @@ fn every_program_of_the_medium_runs() {
         let (status, output) = machine.try_shell(&format!("{program} 2>&1"), REACTION);
         assert!(status < 126 && !output.contains("error while loading"), "{program}: {output}");
     }
+    assert_eq!(machine.shell("cat /proc/sys/kernel/panic").trim(), "60");
+    let mounts = machine.shell("cat /proc/mounts");
+    assert!(!mounts.contains("/dev/sr") && !mounts.contains("/dev/vd"), "{mounts}");
     // The kernel asks for filesystem modules by itself when something is mounted.
     machine.shell(
         "truncate -s 64M /tmp/i; losetup /dev/loop0 /tmp/i; /usr/sbin/mke2fs -q -F /tmp/i; \

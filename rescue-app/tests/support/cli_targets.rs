@@ -270,6 +270,23 @@ fn the_counts_of_a_restore_add_up() {
     }
 }
 
+#[test]
+fn the_plan_says_what_the_target_is_meanwhile() {
+    let bench = Bench::new();
+    let disk = two_partitions(&bench, "disk");
+    bench.capture("disk");
+    fs::copy(&disk, bench.path("target")).unwrap();
+    let notices = |target, mode| bench.plan(target, mode).ended(0).result()["notices"].to_string();
+    for mode in [&[][..], &["--only-changed"]] {
+        let said = notices("target", mode);
+        assert!(said.contains("until it has finished the target does not start"), "{said}");
+    }
+    let said = notices("target", &["--partitions", "2"]);
+    assert!(said.contains("until it has finished the partitions to be restored"), "{said}");
+    let said = notices("new", &[]);
+    assert!(!said.contains("until it has finished"), "{said}");
+}
+
 /// Stopped by a damaged pack, and run again with that mended: what is there is not written again.
 #[test]
 fn the_same_restore_again_carries_on() {

@@ -82,6 +82,9 @@ fn paths_need_not_be_text() {
     run(&[word("restore"), word("latest"), &out, word("--erase"), &disk]).ended(4);
     let json = run(&[word("capture"), &disk, word("--plan"), word("--json")]).ended(0);
     assert_eq!(json.result()["disk"]["kind"], "image-file");
+    fs::File::options().write(true).open(&out).unwrap().set_len(70 << 20).unwrap();
+    run(&[word("prepare"), &out, word("--erase"), &disk]).ended(4);
+    run(&[word("prepare"), &out, word("--erase"), &out, word("--plan")]).ended(0);
 }
 
 /// Steers a terminal in every way: escape, the C1 form of it, a line end, a carriage return, a

@@ -53,10 +53,12 @@ impl Facts<'_> {
 
     /// What the target is until the restore has finished.
     fn meanwhile(&self) -> Option<String> {
-        let replaced = self.request.partitions.is_none() && !self.state.blank;
-        replaced.then(|| {
-            "until it has finished the target does not start, not even as it was before".to_owned()
-        })
+        let meanwhile = match self.request.partitions {
+            _ if self.state.blank => return None,
+            None => "the target does not start, not even as it was before",
+            Some(_) => "the partitions to be restored hold nothing, not even what they held before",
+        };
+        Some(format!("until it has finished {meanwhile}"))
     }
 
     fn of_images(&self) -> Vec<String> {

@@ -17,6 +17,7 @@ use super::model::{
     Location, Log, Outcome, Place, Places, PrepareOrder, Repository, RestoreOrder, RestorePlan,
     below,
 };
+use crate::console;
 use crate::disk::{self, pci};
 use crate::filesystem::VolumeKey;
 use crate::operation::log::{self, Log as RunLog, keep_what_would_be_lost};
@@ -79,7 +80,7 @@ impl LiveMachine {
     fn place(&self, device: &Path) -> Result<operation::Place, Failure> {
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.iter().find(|place| place.device == device).cloned().ok_or_else(|| Failure {
-            text: format!("{} is not there any more", device.display()),
+            text: format!("{} is not there any more", console::path(device)),
             next_step: Some("Plug the disk in again and search again.".into()),
             ..Failure::default()
         })
@@ -199,7 +200,10 @@ impl Machine for LiveMachine {
         let places = self.search(control).map_err(views::failure)?;
         let made = places.found.into_iter().find(|place| place.disk == order.disk.path);
         made.ok_or_else(|| Failure {
-            text: format!("The kernel shows no partition of {} yet.", order.disk.path.display()),
+            text: format!(
+                "The kernel shows no partition of {} yet.",
+                console::path(&order.disk.path)
+            ),
             next_step: Some("Plug the disk out and in again, then search again.".into()),
             ..Failure::default()
         })
@@ -305,10 +309,10 @@ impl Machine for LiveMachine {
     fn log(&self) -> Result<Log, Failure> {
         let path = operation::log::path();
         let text = tail(&path).map_err(|error| Failure {
-            text: format!("reading the log {}: {error}", path.display()),
+            text: format!("reading the log {}: {error}", console::path(&path)),
             ..Failure::default()
         })?;
-        Ok(Log { path: path.display().to_string(), text })
+        Ok(Log { path: console::path(&path), text })
     }
 }
 

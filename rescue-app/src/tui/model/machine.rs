@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Location, MountPoint};
+use crate::console;
 use crate::filesystem::LockedContainer;
 use crate::operation::format;
 
@@ -75,7 +76,7 @@ impl Disk {
     pub fn erase_name(&self) -> String {
         match self.known_serial() {
             Some(serial) => serial.to_owned(),
-            None => self.path.display().to_string(),
+            None => console::path(&self.path),
         }
     }
 

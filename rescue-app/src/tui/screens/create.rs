@@ -9,6 +9,7 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::{Goal, failure_lines};
+use crate::console;
 use crate::operation::{Passphrase, format};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
@@ -119,14 +120,14 @@ impl Create {
         Ok(match &self.target {
             Target::Folder(path) => Repository {
                 location: Location::Folder(path.clone()),
-                title: path.display().to_string(),
+                title: console::path(path),
                 passphrase,
                 disk: None,
             },
             Target::Place(place) => {
                 let folder = inside(self.folder.text())?;
                 Repository {
-                    title: format!("{} ({})", folder.display(), place.title()),
+                    title: format!("{} ({})", console::path(&folder), place.title()),
                     location: place.location(folder),
                     passphrase,
                     disk: Some(place.disk.clone()),
@@ -176,7 +177,7 @@ impl Create {
                 let free = place.free.map(|free| format!(", {} free", format::size(free)));
                 format!("Partition: {}{}", place.title(), free.unwrap_or_default())
             }
-            Target::Folder(path) => format!("Folder: {}", path.display()),
+            Target::Folder(path) => format!("Folder: {}", console::path(path)),
         }
     }
 

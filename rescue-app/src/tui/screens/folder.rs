@@ -10,6 +10,7 @@ use ratatui::style::Style;
 use super::Goal;
 use super::create::{Create, Target};
 use super::open::Open;
+use crate::console;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::model::{Location, Repository};
@@ -41,7 +42,7 @@ impl Folder {
             return open(Create::new(self.goal.clone(), Target::Folder(path)));
         }
         let repository = Repository {
-            title: path.display().to_string(),
+            title: console::path(&path),
             location: Location::Folder(path),
             passphrase: None,
             disk: None,

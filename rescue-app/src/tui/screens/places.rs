@@ -12,6 +12,7 @@ use super::folder::Folder;
 use super::open::Open;
 use super::prepare::Prepare;
 use super::{Goal, failure_lines, waiting};
+use crate::console;
 use crate::operation::format;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
@@ -208,7 +209,7 @@ fn bare_lines(disk: &Disk, columns: usize, look: Look) -> Vec<Line<'static>> {
 fn repository(place: &Place, found: &FoundRepository) -> Repository {
     Repository {
         location: place.location(found.folder.clone()),
-        title: format!("{} ({})", found.folder.display(), place.title()),
+        title: format!("{} ({})", console::path(&found.folder), place.title()),
         passphrase: None,
         disk: Some(place.disk.clone()),
     }
@@ -220,7 +221,7 @@ fn found_text(found: &FoundRepository, columns: usize) -> String {
         Some(count) => format!("{count} images"),
         None => String::new(),
     };
-    let folder = found.folder.display().to_string();
+    let folder = console::path(&found.folder);
     let folder = if folder.is_empty() { "(whole partition)".into() } else { folder };
     let room = columns.saturating_sub(18);
     format!("  {} {}", text::left(&folder, room), text::right(&images, 11))
