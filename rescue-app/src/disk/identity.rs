@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::console;
 
-use super::{Disk, DiskKind, Transport};
+use super::{Disk, DiskKind, Object, Transport};
 
 /// Where udev keeps its links; the prefix may be written in front of a name.
 const BY_ID: &str = "/dev/disk/by-id/";
@@ -111,8 +111,8 @@ fn udev_name(text: &str) -> String {
 /// Whether both paths, the first of them absolute, lead to the same file. One that does not exist is
 /// compared as it is written; what of it is not UTF-8 counts as U+FFFD, as which it is handed on.
 fn same_file(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
+    match (Object::at(one), Object::at(other)) {
+        (Some(one), Some(other)) => one == other,
         _ => std::path::absolute(other)
             .is_ok_and(|other| one.to_string_lossy() == other.to_string_lossy()),
     }
