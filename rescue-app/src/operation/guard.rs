@@ -14,7 +14,8 @@ use super::consent::{self, Words};
 use super::error::OperationError;
 
 /// A source must not change under the reader, nor hold the repository it is stored in. That a program
-/// has an image file open is allowed when a person says so with `in_use`, and when it only reads.
+/// has an image file open is allowed when it only reads, and when a person says so with `in_use`, as
+/// is what holds a device out of sight.
 pub(super) fn source_is_free(disk: &Disk, repo: &Path, in_use: bool) -> Result<(), OperationError> {
     if holds(disk, repo)? {
         return Err(OperationError::refused(
@@ -28,14 +29,11 @@ pub(super) fn source_is_free(disk: &Disk, repo: &Path, in_use: bool) -> Result<(
     }
     let harmless = |found: &&Use| match found {
         Use::Open { writes, .. } => in_use || !writes,
+        Use::Claimed { .. } => in_use,
         _ => false,
     };
     not_in_use(disk, disk.uses.iter().find(|found| !harmless(found))).map_err(
-        |refusal| match disk
-            .uses
-            .iter()
-            .any(|found| matches!(found, Use::Open { writes: true, .. }))
-        {
+        |refusal| match disk.uses.iter().any(can_be_shared) {
             true => with_way_on(refusal, "--in-use captures it all the same, as after a power cut"),
             false => refusal,
         },
@@ -51,6 +49,11 @@ pub(super) fn source_is_free(disk: &Disk, repo: &Path, in_use: bool) -> Result<(
         )),
         _ => Ok(()),
     }
+}
+
+/// Whether it is a use that a person may say not to mind.
+fn can_be_shared(found: &Use) -> bool {
+    matches!(found, Use::Open { writes: true, .. } | Use::Claimed { .. })
 }
 
 /// What else holds a device than what [`source_is_free`] sees is found by claiming it; `in_use` says
@@ -79,7 +82,7 @@ fn with_way_on(refusal: OperationError, way: &str) -> OperationError {
 
 /// What a capture has to warn of, when a person said that the source may be in use.
 pub(super) fn source_in_use(disk: &Disk) -> Option<String> {
-    let open = disk.uses.iter().find(|found| matches!(found, Use::Open { writes: true, .. }))?;
+    let open = disk.uses.iter().find(|found| can_be_shared(found))?;
     Some(format!(
         "{open}: what it writes during the capture leaves filesystems in the image as after a power \
          cut, or damaged"

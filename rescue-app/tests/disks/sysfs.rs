@@ -405,6 +405,22 @@ fn a_mounted_btrfs_uses_all_of_its_devices() {
 }
 
 #[test]
+fn a_mapping_is_named_by_its_name() {
+    let machine = Machine::new();
+    let dir = machine.disk("virtual", "dm-3", "252:3", 1000);
+    machine.file(&format!("{dir}/dm/name"), "vg-root\n");
+    fs::create_dir_all(machine.path("sys/dev/block")).unwrap();
+    symlink(machine.path(&dir), machine.path("sys/dev/block/252:3")).unwrap();
+    let node = machine.node("dm-3", (252, 3));
+    let disk = machine.system().open(&node, None).unwrap();
+    symlink(&node, machine.path("dev/root-of-vg")).unwrap();
+    let named = |name: &Path| disk.matches_identity(name.to_str().unwrap());
+    assert!(disk.matches_identity("vg-root") && named(&machine.path("dev/root-of-vg")));
+    assert!(!named(&node) && !disk.matches_identity("dm-3"));
+    assert!(!disk.matches_identity("/dev/dm-3") && !disk.matches_identity("/dev/null"));
+}
+
+#[test]
 fn mounts_in_other_namespaces_and_swap_by_another_name_are_uses() {
     let machine = Machine::new();
     let dir = sata(&machine);
