@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/cli_agreement.rs"]
+mod agreement;
 #[path = "support/bitlocker_images.rs"]
 mod bitlocker_images;
 #[path = "support/bitlocker_maker.rs"]
@@ -23,6 +25,8 @@ mod kill;
 #[path = "support/cli_lying_place.rs"]
 mod lying_place;
 mod odd_disks;
+#[path = "support/cli_own_place.rs"]
+mod own_place;
 #[path = "support/cli_partition_types.rs"]
 mod partition_types;
 #[path = "support/cli_people.rs"]

@@ -59,8 +59,10 @@ pub enum Command {
     /// Writes an image, or chosen partitions of it, to a disk.
     ///
     /// The plan is printed before anything is written. The target has to be named twice: as
-    /// DISK and, by its serial number, WWN or (for a file) path, in --erase. The first mebibyte
-    /// is written last, so that a half-restored disk never looks whole, and everything written
+    /// DISK and, by its serial number, WWN or (for a file) path, in --erase; a disk that tells
+    /// neither number is named by the word that --plan ends with, made of its size and its table's
+    /// id. What is opened for writing has to be what the plan was made for. The first mebibyte is
+    /// written last, so that a half-restored disk never looks whole, and everything written
     /// is read back from the disk and compared.
     Restore(RestoreArgs),
     /// Reads an image, or the whole repository, and checks every hash.
@@ -95,8 +97,8 @@ pub enum Command {
     Unlock(UnlockArgs),
     /// Erases a disk and makes it a place for images: one partition with an empty filesystem.
     ///
-    /// The disk has to be named twice, as for a restore: as DISK and, by its serial number, WWN or
-    /// (for a file) path, in --erase. A disk that is in use, or that Lifeboat was started from, is
+    /// The disk has to be named twice, as for a restore: as DISK and, by its serial number, WWN,
+    /// (for a file) path or the word that --plan ends with, in --erase. A disk that is in use, or that Lifeboat was started from, is
     /// refused.
     Prepare(PrepareArgs),
     /// Start-up of the boot medium; its init calls this.
@@ -163,8 +165,9 @@ pub struct CaptureArgs {
     /// On the boot medium: store it in the machine's memory, where it is gone at power-off.
     #[arg(long)]
     pub in_memory: bool,
-    /// Capture an image file although a running machine or another program has it open for writing.
-    /// What is written meanwhile leaves the image as after a power cut, or worse.
+    /// Capture an image file although a running machine or another program has it open for writing, or
+    /// a device that something out of sight holds, such as a mount in another mount namespace. What is
+    /// written meanwhile leaves the image as after a power cut, or worse.
     #[arg(long)]
     pub in_use: bool,
     /// Store every byte, not only the blocks in use.
@@ -253,7 +256,8 @@ pub struct RestoreArgs {
     /// The repository.
     #[command(flatten)]
     pub repo: RepoArgs,
-    /// Serial number or WWN of DISK, or the path of an image file: the consent to erase it.
+    /// Serial number or WWN of DISK, the path of an image file, or the word that --plan ends with:
+    /// the consent to erase it.
     #[arg(long, value_name = "SERIAL-OR-PATH", required_unless_present = "plan")]
     pub erase: Option<OsString>,
     /// Partition numbers to restore; the whole disk when absent.
@@ -301,7 +305,8 @@ pub struct PrepareArgs {
     /// The disk to erase: a block device or an image file.
     #[arg(value_name = "DISK")]
     pub disk: PathBuf,
-    /// Serial number or WWN of DISK, or the path of an image file: the consent to erase it.
+    /// Serial number or WWN of DISK, the path of an image file, or the word that --plan ends with:
+    /// the consent to erase it.
     #[arg(long, value_name = "SERIAL-OR-PATH", required_unless_present = "plan")]
     pub erase: Option<OsString>,
     /// The filesystem to make.

@@ -86,6 +86,6 @@ fn describe_use(found: &Use) -> String {
         Use::Holder { device, holder } => {
             format!("{} is part of {}", path(device), path(holder))
         }
-        Use::Open { .. } => found.to_string(),
+        Use::Claimed { .. } | Use::Open { .. } => found.to_string(),
     }
 }

@@ -12,22 +12,25 @@ use super::args::PrepareArgs;
 use super::output::Printer;
 
 pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<Ending> {
-    let request = PrepareRequest {
+    let mut request = PrepareRequest {
         disk: args.disk.clone(),
         sector_size: args.sector_size,
         erase: args.erase.as_ref().map(|name| name.to_string_lossy().into_owned()),
+        agreed: None,
         filesystem: args.filesystem,
         label: args.label.clone(),
     };
     let printer = Printer::new(args.json);
     let plan = operation::plan_prepare(&request)?;
     if args.plan {
-        printer.result(&plan, &plan_text(&plan))?;
+        let text = format!("{}\nto agree: --erase {}", plan_text(&plan), plan.erase);
+        printer.result(&plan, &text)?;
         return Ok(Ending::Done);
     }
     if !args.json {
         say(&plan_text(&plan));
     }
+    request.agreed = Some(plan.agreement.clone());
     let report = printer.watch(|control| operation::prepare(&request, control))?;
     printer.result(&report, &report_text(&report))?;
     Ok(Ending::Done)

@@ -14,13 +14,14 @@ use super::output::Printer;
 use super::passphrase;
 
 pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
-    let request = RestoreRequest {
+    let mut request = RestoreRequest {
         image: reference(&args.image, args.of_disk.as_deref()),
         disk: args.disk.clone(),
         sector_size: args.sector_size,
         size: args.size,
         repo: passphrase::access(&args.repo)?,
         erase: args.erase.as_ref().map(|name| name.to_string_lossy().into_owned()),
+        agreed: None,
         partitions: args.partitions.clone(),
         volume: args.volume.clone(),
         with: With::Named(args.with.clone()),
@@ -32,12 +33,14 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
     let printer = Printer::new(args.json);
     let plan = operation::plan_restore(&request)?;
     if args.plan {
-        printer.result(&plan, &plan_text(&plan))?;
+        let text = format!("{}\nto agree: --erase {}", plan_text(&plan), plan.erase);
+        printer.result(&plan, &text)?;
         return Ok(Ending::Done);
     }
     if !args.json {
         console::say(&plan_text(&plan));
     }
+    request.agreed = Some(plan.agreement.clone());
     let report =
         printer.watch_at(&request.repo, |control| operation::restore(&request, control))?;
     printer.result(&report, &report_text(&report))?;

@@ -20,6 +20,8 @@ pub(super) fn identify(name: &str, dir: &Path) -> Identified {
     let device = dir.join("device");
     let (model, serial) = match transport {
         Transport::Loop => (None, text(dir, "loop/backing_file")),
+        // A logical volume, or whatever else is mapped, is known for good by the name of the mapping.
+        _ if name.starts_with("dm-") => (None, text(dir, "dm/name")),
         Transport::Mmc => (text(&device, "name"), text(&device, "serial")),
         Transport::Nvme => (text(&device, "model"), text(&device, "serial")),
         Transport::Usb => (scsi_model(&device), usb_serial(dir).or_else(|| scsi_serial(&device))),

@@ -56,17 +56,26 @@ pub enum DiskError {
         /// Why, and what to do about it.
         why: String,
     },
-    /// Another disk than the one confirmed answers at the path.
+    /// Something in this system holds the device.
     #[error(
-        "{path} was {expected} and is now {found}; disks were plugged in or removed: look at the \
-         list again and confirm anew"
+        "{path} is in use: something in this system, perhaps in another mount namespace, has it or a \
+         partition of it mounted, mapped or open for itself"
+    )]
+    Claimed {
+        /// The device.
+        path: PathBuf,
+    },
+    /// Another disk than the one agreed to answers at the path.
+    #[error(
+        "{path} was {expected} and is now {found}; nothing was written to it: look at the list of \
+         disks again and agree anew"
     )]
     Changed {
         /// The device path.
         path: PathBuf,
-        /// Identity and size that were confirmed.
+        /// What was agreed to.
         expected: String,
-        /// Identity and size found now.
+        /// What is there now.
         found: String,
     },
     /// A file that should be created is there already.
@@ -106,6 +115,11 @@ pub enum DiskError {
 }
 
 impl DiskError {
+    /// Whether a rule that protects data said no, before anything was written.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Claimed { .. } | Self::Changed { .. })
+    }
+
     /// Wraps the kernel's answer with what was being done to which path.
     pub(crate) fn io<E: Into<io::Error>>(
         what: &'static str,

@@ -8,7 +8,6 @@
 //! network (`NAME.lck`, a folder with a file for each machine that has the disk open).
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, fcntl};
@@ -16,17 +15,20 @@ use nix::libc;
 
 use crate::console;
 
-use super::Use;
+use super::{Object, Use};
 
 /// QEMU's byte for "this machine writes".
 const QEMU_WRITES: i64 = 101;
 
-/// Who uses the image file at `path`; `proc` is where procfs is mounted.
-pub(super) fn of(proc: &Path, path: &Path) -> Vec<Use> {
+/// Who uses the image file `object`; `path` may lead to it no more. `proc` is where procfs is mounted.
+pub(super) fn of(proc: &Path, object: Object, path: &Path) -> Vec<Use> {
     let named = |by: String, writes| Use::Open { file: path.to_owned(), by, writes };
-    let writer = writer(proc, path);
+    let writer = writer(proc, object);
     if let Some(by) = writer {
         return vec![named(by, true)];
+    }
+    if Object::at(path) != Some(object) {
+        return Vec::new();
     }
     if let Some(writes) = File::open(path).ok().and_then(|file| locked(&file)) {
         return vec![named(
@@ -61,24 +63,31 @@ fn held(file: &File, start: i64, len: i64) -> Option<libc::flock> {
 
 /// Another process that has the file open for writing (proc(5): `fd` and `fdinfo`, whose flags are
 /// octal and those of open(2)).
-fn writer(proc: &Path, path: &Path) -> Option<String> {
-    let file = fs::metadata(path).ok()?;
-    let own = std::process::id().to_string();
-    let processes = fs::read_dir(proc).ok()?.flatten();
-    let others = processes.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut others = others.filter(|pid| *pid != own && pid.bytes().all(|c| c.is_ascii_digit()));
-    let pid = others.find(|pid| {
+fn writer(proc: &Path, object: Object) -> Option<String> {
+    let pid = processes(proc).into_iter().find(|pid| {
         let descriptors = fs::read_dir(proc.join(pid).join("fd")).into_iter().flatten().flatten();
-        let same = |open: fs::Metadata| (open.dev(), open.ino()) == (file.dev(), file.ino());
         let mut ours =
-            descriptors.filter(|descriptor| fs::metadata(descriptor.path()).is_ok_and(same));
+            descriptors.filter(|descriptor| Object::at(&descriptor.path()) == Some(object));
         ours.any(|descriptor| {
             let info = proc.join(pid).join("fdinfo").join(descriptor.file_name());
             fs::read_to_string(info).is_ok_and(|info| is_open_for_writing(&info))
         })
     })?;
-    let name = fs::read_to_string(proc.join(&pid).join("comm")).unwrap_or_default();
-    Some(format!("{} (process {pid})", name.trim_end()))
+    Some(process_name(proc, &pid))
+}
+
+/// The numbers of all processes but this one.
+pub(super) fn processes(proc: &Path) -> Vec<String> {
+    let own = std::process::id().to_string();
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|pid| *pid != own && pid.bytes().all(|c| c.is_ascii_digit())).collect()
+}
+
+/// "qemu-system-x86 (process 4711)".
+pub(super) fn process_name(proc: &Path, pid: &str) -> String {
+    let name = fs::read_to_string(proc.join(pid).join("comm")).unwrap_or_default();
+    format!("{} (process {pid})", name.trim_end())
 }
 
 fn is_open_for_writing(info: &str) -> bool {
@@ -107,12 +116,16 @@ mod tests {
     use super::*;
 
     fn uses(path: &Path) -> Vec<bool> {
-        let found = of(Path::new("/proc"), path).into_iter();
+        let found = users(path).into_iter();
         let writes = found.map(|found| match found {
             Use::Open { writes, .. } => writes,
             other => panic!("{other}"),
         });
         writes.collect()
+    }
+
+    fn users(path: &Path) -> Vec<Use> {
+        of(Path::new("/proc"), Object::at(path).unwrap(), path)
     }
 
     /// A shared lock of an open file description, as QEMU takes them.
@@ -147,7 +160,7 @@ mod tests {
         fs::write(&path, [0; 512]).unwrap();
         let open = OpenOptions::new().append(true).open(&path).unwrap();
         let mut child = std::process::Command::new("sleep").arg("60").stdout(open).spawn().unwrap();
-        let found = of(Path::new("/proc"), &path);
+        let found = users(&path);
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(found[0].to_string().contains(&format!("process {}", child.id())), "{found:?}");

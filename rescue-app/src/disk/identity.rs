@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::console;
 
-use super::{Disk, DiskKind, Transport};
+use super::{Disk, DiskKind, Object, Transport};
 
 /// Where udev keeps its links; the prefix may be written in front of a name.
 const BY_ID: &str = "/dev/disk/by-id/";
@@ -25,8 +25,8 @@ impl Disk {
     }
 
     /// Whether `name` names this disk for good: its serial number, its WWN (with or without
-    /// `wwn-`, `0x`, `naa.`, `eui.`), a name as under `/dev/disk/by-id`, or for an image file its
-    /// path. A device node such as `/dev/sda` does not: it names another disk after the next boot.
+    /// `wwn-`, `0x`, `naa.`, `eui.`), a name as under `/dev/disk/by-id`, for an image file its
+    /// path, for a logical volume a path with its name (`/dev/vg/root`). A device node such as `/dev/sda` does not: it names another disk after the next boot.
     pub fn matches_identity(&self, name: &str) -> bool {
         let name = name.trim();
         if name.is_empty() {
@@ -36,6 +36,9 @@ impl Disk {
             return same_file(&self.path, Path::new(name));
         }
         let name = name.strip_prefix(BY_ID).unwrap_or(name);
+        if self.is_mapped() && Path::new(name).is_absolute() {
+            return !is_mapper_number(name) && same_file(&self.path, Path::new(name));
+        }
         let is_serial = self.serial.as_deref().is_some_and(|serial| serial == name);
         is_serial || self.is_wwn(name) || self.by_id_names().iter().any(|known| known == name)
     }
@@ -74,10 +77,20 @@ impl Disk {
         names
     }
 
+    /// Whether it is one of device mapper, such as a logical volume: these have lasting names.
+    fn is_mapped(&self) -> bool {
+        self.path.file_name().is_some_and(|name| is_mapper_number(&name.to_string_lossy()))
+    }
+
     fn is_wwn(&self, name: &str) -> bool {
         let wanted = bare_wwn(name);
         !wanted.is_empty() && self.wwn.as_deref().is_some_and(|wwn| bare_wwn(wwn) == wanted)
     }
+}
+
+/// Whether a path or name is the kernel's `dm-0`, which is another volume's after the next start.
+fn is_mapper_number(name: &str) -> bool {
+    name.rsplit('/').next().is_some_and(|name| name.starts_with("dm-"))
 }
 
 /// udev writes vendor, model and serial number of a USB disk, then target and LUN, which are 0 for
@@ -111,8 +124,8 @@ fn udev_name(text: &str) -> String {
 /// Whether both paths, the first of them absolute, lead to the same file. One that does not exist is
 /// compared as it is written; what of it is not UTF-8 counts as U+FFFD, as which it is handed on.
 fn same_file(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
+    match (Object::at(one), Object::at(other)) {
+        (Some(one), Some(other)) => one == other,
         _ => std::path::absolute(other)
             .is_ok_and(|other| one.to_string_lossy() == other.to_string_lossy()),
     }

@@ -1,10 +1,15 @@
-//! The block-device ioctls of `linux/fs.h`, each behind a safe function over an open file.
+//! The block-device ioctls of `linux/fs.h` and `linux/loop.h`, each behind a safe function over an
+//! open file.
 #![allow(unsafe_code)]
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
 use nix::Result;
+
+/// Size of `struct loop_info64` (`include/uapi/linux/loop.h`) in words of 8 bytes; it begins with
+/// `lo_device`, `lo_inode` and `lo_rdevice`.
+const LOOP_INFO_WORDS: usize = 29;
 
 mod raw {
     //! Request numbers as in `include/uapi/linux/fs.h`. Some of them were declared there with
@@ -22,6 +27,8 @@ mod raw {
     nix::ioctl_none_bad!(re_read_partitions, nix::request_code_none!(0x12, 95));
     nix::ioctl_none_bad!(flush_buffers, nix::request_code_none!(0x12, 97));
     nix::ioctl_write_ptr_bad!(discard, nix::request_code_none!(0x12, 119), [u64; 2]);
+    nix::ioctl_read!(get_disk_sequence, 0x12, 128, u64);
+    nix::ioctl_read_bad!(get_loop_status, 0x4c05, [u64; super::LOOP_INFO_WORDS]);
 }
 
 /// `BLKGETSIZE64`: size of a block device in bytes.
@@ -83,4 +90,35 @@ pub fn discard(device: &File, offset: u64, len: u64) -> Result<()> {
     let range = [offset, len];
     // SAFETY: the descriptor is open for the whole call; the kernel reads two u64.
     unsafe { raw::discard(device.as_raw_fd(), &raw const range) }.map(drop)
+}
+
+/// `BLKGETDISKSEQ`: the number of this medium in this device, counted up over all devices of the
+/// running system: another card in the same reader, and another file behind the same loop device,
+/// have another one. Linux 5.15 and later.
+pub fn disk_sequence(device: &File) -> Result<u64> {
+    let mut number = 0;
+    // SAFETY: the descriptor is open for the whole call; the kernel writes one u64.
+    unsafe { raw::get_disk_sequence(device.as_raw_fd(), &raw mut number) }?;
+    Ok(number)
+}
+
+/// What the kernel tells of a loop device's file: the numbers that stat(2) tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoopBacking {
+    /// `st_dev`.
+    pub device: u64,
+    /// `st_ino`.
+    pub inode: u64,
+    /// `st_rdev`: 0 for a plain file.
+    pub rdevice: u64,
+}
+
+/// `LOOP_GET_STATUS64`: what a loop device stands on; `ENXIO` when it has no file.
+pub fn loop_backing(device: &File) -> Result<LoopBacking> {
+    let mut info = [0; LOOP_INFO_WORDS];
+    // SAFETY: the descriptor is open for the whole call; the kernel writes one `loop_info64`, which
+    // has the size of `info` and no other alignment.
+    unsafe { raw::get_loop_status(device.as_raw_fd(), &raw mut info) }?;
+    let [device, inode, rdevice, ..] = info;
+    Ok(LoopBacking { device, inode, rdevice })
 }

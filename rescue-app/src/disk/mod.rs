@@ -3,10 +3,12 @@
 //! * [`list`] and [`open`] say which disks there are ([`Disk`]); there is no udev to ask, so
 //!   everything comes from sysfs and procfs ([`Sysfs`]).
 //! * [`Source`] reads a disk and can do nothing else, [`DirectSource`] does so around the page
-//!   cache; [`Target`] is the only thing in the program that writes to one.
+//!   cache; [`Target`] is the only thing in the program that writes to one, once it was found to be
+//!   what a person agreed to ([`Agreement`]).
 //! * [`mount`] mounts without replaying journals, [`remount`] makes a mount of others
 //!   writable, [`pci`] explains why no disk is seen.
 
+mod agreement;
 mod attributes;
 mod boot_medium;
 mod direct;
@@ -15,10 +17,14 @@ mod file_users;
 mod foreign_file;
 mod identity;
 pub mod ioctl;
+mod loops;
 pub mod mount;
+mod namespaces;
+mod object;
 pub mod pci;
 pub mod remount;
 mod source;
+mod stack;
 mod sysfs;
 mod target;
 mod timeout;
@@ -33,10 +39,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::console;
 
+pub use agreement::{Agreement, Hold};
 pub use boot_medium::PARAMETER as MEDIUM_PARAMETER;
 pub use direct::DirectSource;
 pub use error::DiskError;
 pub use foreign_file::ForeignFile;
+pub use object::Object;
 pub use source::Source;
 pub use sysfs::Sysfs;
 pub use target::{Target, WriteLift, create_image_file};
@@ -126,6 +134,14 @@ pub enum Use {
         #[serde(serialize_with = "console::serialize_path")]
         holder: PathBuf,
     },
+    /// Something out of sight holds it, such as a mount in another mount namespace.
+    Claimed {
+        /// The disk or partition.
+        #[serde(serialize_with = "console::serialize_path")]
+        device: PathBuf,
+        /// What it is, in words.
+        by: String,
+    },
     /// A program has the image file open, such as a virtual machine whose disk it is.
     Open {
         /// The image file.
@@ -147,6 +163,9 @@ impl fmt::Display for Use {
             Self::Swap { device } => write!(f, "{} is used as swap", console::path(device)),
             Self::Holder { device, holder } => {
                 write!(f, "{} is used by {}", console::path(device), console::path(holder))
+            }
+            Self::Claimed { device, by } => {
+                write!(f, "{} is in use by {by}", console::path(device))
             }
             Self::Open { file, by, .. } => write!(f, "{} is in use by {by}", console::path(file)),
         }

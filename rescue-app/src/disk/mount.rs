@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use super::DiskError;
+use super::object::device_number;
 use super::target::WriteLift;
+use super::{DiskError, Object};
 
 /// One line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// The mount's own number.
+    pub id: u64,
     /// `major:minor` of the filesystem's device; an anonymous number (`0:…`) for Btrfs and for
     /// filesystems without a device.
     pub device_number: String,
@@ -44,13 +47,34 @@ pub fn parse_mounts(text: &[u8]) -> Vec<Mount> {
 fn parse_mount(line: &[u8]) -> Option<Mount> {
     // 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
     let mut fields = line.split(|byte| *byte == b' ');
-    let device_number = String::from_utf8_lossy(fields.nth(2)?).into_owned();
+    let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+    let device_number = String::from_utf8_lossy(fields.nth(1)?).into_owned();
     let mountpoint = unescape(fields.nth(1)?);
     let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
     let kind = String::from_utf8_lossy(rest.next()?).into_owned();
     let source = unescape(rest.next()?);
     let options = String::from_utf8_lossy(rest.next().unwrap_or_default()).into_owned();
-    Some(Mount { device_number, mountpoint, kind, source, options })
+    Some(Mount { id, device_number, mountpoint, kind, source, options })
+}
+
+impl Mount {
+    /// The number of the block device that it is on: its own, or where that is anonymous (major
+    /// number 0: `get_anon_bdev`) that of the device it was mounted from, as of Btrfs.
+    pub(super) fn device(&self) -> Option<u64> {
+        if !self.device_number.starts_with("0:") {
+            return device_number(&self.device_number);
+        }
+        match self.source.is_absolute().then(|| Object::at(&self.source))?? {
+            Object::Device(number) => Some(number),
+            Object::File { .. } => None,
+        }
+    }
+
+    /// What follows `name=` in its options, the kernel's escapes undone.
+    pub(super) fn option(&self, name: &str) -> Option<PathBuf> {
+        let mut options = self.options.split(',').filter_map(|option| option.split_once('='));
+        options.find(|(key, _)| *key == name).map(|(_, value)| unescape(value.as_bytes()))
+    }
 }
 
 /// Devices and files that the kernel swaps to. `proc` is where procfs is mounted.

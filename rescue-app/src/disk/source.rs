@@ -1,12 +1,13 @@
 //! Reading a disk, and nothing else.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::libc;
 use nix::unistd::{Whence, lseek};
 
 use super::{DiskError, ShortTimeout, Sysfs, ioctl, sysfs};
@@ -29,7 +30,21 @@ impl Source {
     /// # Errors
     /// When it cannot be opened, or is of another kind.
     pub fn open(path: &Path) -> Result<Self, DiskError> {
-        let file = File::open(path).map_err(DiskError::io("opening", path))?;
+        Self::new(File::open(path).map_err(DiskError::io("opening", path))?, path)
+    }
+
+    /// [`Self::open`], and nobody else in this system may mount, map or swap to the device or a
+    /// partition of it meanwhile (`O_EXCL` without `O_CREAT`, open(2)). It does not ask for a plain
+    /// file.
+    ///
+    /// # Errors
+    /// [`DiskError::Claimed`] when somebody does so already, be it out of this process's sight.
+    pub fn claim(path: &Path) -> Result<Self, DiskError> {
+        let opened = OpenOptions::new().read(true).custom_flags(libc::O_EXCL).open(path);
+        Self::new(opened.map_err(|error| claimed_or(path, "opening", error))?, path)
+    }
+
+    fn new(file: File, path: &Path) -> Result<Self, DiskError> {
         let size = size_of(&file, path)?;
         let is_device = file.metadata().is_ok_and(|meta| meta.file_type().is_block_device());
         // An image file may well be in the page cache already.
@@ -40,6 +55,10 @@ impl Source {
     /// The path it was opened by.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn file(&self) -> &File {
+        self.file.file()
     }
 
     /// Tells the kernel that reads come in ascending order, so that it reads further ahead.
@@ -97,6 +116,14 @@ impl ReadAt for Source {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(buf, offset)
+    }
+}
+
+/// The error of an open(2) with `O_EXCL`.
+pub(super) fn claimed_or(path: &Path, doing: &'static str, error: io::Error) -> DiskError {
+    match error.raw_os_error() {
+        Some(libc::EBUSY) => DiskError::Claimed { path: path.to_owned() },
+        _ => DiskError::io(doing, path)(error),
     }
 }
 

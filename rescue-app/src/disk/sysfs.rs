@@ -11,7 +11,7 @@ use nix::sys::stat::{major, minor};
 use crate::console;
 
 use super::attributes::{self, number, text};
-use super::{DEFAULT_SECTOR_SIZE, Disk, DiskError, DiskKind, Transport, boot_medium, uses};
+use super::{DEFAULT_SECTOR_SIZE, Disk, DiskError, DiskKind, Object, Transport, boot_medium, uses};
 
 /// sysfs counts in these, whatever the sector size of the disk.
 const SYSFS_SECTOR: u64 = 512;
@@ -76,7 +76,27 @@ impl Sysfs {
         if !meta.is_file() {
             return Err(DiskError::NotADisk { path: path.to_owned() });
         }
-        self.image_file(real, meta.len(), sector_size)
+        self.image_file(real, &meta, sector_size)
+    }
+
+    /// What is open: `meta` are those of the descriptor, `path` is only how it is called. Sectors of an
+    /// image file have `sector_size` bytes.
+    pub(super) fn of_open(
+        &self,
+        meta: &fs::Metadata,
+        path: &Path,
+        sector_size: u32,
+    ) -> Result<Disk, DiskError> {
+        match meta.file_type().is_block_device() {
+            true => self.device(path, meta.st_rdev()),
+            false => self.image_file(path.to_owned(), meta, Some(sector_size)),
+        }
+    }
+
+    /// The directory of the block device of that number.
+    pub(super) fn dir_of(&self, number: u64) -> Option<PathBuf> {
+        let link = self.sys.join(format!("dev/block/{}:{}", major(number), minor(number)));
+        link.canonicalize().ok()
     }
 
     /// A name as udev would put under `/dev/disk/by-id`, were it here.
@@ -98,8 +118,7 @@ impl Sysfs {
     /// A disk by its device number.
     fn device(&self, path: &Path, rdev: u64) -> Result<Disk, DiskError> {
         let missing = || DiskError::NotFound { path: path.to_owned() };
-        let link = self.sys.join(format!("dev/block/{}:{}", major(rdev), minor(rdev)));
-        let dir = link.canonicalize().map_err(|_| missing())?;
+        let dir = self.dir_of(rdev).ok_or_else(missing)?;
         let name_of = |dir: &Path| Some(dir.file_name()?.to_str()?.to_owned());
         if dir.join("partition").exists() {
             let disk = dir.parent().and_then(name_of).ok_or_else(missing)?;
@@ -115,7 +134,7 @@ impl Sysfs {
     fn image_file(
         &self,
         path: PathBuf,
-        size: u64,
+        meta: &fs::Metadata,
         sector_size: Option<u32>,
     ) -> Result<Disk, DiskError> {
         let sector = sector_size.unwrap_or(DEFAULT_SECTOR_SIZE);
@@ -124,14 +143,14 @@ impl Sysfs {
             return Err(DiskError::SectorSize { path, asked: sector, why });
         }
         let writable = nix::unistd::access(&path, nix::unistd::AccessFlags::W_OK).is_ok();
-        let uses = uses::InUse::read(self)?.of_file(self, &path);
+        let uses = uses::InUse::read(self)?.of_file(self, Object::of(meta), &path);
         Ok(Disk {
             path,
             kind: DiskKind::ImageFile,
             model: None,
             serial: None,
             wwn: None,
-            size,
+            size: meta.len(),
             logical_sector: sector,
             physical_sector: sector,
             transport: Transport::File,

@@ -11,8 +11,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate};
 use nix::libc;
 
-use super::source::{advise, size_of};
-use super::{Disk, DiskError, DiskKind, ioctl, open};
+use super::source::{advise, claimed_or, size_of};
+use super::{Agreement, Disk, DiskError, DiskKind, ioctl};
 use crate::bytes::{DirectFile, ReadAt};
 use crate::console;
 
@@ -33,44 +33,61 @@ pub struct Target {
 }
 
 impl Target {
-    /// Opens `disk` for writing. The disk is looked at once more first: it must still be the one
-    /// that was confirmed, free, and not the boot medium. The kernel's write protection is lifted
-    /// for as long as the target lives.
+    /// Opens `disk` for writing; a file that is to be made is made. What is open must be what was
+    /// `agreed` to, free, and not the boot medium. The kernel's write protection is lifted for as long
+    /// as the target lives.
     ///
     /// # Errors
     /// When the disk is in use, is write-protected by itself, or is no longer the same.
-    pub fn open(disk: &Disk) -> Result<Self, DiskError> {
-        let now = open(&disk.path, Some(disk.logical_sector))?;
-        refuse_another(disk, &now)?;
-        refuse_busy(&now)?;
+    pub fn open(disk: &Disk, agreed: &Agreement) -> Result<Self, DiskError> {
+        if let Some(size) = agreed.size_to_make() {
+            let file = make_file(&disk.path, size)?;
+            lock(&file, disk)?;
+            return Self::new(file, disk, None);
+        }
         match disk.kind {
-            DiskKind::ImageFile => Self::open_file(disk),
-            DiskKind::Device => Self::open_device(disk),
+            DiskKind::ImageFile => Self::open_file(disk, agreed),
+            DiskKind::Device => Self::open_device(disk, agreed),
         }
     }
 
-    fn open_file(disk: &Disk) -> Result<Self, DiskError> {
+    fn open_file(disk: &Disk, agreed: &Agreement) -> Result<Self, DiskError> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .open(&disk.path)
             .map_err(DiskError::io("opening for writing", &disk.path))?;
-        file.try_lock().map_err(|_| DiskError::Refused {
-            disk: disk.identity(),
-            why: "another program works on this file; wait for it to end".into(),
-        })?;
-        Self::new(file, disk, None)
+        let target = Self::new(file, disk, None)?;
+        target.check(disk, agreed)?;
+        lock(target.file.file(), disk)?;
+        Ok(target)
     }
 
-    fn open_device(disk: &Disk) -> Result<Self, DiskError> {
-        let protection = WriteLift::new(&disk.path)?;
+    fn open_device(disk: &Disk, agreed: &Agreement) -> Result<Self, DiskError> {
+        // Not even the write protection of another disk is lifted.
+        let looked = File::open(&disk.path).map_err(DiskError::io("opening", &disk.path))?;
+        let looked = Self::new(looked, disk, None)?;
+        looked.check(disk, agreed)?;
+        let device = looked.file.file().try_clone();
+        let device = device.map_err(DiskError::io("opening", &disk.path))?;
+        let protection = WriteLift::of(device, &disk.path)?;
+        drop(looked);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .custom_flags(libc::O_EXCL)
             .open(&disk.path)
-            .map_err(|source| busy_or(disk, source))?;
-        Self::new(file, disk, protection)
+            .map_err(|error| claimed_or(&disk.path, "opening for writing", error))?;
+        let target = Self::new(file, disk, protection)?;
+        target.check(disk, agreed)?;
+        Ok(target)
+    }
+
+    /// Holds what is open, by its descriptor, against what was agreed to.
+    fn check(&self, disk: &Disk, agreed: &Agreement) -> Result<(), DiskError> {
+        let (now, found) = Agreement::read(self.file.file(), self, disk)?;
+        agreed.refuse_another(&found)?;
+        refuse_busy(&now)
     }
 
     fn new(file: File, disk: &Disk, protection: Option<WriteLift>) -> Result<Self, DiskError> {
@@ -179,8 +196,14 @@ impl ReadAt for Target {
 /// # Errors
 /// When the file exists already or the size is too much for the filesystem.
 pub fn create_image_file(path: &Path, size: u64) -> Result<(), DiskError> {
+    make_file(path, size).map(drop)
+}
+
+/// [`create_image_file`], open for reading and writing.
+fn make_file(path: &Path, size: u64) -> Result<File, DiskError> {
+    let mut options = OpenOptions::new();
     // For its owner only: the disk that will be in it showed nothing to other users either.
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let created = options.read(true).write(true).create_new(true).mode(0o600).open(path);
     let file = created.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => DiskError::Exists { path: path.to_owned() },
         _ => DiskError::io("creating", path)(source),
@@ -189,6 +212,15 @@ pub fn create_image_file(path: &Path, size: u64) -> Result<(), DiskError> {
         // An empty file left behind would be in the way of the next try.
         let _ = std::fs::remove_file(path);
         DiskError::io("setting the size of", path)(source)
+    })?;
+    Ok(file)
+}
+
+/// Keeps other runs of this program away from an image file (flock(2)).
+fn lock(file: &File, disk: &Disk) -> Result<(), DiskError> {
+    file.try_lock().map_err(|_| DiskError::Refused {
+        disk: disk.identity(),
+        why: "another program works on this file; wait for it to end".into(),
     })
 }
 
@@ -204,7 +236,11 @@ impl WriteLift {
     /// # Errors
     /// When the device is write-protected by itself, or cannot be opened.
     pub fn new(path: &Path) -> Result<Option<Self>, DiskError> {
-        let device = File::open(path).map_err(DiskError::io("opening", path))?;
+        Self::of(File::open(path).map_err(DiskError::io("opening", path))?, path)
+    }
+
+    /// [`Self::new`] of the device that is open; `path` is how it is called.
+    fn of(device: File, path: &Path) -> Result<Option<Self>, DiskError> {
         let changing = "lifting the write protection of";
         if !ioctl::read_only(&device).map_err(DiskError::io(changing, path))? {
             return Ok(None);
@@ -229,23 +265,6 @@ impl Drop for WriteLift {
     }
 }
 
-/// The device behind the path must be the one that was shown and confirmed: after plugging disks
-/// in and out, the kernel gives the same name to another one.
-fn refuse_another(confirmed: &Disk, now: &Disk) -> Result<(), DiskError> {
-    let marks = |disk: &Disk| {
-        (disk.kind, disk.model.clone(), disk.serial.clone(), disk.wwn.clone(), disk.size)
-    };
-    if marks(confirmed) == marks(now) {
-        return Ok(());
-    }
-    let describe = |disk: &Disk| format!("{}, {} bytes", disk.identity(), disk.size);
-    Err(DiskError::Changed {
-        path: now.path.clone(),
-        expected: describe(confirmed),
-        found: describe(now),
-    })
-}
-
 fn refuse_busy(disk: &Disk) -> Result<(), DiskError> {
     let why = if disk.boot_medium {
         "the running system was started from it".to_owned()
@@ -255,12 +274,4 @@ fn refuse_busy(disk: &Disk) -> Result<(), DiskError> {
         return Ok(());
     };
     Err(DiskError::Refused { disk: disk.identity(), why })
-}
-
-fn busy_or(disk: &Disk, source: io::Error) -> DiskError {
-    if source.raw_os_error() == Some(libc::EBUSY) {
-        let why = "something else in this system uses it or a partition of it".into();
-        return DiskError::Refused { disk: disk.identity(), why };
-    }
-    DiskError::io("opening for writing", &disk.path)(source)
 }

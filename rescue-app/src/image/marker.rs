@@ -26,6 +26,9 @@ pub struct Marker {
     /// The one logical volume that is restored, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<String>,
+    /// What named the target before, where it tells neither serial number nor WWN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erase: Option<String>,
 }
 
 impl fmt::Display for Marker {
@@ -40,6 +43,13 @@ impl fmt::Display for Marker {
 }
 
 impl Marker {
+    /// Whether both are of the same restore, whatever the target was called.
+    pub fn is_of_the_same(&self, other: &Self) -> bool {
+        let Self { image, disk, partitions, volume, erase: _ } = self;
+        (image, disk, partitions, volume)
+            == (&other.image, &other.disk, &other.partitions, &other.volume)
+    }
+
     /// The first 4096 bytes of the disk; no boot signature, no partition table.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();

@@ -148,7 +148,14 @@ impl OperationError {
 
     /// Whether nothing was written because a rule said no.
     pub fn is_refusal(&self) -> bool {
-        matches!(self.root(), Self::Refused { .. })
+        match self.root() {
+            Self::Refused { .. } => true,
+            Self::Disk(error) => error.is_refusal(),
+            Self::Repository(RepositoryError::Store(error)) => {
+                matches!(error, StoreError::Link { .. })
+            }
+            _ => false,
+        }
     }
 
     /// Whether the place of the repository has no room for what is to be stored.

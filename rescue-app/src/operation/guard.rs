@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 use nix::sys::statfs::statfs;
 
 use crate::console;
-use crate::disk::{self, Disk, DiskKind, ForeignFile, Source, Sysfs, Use};
+use crate::disk::{Disk, DiskError, DiskKind, ForeignFile, Object, Source, Sysfs, Use};
+use crate::store::FileKind;
 
+use super::consent::{self, Words};
 use super::error::OperationError;
 
 /// A source must not change under the reader, nor hold the repository it is stored in. That a program
-/// has an image file open is allowed when a person says so with `in_use`, and when it only reads.
+/// has an image file open is allowed when it only reads, and when a person says so with `in_use`, as
+/// is what holds a device out of sight.
 pub(super) fn source_is_free(disk: &Disk, repo: &Path, in_use: bool) -> Result<(), OperationError> {
-    if holds(disk, repo) {
+    if holds(disk, repo)? {
         return Err(OperationError::refused(
             format!(
                 "the repository {} is on {}, the disk to capture",
@@ -26,14 +29,11 @@ pub(super) fn source_is_free(disk: &Disk, repo: &Path, in_use: bool) -> Result<(
     }
     let harmless = |found: &&Use| match found {
         Use::Open { writes, .. } => in_use || !writes,
+        Use::Claimed { .. } => in_use,
         _ => false,
     };
     not_in_use(disk, disk.uses.iter().find(|found| !harmless(found))).map_err(
-        |refusal| match disk
-            .uses
-            .iter()
-            .any(|found| matches!(found, Use::Open { writes: true, .. }))
-        {
+        |refusal| match disk.uses.iter().any(can_be_shared) {
             true => with_way_on(refusal, "--in-use captures it all the same, as after a power cut"),
             false => refusal,
         },
@@ -51,6 +51,25 @@ pub(super) fn source_is_free(disk: &Disk, repo: &Path, in_use: bool) -> Result<(
     }
 }
 
+/// Whether it is a use that a person may say not to mind.
+fn can_be_shared(found: &Use) -> bool {
+    matches!(found, Use::Open { writes: true, .. } | Use::Claimed { .. })
+}
+
+/// What else holds a device than what [`source_is_free`] sees is found by claiming it; `in_use` says
+/// to read it all the same.
+pub(super) fn open_source(disk: &Disk, in_use: bool) -> Result<Source, OperationError> {
+    match Source::claim(&disk.path) {
+        Err(DiskError::Claimed { .. }) if in_use => Ok(Source::open(&disk.path)?),
+        Err(claimed @ DiskError::Claimed { .. }) => Err(OperationError::refused(
+            format!("{} cannot be used: {claimed}", disk.identity()),
+            "end what uses it ('lsns -t mnt' shows mount namespaces); or --in-use captures it all the \
+             same, as after a power cut",
+        )),
+        opened => Ok(opened?),
+    }
+}
+
 /// A refusal with another way on.
 fn with_way_on(refusal: OperationError, way: &str) -> OperationError {
     match refusal {
@@ -63,7 +82,7 @@ fn with_way_on(refusal: OperationError, way: &str) -> OperationError {
 
 /// What a capture has to warn of, when a person said that the source may be in use.
 pub(super) fn source_in_use(disk: &Disk) -> Option<String> {
-    let open = disk.uses.iter().find(|found| matches!(found, Use::Open { writes: true, .. }))?;
+    let open = disk.uses.iter().find(|found| can_be_shared(found))?;
     Some(format!(
         "{open}: what it writes during the capture leaves filesystems in the image as after a power \
          cut, or damaged"
@@ -122,20 +141,26 @@ fn lies_in_memory(path: &Path) -> bool {
 /// by something that stays the same over a restart.
 pub(super) fn target_is_expendable(
     disk: &Disk,
+    words: &Words,
     repo: &Path,
     erase: Option<&str>,
 ) -> Result<(), OperationError> {
-    if holds(disk, repo) {
+    if holds(disk, repo)? {
         return Err(OperationError::refused(
             format!("{} holds the repository {}", disk.identity(), console::path(repo)),
             "choose another disk",
         ));
     }
-    disk_is_expendable(disk, erase)
+    is_outside(disk, repo)?;
+    disk_is_expendable(disk, words, erase)
 }
 
 /// What is asked of every disk that is to be overwritten, whatever with.
-pub(super) fn disk_is_expendable(disk: &Disk, erase: Option<&str>) -> Result<(), OperationError> {
+pub(super) fn disk_is_expendable(
+    disk: &Disk,
+    words: &Words,
+    erase: Option<&str>,
+) -> Result<(), OperationError> {
     if disk.boot_medium {
         return Err(OperationError::refused(
             format!("{} is the medium Lifeboat was started from", disk.identity()),
@@ -153,70 +178,7 @@ pub(super) fn disk_is_expendable(disk: &Disk, erase: Option<&str>) -> Result<(),
             "name a new file with --size, or a block device",
         ));
     }
-    match erase {
-        Some(name) if !names(disk, name) => Err(wrong_name(disk, name)),
-        Some(name) if disk.kind == DiskKind::Device => is_alone(disk, name, &disk::list()?),
-        _ => Ok(()),
-    }
-}
-
-/// Whether `name` is the disk's for good. The path of a file that does not exist yet counts too,
-/// and that of a disk that tells neither serial number nor WWN: it has no better name.
-fn names(disk: &Disk, name: &str) -> bool {
-    let same_path = || std::path::absolute(name).is_ok_and(|path| path == disk.path);
-    disk.matches_identity(name) || only_has_a_path(disk) && same_path()
-}
-
-/// A name that another attached disk has too, as those behind USB bridges of one make, is no consent.
-fn is_alone(disk: &Disk, name: &str, attached: &[Disk]) -> Result<(), OperationError> {
-    let others: Vec<&Disk> =
-        attached.iter().filter(|other| other.path != disk.path && names(other, name)).collect();
-    if others.is_empty() {
-        return Ok(());
-    }
-    let also: Vec<String> = others
-        .iter()
-        .map(|other| format!("{} at {}", other.identity(), console::path(&other.path)))
-        .collect();
-    let own = disk
-        .wwn
-        .iter()
-        .cloned()
-        .chain(disk.by_id_names())
-        .find(|own| !others.iter().any(|other| other.matches_identity(own)));
-    Err(OperationError::refused(
-        format!(
-            "--erase {name} names not only {} at {}, but also {}",
-            disk.identity(),
-            console::path(&disk.path),
-            also.join(" and ")
-        ),
-        own.map_or_else(
-            || {
-                "detach the other for as long as this takes: nothing else tells them apart"
-                    .to_owned()
-            },
-            |own| format!("say --erase {own}, which only the first one is"),
-        ),
-    ))
-}
-
-fn only_has_a_path(disk: &Disk) -> bool {
-    disk.kind == DiskKind::ImageFile || disk.serial.is_none() && disk.wwn.is_none()
-}
-
-/// What `--erase` has to say for this disk.
-fn consent(disk: &Disk) -> String {
-    let name = disk.serial.clone().or_else(|| disk.wwn.clone());
-    name.filter(|_| !only_has_a_path(disk)).unwrap_or_else(|| console::path(&disk.path))
-}
-
-fn wrong_name(disk: &Disk, name: &str) -> OperationError {
-    let expected = consent(disk);
-    OperationError::refused(
-        format!("--erase {name} does not name {} ({})", disk.identity(), console::path(&disk.path)),
-        format!("if this is the disk to erase, say --erase {expected}"),
-    )
+    erase.map_or(Ok(()), |name| consent::check(disk, words, name))
 }
 
 fn not_in_use(disk: &Disk, found: Option<&Use>) -> Result<(), OperationError> {
@@ -234,6 +196,10 @@ fn not_in_use(disk: &Disk, found: Option<&Use>) -> Result<(), OperationError> {
             format!("{} is in use by {}", console::path(device), console::path(holder)),
             "close what uses it (LVM, LUKS, RAID or a loop device)".to_owned(),
         ),
+        Use::Claimed { .. } => (
+            found.to_string(),
+            "end what uses it ('lsns -t mnt' shows mount namespaces)".to_owned(),
+        ),
         Use::Open { .. } => {
             (found.to_string(), "shut the machine down, or end that program".to_owned())
         }
@@ -241,64 +207,68 @@ fn not_in_use(disk: &Disk, found: Option<&Use>) -> Result<(), OperationError> {
     Err(OperationError::refused(format!("{} cannot be used: {what}", disk.identity()), next))
 }
 
-/// Whether `path`, or the nearest folder above it that exists, lies on `disk`.
-fn holds(disk: &Disk, path: &Path) -> bool {
-    let Some(existing) = path.ancestors().find_map(|folder| fs::canonicalize(folder).ok()) else {
-        return false;
-    };
-    mounts_of(disk).any(|mountpoint| same_filesystem(&mountpoint, &existing))
+/// Whether writing to `disk` would change what is at `path`, or at the nearest folder above it that
+/// exists.
+fn holds(disk: &Disk, path: &Path) -> Result<bool, OperationError> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let existing = absolute.ancestors().find(|folder| folder.exists());
+    Ok(existing.map(|existing| disk.holds(existing)).transpose()?.unwrap_or(false))
 }
 
-fn mounts_of(disk: &Disk) -> impl Iterator<Item = PathBuf> + '_ {
-    disk.uses.iter().filter_map(|found| match found {
-        Use::Mounted { mountpoint, .. } => Some(mountpoint.clone()),
-        _ => None,
-    })
-}
-
-fn same_filesystem(a: &Path, b: &Path) -> bool {
-    match (fs::metadata(a), fs::metadata(b)) {
-        (Ok(a), Ok(b)) => a.dev() == b.dev(),
-        _ => false,
+/// A file in the repository's own folder, by whatever path, is the repository's or would be taken for
+/// it; so is one that is a file of the repository under another name.
+fn is_outside(disk: &Disk, repo: &Path) -> Result<(), OperationError> {
+    let folders = folders_of(repo);
+    let own: Vec<Object> = folders.iter().filter_map(|folder| Object::at(folder)).collect();
+    for file in disk.files() {
+        let inside = real_folder(&file)
+            .ancestors()
+            .filter_map(Object::at)
+            .any(|folder| own.contains(&folder));
+        if inside || is_file_of(&folders, &file) {
+            return Err(OperationError::refused(
+                format!(
+                    "{} is in the folder of the repository {}",
+                    console::path(&file),
+                    console::path(repo)
+                ),
+                "name a file outside of it, or another disk",
+            ));
+        }
     }
+    Ok(())
+}
+
+/// The folder that a file lies in, or will.
+fn real_folder(file: &Path) -> PathBuf {
+    let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let parent = real.parent().unwrap_or(Path::new("/"));
+    fs::canonicalize(parent).unwrap_or_else(|_| parent.to_owned())
+}
+
+/// The folders of a repository: a bind mount may show each of them elsewhere.
+fn folders_of(repo: &Path) -> Vec<PathBuf> {
+    let mut folders = vec![repo.to_owned()];
+    folders.extend(FileKind::FOLDERS.map(|kind| repo.join(kind.folder())));
+    let packs = fs::read_dir(repo.join(FileKind::Pack.folder())).into_iter().flatten().flatten();
+    folders.extend(packs.map(|entry| entry.path()));
+    folders
+}
+
+/// Whether a file with several names has one of them in `folders`.
+fn is_file_of(folders: &[PathBuf], file: &Path) -> bool {
+    let Ok(meta) = fs::metadata(file) else { return false };
+    if meta.nlink() < 2 {
+        return false;
+    }
+    let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    let mut files = entries.filter_map(|entry| entry.metadata().ok());
+    files.any(|found| Object::of(&found) == Object::of(&meta))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::Transport;
-
-    fn disk(path: &str, model: &str, serial: &str, wwn: Option<&str>) -> Disk {
-        Disk {
-            path: path.into(),
-            kind: DiskKind::Device,
-            model: Some(model.to_owned()),
-            serial: Some(serial.to_owned()),
-            wwn: wwn.map(ToOwned::to_owned),
-            size: 1 << 30,
-            logical_sector: 512,
-            physical_sector: 512,
-            transport: Transport::Usb,
-            removable: false,
-            read_only: true,
-            boot_medium: false,
-            uses: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_serial_number_that_two_disks_have_is_no_consent() {
-        let one = disk("/dev/sda", "Bridge", "DD56", Some("naa.500a"));
-        let other = disk("/dev/sdb", "Bridge", "DD56", None);
-        let attached = [one.clone(), other.clone(), disk("/dev/sdc", "Stick", "77", None)];
-        assert!(is_alone(&one, "naa.500a", &attached).is_ok());
-        assert!(is_alone(&attached[2], "77", &attached).is_ok());
-        let refused = is_alone(&one, "DD56", &attached).unwrap_err().to_string();
-        assert!(refused.contains("also Bridge (DD56) at /dev/sdb"), "{refused}");
-        assert!(refused.contains("say --erase naa.500a"), "{refused}");
-        let refused = is_alone(&other, "DD56", &attached).unwrap_err().to_string();
-        assert!(refused.contains("detach the other"), "{refused}");
-    }
 
     #[test]
     fn what_lies_in_memory_is_known() {

@@ -5,6 +5,7 @@ mod capture;
 mod catalog;
 mod clock;
 mod companions;
+mod consent;
 mod error;
 mod event;
 mod forget;

@@ -12,6 +12,7 @@ use crate::image::neighbours::Neighbours;
 use crate::image::{layout, marker};
 use crate::table::{self, Partition, Purpose, Scheme, Table};
 
+use super::consent::Words;
 use super::error::OperationError;
 use super::format::content_name;
 
@@ -26,6 +27,11 @@ pub struct Survey {
     pub volumes: Vec<Volume>,
     /// What a person should know before choosing this disk, such as a restore that stopped.
     pub note: Option<String>,
+    /// What `--erase` has to say for this disk.
+    pub erase: String,
+    /// All of that.
+    #[serde(skip)]
+    pub(super) words: Words,
 }
 
 /// A partition, or a whole disk without a table.
@@ -66,9 +72,11 @@ pub fn survey_machine() -> Result<Vec<Survey>, OperationError> {
 fn survey_or_note(disk: Disk) -> Survey {
     survey(disk.clone()).unwrap_or_else(|error| Survey {
         table: Table::none(disk.logical_sector, Vec::new()),
-        disk,
         volumes: Vec::new(),
         note: Some(error.to_string()),
+        erase: Words::unread(&disk).own,
+        words: Words::unread(&disk),
+        disk,
     })
 }
 
@@ -84,7 +92,8 @@ fn survey(disk: Disk) -> Result<Survey, OperationError> {
         None => (read_table(&source, disk.logical_sector)?, None),
     };
     let volumes = volumes(&source, &table);
-    Ok(Survey { disk, table, volumes, note })
+    let words = Words::of(&disk, &table, &source);
+    Ok(Survey { disk, table, volumes, note, erase: words.own.clone(), words })
 }
 
 /// The partition table of a disk, unless the disk as a whole is a member of something larger: RAID

@@ -80,6 +80,7 @@ impl Repository {
             return Err(RepositoryError::EmptyPassphrase);
         }
         refuse_existing(&*store)?;
+        store.refuse_links()?;
         let claim = store.claim()?;
         make_room(&*store)?;
         store.create_layout()?;
@@ -238,9 +239,10 @@ fn new_config() -> Result<Config> {
     Ok(Config { version: VERSION, id: Id::from_bytes(id), chunker_polynomial })
 }
 
+/// Refuses what is no repository, and one whose folders lead elsewhere.
 fn require_config(store: &dyn Store) -> Result<()> {
     match store.exists(FileKind::Config, "config")? {
-        true => Ok(()),
+        true => Ok(store.refuse_links()?),
         false => Err(RepositoryError::NotARepository { location: store.location() }),
     }
 }

@@ -62,6 +62,15 @@ pub enum StoreError {
         /// The largest size accepted, in bytes.
         limit: u64,
     },
+    /// A folder of the repository is a symbolic link.
+    #[error(
+        "{path} is a link: a folder of a repository that leads elsewhere is not used; put the folder \
+         itself in its place, or mount what it leads to there"
+    )]
+    Link {
+        /// The folder.
+        path: String,
+    },
     /// Not a name for a file of that kind.
     #[error("{name:?} cannot be the name of a {kind}")]
     InvalidName {

@@ -190,6 +190,18 @@ impl LocalStore {
         entries.collect::<io::Result<_>>().map_err(self.failed("listing", folder))
     }
 
+    /// Refuses links among the folders of the repository that lie in `parent`.
+    fn refuse_links_in(&self, parent: &Path, names: &[String]) -> Result<()> {
+        for entry in self.entries(parent)? {
+            let path = entry.path();
+            let kind = entry.file_type().map_err(self.failed("looking at", &path))?;
+            if kind.is_symlink() && names.iter().any(|name| entry.file_name() == name.as_str()) {
+                return Err(StoreError::Link { path: console::path(&path) });
+            }
+        }
+        Ok(())
+    }
+
     /// The repository files of one folder.
     fn list_folder(&self, kind: FileKind, folder: &Path) -> Result<Vec<FileEntry>> {
         let mut files = Vec::new();
@@ -259,6 +271,13 @@ impl Store for LocalStore {
         }
         self.sync_folder(&self.root.join(FileKind::Pack.folder()))?;
         self.sync_folder(&self.root)
+    }
+
+    fn refuse_links(&self) -> Result<()> {
+        let kinds = FileKind::FOLDERS.map(|kind| kind.folder().to_owned());
+        self.refuse_links_in(&self.root, &kinds)?;
+        let packs = (0..=u8::MAX).map(|n| format!("{n:02x}")).collect::<Vec<_>>();
+        self.refuse_links_in(&self.root.join(FileKind::Pack.folder()), &packs)
     }
 
     fn list(&self, kind: FileKind) -> Result<Vec<FileEntry>> {
@@ -422,6 +441,23 @@ mod tests {
             assert!(store.list(kind).unwrap().is_empty());
             assert!(store.read(kind, NAME, 100).is_err() && store.size(kind, NAME).is_err());
             assert!(store.read_range(kind, NAME, 0, &mut [0; 3]).is_err());
+        }
+    }
+
+    #[test]
+    fn folders_that_are_links_are_refused() {
+        for name in ["data", "keys", "locks", "snapshots", "index", "data/5f"] {
+            let (dir, store) = store();
+            store.refuse_links().unwrap();
+            let (folder, elsewhere) = (store.root().join(name), dir.path().join("elsewhere"));
+            fs::rename(&folder, &elsewhere).unwrap();
+            std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
+            let refused = store.refuse_links().unwrap_err().to_string();
+            assert!(refused.contains(name) && refused.contains("is a link"), "{refused}");
+            // The place itself may be reached through one.
+            std::os::unix::fs::symlink(store.root(), dir.path().join("link")).unwrap();
+            fs::remove_file(&folder).unwrap();
+            LocalStore::new(dir.path().join("link")).refuse_links().unwrap();
         }
     }
 

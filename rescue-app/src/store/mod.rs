@@ -89,6 +89,12 @@ pub trait Store: Send + Sync {
     /// Makes the folders of an empty repository.
     fn create_layout(&self) -> Result<()>;
 
+    /// Refuses a place whose folders are links: what is written or removed there would be somewhere
+    /// else, perhaps in another repository.
+    fn refuse_links(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// All complete files of a kind, sorted by name; leftovers of interrupted writes and
     /// foreign files are not among them.
     fn list(&self, kind: FileKind) -> Result<Vec<FileEntry>>;

@@ -49,6 +49,10 @@ impl Store for PatientStore {
         self.inner.create_layout()
     }
 
+    fn refuse_links(&self) -> Result<()> {
+        self.inner.refuse_links()
+    }
+
     fn list(&self, kind: FileKind) -> Result<Vec<FileEntry>> {
         self.inner.list(kind)
     }

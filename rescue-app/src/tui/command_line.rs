@@ -40,7 +40,7 @@ pub(super) fn capture(order: &CaptureOrder) -> Vec<String> {
 /// The commands of a restore.
 pub(super) fn restore(order: &RestoreOrder) -> Vec<String> {
     let disk = path(&order.disk.path);
-    let erase = quoted(&order.disk.erase_name());
+    let erase = quoted(&order.disk.erase);
     let mut command = format!("lifeboat restore {} {disk} --erase {erase}", order.image.short_id());
     command.push_str(&partitions(order.partitions.as_deref()));
     if let Some(volume) = &order.volume {
@@ -66,7 +66,7 @@ pub(super) fn prepare(order: &PrepareOrder) -> String {
     format!(
         "lifeboat prepare {} --erase {} --filesystem {} --label {}",
         path(&order.disk.path),
-        quoted(&order.disk.erase_name()),
+        quoted(&order.disk.erase),
         word(order.filesystem),
         quoted(&order.label),
     )
@@ -186,7 +186,13 @@ mod tests {
         RestoreOrder {
             image: Image { id: "0123456789abcdef".into(), ..Image::default() },
             repository: repository(Location::Folder("/srv/lifeboat".into())),
-            disk: Disk { path: "/dev/sda".into(), serial: Some("S5Y 1".into()), ..Disk::default() },
+            disk: Disk {
+                path: "/dev/sda".into(),
+                serial: Some("S5Y 1".into()),
+                erase: "S5Y 1".into(),
+                ..Disk::default()
+            },
+            agreed: None,
             partitions: None,
             volume: None,
             with: Vec::new(),
@@ -233,7 +239,7 @@ mod tests {
         parsed(&restore(&order).concat());
         for filesystem in [PlaceFilesystem::Ext4, PlaceFilesystem::Exfat] {
             let (disk, label) = (order.disk.clone(), "it's mine".into());
-            parsed(&prepare(&PrepareOrder { disk, filesystem, label }));
+            parsed(&prepare(&PrepareOrder { disk, filesystem, label, agreed: None }));
         }
     }
 
@@ -282,11 +288,11 @@ mod tests {
             ["lifeboat restore 01234567 /dev/sda --erase 'S5Y 1' --only-changed --no-read-back \
               --repo /srv/lifeboat"]
         );
-        order.disk.serial = None;
+        (order.disk.serial, order.disk.erase) = (None, "29.7GiB-5f3a9c01".into());
         order.volume = Some("vg/my data".into());
         order.with = vec!["fedcba9876543210".into()];
         let command = restore(&order).concat();
-        let expected = "--erase /dev/sda --volume 'vg/my data' --with fedcba98 --only";
+        let expected = "--erase 29.7GiB-5f3a9c01 --volume 'vg/my data' --with fedcba98 --only";
         assert!(command.contains(expected), "{command}");
     }
 

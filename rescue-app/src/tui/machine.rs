@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::model::{
     CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Log, Outcome, Place,
-    Places, PrepareOrder, Repository, RestoreOrder, RestorePlan,
+    Places, PrepareOrder, PreparePlan, Repository, RestoreOrder, RestorePlan,
 };
 use crate::filesystem::VolumeKey;
 use crate::operation::{Container, Control, Passphrase};
@@ -21,7 +21,7 @@ pub trait Machine: Send + Sync {
     /// Partitions where images live or could live.
     fn places(&self, control: Control<'_>) -> Result<Places, Failure>;
     /// Finds out what is lost when a disk is made a place for images.
-    fn plan_prepare(&self, order: &PrepareOrder) -> Result<Vec<String>, Failure>;
+    fn plan_prepare(&self, order: &PrepareOrder) -> Result<PreparePlan, Failure>;
     /// Erases a disk and makes it a place for images.
     fn prepare(&self, order: &PrepareOrder, control: Control<'_>) -> Result<Place, Failure>;
     /// Opens a repository and lists its images, newest first.
@@ -110,7 +110,7 @@ pub enum Reply {
     /// To [`Request::Places`].
     Places(Result<Places, Failure>),
     /// To [`Request::PlanPrepare`].
-    PreparePlan(Result<Vec<String>, Failure>),
+    PreparePlan(Result<PreparePlan, Failure>),
     /// To [`Request::Prepare`].
     Prepared(Result<Box<Place>, Failure>),
     /// To [`Request::Images`].

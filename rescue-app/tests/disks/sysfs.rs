@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use lifeboat::disk::{Disk, DiskError, DiskKind, Sysfs, Transport, Use};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use tempfile::TempDir;
 
 /// A machine made of files.
@@ -44,6 +45,15 @@ impl Machine {
         symlink("../..", self.path(&dir).join("device")).unwrap();
         symlink(self.path(&dir), self.path("sys/block").join(name)).unwrap();
         dir
+    }
+
+    /// A node of a block device that is not there, with the number that it would have.
+    fn node(&self, name: &str, number: (u64, u64)) -> PathBuf {
+        let path = self.path("dev").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        mknod(&path, SFlag::S_IFBLK, mode, makedev(number.0, number.1)).unwrap();
+        path
     }
 
     fn system(&self) -> Sysfs {
@@ -340,9 +350,9 @@ fn uses_of_a_disk_and_its_partitions() {
     }
     machine.file(&format!("{dir}/sda3/holders/dm-0/name"), "");
     machine.disk("virtual", "loop0", "7:0", 1000);
-    let backing = machine.path("dev/sda10");
+    let backing = machine.node("sda10", (8, 10));
     machine.file("sys/devices/virtual/block/loop0/loop/backing_file", backing.to_str().unwrap());
-    let swap = format!("h\n{}  partition\t1\t0\t-2\n", machine.path("dev/sda2").display());
+    let swap = format!("h\n{}  partition\t1\t0\t-2\n", machine.node("sda2", (8, 2)).display());
     machine.file("proc/swaps", swap);
     let btrfs = machine.path("dev/sda10");
     let mounts = format!(
@@ -376,17 +386,72 @@ fn a_mounted_btrfs_uses_all_of_its_devices() {
     let machine = Machine::new();
     let dir = sata(&machine);
     machine.file(&format!("{dir}/sda1/partition"), "1\n");
-    let other = machine.path("dev/sdz9").display().to_string();
+    let other = machine.node("sdz9", (65, 169)).display().to_string();
     let mounts = format!("31 1 0:40 / /data rw - btrfs {other} rw\n");
     machine.file("proc/self/mountinfo", mounts);
     machine.file("sys/fs/btrfs/features/raid56", "0\n");
     assert_eq!(machine.only().uses, []);
-    for name in ["sda1", "sdz9"] {
-        machine.file(&format!("sys/fs/btrfs/1b4e28ba-2fa1/devices/{name}/size"), "1\n");
+    machine.file(&format!("{dir}/sda1/dev"), "8:1\n");
+    for (name, number) in [("sda1", "8:1\n"), ("sdz9", "65:169\n")] {
+        machine.file(&format!("sys/fs/btrfs/1b4e28ba-2fa1/devices/{name}/dev"), number);
     }
     let device = machine.path("dev/sda1");
     let mountpoint = "/data".into();
-    assert_eq!(machine.only().uses, [Use::Mounted { device, mountpoint }]);
+    assert_eq!(machine.only().uses, [Use::Mounted { device: device.clone(), mountpoint }]);
+    // Mounted where this program does not see it: the kernel tells the devices all the same.
+    machine.file("proc/self/mountinfo", "");
+    let by = "a mounted Btrfs".to_owned();
+    assert_eq!(machine.only().uses, [Use::Claimed { device, by }]);
+}
+
+#[test]
+fn a_mapping_is_named_by_its_name() {
+    let machine = Machine::new();
+    let dir = machine.disk("virtual", "dm-3", "252:3", 1000);
+    machine.file(&format!("{dir}/dm/name"), "vg-root\n");
+    fs::create_dir_all(machine.path("sys/dev/block")).unwrap();
+    symlink(machine.path(&dir), machine.path("sys/dev/block/252:3")).unwrap();
+    let node = machine.node("dm-3", (252, 3));
+    let disk = machine.system().open(&node, None).unwrap();
+    symlink(&node, machine.path("dev/root-of-vg")).unwrap();
+    let named = |name: &Path| disk.matches_identity(name.to_str().unwrap());
+    assert!(disk.matches_identity("vg-root") && named(&machine.path("dev/root-of-vg")));
+    assert!(!named(&node) && !disk.matches_identity("dm-3"));
+    assert!(!disk.matches_identity("/dev/dm-3") && !disk.matches_identity("/dev/null"));
+}
+
+#[test]
+fn mounts_in_other_namespaces_and_swap_by_another_name_are_uses() {
+    let machine = Machine::new();
+    let dir = sata(&machine);
+    for (part, number) in [("sda1", "8:1"), ("sda2", "8:2")] {
+        machine.file(&format!("{dir}/{part}/partition"), "1\n");
+        machine.file(&format!("{dir}/{part}/dev"), number);
+    }
+    // One process in a namespace of its own, another in that of this program.
+    for (pid, namespace) in [("self", 1), ("10", 1), ("11", 2)] {
+        fs::create_dir_all(machine.path(&format!("proc/{pid}/ns"))).unwrap();
+        let link = machine.path(&format!("proc/{pid}/ns/mnt"));
+        symlink(format!("mnt:[{namespace}]"), link).unwrap();
+    }
+    machine.file("proc/11/comm", "imager\n");
+    machine.file("proc/11/mountinfo", "30 1 8:1 / /mnt/a rw - ext4 /dev/sda1 rw\n");
+    machine.node("mapper-like/name", (8, 2));
+    let swap = machine.path("dev/mapper-like/name");
+    machine.file("proc/swaps", format!("h\n{}  partition\t1\t0\t-2\n", swap.display()));
+    let told: Vec<String> = machine.only().uses.iter().map(ToString::to_string).collect();
+    let dev = |name: &str| machine.path("dev").join(name).display().to_string();
+    assert_eq!(
+        told,
+        [
+            format!(
+                "{} is in use by a mount at /mnt/a that imager (process 11) sees, in another mount \
+                 namespace",
+                dev("sda1")
+            ),
+            format!("{} is used as swap", dev("sda2")),
+        ]
+    );
 }
 
 #[test]

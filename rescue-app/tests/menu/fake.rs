@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use lifeboat::disk::Agreement;
 use lifeboat::filesystem::VolumeKey;
 use lifeboat::image::damage::{BadRange, Damage, DamagedFile};
 use lifeboat::operation::{Container, Control, LockedDisk, Passphrase, Space, Unpartitioned};
@@ -11,8 +12,8 @@ use time::OffsetDateTime;
 
 use lifeboat::tui::model::{
     CaptureOrder, CapturePlan, Content, Disk, DiskList, Facts, Failure, FoundRepository, Image,
-    ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Place, Places, PrepareOrder, Repository,
-    RestoreOrder, RestorePlan, Volume,
+    ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Place, Places, PrepareOrder, PreparePlan,
+    Repository, RestoreOrder, RestorePlan, Volume,
 };
 
 pub const MIB: u64 = 1 << 20;
@@ -93,7 +94,23 @@ pub fn laptop() -> Disk {
     }
 }
 
+/// What the plan for a disk was made for.
+pub fn agreement(disk: &Disk) -> Agreement {
+    Agreement::to_make(&disk.path, disk.size)
+}
+
+/// What names the disk that tells no serial number.
+pub const NO_SERIAL: &str = "500GiB-5f3a9c01";
+
 fn disks() -> Vec<Disk> {
+    let mut disks = attached();
+    for disk in &mut disks {
+        disk.erase = disk.serial.clone().unwrap_or_else(|| NO_SERIAL.into());
+    }
+    disks
+}
+
+fn attached() -> Vec<Disk> {
     vec![
         laptop(),
         Disk {
@@ -274,12 +291,13 @@ impl Machine for Fake {
         Ok(Places { found: self.places.clone(), disks: self.list.disks.clone() })
     }
 
-    fn plan_prepare(&self, order: &PrepareOrder) -> Result<Vec<String>, Failure> {
+    fn plan_prepare(&self, order: &PrepareOrder) -> Result<PreparePlan, Failure> {
         if order.label.len() > 16 {
             return Err(Failure { text: "The label is too long.".into(), ..Failure::default() });
         }
         let lost = |volume: &Volume| volume.kind.clone().unwrap_or_default();
-        Ok(order.disk.volumes.iter().map(lost).collect())
+        let lost = order.disk.volumes.iter().map(lost).collect();
+        Ok(PreparePlan { lost, agreement: Some(agreement(&order.disk)), hold: None })
     }
 
     fn prepare(&self, order: &PrepareOrder, _control: Control<'_>) -> Result<Place, Failure> {
@@ -406,6 +424,8 @@ impl Machine for Fake {
                 &self.lacking[..],
             ]
             .concat(),
+            agreement: Some(agreement(&order.disk)),
+            hold: None,
         })
     }
 

@@ -7,7 +7,7 @@ use lifeboat::tui::key::Key::{self, Char, Down, End, Enter, Esc, Up};
 use lifeboat::tui::machine::Request;
 use lifeboat::tui::model::{ByItself, Failure, Job, Outcome, RestoreOrder, Volume};
 
-use crate::fake::{Fake, GIB, damage_warnings};
+use crate::fake::{Fake, GIB, NO_SERIAL, agreement, damage_warnings};
 use crate::harness::{Menu, warning_event};
 use crate::{assert_screen, walk};
 
@@ -48,6 +48,7 @@ fn a_whole_disk_with_all_pages_on_the_way() {
     assert_eq!(order.disk.path, std::path::Path::new("/dev/nvme0n1"));
     assert!(order.image.id.starts_with("b3f29c51"), "the newest image");
     assert_eq!((&order.partitions, order.only_changed, order.read_back), (&None, false, true));
+    assert_eq!(order.agreed, Some(agreement(&order.disk)), "what the plan was made for");
 }
 
 #[test]
@@ -120,12 +121,14 @@ fn a_wrong_word_changes_nothing() {
 }
 
 #[test]
-fn a_disk_without_a_serial_number_is_confirmed_by_its_name() {
+fn a_disk_without_a_serial_number_is_confirmed_by_size_and_content() {
     let mut menu = at_targets(Fake::new());
     menu.keys(&[End, Enter, Enter, Enter]);
     let screen = menu.screen();
-    assert!(screen.contains("type its name, vda, and"), "{screen}");
+    assert!(screen.contains(&format!("type its size and mark, {NO_SERIAL}, and")), "{screen}");
     menu.typed("vda").key(Enter);
+    assert!(menu.jobs.is_empty(), "that may be another disk after the next start");
+    menu.typed(NO_SERIAL).key(Enter);
     assert_eq!(started(&menu).disk.path, std::path::Path::new("/dev/vda"));
 }
 

@@ -176,7 +176,7 @@ impl Machine for Slow {
         self.fake.set_clock(time)
     }
 
-    fn plan_prepare(&self, order: &PrepareOrder) -> Result<Vec<String>, Failure> {
+    fn plan_prepare(&self, order: &PrepareOrder) -> Result<PreparePlan, Failure> {
         self.fake.plan_prepare(order)
     }
 

@@ -316,6 +316,7 @@ fn restore_with_a_lie(
         size: None,
         repo: RepoAccess::new(bench.path("repo"), None),
         erase: Some(target.to_str().unwrap().into()),
+        agreed: None,
         partitions: None,
         volume: None,
         only_changed: false,

@@ -158,6 +158,7 @@ fn searching(bench: &Bench, image: &str, volume: &str) -> RestoreRequest {
         image: image.to_owned(),
         with: With::Searched,
         erase: Some(disk.to_str().unwrap().to_owned()),
+        agreed: None,
         disk,
         sector_size: None,
         size: None,

@@ -107,7 +107,7 @@ fn examine_and_store(
     let control = patient.control;
     let repo = request.repo.open_in(Arc::clone(&patient.store))?;
     let lock = patient.insist(|| repo.lock_shared())?;
-    let source = Source::open(&disk.path)?;
+    let source = guard::open_source(&disk, request.in_use)?;
     source.advise_sequential();
     control.phase(Phase::Examining);
     repo.load_index()?;

@@ -116,7 +116,7 @@ pub fn plan_capture(
     let disk = disk::open(&request.disk, request.sector_size)?;
     guard::source_is_free(&disk, &request.repo.location, request.in_use)?;
     guard::place_lasts(&request.repo.location, request.in_memory)?;
-    let source = Source::open(&disk.path)?;
+    let source = guard::open_source(&disk, request.in_use)?;
     let repo = request.repo.open()?;
     repo.load_index()?;
     examine(disk, &source, request, &repo)

@@ -11,7 +11,7 @@ use nix::unistd::{Whence, lseek};
 use serde::Serialize;
 
 use crate::console;
-use crate::disk::{Disk, DiskKind, Target, Transport};
+use crate::disk::{Agreement, Disk, DiskKind, Target, Transport};
 use crate::filesystem::Kind;
 use crate::operation::error::OperationError;
 
@@ -39,6 +39,8 @@ pub enum PlaceFilesystem {
 /// Where on a disk the filesystem goes.
 pub(super) struct Room<'a> {
     pub(super) disk: &'a Disk,
+    /// The disk that it must be.
+    pub(super) agreed: &'a Agreement,
     /// First byte.
     pub(super) start: u64,
     /// Size in bytes.
@@ -203,7 +205,7 @@ impl Scratch {
 
     /// Copies what the tool wrote to its place on the disk.
     fn copy_to(&self, room: &Room<'_>) -> Result<(), OperationError> {
-        let target = Target::open(room.disk)?;
+        let target = Target::open(room.disk, room.agreed)?;
         let copied = self.copy_data(&target, room.start).and_then(|()| target.flush());
         copied.map_err(|error| OperationError::io("writing the filesystem to its place", error))
     }

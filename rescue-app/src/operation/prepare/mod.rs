@@ -3,12 +3,13 @@
 mod filesystem;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::bytes::{ReadAt, Window};
-use crate::disk::{self, Disk, Target, WriteLift};
+use crate::disk::{self, Agreement, Disk, Hold, Source, Target, WriteLift};
 use crate::filesystem::{self as filesystems, Filesystem};
 use crate::signature::{self, Signature};
 use crate::table::{Fresh, FreshType};
@@ -17,7 +18,7 @@ use super::error::{Doing, OperationError};
 use super::event::{Control, Phase};
 use super::guard;
 use super::restore::{LayoutEntry, all_lost};
-use super::survey::survey_disk;
+use super::survey::{Survey, survey_disk};
 
 pub use filesystem::PlaceFilesystem;
 use filesystem::Room;
@@ -35,8 +36,10 @@ pub struct PrepareRequest {
     pub disk: PathBuf,
     /// Logical sector size of an image file, bytes.
     pub sector_size: Option<u32>,
-    /// Serial number, WWN or path: the consent to erase the disk.
+    /// Serial number, WWN, path of a file, or the word of the plan: the consent to erase the disk.
     pub erase: Option<String>,
+    /// What was agreed to when a plan was shown: the disk must still be that.
+    pub agreed: Option<Agreement>,
     /// What is made on it.
     pub filesystem: PlaceFilesystem,
     /// Label of the filesystem; the usual one when `None`.
@@ -48,6 +51,14 @@ pub struct PrepareRequest {
 pub struct PreparePlan {
     /// The disk.
     pub disk: Disk,
+    /// What `--erase` has to say for it.
+    pub erase: String,
+    /// What is agreed to with this plan.
+    #[serde(skip)]
+    pub agreement: Agreement,
+    /// Keeps the disk open for as long as the plan counts.
+    #[serde(skip)]
+    pub hold: Hold,
     /// The disk as it is.
     pub before: Vec<LayoutEntry>,
     /// What is lost.
@@ -85,7 +96,12 @@ pub struct PrepareReport {
 /// Refuses what must not be overwritten, is too small, or cannot be made here.
 pub fn plan_prepare(request: &PrepareRequest) -> Result<PreparePlan, OperationError> {
     let survey = survey_disk(&request.disk, request.sector_size)?;
-    guard::disk_is_expendable(&survey.disk, request.erase.as_deref())?;
+    let source = Source::open(&survey.disk.path)?;
+    let agreement = Agreement::on(&survey.disk, &source)?;
+    guard::disk_is_expendable(&survey.disk, &survey.words, request.erase.as_deref())?;
+    if let Some(agreed) = &request.agreed {
+        agreed.refuse_another(&agreement)?;
+    }
     if survey.disk.size < LEAST_SIZE {
         return Err(OperationError::refused(
             format!("{} is too small to hold images", survey.disk.identity()),
@@ -97,7 +113,9 @@ pub fn plan_prepare(request: &PrepareRequest) -> Result<PreparePlan, OperationEr
     filesystem.fits(&survey.disk)?;
     let label = filesystem.label(request.label.as_deref())?;
     let (before, lost) = all_lost(&survey)?;
-    Ok(PreparePlan { disk: survey.disk, before, lost, filesystem, label })
+    let hold = Hold::new(Arc::new(source));
+    let Survey { disk, erase, .. } = survey;
+    Ok(PreparePlan { disk, erase, agreement, hold, before, lost, filesystem, label })
 }
 
 /// Erases a disk and makes one partition with a filesystem on it, as [`plan_prepare`] said. Old
@@ -114,7 +132,7 @@ pub fn prepare(
     if request.erase.is_none() {
         return Err(OperationError::refused(
             "nothing is overwritten without the name of the disk",
-            "say --erase with the serial number of the disk",
+            "say --erase with the serial number of the disk, or the word that --plan shows",
         ));
     }
     let plan = plan_prepare(request)?;
@@ -139,7 +157,7 @@ fn execute(plan: &PreparePlan, control: Control<'_>) -> Result<PrepareReport, Op
         disk::DiskKind::ImageFile => None,
     };
     {
-        let target = Target::open(&plan.disk)?;
+        let target = Target::open(&plan.disk, &plan.agreement)?;
         blank(&target, &fresh)?;
         write_table(&target, &fresh)?;
         target.re_read_table().map_err(|error| {
@@ -147,10 +165,11 @@ fn execute(plan: &PreparePlan, control: Control<'_>) -> Result<PrepareReport, Op
         })?;
     }
     let device = plan.disk.partition_path(1).filter(|path| is_block_device(path));
-    let room = Room { disk: &plan.disk, start: fresh.start, size: fresh.size };
+    let agreed = plan.agreement.clone().after_writing();
+    let room = Room { disk: &plan.disk, agreed: &agreed, start: fresh.start, size: fresh.size };
     control.phase(Phase::Finishing);
     filesystem::make(plan.filesystem, &plan.label, &room, device.as_deref())?;
-    let made = read_back(plan, &fresh)?;
+    let made = read_back(plan, &agreed, &fresh)?;
     Ok(PrepareReport {
         disk: plan.disk.clone(),
         device,
@@ -202,8 +221,12 @@ fn write_table(target: &Target, fresh: &Fresh) -> Result<(), OperationError> {
 }
 
 /// Compares the table with what was written, and finds the filesystem under its label.
-fn read_back(plan: &PreparePlan, fresh: &Fresh) -> Result<Filesystem, OperationError> {
-    let target = Target::open(&plan.disk)?;
+fn read_back(
+    plan: &PreparePlan,
+    agreed: &Agreement,
+    fresh: &Fresh,
+) -> Result<Filesystem, OperationError> {
+    let target = Target::open(&plan.disk, agreed)?;
     target.drop_caches().map_err(|error| OperationError::io("emptying the disk's cache", error))?;
     let tail = target.size() - fresh.tail.len() as u64;
     for (at, bytes) in [(0, &fresh.head), (tail, &fresh.tail)] {

@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::disk::{self, Target, create_image_file};
+use crate::disk::Target;
 use crate::image::content::Placed;
 use crate::repository::Id;
 
@@ -73,7 +73,7 @@ pub fn restore(
     if request.erase.is_none() {
         return Err(OperationError::refused(
             "nothing is overwritten without the name of the disk",
-            "say --erase with the serial number of the target",
+            "say --erase with the serial number of the target, or the word that --plan shows",
         ));
     }
     control.phase(Phase::Examining);
@@ -96,17 +96,16 @@ fn execute(
     control: Control<'_>,
 ) -> Result<RestoreReport, OperationError> {
     let image = &sources.image;
-    let note = plan::note(request, image);
     let places = tasks::places(&placed, &plan.transfers);
     drop(placed);
     let tasks = tasks::tasks(&places);
     if request.verify_first {
         prove(image, &tasks, control)?;
     }
-    let target = open_target(plan)?;
+    let target = Target::open(&plan.target, &plan.agreement)?;
     let read_back = request.read_back;
     let overwrite =
-        Overwrite { repo: image.repo, plan, target: &target, note: &note, read_back, control };
+        Overwrite { repo: image.repo, plan, target: &target, note: &plan.note, read_back, control };
     let counts = overwrite.run(tasks).map_err(|error| unfinished::told(plan, error))?;
     let unreadable = plan.lacking(&sources.unreadable());
     let mut warnings = sources.damage();
@@ -148,13 +147,4 @@ fn prove(
     let lacking = tasks.iter().filter(|task| bad.contains(task.id())).copied();
     let why = format!("the first of them {first}, cannot be read ({error})");
     Err(plan::incomplete(image, &lacking.collect::<Vec<_>>(), &why))
-}
-
-fn open_target(plan: &RestorePlan) -> Result<Target, OperationError> {
-    if plan.creates_file {
-        create_image_file(&plan.target.path, plan.target.size)?;
-        let disk = disk::open(&plan.target.path, Some(plan.target.logical_sector))?;
-        return Ok(Target::open(&disk)?);
-    }
-    Ok(Target::open(&plan.target)?)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::bytes::{Extent, Extents};
-use crate::disk::Disk;
+use crate::disk::{Agreement, Disk, Hold};
 use crate::image::content::Placed;
 use crate::image::manifest::{Manifest, Region};
 use crate::image::marker::Marker;
@@ -42,8 +42,10 @@ pub struct RestoreRequest {
     pub size: Option<u64>,
     /// Where the image is.
     pub repo: RepoAccess,
-    /// Serial number, WWN or path: the consent to erase the target.
+    /// Serial number, WWN, path of a file, or the word of the plan: the consent to erase the target.
     pub erase: Option<String>,
+    /// What was agreed to when a plan was shown: the target must still be that.
+    pub agreed: Option<Agreement>,
     /// Partition numbers; `None` for the whole disk.
     pub partitions: Option<Vec<u32>>,
     /// The one logical volume (`group/name`) to restore, to the start of the target; `None` for
@@ -87,6 +89,14 @@ pub struct RestorePlan {
     pub with: Vec<ImageSummary>,
     /// The disk to overwrite.
     pub target: Disk,
+    /// What `--erase` has to say for it.
+    pub erase: String,
+    /// What is agreed to with this plan.
+    #[serde(skip)]
+    pub agreement: Agreement,
+    /// Keeps the target open for as long as the plan counts; `None` for a file that is to be made.
+    #[serde(skip)]
+    pub hold: Option<Hold>,
     /// Whether the target is a file that does not exist yet.
     pub creates_file: bool,
     /// The target as it is.
@@ -114,6 +124,9 @@ pub struct RestorePlan {
     /// What of the target is replaced.
     #[serde(skip)]
     pub(super) scope: Scope,
+    /// What the target says of itself until the restore has finished.
+    #[serde(skip)]
+    pub(super) note: Marker,
     /// Partitions the image leaves out: their place on the target is never touched.
     #[serde(skip)]
     pub(super) kept: Extents,
@@ -200,10 +213,15 @@ pub(super) fn plan(
     let size = volume.as_ref().map_or(manifest.disk.size, |found| found.volume.size);
     let state = TargetState::find(request, manifest, size)?;
     let target = &state.survey.disk;
-    guard::target_is_expendable(target, &request.repo.location, request.erase.as_deref())?;
+    let words = &state.survey.words;
+    let consent = request.erase.as_deref();
+    guard::target_is_expendable(target, words, &request.repo.location, consent)?;
+    if let Some(agreed) = &request.agreed {
+        agreed.refuse_another(&state.agreement)?;
+    }
     check_sectors(target, manifest)?;
     let own = note(request, image);
-    let carries_on = state.begun(|found| *found == own);
+    let carries_on = state.begun(|found| found.is_of_the_same(&own));
     let (transfers, scope) = choose(request, &state, manifest, volume.as_ref(), carries_on)?;
     refuse_incomplete(sources, placed, &transfers)?;
     let (kept, absent) = left_out(&state, manifest, &transfers, scope);
@@ -239,6 +257,10 @@ pub(super) fn plan(
         only_changed: request.only_changed || carries_on,
         stale: stale.signatures,
         erased: stale.bytes,
+        note: Marker { erase: words.to_note(target), ..own },
+        hold: state.source.map(Hold::new),
+        agreement: state.agreement,
+        erase: state.survey.erase,
         target: state.survey.disk,
         before,
         after,
@@ -285,13 +307,15 @@ fn left_out(
     (kept, regions.iter().filter_map(|region| Absent::find(state, region)).collect())
 }
 
-/// The note that this restore leaves on its target until it has finished.
-pub(super) fn note(request: &RestoreRequest, image: &OpenImage<'_>) -> Marker {
+/// The note that this restore leaves on its target until it has finished, but for what names the
+/// target.
+fn note(request: &RestoreRequest, image: &OpenImage<'_>) -> Marker {
     Marker {
         image: image.id.to_string(),
         disk: image.manifest.disk.name(),
         partitions: request.partitions.clone(),
         volume: request.volume.clone(),
+        erase: None,
     }
 }
 

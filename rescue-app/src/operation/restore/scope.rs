@@ -217,7 +217,7 @@ fn neighbour_within(state: &TargetState, target: &Partition) -> Option<String> {
     if target.end() > state.survey.disk.size {
         return Some("the end of the disk".to_owned());
     }
-    let metadata = table::metadata_extents(state.source.as_ref()?, table);
+    let metadata = table::metadata_extents(state.source.as_deref()?, table);
     let own = metadata.within(target.start, target.end()).next();
     own.map(|_| "the table itself".to_owned())
 }

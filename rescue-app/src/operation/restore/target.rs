@@ -3,12 +3,14 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::bytes::{self, Extent, Extents, ReadAt, Window};
-use crate::disk::{Disk, DiskKind, Source, Transport};
+use crate::disk::{Agreement, Disk, DiskKind, Source, Transport};
 use crate::image::chunks::MIB;
 use crate::image::manifest::Manifest;
 use crate::image::marker::{self, Marker};
+use crate::operation::consent::Words;
 use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::operation::survey::{Survey, survey_disk};
@@ -41,7 +43,9 @@ pub(super) struct TargetState {
     /// The disk, its table and its volumes.
     pub(super) survey: Survey,
     /// Open for reading; `None` for a file that does not exist yet.
-    pub(super) source: Option<Source>,
+    pub(super) source: Option<Arc<Source>>,
+    /// What a person agrees to with the plan.
+    pub(super) agreement: Agreement,
     /// What is on it.
     pub(super) held: Vec<Held>,
     /// Whether it was looked at and nothing was found: no signature, no table, both ends and samples
@@ -66,8 +70,9 @@ impl TargetState {
         let survey = survey_disk(path, sector_size)?;
         refuse_other_size(request, &survey.disk)?;
         let source = Source::open(&survey.disk.path)?;
+        let agreement = Agreement::on(&survey.disk, &source)?;
         let (held, blank) = look(&survey, &source);
-        Ok(Self { survey, source: Some(source), held, blank })
+        Ok(Self { survey, source: Some(Arc::new(source)), agreement, held, blank })
     }
 
     /// Whether the target is a file that does not exist yet.
@@ -78,7 +83,7 @@ impl TargetState {
     /// Whether the note of a restore that did not finish is `own`: at the start of the disk, or of one
     /// of its partitions.
     pub(super) fn begun(&self, own: impl Fn(&Marker) -> bool) -> bool {
-        let Some(source) = &self.source else { return false };
+        let Some(source) = self.source.as_deref() else { return false };
         let partitions = self.survey.table.data_partitions();
         let mut starts = std::iter::once(0).chain(partitions.map(|it| it.start));
         starts.any(|at| {
@@ -89,8 +94,8 @@ impl TargetState {
 
     /// Whether nothing at all is in the stretch.
     pub(super) fn is_blank_at(&self, place: Extent) -> bool {
-        let window = |source| is_blank(&Window::new(source, place.start, place.len()));
-        self.source.as_ref().is_none_or(|source| window(source))
+        let source = self.source.as_deref();
+        source.is_none_or(|source| is_blank(&Window::new(source, place.start, place.len())))
     }
 
     /// The signatures in a stretch, with their places on the target.
@@ -98,7 +103,7 @@ impl TargetState {
     /// # Errors
     /// When the places where they would be cannot be read.
     pub(super) fn signatures_at(&self, place: Extent) -> io::Result<Vec<Signature>> {
-        let Some(source) = &self.source else { return Ok(Vec::new()) };
+        let Some(source) = self.source.as_deref() else { return Ok(Vec::new()) };
         let mut found = signature::find(&Window::new(source, place.start, place.len()))?;
         found.iter_mut().for_each(|signature| signature.offset += place.start);
         Ok(found)
@@ -137,8 +142,11 @@ fn new_file(
         uses: Vec::new(),
     };
     let table = Table::none(sector, Vec::new());
-    let survey = Survey { disk, table, volumes: Vec::new(), note: None };
-    Ok(TargetState { survey, source: None, held: Vec::new(), blank: true })
+    let words = Words::unread(&disk);
+    let agreement = Agreement::to_make(&disk.path, disk.size);
+    let erase = words.own.clone();
+    let survey = Survey { disk, table, volumes: Vec::new(), note: None, erase, words };
+    Ok(TargetState { survey, source: None, agreement, held: Vec::new(), blank: true })
 }
 
 /// A size can be given to a new file only.

@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 use super::machine::Machine;
 use super::model::{
     CaptureOrder, CapturePlan, DiskList, Facts, Failure, FoundRepository, Image, Job, Keep,
-    Location, Log, Outcome, Place, Places, PrepareOrder, Repository, RestoreOrder, RestorePlan,
-    below,
+    Location, Log, Outcome, Place, Places, PrepareOrder, PreparePlan, Repository, RestoreOrder,
+    RestorePlan, below,
 };
 use crate::console;
 use crate::disk::{self, pci};
@@ -186,10 +186,10 @@ impl Machine for LiveMachine {
         self.search(control).map_err(views::failure)
     }
 
-    fn plan_prepare(&self, order: &PrepareOrder) -> Result<Vec<String>, Failure> {
+    fn plan_prepare(&self, order: &PrepareOrder) -> Result<PreparePlan, Failure> {
         let _turn = self.turn();
         let plan = operation::plan_prepare(&prepare_request(order)).map_err(views::failure)?;
-        Ok(plan.lost)
+        Ok(PreparePlan { lost: plan.lost, agreement: Some(plan.agreement), hold: Some(plan.hold) })
     }
 
     fn prepare(&self, order: &PrepareOrder, control: Control<'_>) -> Result<Place, Failure> {

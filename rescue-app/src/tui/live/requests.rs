@@ -35,7 +35,8 @@ pub(super) fn restore_request(order: &RestoreOrder, repo: RepoAccess) -> Restore
         sector_size: None,
         size: None,
         repo,
-        erase: Some(order.disk.erase_name()),
+        erase: Some(order.disk.erase.clone()),
+        agreed: order.agreed.clone(),
         partitions: order.partitions.clone(),
         volume: order.volume.clone(),
         // Those that the plan found are named in the order; before that they are looked for.
@@ -55,7 +56,8 @@ pub(super) fn prepare_request(order: &PrepareOrder) -> PrepareRequest {
     PrepareRequest {
         disk: order.disk.path.clone(),
         sector_size: None,
-        erase: Some(order.disk.erase_name()),
+        erase: Some(order.disk.erase.clone()),
+        agreed: order.agreed.clone(),
         filesystem: order.filesystem,
         label: Some(order.label.clone()),
     }

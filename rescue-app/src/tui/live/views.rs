@@ -85,6 +85,7 @@ fn disk(survey: &Survey) -> Disk {
         name: name.to_string_lossy().into_owned(),
         identity: disk.identity(),
         serial: disk.serial.clone().or_else(|| disk.wwn.clone()),
+        erase: survey.erase.clone(),
         size: disk.size,
         transport: disk.transport.to_string(),
         table: table(survey),
@@ -235,9 +236,17 @@ pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
 
 /// A restore's plan.
 pub(super) fn restore_plan(plan: operation::RestorePlan) -> RestorePlan {
-    let operation::RestorePlan { with, before, after, writes, lost, notices, .. } = plan;
-    let with = with.iter().map(image).collect();
-    RestorePlan { with, before, after, writes, lost, notices }
+    let operation::RestorePlan { before, after, writes, lost, notices, hold, .. } = plan;
+    RestorePlan {
+        with: plan.with.iter().map(image).collect(),
+        agreement: Some(plan.agreement),
+        before,
+        after,
+        writes,
+        lost,
+        notices,
+        hold,
+    }
 }
 
 /// What a capture achieved.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use super::{Location, MountPoint};
-use crate::console;
 use crate::filesystem::LockedContainer;
 use crate::operation::format;
 
@@ -31,6 +30,8 @@ pub struct Disk {
     pub identity: String,
     /// Serial number or WWN, if the disk tells one.
     pub serial: Option<String>,
+    /// What names it for good: serial number or WWN, else its size and what tells its content.
+    pub erase: String,
     /// Size in bytes.
     pub size: u64,
     /// How it is attached: `SATA`, `NVMe`, `USB`.
@@ -72,19 +73,12 @@ impl Disk {
         }
     }
 
-    /// What names it for good: serial number or WWN, else its path.
-    pub fn erase_name(&self) -> String {
-        match self.known_serial() {
-            Some(serial) => serial.to_owned(),
-            None => console::path(&self.path),
-        }
-    }
-
     fn known_serial(&self) -> Option<&str> {
         self.serial.as_deref().map(str::trim).filter(|serial| !serial.is_empty())
     }
 
-    /// What a person types to agree to overwrite it: the end of the serial number, else of the path.
+    /// What a person types to agree to overwrite it: the end of the serial number, else all of what
+    /// names it. Its kernel name may be another disk's after the next start.
     pub fn confirmation(&self) -> Confirmation {
         match self.known_serial() {
             Some(serial) => {
@@ -98,9 +92,10 @@ impl Disk {
                     word,
                 }
             }
-            None => {
-                Confirmation { ask: format!("its name, {},", self.name), word: self.name.clone() }
-            }
+            None => Confirmation {
+                ask: format!("its size and mark, {},", self.erase),
+                word: self.erase.clone(),
+            },
         }
     }
 }
@@ -236,9 +231,11 @@ mod tests {
         assert!(!disk.confirmation().accepts(""));
         disk.serial = Some("Ω7".into());
         assert_eq!(disk.confirmation().word, "Ω7");
-        disk.serial = Some("  ".into());
-        assert_eq!(disk.confirmation().word, "sda");
-        disk.serial = None;
-        assert_eq!(disk.confirmation().word, "sda");
+        disk.erase = "29.7GiB-5f3a9c01".into();
+        for serial in [Some("  ".to_owned()), None] {
+            disk.serial = serial;
+            assert!(disk.confirmation().accepts("29.7gib-5F3A9C01"));
+            assert!(!disk.confirmation().accepts("sda"));
+        }
     }
 }

@@ -9,6 +9,7 @@ pub use order::{
     Repository, RestoreOrder, below,
 };
 
+use crate::disk::{Agreement, Hold};
 pub use crate::operation::LayoutEntry;
 use crate::operation::{Space, Unpartitioned};
 
@@ -61,6 +62,21 @@ pub struct RestorePlan {
     pub lost: Vec<String>,
     /// What else a person should know before it starts.
     pub notices: Vec<String>,
+    /// What is agreed to with it.
+    pub agreement: Option<Agreement>,
+    /// Keeps the target open while the plan is looked at and carried out.
+    pub hold: Option<Hold>,
+}
+
+/// What preparing a disk would do.
+#[derive(Clone, Debug, Default)]
+pub struct PreparePlan {
+    /// What the disk holds now and loses.
+    pub lost: Vec<String>,
+    /// What is agreed to with it.
+    pub agreement: Option<Agreement>,
+    /// Keeps the disk open while the plan is looked at and carried out.
+    pub hold: Option<Hold>,
 }
 
 /// How a job went that succeeded.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{ByItself, Disk, Volume};
+use crate::disk::Agreement;
 use crate::image::manifest::file_name;
 use crate::operation::{Compression, KeepRules, Keys, Passphrase, PlaceFilesystem};
 
@@ -163,6 +164,8 @@ pub struct PrepareOrder {
     pub filesystem: PlaceFilesystem,
     /// Label of the filesystem.
     pub label: String,
+    /// What the plan was made for, once there is one.
+    pub agreed: Option<Agreement>,
 }
 
 /// What to restore and where to.
@@ -174,6 +177,8 @@ pub struct RestoreOrder {
     pub repository: Repository,
     /// The target.
     pub disk: Disk,
+    /// What the plan was made for, once there is one.
+    pub agreed: Option<Agreement>,
     /// Partition numbers; `None` for the whole disk.
     pub partitions: Option<Vec<u32>>,
     /// The one logical volume (`group/name`) to restore instead, to the start of the target.

@@ -101,6 +101,7 @@ impl Disks {
                 image: (**image).clone(),
                 repository: (**repository).clone(),
                 disk: disk.clone(),
+                agreed: None,
                 partitions: None,
                 volume: None,
                 with: Vec::new(),

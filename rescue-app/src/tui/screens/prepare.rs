@@ -15,7 +15,7 @@ use crate::tui::command_line;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Disk, Failure, PrepareOrder};
+use crate::tui::model::{Disk, Failure, PrepareOrder, PreparePlan};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open, replace};
 use crate::tui::widgets::{Field, Lines, spinner};
 
@@ -53,6 +53,7 @@ pub(super) struct Prepare {
     at: usize,
     work: Option<Work>,
     failure: Option<Failure>,
+    plan: PreparePlan,
 }
 
 impl Prepare {
@@ -60,7 +61,16 @@ impl Prepare {
     pub(super) fn new(goal: Goal, disk: Disk) -> Self {
         let filesystem = PlaceFilesystem::default();
         let label = Field::new(filesystem.usual_label());
-        Self { goal, disk, filesystem, label, at: 0, work: None, failure: None }
+        Self {
+            goal,
+            disk,
+            filesystem,
+            label,
+            at: 0,
+            work: None,
+            failure: None,
+            plan: PreparePlan::default(),
+        }
     }
 
     fn part(&self) -> Part {
@@ -72,6 +82,7 @@ impl Prepare {
             disk: self.disk.clone(),
             filesystem: self.filesystem,
             label: self.label.text().trim().to_owned(),
+            agreed: self.plan.agreement.clone(),
         }
     }
 
@@ -91,6 +102,9 @@ impl Prepare {
     fn start(&mut self, work: Work) -> Action {
         self.work = Some(work);
         self.failure = None;
+        if work == Work::Planning {
+            self.plan = PreparePlan::default();
+        }
         ask(match work {
             Work::Planning => Request::PlanPrepare(self.order()),
             Work::Preparing => Request::Prepare(self.order()),
@@ -199,7 +213,9 @@ impl Page for Prepare {
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
         self.work = None;
         match reply {
-            Reply::PreparePlan(Ok(lost)) => {
+            Reply::PreparePlan(Ok(plan)) => {
+                let lost = plan.lost.clone();
+                self.plan = plan;
                 open(Confirm::new(Then::Prepare(Box::new(self.disk.clone()), lost)))
             }
             Reply::Prepared(Ok(place)) => {

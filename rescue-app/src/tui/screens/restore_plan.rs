@@ -137,6 +137,7 @@ impl Page for RestorePlanPage {
         self.plan = None;
         // What fits may have changed since.
         self.order.with.clear();
+        self.order.agreed = None;
         ask(Request::PlanRestore(self.order.clone()))
     }
 
@@ -144,6 +145,7 @@ impl Page for RestorePlanPage {
         if let Reply::RestorePlan(plan) = reply {
             let with = plan.iter().flat_map(|plan| &plan.with).map(|image| image.id.clone());
             self.order.with = with.collect();
+            self.order.agreed = plan.as_ref().ok().and_then(|plan| plan.agreement.clone());
             self.plan = Some(plan);
         }
         Action::None
