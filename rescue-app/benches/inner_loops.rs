@@ -57,7 +57,8 @@ fn save(writer: &mut BlobWriter, chunk: &[u8], level: Compression) -> Id {
 
 fn store_new(bencher: Bencher, mut chunk: Vec<u8>, level: Compression) {
     with_repository(|repository| {
-        let saver = Saver::new(repository).expect("a saver");
+        let lock = repository.lock_shared().expect("a lock");
+        let saver = Saver::new(repository, &lock).expect("a saver");
         let mut writer = saver.worker().expect("a worker");
         bencher.counter(BytesCount::new(chunk.len())).bench_local(|| {
             renumber(&mut chunk);
@@ -90,7 +91,8 @@ fn store_noise(bencher: Bencher) {
 fn read(bencher: Bencher, random: bool) {
     with_repository(|repository| {
         let chunk = if random { noise() } else { program() };
-        let saver = Saver::new(repository).expect("a saver");
+        let lock = repository.lock_shared().expect("a lock");
+        let saver = Saver::new(repository, &lock).expect("a saver");
         let mut writer = saver.worker().expect("a worker");
         let id = save(&mut writer, &chunk, Compression::Balanced);
         writer.finish().expect("the last pack");

@@ -22,6 +22,8 @@ mod full;
 mod hostile;
 #[path = "support/cli_kill.rs"]
 mod kill;
+#[path = "support/cli_locks.rs"]
+mod locks;
 #[path = "support/cli_lying_place.rs"]
 mod lying_place;
 mod odd_disks;

@@ -113,7 +113,7 @@ pub fn forget(
     let lock = repo.lock_exclusive().doing(doing)?;
     let (mut report, unwanted) = choose(&repo, request, control)?;
     if !request.dry_run {
-        unwanted.iter().try_for_each(|id| repo.remove_snapshot(id)).doing(doing)?;
+        repo.remove_snapshots(&lock, &unwanted).doing(doing)?;
     }
     if let Some(max_unused) = request.prune {
         let (dry_run, without) = (request.dry_run, unwanted.into_iter().collect());

@@ -56,6 +56,8 @@ impl Repository {
             }
         }
         if !proven.is_empty() {
+            // Whoever wrote them may have been stopped before their names were on the disk.
+            self.store.sync_names(FileKind::Pack)?;
             let mut files = IndexFiles::new(self);
             proven.iter().try_for_each(|pack| files.add(pack.clone()))?;
             files.finish()?;

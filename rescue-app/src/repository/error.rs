@@ -92,6 +92,17 @@ pub enum RepositoryError {
         /// The pack file.
         pack: Id,
     },
+    /// A pack is gone that was stored only just now.
+    #[error(
+        "pack file {pack} was stored in {location} and is gone: somebody removes files there, or \
+         the place does not keep what is written to it; run the same command again"
+    )]
+    StoredGone {
+        /// The pack file.
+        pack: Id,
+        /// The place.
+        location: String,
+    },
     /// A tree blob whose contents make no sense.
     #[error("directory {tree:?} is damaged: {problem}")]
     DamagedTree {

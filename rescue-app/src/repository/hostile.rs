@@ -34,12 +34,18 @@ fn save(repo: &Repository, kind: FileKind, value: &impl serde::Serialize) -> Id 
 
 /// Stores a blob of any text.
 fn blob(repo: &Repository, kind: BlobType, text: &[u8]) -> Id {
-    let saver = Saver::new(repo).unwrap();
+    let lock = repo.lock_shared().unwrap();
+    let saver = Saver::new(repo, &lock).unwrap();
     let mut worker = saver.worker().unwrap();
     let id = worker.save(kind, None, text, TEXT_LEVEL).unwrap().id;
     worker.finish().unwrap();
     saver.finish().unwrap();
     id
+}
+
+fn remove(repo: &Repository, snapshot: Id) {
+    let lock = repo.lock_exclusive().unwrap();
+    repo.remove_snapshots(&lock, &[snapshot]).unwrap();
 }
 
 fn snapshot(tree: Id) -> Value {
@@ -119,7 +125,8 @@ fn a_directory_cannot_fill_the_memory() {
 #[test]
 fn deep_and_shared_directories_are_walked_once_and_without_recursion() {
     let (_dir, repo) = repository();
-    let saver = Saver::new(&repo).unwrap();
+    let adding = repo.lock_shared().unwrap();
+    let saver = Saver::new(&repo, &adding).unwrap();
     let mut worker = saver.worker().unwrap();
     let mut tree = worker.save_tree(&Tree::new(Vec::new()).unwrap()).unwrap();
     // Each directory holds the one below three times: 3^5000 paths.
@@ -129,6 +136,7 @@ fn deep_and_shared_directories_are_walked_once_and_without_recursion() {
     }
     worker.finish().unwrap();
     saver.finish().unwrap();
+    drop(adding);
     save(&repo, FileKind::Snapshot, &snapshot(tree));
     limit_memory(1 << 30);
     let report = repo.check(true, 1, &|_| ControlFlow::Continue(())).unwrap();
@@ -147,7 +155,7 @@ fn what_is_of_another_type_is_refused() {
     let first = save(&repo, FileKind::Snapshot, &snapshot(data));
     assert!(verdict(&repo).contains("is in no index"));
     refuses_to_prune(&repo);
-    repo.remove_snapshot(&first).unwrap();
+    remove(&repo, first);
     // A directory that stands where data should be.
     let tree = blob(&repo, BlobType::Tree, br#"{"nodes": []}"#);
     let file = json!({"nodes": [{"name": "f", "type": "file", "size": 13, "content": [tree]}]});
@@ -157,7 +165,7 @@ fn what_is_of_another_type_is_refused() {
         let id = save(&repo, FileKind::Snapshot, &snapshot(top));
         verdict(&repo);
         refuses_to_prune(&repo);
-        repo.remove_snapshot(&id).unwrap();
+        remove(&repo, id);
     }
     // Files of one kind in the place of another.
     let wrong = save(&repo, FileKind::Snapshot, &IndexFile::default());

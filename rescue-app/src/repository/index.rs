@@ -22,6 +22,21 @@ pub(super) struct IndexedPack {
     pub(super) blobs: Vec<IndexedBlob>,
 }
 
+impl IndexedPack {
+    /// The length that its file must have; `None` when what the index says is not all of it.
+    pub(super) fn file_size(&self) -> Option<u64> {
+        let mut entries: Vec<PackEntry> = self.blobs.iter().map(Into::into).collect();
+        entries.sort_unstable_by_key(|entry| entry.offset);
+        size_of_pack(entries.into_iter())
+    }
+
+    /// Without the blobs for which `goes` is true; nothing when none is left.
+    pub(super) fn without(mut self, goes: impl Fn(BlobType, &Id) -> bool) -> Option<Self> {
+        self.blobs.retain(|blob| !goes(blob.kind, &blob.id));
+        (!self.blobs.is_empty()).then_some(self)
+    }
+}
+
 /// One blob of a pack as an index file has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct IndexedBlob {
@@ -235,21 +250,28 @@ impl Index {
     /// The length of a pack with these entries, in order of offset; `None` unless they lie side
     /// by side from its start.
     pub(super) fn size_of_pack(&self, entries: &[EntryNumber]) -> Option<u64> {
-        let (mut end, mut header) = (0, (OVERHEAD + LENGTH_FIELD) as u64);
-        for (id, at) in entries.iter().filter_map(|&number| self.location(number)) {
-            if u64::from(at.offset) != end {
-                return None;
-            }
-            end = at.end();
-            header += at.pack_entry(id).header_len();
-        }
-        Some(end + header)
+        let located = entries.iter().filter_map(|&number| self.location(number));
+        size_of_pack(located.map(|(id, at)| at.pack_entry(id)))
     }
 
     /// Sort key that puts entries in the order of packs and of offsets inside them.
     pub(super) fn disk_order(&self, number: EntryNumber) -> (u32, u32) {
         self.entries.get(number as usize).map_or((0, 0), |entry| (entry.pack, entry.offset))
     }
+}
+
+/// The length of a pack with these blobs, in order of offset; `None` unless they lie side by side
+/// from its start.
+fn size_of_pack(entries: impl Iterator<Item = PackEntry>) -> Option<u64> {
+    let (mut end, mut header) = (0, (OVERHEAD + LENGTH_FIELD) as u64);
+    for entry in entries {
+        if u64::from(entry.offset) != end {
+            return None;
+        }
+        end += u64::from(entry.length);
+        header += entry.header_len();
+    }
+    Some(end + header)
 }
 
 #[cfg(test)]

@@ -5,21 +5,33 @@ use std::collections::HashSet;
 use super::error::Result;
 use super::index::{IndexFile, IndexedPack};
 use super::{Id, Lock, Repository, json_file};
-use crate::store::{FileKind, StoreError};
+use crate::store::FileKind;
 
 /// An index file is written after this many blobs.
 const INDEX_BLOBS: usize = 50_000;
 
 impl Repository {
     /// Rewrites the index files so that the packs `removed` are in none of them any more and
-    /// the packs `added` are in one. Files that need no change stay, if they are not small.
-    ///
-    /// New files are complete before the first old one is removed: whenever it is interrupted,
-    /// every pack that stays is in some index file.
+    /// the packs `added` are in one.
     pub(super) fn replace_in_index(
         &self,
         lock: &Lock,
         removed: &HashSet<Id>,
+        added: Vec<IndexedPack>,
+    ) -> Result<()> {
+        self.rewrite_index(lock, &|pack| (!removed.contains(&pack.id)).then_some(pack), added)
+    }
+
+    /// Rewrites the index files: what they say of a pack becomes what `change` makes of it, and the
+    /// packs `added` are in one. Files that need no change stay, if they are not small. `lock` must
+    /// be exclusive: who has listed index files and not yet read them would miss the old ones.
+    ///
+    /// New files are complete before the first old one is removed: whenever it is interrupted,
+    /// every pack that stays is in some index file.
+    pub(super) fn rewrite_index(
+        &self,
+        lock: &Lock,
+        change: &dyn Fn(IndexedPack) -> Option<IndexedPack>,
         added: Vec<IndexedPack>,
     ) -> Result<()> {
         let mut files = IndexFiles::new(self);
@@ -27,25 +39,16 @@ impl Repository {
         for id in self.ids(FileKind::Index)? {
             let file: IndexFile = json_file::load(&*self.store, &self.key, FileKind::Index, &id)?;
             let blobs: usize = file.packs.iter().map(|pack| pack.blobs.len()).sum();
-            let touched = file.packs.iter().any(|pack| removed.contains(&pack.id));
-            if touched || blobs < INDEX_BLOBS / 2 {
+            let stays = |pack: &IndexedPack| change(pack.clone()).as_ref() == Some(pack);
+            if blobs < INDEX_BLOBS / 2 || !file.packs.iter().all(stays) {
                 old.push(id);
-                let stays = |pack: &IndexedPack| !removed.contains(&pack.id);
-                file.packs.into_iter().filter(stays).try_for_each(|pack| files.add(pack))?;
+                file.packs.into_iter().filter_map(change).try_for_each(|pack| files.add(pack))?;
             }
         }
         added.into_iter().try_for_each(|pack| files.add(pack))?;
         files.finish()?;
         lock.confirm()?;
-        old.iter().try_for_each(|id| self.remove_if_there(FileKind::Index, id))
-    }
-
-    /// Removes a file that may have gone already.
-    pub(super) fn remove_if_there(&self, kind: FileKind, id: &Id) -> Result<()> {
-        match self.store.remove(kind, &id.to_string()) {
-            Err(StoreError::NotFound { .. }) => Ok(()),
-            removed => Ok(removed?),
-        }
+        self.remove_all(lock, FileKind::Index, &old)
     }
 }
 

@@ -130,20 +130,7 @@ mod tests {
     use crate::repository::{Id, Snapshot};
 
     fn file(time: OffsetDateTime) -> SnapshotFile {
-        let snapshot = Snapshot {
-            time,
-            parent: None,
-            tree: Id::of(b""),
-            paths: vec!["/disk".to_owned()],
-            hostname: String::new(),
-            username: String::new(),
-            uid: 0,
-            gid: 0,
-            tags: Vec::new(),
-            original: None,
-            program_version: String::new(),
-            summary: None,
-        };
+        let snapshot = Snapshot { time, ..Snapshot::of_nothing() };
         SnapshotFile { id: Id::of(time.to_string().as_bytes()), snapshot }
     }
 

@@ -276,7 +276,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(LocalStore::new(dir.path().join("images")));
         let repo = Repository::init(store.clone(), "a").unwrap();
-        let saver = Saver::new(&repo).unwrap();
+        let lock = repo.lock_shared().unwrap();
+        let saver = Saver::new(&repo, &lock).unwrap();
         let mut worker = saver.worker().unwrap();
         let id = worker.save(BlobType::Data, None, &[1; 5000], 1).unwrap().id;
         worker.finish().unwrap();
@@ -339,7 +340,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(LocalStore::new(dir.path().join("images")));
         let repo = Repository::init(store, "a").unwrap();
-        let saver = Saver::new(&repo).unwrap();
+        let lock = repo.lock_shared().unwrap();
+        let saver = Saver::new(&repo, &lock).unwrap();
         let mut worker = saver.worker().unwrap();
         let plains: Vec<Vec<u8>> = (0..100u8).map(|n| vec![n; 3000]).collect();
         let ids: Vec<Id> = plains

@@ -5,6 +5,7 @@
 //! the damaged copy is out of the way ([`Repository::repair_packs`]), the next capture that
 //! meets the same contents stores it again, for all images that need it.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
@@ -85,7 +86,7 @@ impl Repository {
         }
         files.finish()?;
         lock.confirm()?;
-        old.iter().try_for_each(|id| self.remove_if_there(FileKind::Index, id))?;
+        self.remove_all(lock, FileKind::Index, &old)?;
         self.load_index()?;
         Ok(report)
     }
@@ -150,7 +151,7 @@ impl Repository {
         let moved = mover.finish().inspect_err(|_| mover.undo())?;
         if !gone.is_empty() {
             self.replace_in_index(lock, &gone, moved.packs)?;
-            gone.iter().try_for_each(|id| self.remove_if_there(FileKind::Pack, id))?;
+            self.remove_packs(lock, &gone, |_| Ok(()))?;
         }
         self.load_index()?;
         let index = self.index();
@@ -180,7 +181,7 @@ impl Repository {
     /// index, out of the index in memory, so that what is in them is stored again. Returns how many.
     pub fn distrust_bad_packs(&self, there: &[(Id, FileEntry)]) -> u64 {
         let index = self.index();
-        let sizes: HashMap<Id, u64> = there.iter().map(|(id, file)| (*id, file.size)).collect();
+        let sizes = sizes_of(there);
         let order = index.in_disk_order();
         let is_bad = |(id, entries): &(Id, &[EntryNumber])| {
             sizes.get(id).copied() != index.size_of_pack(entries)
@@ -192,6 +193,50 @@ impl Repository {
         }
         bad.len() as u64
     }
+}
+
+/// What [`Repository::drop_bad_packs`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// No index file names a pack any more that is not there whole, but for so many that are cut
+    /// short and hold blobs that are nowhere else.
+    AllBut(u64),
+    /// Nothing, for others were at work.
+    InUse,
+}
+
+impl Repository {
+    /// Writes index files without the packs that were distrusted
+    /// ([`Self::distrust_bad_packs`]) and still are not there whole, so that everybody else finds
+    /// the copies that were stored since. What only a pack that is cut short holds stays named, for
+    /// [`Self::repair_packs`] may save it.
+    ///
+    /// A pack that is missing is taken for lost. Should it come back, it is one that no index
+    /// names, which [`Self::adopt_packs`] and [`Self::rebuild_index`] find.
+    pub fn drop_bad_packs(&self, lock: &Lock) -> Result<Dropped> {
+        let exclusive = match self.lock_exclusive_beside(lock) {
+            Err(RepositoryError::Locked { .. }) => return Ok(Dropped::InUse),
+            lock => lock?,
+        };
+        let (index, sizes) = (self.index(), sizes_of(&self.packs_with_sizes()?));
+        let left = Cell::new(0);
+        let change = |pack: IndexedPack| {
+            let size = sizes.get(&pack.id).copied();
+            if index.contains_pack(&pack.id) || size.is_some() && size == pack.file_size() {
+                return Some(pack);
+            }
+            size?;
+            let rest = pack.without(|kind, blob| index.contains(kind, blob));
+            left.set(left.get() + u64::from(rest.is_some()));
+            rest
+        };
+        self.rewrite_index(&exclusive, &change, Vec::new())?;
+        Ok(Dropped::AllBut(left.get()))
+    }
+}
+
+fn sizes_of(packs: &[(Id, FileEntry)]) -> HashMap<Id, u64> {
+    packs.iter().map(|(id, file)| (*id, file.size)).collect()
 }
 
 fn require_exclusive(lock: &Lock) -> Result<()> {

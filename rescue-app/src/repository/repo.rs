@@ -31,7 +31,7 @@ pub(super) const SMALL_FILE_LIMIT: u64 = 1 << 20;
 const INDEX_LIMIT: usize = 20_000_000;
 
 /// The `config` file.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Config {
     version: u64,
     id: Id,
@@ -130,6 +130,13 @@ impl Repository {
     ) -> Self {
         let index = RwLock::new(Arc::new(Index::default()));
         Self { store, key, identity, config, public, index }
+    }
+
+    /// The same repository as somebody else opens it.
+    #[cfg(test)]
+    pub(super) fn opened_by(&self, store: Arc<dyn Store>, identity: Identity) -> Self {
+        let (key, config, index) = (Arc::clone(&self.key), self.config.clone(), RwLock::default());
+        Self { store, key, identity, config, public: self.public, index }
     }
 
     /// The repository's own id, which tells it from others.

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use super::crypto::Key;
 use super::error::{RepositoryError, Result};
 use super::index::{Index, IndexFile, IndexedPack};
+use super::lock::Held;
 use super::open_pack::{FullPack, PackBuffer};
 use super::pack::BlobType;
 use super::readback::ReadBack;
-use super::{BlobWriter, Id, Repository, json_file};
+use super::{BlobWriter, Id, Lock, Repository, json_file};
 use crate::store::{FileKind, Store};
 
 /// An index file is written at the latest after this many blobs (restic
@@ -48,12 +49,10 @@ pub struct Totals {
     pub packs: u64,
 }
 
-/// What [`Saver::finish`] returns.
+/// What [`Saver::written`] returns.
 #[derive(Debug)]
-pub struct Finished {
-    /// What was done.
-    pub totals: Totals,
-    /// Packs written that were not read back yet.
+pub struct Written {
+    /// Packs that were not read back yet.
     pub unproven: BTreeSet<Id>,
     /// Bytes of the packs that were written and read back.
     pub proven_bytes: u64,
@@ -95,6 +94,7 @@ struct Failure {
 pub(super) struct Shared {
     pub(super) key: Arc<Key>,
     store: Arc<dyn Store>,
+    lock: Arc<Held>,
     index: Arc<Index>,
     claims: [Mutex<HashSet<(BlobType, Id)>>; SHARDS],
     pending: Mutex<Pending>,
@@ -205,6 +205,9 @@ impl Shared {
                 locked(&self.spare).push(buffer);
             }
             if let Err(error) = self.read_back() {
+                if let RepositoryError::StoredWrong { pack } = &error {
+                    locked(&self.pending).packs.retain(|stored| stored.id != *pack);
+                }
                 self.fail(error);
             }
         }
@@ -231,7 +234,8 @@ impl Shared {
         if due { self.write_index() } else { Ok(()) }
     }
 
-    /// Writes an index file for the packs stored since the last one.
+    /// Writes an index file for the packs stored since the last one, which must still be there: a
+    /// pack that an index file names is one that others rely on.
     fn write_index(&self) -> Result<()> {
         let mut pending = locked(&self.pending);
         pending.since = Instant::now();
@@ -240,6 +244,13 @@ impl Shared {
         drop(pending);
         if file.packs.is_empty() {
             return Ok(());
+        }
+        self.lock.ensure()?;
+        for IndexedPack { id: pack, .. } in &file.packs {
+            if !self.store.exists(FileKind::Pack, &pack.to_string())? {
+                let location = self.store.location();
+                return Err(RepositoryError::StoredGone { pack: *pack, location });
+            }
         }
         json_file::save(&*self.store, &self.key, FileKind::Index, &file)?;
         locked(&self.pending).written.push(file);
@@ -259,12 +270,15 @@ pub struct Saver<'r> {
 }
 
 impl<'r> Saver<'r> {
-    /// Starts storing into a repository whose index is loaded and that is locked by the caller.
-    pub fn new(repository: &'r Repository) -> Result<Self> {
+    /// Starts storing into a repository whose index is loaded.
+    pub fn new(repository: &'r Repository, lock: &'r Lock) -> Result<Self> {
         repository.require_writable()?;
+        // Index files that are relied on may be of someone who was stopped.
+        repository.store.sync_names(FileKind::Index)?;
         let shared = Arc::new(Shared {
             key: Arc::clone(&repository.key),
             store: Arc::clone(&repository.store),
+            lock: lock.held(),
             index: repository.index(),
             claims: std::array::from_fn(|_| Mutex::default()),
             pending: Mutex::new(Pending {
@@ -324,11 +338,18 @@ impl<'r> Saver<'r> {
         self.shared.write_index()
     }
 
-    /// Ends storing, after all [`BlobWriter`]s have finished: waits for the packs, writes the
-    /// last index file and takes all that is new into the repository's index. Only after this
-    /// may a snapshot refer to what was stored, and only after the rest was read back may it
-    /// count as stored.
-    pub fn finish(mut self) -> Result<Finished> {
+    /// Ends storing, after all [`BlobWriter`]s have finished: waits for the packs. Only after the
+    /// rest of them was read back may they count as stored.
+    pub fn written(&mut self) -> Result<Written> {
+        self.stop_writers()?;
+        self.shared.check()?;
+        let (unproven, proven_bytes) = self.shared.read_back.take();
+        Ok(Written { unproven, proven_bytes })
+    }
+
+    /// Ends storing as [`Self::written`] does, writes the last index file and takes all that is new
+    /// into the repository's index. Only after this may a snapshot refer to what was stored.
+    pub fn finish(mut self) -> Result<Totals> {
         self.stop_writers()?;
         self.shared.check()?;
         if self.shared.lost_blobs.load(Ordering::Acquire) {
@@ -338,8 +359,7 @@ impl<'r> Saver<'r> {
         let written = std::mem::take(&mut locked(&self.shared.pending).written);
         let index = Index::clone(&self.shared.index).with(written);
         self.repository.set_index(index);
-        let (unproven, proven_bytes) = self.shared.read_back.take();
-        Ok(Finished { totals: self.totals(), unproven, proven_bytes })
+        Ok(self.totals())
     }
 
     fn stop_writers(&mut self) -> Result<()> {

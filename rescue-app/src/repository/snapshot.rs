@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::error::{RepositoryError, Result};
-use super::{Id, Repository, json_file};
+use super::{Id, Lock, Repository, json_file};
 use crate::store::FileKind;
 
 /// The most paths and tags that all snapshots together may have.
@@ -121,11 +121,42 @@ pub struct SnapshotList {
     pub damaged: Vec<(Id, RepositoryError)>,
 }
 
+#[cfg(test)]
+impl Snapshot {
+    /// A snapshot for tests that look at no more than the file.
+    pub(super) fn of_nothing() -> Self {
+        Self {
+            time: OffsetDateTime::UNIX_EPOCH,
+            parent: None,
+            tree: Id::of(b""),
+            paths: vec!["/disk".to_owned()],
+            hostname: String::new(),
+            username: String::new(),
+            uid: 0,
+            gid: 0,
+            tags: Vec::new(),
+            original: None,
+            program_version: String::new(),
+            summary: None,
+        }
+    }
+}
+
 impl Repository {
     /// Stores a snapshot, after the [`super::Saver`] has finished; returns its name.
-    pub fn save_snapshot(&self, snapshot: &Snapshot) -> Result<Id> {
+    ///
+    /// # Errors
+    /// [`RepositoryError::LockLost`] when the lock was gone at any time: others may have pruned
+    /// what the snapshot refers to. There is no snapshot then.
+    pub fn save_snapshot(&self, lock: &Lock, snapshot: &Snapshot) -> Result<Id> {
         self.require_writable()?;
-        json_file::save(&*self.store, &self.key, FileKind::Snapshot, snapshot)
+        lock.confirm()?;
+        let id = json_file::save(&*self.store, &self.key, FileKind::Snapshot, snapshot)?;
+        lock.ensure_held().inspect_err(|_| {
+            // Nobody was told of it; should it stay, it is listed as what it is.
+            let _ = self.store.remove(FileKind::Snapshot, &id.to_string());
+        })?;
+        Ok(id)
     }
 
     /// All snapshots.
@@ -162,9 +193,12 @@ impl Repository {
         }
     }
 
-    /// Removes a snapshot; the space its blobs take is freed by pruning.
-    pub fn remove_snapshot(&self, id: &Id) -> Result<()> {
-        Ok(self.store.remove(FileKind::Snapshot, &id.to_string())?)
+    /// Removes snapshots; the space their blobs take is freed by pruning. `lock` must be exclusive.
+    pub fn remove_snapshots(&self, lock: &Lock, ids: &[Id]) -> Result<()> {
+        match lock.is_exclusive() {
+            true => self.remove_all(lock, FileKind::Snapshot, ids),
+            false => Err(RepositoryError::Internal("forgetting with a shared lock")),
+        }
     }
 
     /// Reads a snapshot by its whole name.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -20,9 +20,32 @@ use crate::console;
 const UNFINISHED: &str = ".lifeboat-unfinished-";
 
 /// Filesystems of this machine's own disks and memory, as `statfs` calls them (Linux
-/// `include/uapi/linux/magic.h`): ext2, ext3 and ext4, XFS, Btrfs, F2FS, FAT, exFAT, overlay, tmpfs.
-const LOCAL: [i128; 8] =
-    [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x4d44, 0x2011_bab0, 0x794c_7630, 0x0102_1994];
+/// `include/uapi/linux/magic.h`): ext2, ext3 and ext4, XFS, Btrfs, F2FS, FAT, exFAT, NTFS, overlay,
+/// tmpfs. They show a new file to everybody at once.
+const LOCAL: [i128; 9] = [
+    0xef53,
+    0x5846_5342,
+    0x9123_683e,
+    0xf2f5_2010,
+    0x4d44,
+    0x2011_bab0,
+    0x7366_746e,
+    0x794c_7630,
+    0x0102_1994,
+];
+
+/// NFS, by the same list. A folder that has just changed is taken to stay as it is for the option
+/// `acdirmin`, 30 s unless said otherwise (`nfs(5)`), which a server that counts time coarsely
+/// makes true even for one's own changes.
+const NFS: i128 = 0x6969;
+
+/// The longest that a folder is remembered on NFS, with a second for the way.
+const NFS_SETTLE: Duration = Duration::from_secs(31);
+
+/// The same everywhere else: SMB remembers folders for the option `actimeo`, 1 s (`mount.cifs(8)`),
+/// FUSE names for as long (libfuse's `entry_timeout`, and its filesystems forget a folder that is
+/// written to), 9P nothing unless told to.
+const OTHER_SETTLE: Duration = Duration::from_millis(1500);
 
 /// Beside the repository while it is created.
 const CLAIM: &str = "creation.lifeboat-unfinished-claim";
@@ -120,6 +143,7 @@ impl LocalStore {
         match options.open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.make_folder(folder)?;
+                self.sync_folder(folder.parent().unwrap_or(folder))?;
                 options.open(path)
             }
             opened => opened,
@@ -129,9 +153,7 @@ impl LocalStore {
 
     /// Writes `bytes` under a temporary name, syncs, renames, syncs the folder.
     fn write_whole(&self, folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-        let number = SEQUENCE.fetch_add(1, Ordering::Relaxed);
-        let pid = std::process::id();
-        let unfinished = folder.join(format!("{name}{UNFINISHED}{pid}-{number}"));
+        let unfinished = self.unfinished(folder, name);
         let file = DirectFile::new(self.create_unfinished(&unfinished, folder)?);
         let target = folder.join(name);
         let done = file
@@ -146,21 +168,35 @@ impl LocalStore {
         self.sync_folder(folder)
     }
 
-    /// Makes new names in a folder survive a power cut. Some network filesystems cannot sync
-    /// folders and say so with EINVAL or ENOTSUP; there is nothing more to be done there.
+    /// Makes the names in a folder survive a power cut as they are now. Filesystems that cannot sync
+    /// folders say so with EINVAL or ENOTSUP; there everything is synced.
     fn sync_folder(&self, folder: &Path) -> Result<()> {
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        match synced {
-            Err(error)
-                if !matches!(
-                    error.raw_os_error().map(Errno::from_raw),
-                    Some(Errno::EINVAL | Errno::ENOTSUP)
-                ) =>
-            {
-                Err(self.failed("syncing folder", folder)(error))
-            }
-            _ => Ok(()),
-        }
+        let cannot = |error: &io::Error| {
+            let errno = error.raw_os_error().map(Errno::from_raw);
+            matches!(errno, Some(Errno::EINVAL | Errno::ENOTSUP))
+        };
+        let synced = File::open(folder).and_then(|folder| match folder.sync_all() {
+            Err(error) if cannot(&error) => Ok(nix::unistd::syncfs(&folder)?),
+            synced => synced,
+        });
+        synced.map_err(self.failed("syncing folder", folder))
+    }
+
+    /// What time it is for the place: over a network that is the server's affair. A new file tells.
+    fn now(&self, kind: FileKind, name: &str) -> Result<SystemTime> {
+        let folder = self.folder_of(kind, name);
+        let probe = self.unfinished(&folder, name);
+        let file = self.create_unfinished(&probe, &folder)?;
+        let told = file.metadata().and_then(|meta| meta.modified());
+        // A leftover is removed by a later run.
+        let _ = fs::remove_file(&probe);
+        told.map_err(self.failed("looking at", &probe))
+    }
+
+    /// A new name for an unfinished file.
+    fn unfinished(&self, folder: &Path, name: &str) -> PathBuf {
+        let (pid, number) = (std::process::id(), SEQUENCE.fetch_add(1, Ordering::Relaxed));
+        folder.join(format!("{name}{UNFINISHED}{pid}-{number}"))
     }
 
     /// Removes the unfinished files of one folder last written before `limit`.
@@ -220,6 +256,15 @@ impl LocalStore {
             }
         }
         Ok(files)
+    }
+}
+
+/// See [`Store::settle_time`]; for a filesystem of this type.
+fn settle_time(filesystem_type: i128) -> Duration {
+    match filesystem_type {
+        NFS => NFS_SETTLE,
+        local if LOCAL.contains(&local) => Duration::ZERO,
+        _ => OTHER_SETTLE,
     }
 }
 
@@ -331,6 +376,25 @@ impl Store for LocalStore {
         })
     }
 
+    fn sync_names(&self, kind: FileKind) -> Result<()> {
+        let folders = self.folders(kind).into_iter().filter(|folder| folder.exists());
+        folders.into_iter().try_for_each(|folder| self.sync_folder(&folder))
+    }
+
+    fn age(&self, kind: FileKind, name: &str) -> Result<Option<Duration>> {
+        let path = self.path_of(kind, name)?;
+        let written = fs::symlink_metadata(&path)
+            .and_then(|meta| meta.modified())
+            .map_err(self.failed_on("looking at", kind, name, &path))?;
+        let now = match self.now(kind, name) {
+            // Whoever cannot write there can do no harm with a wrong guess.
+            Err(StoreError::ReadOnly { .. }) => SystemTime::now(),
+            Err(StoreError::Full { .. }) => return Ok(None),
+            now => now?,
+        };
+        Ok(Some(now.duration_since(written).unwrap_or_default()))
+    }
+
     fn remove_leftovers_older_than(&self, kind: FileKind, name: &str) -> Result<u64> {
         let path = self.path_of(kind, name)?;
         let limit = fs::metadata(&path)
@@ -365,8 +429,8 @@ impl Store for LocalStore {
         self.write_whole(&folder, file, text.as_bytes())
     }
 
-    fn lists_at_once(&self) -> bool {
-        statfs(&self.root).is_ok_and(|place| LOCAL.contains(&place.filesystem_type().0.into()))
+    fn settle_time(&self) -> Duration {
+        statfs(&self.root).map_or(NFS_SETTLE, |place| settle_time(place.filesystem_type().0.into()))
     }
 
     fn free_space(&self) -> Option<u64> {
@@ -468,6 +532,32 @@ mod tests {
         let refused = store.write(FileKind::Lock, NAME, b"lock");
         assert!(matches!(refused, Err(StoreError::ReadOnly { .. })), "{refused:?}");
         assert!(!store.exists(FileKind::Config, "config").unwrap());
+    }
+
+    #[test]
+    fn the_age_is_that_of_the_file_by_the_clock_of_the_place() {
+        let (_dir, store) = store();
+        store.write(FileKind::Lock, NAME, b"lock").unwrap();
+        let file = File::options().write(true).open(store.root().join("locks").join(NAME)).unwrap();
+        let hour = Duration::from_secs(3600);
+        let age = || store.age(FileKind::Lock, NAME).unwrap().unwrap();
+        assert!(age() < hour);
+        file.set_modified(SystemTime::now() - hour).unwrap();
+        assert!(age() >= hour - Duration::from_secs(10) && age() < 2 * hour);
+        file.set_modified(SystemTime::now() + hour).unwrap();
+        assert_eq!(age(), Duration::ZERO);
+        assert_eq!(fs::read_dir(store.root().join("locks")).unwrap().count(), 1);
+        let missing = store.age(FileKind::Lock, &NAME.replace('0', "1"));
+        assert!(matches!(missing, Err(StoreError::NotFound { .. })), "{missing:?}");
+    }
+
+    #[test]
+    fn networks_are_given_time_to_show_what_is_new() {
+        assert_eq!(settle_time(0xef53), Duration::ZERO);
+        assert!(settle_time(NFS) > Duration::from_secs(30));
+        for other in [0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x0102_1997, 1] {
+            assert!(settle_time(other) > Duration::from_secs(1), "{other:#x}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod local;
 mod patient;
 
 use std::fmt;
+use std::time::Duration;
 
 pub use error::StoreError;
 pub use local::LocalStore;
@@ -131,8 +132,18 @@ pub trait Store: Send + Sync {
     /// error and no file under this name.
     fn write(&self, kind: FileKind, name: &str, bytes: &[u8]) -> Result<()>;
 
-    /// Removes a file; one that is already gone is [`StoreError::NotFound`].
+    /// Removes a file; one that is already gone is [`StoreError::NotFound`]. A power cut may bring
+    /// it back until [`Self::sync_names`].
     fn remove(&self, kind: FileKind, name: &str) -> Result<()>;
+
+    /// Makes a kind's list of files as it is now survive a power cut: what was removed, and what
+    /// anybody wrote who did not come to that. Nothing done later reaches the disk before it.
+    fn sync_names(&self, kind: FileKind) -> Result<()>;
+
+    /// How long ago a file was written by the place's own clock, which is the one that all
+    /// machines that use the place have in common; zero for a file from the future, `None` where
+    /// the place cannot tell.
+    fn age(&self, kind: FileKind, name: &str) -> Result<Option<Duration>>;
 
     /// Removes what interrupted writes left behind before the given file was written, and
     /// returns how many bytes that freed. The caller makes sure that nobody else has been
@@ -143,11 +154,9 @@ pub trait Store: Send + Sync {
     /// its own there, such as `logs/NAME`.
     fn write_note(&self, name: &str, text: &str) -> Result<()>;
 
-    /// Whether a new file shows to everybody as soon as it is written; over a network it may take
-    /// a while.
-    fn lists_at_once(&self) -> bool {
-        false
-    }
+    /// How long a machine that has just written a file may still be shown a list of before. What
+    /// others had written when this has passed is seen.
+    fn settle_time(&self) -> Duration;
 
     /// Bytes that can still be written, where the place can tell.
     fn free_space(&self) -> Option<u64>;

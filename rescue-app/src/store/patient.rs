@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::{Claim, FileEntry, FileKind, Result, Store, StoreError};
 
@@ -84,6 +85,14 @@ impl Store for PatientStore {
         self.inner.remove(kind, name)
     }
 
+    fn sync_names(&self, kind: FileKind) -> Result<()> {
+        self.inner.sync_names(kind)
+    }
+
+    fn age(&self, kind: FileKind, name: &str) -> Result<Option<Duration>> {
+        self.inner.age(kind, name)
+    }
+
     fn remove_leftovers_older_than(&self, kind: FileKind, name: &str) -> Result<u64> {
         self.inner.remove_leftovers_older_than(kind, name)
     }
@@ -92,8 +101,8 @@ impl Store for PatientStore {
         self.inner.write_note(name, text)
     }
 
-    fn lists_at_once(&self) -> bool {
-        self.inner.lists_at_once()
+    fn settle_time(&self) -> Duration {
+        self.inner.settle_time()
     }
 
     fn free_space(&self) -> Option<u64> {

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::fixture::{CHUNK, disk, init, open, read_all, save, save_counted, snapshot};
 use crate::stock_restic::{Restic, files_below};
@@ -78,6 +79,18 @@ impl Store for Faulty {
         self.inner.remove(kind, name)
     }
 
+    fn sync_names(&self, kind: FileKind) -> Result<()> {
+        self.inner.sync_names(kind)
+    }
+
+    fn age(&self, kind: FileKind, name: &str) -> Result<Option<Duration>> {
+        self.inner.age(kind, name)
+    }
+
+    fn settle_time(&self) -> Duration {
+        self.inner.settle_time()
+    }
+
     fn remove_leftovers_older_than(&self, kind: FileKind, name: &str) -> Result<u64> {
         self.inner.remove_leftovers_older_than(kind, name)
     }
@@ -127,7 +140,8 @@ fn a_full_place_stops_cleanly_and_is_continued_after_space_is_freed() {
 
     store.left.store(70 << 20, Ordering::Relaxed);
     let image = disk(2, 300_000_000);
-    let saver = Saver::new(&repo).unwrap();
+    let lock = repo.lock_shared().unwrap();
+    let saver = Saver::new(&repo, &lock).unwrap();
     let mut worker = saver.worker().unwrap();
     let stopped = image
         .chunks(CHUNK)
@@ -137,6 +151,7 @@ fn a_full_place_stops_cleanly_and_is_continued_after_space_is_freed() {
     assert!(worker.finish().is_err());
     let totals = saver.totals();
     assert!(saver.finish().is_err(), "nothing may refer to what is not stored");
+    drop(lock);
 
     store.left.store(u64::MAX, Ordering::Relaxed);
     restic.ok(&["check", "--read-data"]);
@@ -173,13 +188,14 @@ fn a_read_only_place_is_read_without_a_lock() {
 fn findings_for(nodes: Vec<Node>) -> Vec<String> {
     let restic = Restic::new();
     let repo = init(&restic);
-    let saver = Saver::new(&repo).unwrap();
+    let lock = repo.lock_shared().unwrap();
+    let saver = Saver::new(&repo, &lock).unwrap();
     let mut worker = saver.worker().unwrap();
     worker.save(BlobType::Data, None, b"abc", 1).unwrap();
     let tree = worker.save_tree(&Tree::new(nodes).unwrap()).unwrap();
     worker.finish().unwrap();
     saver.finish().unwrap();
-    let id = repo.save_snapshot(&snapshot(tree)).unwrap();
+    let id = repo.save_snapshot(&lock, &snapshot(tree)).unwrap();
     let report = repo.check(true, 1, &|_| ControlFlow::Continue(())).unwrap();
     let broken = !report.findings.is_empty();
     assert_eq!(report.incomplete, if broken { vec![id] } else { vec![] });

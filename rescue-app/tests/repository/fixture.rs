@@ -61,7 +61,8 @@ pub fn save(repo: &Repository, bytes: &[u8]) -> Id {
 
 /// Like [`save`], and tells what it took.
 pub fn save_counted(repo: &Repository, bytes: &[u8]) -> (Id, Totals) {
-    let saver = Saver::new(repo).unwrap();
+    let lock = repo.lock_shared().unwrap();
+    let saver = Saver::new(repo, &lock).unwrap();
     let chunks: Vec<&[u8]> = bytes.chunks(CHUNK).collect();
     let half = chunks.len().div_ceil(2);
     std::thread::scope(|scope| {
@@ -83,8 +84,14 @@ pub fn save_counted(repo: &Repository, bytes: &[u8]) -> (Id, Totals) {
     let top = Tree::new(vec![Node::dir("machine", machine, time)]).unwrap();
     let tree = worker.save_tree(&top).unwrap();
     worker.finish().unwrap();
-    let totals = saver.finish().unwrap().totals;
-    (repo.save_snapshot(&snapshot(tree)).unwrap(), totals)
+    let totals = saver.finish().unwrap();
+    (repo.save_snapshot(&lock, &snapshot(tree)).unwrap(), totals)
+}
+
+/// Forgets an image.
+pub fn remove(repo: &Repository, snapshot: Id) {
+    let lock = repo.lock_exclusive().unwrap();
+    repo.remove_snapshots(&lock, &[snapshot]).unwrap();
 }
 
 pub fn snapshot(tree: Id) -> Snapshot {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lifeboat::repository::{KeepRules, Snapshot};
 use time::{Duration, OffsetDateTime, UtcOffset};
 
-use crate::fixture::{init, save, snapshot};
+use crate::fixture::{init, remove, save, snapshot};
 use crate::random::Random;
 use crate::stock_restic::Restic;
 
@@ -64,15 +64,18 @@ fn the_rules_keep_what_restic_keeps() {
     let repo = init(&restic);
     let first = save(&repo, b"something");
     let tree = repo.load_snapshot(first).unwrap().snapshot.tree;
-    repo.remove_snapshot(&first).unwrap();
+    remove(&repo, first);
+    let lock = repo.lock_shared().unwrap();
     let mut random = Random::from_environment();
     for group in 0..GROUPS {
         let (host, path) = (format!("host {}", group % 3), format!("/disk {group}"));
         for time in times(&mut random) {
             let (hostname, paths) = (host.clone(), vec![path.clone()]);
-            repo.save_snapshot(&Snapshot { time, hostname, paths, ..snapshot(tree) }).unwrap();
+            repo.save_snapshot(&lock, &Snapshot { time, hostname, paths, ..snapshot(tree) })
+                .unwrap();
         }
     }
+    drop(lock);
     let files = repo.snapshots().unwrap().snapshots;
     for _ in 0..12 {
         let rules = rules(&mut random);

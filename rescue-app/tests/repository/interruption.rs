@@ -11,7 +11,8 @@ fn what_an_abandoned_capture_stored_is_used_by_the_next() {
     let repo = init(&restic);
     let image = disk(12, 30_000_000);
     let stored = {
-        let saver = Saver::new(&repo).unwrap();
+        let lock = repo.lock_shared().unwrap();
+        let saver = Saver::new(&repo, &lock).unwrap();
         let mut worker = saver.worker().unwrap();
         for chunk in image.chunks(CHUNK) {
             worker.save(BlobType::Data, None, chunk, 1).unwrap();

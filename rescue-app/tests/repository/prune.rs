@@ -13,7 +13,7 @@ use lifeboat::repository::{
 use lifeboat::store::FileKind;
 
 use crate::faults::{Faulty, changes_made, remove_own_locks, stopping_after};
-use crate::fixture::{CHUNK, disk, init, open, read_all, save};
+use crate::fixture::{CHUNK, disk, init, open, read_all, remove, save};
 use crate::random::Random;
 use crate::stock_restic::{Restic, files_below};
 
@@ -60,7 +60,7 @@ fn forget(restic: &Restic, images: &mut Images, mut goes: impl FnMut(&Id) -> boo
     images.retain(|id, _| {
         let stays = !goes(id);
         if !stays {
-            repo.remove_snapshot(id).unwrap();
+            remove(&repo, *id);
         }
         stays
     });
@@ -177,7 +177,8 @@ fn leftovers_copies_and_small_packs_are_tidied_up() {
 
 /// Stores data and gives up.
 fn abandon(repo: &Repository, bytes: &[u8]) {
-    let saver = Saver::new(repo).unwrap();
+    let lock = repo.lock_shared().unwrap();
+    let saver = Saver::new(repo, &lock).unwrap();
     let mut worker = saver.worker().unwrap();
     for chunk in bytes.chunks(CHUNK) {
         worker.save(BlobType::Data, None, chunk, 1).unwrap();

@@ -9,7 +9,7 @@ use lifeboat::repository::{
 };
 
 use crate::faults::{changes_made, remove_own_locks, stopping_after};
-use crate::fixture::{disk, init, open, read_all, save, store};
+use crate::fixture::{disk, init, open, read_all, remove, save, store};
 use crate::random::Random;
 use crate::stock_restic::{Restic, files_below};
 
@@ -75,7 +75,7 @@ fn a_lost_or_damaged_index_is_made_anew() {
     // An unused pack that is missing is only dropped; nothing else is read again.
     let unused = save(&repo, &disk(3, 100_000));
     let before = files(&restic, "data");
-    repo.remove_snapshot(&unused).unwrap();
+    remove(&repo, unused);
     let report = rebuild(&open(&restic)).unwrap();
     assert_eq!((report.packs, report.added, report.dropped), (before.len() as u64, 0, 0));
     assert_eq!(files(&restic, "index").len(), 1);
@@ -163,7 +163,7 @@ fn stop_at_points<T>(damage: fn(&Restic), work: fn(&Repository) -> Result<T>) {
         let repo = open(&copy);
         let tree = repo.load_snapshot(id).unwrap().snapshot.tree;
         assert!(read_all(&repo, &tree)["/machine/disk.img"] == image);
-        repo.remove_snapshot(&hit).unwrap();
+        remove(&repo, hit);
         copy.ok(&["check", "--read-data"]);
     }
 }

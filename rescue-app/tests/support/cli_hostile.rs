@@ -32,7 +32,8 @@ fn save(bench: &Bench, pieces: &[(Vec<u8>, usize)]) -> String {
     let store = Arc::new(LocalStore::new(bench.path("repo")));
     let repo = Repository::open(store, PUBLIC_PASSPHRASE).unwrap();
     repo.load_index().unwrap();
-    let saver = Saver::new(&repo).unwrap();
+    let lock = repo.lock_shared().unwrap();
+    let saver = Saver::new(&repo, &lock).unwrap();
     let mut worker = saver.worker().unwrap();
     let mut blob = |bytes: &[u8]| worker.save(BlobType::Data, None, bytes, 3).unwrap().id;
     let half = blob(&vec![7; usize::try_from(DISK / 2).unwrap()]);
@@ -56,7 +57,7 @@ fn save(bench: &Bench, pieces: &[(Vec<u8>, usize)]) -> String {
         "time": "2026-01-01T00:00:00Z", "tree": tree, "paths": ["/m-s"], "tags": ["lifeboat"],
     }))
     .unwrap();
-    repo.save_snapshot(&snapshot).unwrap().to_string()
+    repo.save_snapshot(&lock, &snapshot).unwrap().to_string()
 }
 
 fn save_manifest(bench: &Bench, manifest: &Value) -> String {

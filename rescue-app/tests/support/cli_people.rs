@@ -102,10 +102,11 @@ fn letters_of_all_scripts_stay_in_names() {
 fn change_snapshots(bench: &Bench, change: impl Fn(&Snapshot) -> Option<Snapshot>) {
     let store = Arc::new(LocalStore::new(bench.path("repo")));
     let repo = Repository::open(store, "lifeboat").unwrap();
+    let lock = repo.lock_exclusive().unwrap();
     for file in repo.snapshots().unwrap().snapshots {
         if let Some(changed) = change(&file.snapshot) {
-            repo.save_snapshot(&changed).unwrap();
-            repo.remove_snapshot(&file.id).unwrap();
+            repo.save_snapshot(&lock, &changed).unwrap();
+            repo.remove_snapshots(&lock, &[file.id]).unwrap();
         }
     }
 }

@@ -113,13 +113,81 @@ fn what_check_finds_is_mended_by_repair_and_another_capture() {
     bench.restic(&["check", "--read-data"]);
     bench.restore("out", &[]);
     assert!(same(&bench.path("one"), &bench.path("out")));
+}
 
-    // A missing pack needs no asking.
-    fs::remove_file(largest_pack(&bench)).unwrap();
+/// Cuts a pack short.
+fn cut_short(pack: &PathBuf) {
+    let file = fs::File::options().write(true).open(pack).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+}
+
+/// Everything in the newest image is there for stock restic too.
+fn assert_restic_restores(bench: &Bench, disk: &str) {
+    bench.restic(&["check", "--read-data"]);
+    let out = bench.path("restic");
+    let _ = fs::remove_dir_all(&out);
+    bench.restic(&["restore", "latest", "--target", out.to_str().unwrap()]);
+    let folder = fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+    assert!(same(&folder.join("disk.img"), &bench.path(disk)));
+}
+
+#[test]
+fn a_capture_lets_the_index_name_no_bad_packs() {
+    for damage in [cut_short as fn(&PathBuf), |pack| fs::remove_file(pack).unwrap()] {
+        let bench = Bench::new();
+        capture(&bench, "one", 1);
+        capture(&bench, "other", 2);
+        for _ in 0..3 {
+            damage(&largest_pack(&bench));
+            for disk in ["one", "other"] {
+                bench.run(&["capture", &bench.arg(disk)]).ended(0);
+                bench.restore("out", &["--disk", disk]);
+                assert!(same(&bench.path(disk), &bench.path("out")));
+            }
+            assert_restic_restores(&bench, "other");
+        }
+        bench.run(&["verify"]).ended(0);
+        let told = bench.run(&["capture", &bench.arg("one")]).ended(0);
+        assert!(!told.stderr.contains("missing or cut short"), "{}", told.stderr);
+        bench.run(&["prune"]).ended(0);
+        assert_restic_restores(&bench, "one");
+    }
+}
+
+#[test]
+fn bad_packs_stay_in_the_index_while_others_use_it_or_for_what_only_they_hold() {
+    let bench = Bench::new();
+    let first = capture(&bench, "one", 1);
+    cut_short(&largest_pack(&bench));
+    // Another disk: nothing of the pack is stored again.
+    let warned = capture_and_hear(&bench, "other", 2);
+    assert!(warned.contains("nowhere else") && warned.contains("repair packs"), "{warned}");
+    bench.run(&["verify", &first]).ended(1);
+    // The same disk while others are at work.
+    let lock = somebody_elses_lock(&bench);
+    let warned = bench.run(&["capture", &bench.arg("one")]).ended(0).stderr;
+    assert!(warned.contains("others are using"), "{warned}");
+    fs::remove_file(lock).unwrap();
+    bench.run(&["verify", &first]).ended(0);
     let warned = bench.run(&["capture", &bench.arg("one")]).ended(0).stderr;
     assert!(warned.contains("missing or cut short"), "{warned}");
-    bench.run(&["repair", "packs"]).ended(0);
-    bench.restic(&["check", "--read-data"]);
+    assert_restic_restores(&bench, "one");
+}
+
+fn capture_and_hear(bench: &Bench, disk: &str, seed: u64) -> String {
+    fs::write(bench.path(disk), noise(2 * seed, 3 << 20)).unwrap();
+    bench.run(&["capture", &bench.arg(disk)]).ended(0).stderr
+}
+
+/// A shared lock of somebody else: of this process, which does not give it back.
+fn somebody_elses_lock(bench: &Bench) -> PathBuf {
+    use lifeboat::repository::Repository;
+    use lifeboat::store::LocalStore;
+
+    let store = std::sync::Arc::new(LocalStore::new(bench.path("repo")));
+    let repo = Repository::open(store, "lifeboat").unwrap();
+    std::mem::forget(repo.lock_shared().unwrap());
+    files(bench, "locks").pop().unwrap()
 }
 
 #[test]

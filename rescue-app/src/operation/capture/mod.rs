@@ -21,8 +21,8 @@ use crate::image::content::{Entry, Slot, entries};
 use crate::image::damage::Damage;
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest};
 use crate::repository::{
-    Adopted, BlobType, BlobWriter, Finished, Id, IdHasher, Lock, Node, Repository, RepositoryError,
-    Saver, Snapshot, Summary, Totals, Tree,
+    Adopted, BlobType, BlobWriter, Dropped, Id, IdHasher, Lock, Node, Repository, RepositoryError,
+    Saver, Snapshot, Summary, Totals, Tree, Written,
 };
 
 use super::error::{Doing, OperationError};
@@ -117,7 +117,7 @@ fn examine_and_store(
     if bad > 0 {
         control.warn(format!(
             "{bad} pack file(s) of the repository are missing or cut short: what this disk needs \
-             of them is stored again; run 'lifeboat repair packs' to mend the repository"
+             of them is stored again; 'lifeboat verify' tells which images lack something"
         ));
     }
     let plan = plan::examine(disk, &source, request, &repo)?;
@@ -134,11 +134,52 @@ fn examine_and_store(
         control.info(unpartitioned.sentence());
     }
     control.info(plan.space.sentence());
-    store((&repo, &lock, &found), &source, plan, request, patient)
+    let found = Found { adopted: found, bad_packs: bad };
+    let stored = store((&repo, &lock, &found), &source, plan, request, patient);
+    match lock.ensure_held() {
+        // What others do after they took the lock away shows in many ways.
+        Err(lost @ RepositoryError::LockLost { .. })
+            if stored.as_ref().is_err_and(|error| !error.is_cancelled()) =>
+        {
+            Err(lost.into())
+        }
+        _ => stored,
+    }
+}
+
+/// What a capture found in the repository.
+struct Found {
+    adopted: Adopted,
+    /// Packs that are not there whole and not relied on.
+    bad_packs: u64,
+}
+
+/// After what was needed of bad packs is stored again: lets the index name only that.
+fn drop_bad_packs(
+    repo: &Repository,
+    lock: &Lock,
+    control: Control<'_>,
+) -> Result<(), OperationError> {
+    let repair = "run 'lifeboat repair packs' to mend the repository";
+    match repo.drop_bad_packs(lock) {
+        Ok(Dropped::AllBut(0)) => control.info("the index names no bad pack files any more"),
+        Ok(Dropped::AllBut(left)) => control.warn(format!(
+            "{left} pack file(s) that are cut short hold data that are nowhere else: {repair}"
+        )),
+        Ok(Dropped::InUse) => control.warn(format!(
+            "others are using the repository, so its index still names bad pack files: {repair}"
+        )),
+        Err(error @ RepositoryError::LockLost { .. }) => return Err(error.into()),
+        // The image does not depend on it.
+        Err(error) => {
+            control.warn(format!("the index still names bad pack files: {error}; {repair}"))
+        }
+    }
+    Ok(())
 }
 
 fn store(
-    (repo, lock, found): (&Repository, &Lock, &Adopted),
+    (repo, lock, found): (&Repository, &Lock, &Found),
     source: &Source,
     mut plan: CapturePlan,
     request: &CaptureRequest,
@@ -146,7 +187,7 @@ fn store(
 ) -> Result<CaptureReport, OperationError> {
     let control = patient.control;
     let started = OffsetDateTime::now_utc();
-    let saver = Saver::new(repo)?;
+    let mut saver = Saver::new(repo, lock)?;
     let reporter = Reporter::start(control, Phase::Capturing, plan.read, plan.skipped);
     let medium = DiskMedium::new(source, plan.disk.logical_sector);
     let zstd_level = request.compression.zstd_level();
@@ -179,14 +220,15 @@ fn store(
     let images = repo.snapshots()?.snapshots;
     let blobs = stored.slots.iter().filter_map(|slot| slot.blob);
     let mut unproven_before = earlier::unproven_packs(repo, blobs, &images);
-    unproven_before.retain(|pack| !found.ids.contains(pack));
+    unproven_before.retain(|pack| !found.adopted.ids.contains(pack));
     let folder = earlier::folder(repo, &manifest, &images);
     let needed = stored.slots.iter().filter_map(|slot| slot.blob).filter(|_| request.verify_all);
     let reused = verify::packs_of(repo, needed);
     let tree = save_tree(&saver, (&folder, &manifest), stored.slots, zstd_level)?;
-    let Finished { totals, unproven, proven_bytes } = saver.finish()?;
+    let Written { unproven, proven_bytes } = saver.written()?;
     let mut verified = proven_bytes + verify::stored(repo, &unproven, control)?;
-    let mut resumed = found.bytes;
+    let totals = saver.finish()?;
+    let mut resumed = found.adopted.bytes;
     if request.verify_all {
         verified += verify::reused(repo, &reused, control)?;
     } else if !unproven_before.is_empty() {
@@ -198,10 +240,12 @@ fn store(
         resumed += bytes;
         verified += bytes;
     }
+    if found.bad_packs > 0 {
+        drop_bad_packs(repo, lock, control)?;
+    }
     let tags = vec![TAG.to_owned(), order::next_tag(&images)];
     let snapshot = snapshot((&folder, &manifest), tags, tree, &totals, started);
-    patient.insist(|| lock.confirm())?;
-    let id = repo.save_snapshot(&snapshot)?;
+    let id = repo.save_snapshot(lock, &snapshot)?;
     Ok(CaptureReport {
         image: ImageSummary::new(id, &snapshot, &manifest),
         read: stored.read,

@@ -1,12 +1,26 @@
 //! Locks: who is working on a repository, visible to restic and to other Lifeboats
 //! (restic `doc/design.rst`, "Locks"; `internal/repository/lock.go`, `internal/restic/lock.go`).
+//!
+//! A machine may sleep at any point, and whoever finds its lock old, or is told to by a person,
+//! removes it. So a lock only counts as long as it was never gone:
+//!
+//! * It is confirmed by a new file, which is written while the old one is there and counts only if
+//!   the old one is still there to be removed afterwards. A lock that was ever missed stays lost.
+//! * Before something is removed, or written that refers to what is stored, the lock is looked
+//!   for; and once more afterwards, before that counts: [`Repository::save_snapshot`],
+//!   [`Repository::remove_all`]. Whoever sleeps in between finds out, and ends with an error.
+//! * Whoever looks for locks and meets one that vanishes looks again.
+//!
+//! `explore.rs` runs this code, step by step, in every order that two and three clients can take.
 
+#[cfg(test)]
+mod explore;
 mod files;
 #[cfg(test)]
 mod tests;
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,10 +29,10 @@ use serde::Serialize;
 use super::crypto::Key;
 use super::error::{RepositoryError, Result};
 use super::identity::Identity;
-use super::{Id, Repository, json_file};
+use super::{Id, Repository};
 use crate::store::{FileKind, Store, StoreError};
 
-use files::{LockFile, Locks};
+use files::Locks;
 
 /// How often a lock is confirmed.
 const REFRESH_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -41,49 +55,82 @@ pub struct Unlocked {
     pub left: Vec<String>,
 }
 
-/// What the confirming thread shares with the lock.
-struct Held {
+/// What threads share of a lock.
+pub(super) struct Held {
     store: Arc<dyn Store>,
     key: Arc<Key>,
     identity: Identity,
     exclusive: bool,
-    name: Mutex<Id>,
+    /// The lock file; `None` once it was found missing.
+    name: Mutex<Option<Id>>,
 }
 
 impl Held {
-    /// Writes a new lock file, then removes the old one.
-    fn refresh(&self) -> Result<()> {
-        let mut name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = match self.locks().save(self.exclusive) {
-            Err(RepositoryError::Store(StoreError::Full { .. })) => return self.replace(&mut name),
-            new => new?,
-        };
-        let old = std::mem::replace(&mut *name, new);
-        Ok(self.store.remove(FileKind::Lock, &old.to_string())?)
+    fn name(&self) -> MutexGuard<'_, Option<Id>> {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn locks(&self) -> Locks<'_> {
         Locks { store: &*self.store, key: &self.key, identity: &self.identity }
     }
 
-    /// Confirms the lock where no second lock file fits: the old one makes room for the new one.
-    /// For a moment there is none, so whoever came in between has the older right: the lock is
-    /// then gone, as it is when the new one does not fit either.
-    fn replace(&self, name: &mut Id) -> Result<()> {
-        self.store.remove(FileKind::Lock, &name.to_string())?;
-        *name = self.locks().save(self.exclusive)?;
-        self.locks().settle();
-        self.locks().refuse_conflicts(self.exclusive, Some(*name)).inspect_err(|_| {
-            // If it cannot be removed it goes stale by itself.
-            let _ = self.store.remove(FileKind::Lock, &name.to_string());
-        })?;
-        Ok(())
+    fn lost(&self) -> RepositoryError {
+        RepositoryError::LockLost { location: self.store.location() }
+    }
+
+    /// Makes sure that the lock was never gone.
+    pub(super) fn ensure(&self) -> Result<()> {
+        self.find(&mut self.name()).map(drop)
+    }
+
+    /// The lock's file, which is there.
+    fn find(&self, name: &mut Option<Id>) -> Result<Id> {
+        let id = name.ok_or_else(|| self.lost())?;
+        // Read, not looked up: for a look NFS may answer from memory, but a file that is opened
+        // is asked for (`nfs(5)`, "close-to-open cache consistency").
+        match self.store.read_range(FileKind::Lock, &id.to_string(), 0, &mut [0]) {
+            Err(StoreError::NotFound { .. }) => {
+                *name = None;
+                Err(self.lost())
+            }
+            read => Ok(read.map(|()| id)?),
+        }
+    }
+
+    /// Writes a new lock file, then removes the old one, which must have been there all the time.
+    fn refresh(&self) -> Result<()> {
+        let mut name = self.name();
+        let old = self.find(&mut name)?;
+        let new = match self.locks().save(self.exclusive) {
+            // Where no second lock file fits, the old one has to do: without any for a moment,
+            // the lock would be lost.
+            Err(RepositoryError::Store(StoreError::Full { .. })) => return Ok(()),
+            new => new?,
+        };
+        match self.store.remove(FileKind::Lock, &old.to_string()) {
+            Ok(()) => {
+                *name = Some(new);
+                Ok(())
+            }
+            Err(error) => {
+                // Should it stay, it goes stale by itself.
+                let _ = self.store.remove(FileKind::Lock, &new.to_string());
+                match error {
+                    StoreError::NotFound { .. } => {
+                        *name = None;
+                        Err(self.lost())
+                    }
+                    other => Err(other.into()),
+                }
+            }
+        }
     }
 
     fn release(&self) {
-        let name = *self.name.lock().unwrap_or_else(PoisonError::into_inner);
-        // If it cannot be removed it goes stale by itself.
-        let _ = self.store.remove(FileKind::Lock, &name.to_string());
+        if let Some(name) = self.name().take() {
+            // If it cannot be removed it goes stale by itself.
+            let _ = self.store.remove(FileKind::Lock, &name.to_string());
+        }
     }
 }
 
@@ -100,7 +147,7 @@ impl Drop for Lock {
 impl Repository {
     /// Locks for reading and adding: excludes only those who remove, prune or check.
     pub fn lock_shared(&self) -> Result<Lock> {
-        self.lock(false)
+        self.lock(false, None)
     }
 
     /// Locks for reading alone: like [`Self::lock_shared`], but a repository on a read-only
@@ -117,27 +164,36 @@ impl Repository {
 
     /// Locks for removing and pruning: excludes everybody.
     pub fn lock_exclusive(&self) -> Result<Lock> {
-        self.lock(true)
+        self.lock(true, None)
     }
 
-    fn lock(&self, exclusive: bool) -> Result<Lock> {
-        self.locks().refuse_conflicts(exclusive, None)?;
+    /// Excludes everybody but the owner of another lock, who asks.
+    pub(super) fn lock_exclusive_beside(&self, other: &Lock) -> Result<Lock> {
+        self.lock(true, Some(other))
+    }
+
+    fn lock(&self, exclusive: bool, beside: Option<&Lock>) -> Result<Lock> {
+        // Kept, so that the other one does not change its name meanwhile.
+        let beside = beside.map(|lock| lock.held.name());
+        let mut ours: Vec<Id> = beside.as_deref().copied().flatten().into_iter().collect();
+        self.locks().refuse_conflicts(exclusive, &ours)?;
         let name = self.locks().save(exclusive)?;
+        ours.push(name);
         let mut lock = Lock {
             held: Arc::new(Held {
                 store: Arc::clone(&self.store),
                 key: Arc::clone(&self.key),
                 identity: self.identity.clone(),
                 exclusive,
-                name: Mutex::new(name),
+                name: Mutex::new(Some(name)),
             }),
             alone: false,
             stop: None,
             thread: None,
         };
         self.locks().settle();
-        lock.alone = self.locks().refuse_conflicts(exclusive, Some(name))?;
-        if lock.alone {
+        lock.alone = self.locks().refuse_conflicts(exclusive, &ours)?;
+        if lock.alone && beside.is_none() {
             // Nobody else is writing, so what was unfinished before our lock is nobody's.
             self.store.remove_leftovers_older_than(FileKind::Lock, &name.to_string())?;
         }
@@ -149,18 +205,20 @@ impl Repository {
     pub fn unlock(&self, all: bool) -> Result<Unlocked> {
         let mut unlocked = Unlocked::default();
         for id in self.ids(FileKind::Lock)? {
-            let lock: Result<LockFile> =
-                json_file::load(&*self.store, &self.key, FileKind::Lock, &id);
-            let problem = match lock {
-                Ok(lock) if lock.is_stale(&self.identity) => None,
-                Ok(lock) => Some(lock.conflict()),
-                Err(RepositoryError::Store(StoreError::NotFound { .. })) => continue,
+            let problem = match self.locks().examine(&id) {
+                Ok(None) => continue,
+                Ok(Some((_, true))) => None,
+                Ok(Some((lock, false))) => Some(lock.conflict()),
                 Err(error) => Some(error),
             };
             match problem {
                 Some(problem) if !all => unlocked.left.push(problem.to_string()),
                 _ => {
-                    self.remove_if_there(FileKind::Lock, &id)?;
+                    let removed = self.store.remove(FileKind::Lock, &id.to_string());
+                    match removed {
+                        Err(StoreError::NotFound { .. }) => continue,
+                        removed => removed?,
+                    }
                     unlocked.removed += 1;
                 }
             }
@@ -184,15 +242,21 @@ impl Lock {
         self.held.exclusive
     }
 
-    /// Makes sure that the lock is still there, and confirms it. To be called before something
-    /// refers to what was stored under it: while this machine slept, others may have taken the
-    /// lock for stale, removed it, and pruned what nothing referred to yet.
+    /// Makes sure that the lock was never gone, and confirms it. To be called before something
+    /// begins that others must not get in the way of: while this machine slept, they may have taken
+    /// the lock for stale, removed it, and pruned what nothing referred to yet.
     pub fn confirm(&self) -> Result<()> {
-        let name = *self.held.name.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.held.store.exists(FileKind::Lock, &name.to_string())? {
-            true => self.held.refresh(),
-            false => Err(RepositoryError::LockLost { location: self.held.store.location() }),
-        }
+        self.held.refresh()
+    }
+
+    /// Makes sure that the lock was never gone.
+    pub fn ensure_held(&self) -> Result<()> {
+        self.held.ensure()
+    }
+
+    /// What a thread needs to make sure of that.
+    pub(super) fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held)
     }
 
     fn start_refreshing(&mut self) -> Result<()> {
@@ -200,7 +264,8 @@ impl Lock {
         let held = Arc::clone(&self.held);
         let work = move || {
             while stopped.recv_timeout(REFRESH_EVERY) == Err(RecvTimeoutError::Timeout) {
-                // A failed confirmation is tried again; there are six before the lock is stale.
+                // A failed confirmation is tried again; there are six before the lock is stale. A
+                // lost lock stays lost, which is found out by whoever relies on it.
                 let _ = held.refresh();
             }
         };

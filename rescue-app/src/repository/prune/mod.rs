@@ -27,7 +27,7 @@ use serde::Serialize;
 use super::error::{RepositoryError, Result};
 use super::index::Index;
 use super::{BlobReader, Id, Lock, Repository};
-use crate::store::{FileKind, StoreError};
+use crate::store::StoreError;
 
 use plan::{PackPlan, Plan};
 pub(super) use repack::Mover;
@@ -246,13 +246,13 @@ impl Pruner<'_> {
             self.repo.replace_in_index(self.lock, &named, Vec::new())?;
         }
         let unused = plan.unused.iter().map(|pack| (pack.id, pack.size));
-        for (id, size) in unused.chain(orphans.iter().copied()) {
-            self.repo.remove_if_there(FileKind::Pack, &id)?;
+        let sizes: HashMap<Id, u64> = unused.chain(orphans.iter().copied()).collect();
+        self.repo.remove_packs(self.lock, sizes.keys(), |id| {
+            let bytes = sizes.get(id).copied().unwrap_or(0);
             self.report.removed_packs += 1;
-            self.report.freed += size;
-            send(self.sink, PruneEvent::Step { bytes: size })?;
-        }
-        Ok(())
+            self.report.freed += bytes;
+            send(self.sink, PruneEvent::Step { bytes })
+        })
     }
 
     /// Empties and removes packs, a batch at a time. When the place is full, the rest stays.
@@ -288,8 +288,8 @@ impl Pruner<'_> {
             self.report.warnings.push(text);
         }
         self.repo.replace_in_index(self.lock, &done.emptied, done.moved.packs)?;
+        self.repo.remove_packs(self.lock, &done.emptied, |_| Ok(()))?;
         for pack in batch.iter().filter(|pack| done.emptied.contains(&pack.id)) {
-            self.repo.remove_if_there(FileKind::Pack, &pack.id)?;
             self.report.repacked_packs += 1;
             self.report.moved += pack.used;
             self.report.freed += pack.size;
