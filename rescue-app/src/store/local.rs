@@ -27,12 +27,15 @@ const LOCAL: [i128; 9] = [
     0x5846_5342,
     0x9123_683e,
     0xf2f5_2010,
-    0x4d44,
+    FAT,
     0x2011_bab0,
     0x7366_746e,
     0x794c_7630,
     0x0102_1994,
 ];
+
+/// FAT, by the same list.
+const FAT: i128 = 0x4d44;
 
 /// NFS, by the same list. A folder that has just changed is taken to stay as it is for the option
 /// `acdirmin`, 30 s unless said otherwise (`nfs(5)`), which a server that counts time coarsely
@@ -152,6 +155,10 @@ impl LocalStore {
     }
 
     /// Writes `bytes` under a temporary name, syncs, renames, syncs the folder.
+    ///
+    /// On FAT a folder holds what elsewhere is the file's own: where it begins and how long it is.
+    /// Renamed, it is a new entry of length zero until the file is synced (Linux
+    /// `fs/fat/namei_vfat.c`, `vfat_rename`), for the folder's sync does not see to that.
     fn write_whole(&self, folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
         let unfinished = self.unfinished(folder, name);
         let file = DirectFile::new(self.create_unfinished(&unfinished, folder)?);
@@ -159,13 +166,21 @@ impl LocalStore {
         let done = file
             .write_all_at(bytes, 0)
             .and_then(|()| file.file().sync_all())
-            .and_then(|()| fs::rename(&unfinished, &target));
+            .and_then(|()| fs::rename(&unfinished, &target))
+            .and_then(
+                |()| if self.filesystem() == Some(FAT) { file.file().sync_all() } else { Ok(()) },
+            );
         if let Err(error) = done {
             // The first error is the one to report; a leftover is removed by a later run.
             let _ = fs::remove_file(&unfinished);
             return Err(self.failed_to("writing", &target)(error));
         }
         self.sync_folder(folder)
+    }
+
+    /// The type of its filesystem, as `statfs` calls it.
+    fn filesystem(&self) -> Option<i128> {
+        statfs(&self.root).ok().map(|place| place.filesystem_type().0.into())
     }
 
     /// Makes the names in a folder survive a power cut as they are now. Filesystems that cannot sync
@@ -430,7 +445,7 @@ impl Store for LocalStore {
     }
 
     fn settle_time(&self) -> Duration {
-        statfs(&self.root).map_or(NFS_SETTLE, |place| settle_time(place.filesystem_type().0.into()))
+        self.filesystem().map_or(NFS_SETTLE, settle_time)
     }
 
     fn free_space(&self) -> Option<u64> {

@@ -3,11 +3,14 @@
 
 mod end_to_end;
 mod failing;
+#[path = "../support/guest.rs"]
+mod guest;
 #[path = "../support/hfsplus_maker.rs"]
 mod hfsplus_maker;
 mod memory;
 mod nbd;
 mod power_cut;
+mod power_cut_places;
 mod prepare;
 mod qemu;
 #[path = "../support/random.rs"]

@@ -64,6 +64,11 @@ impl Guest {
     pub fn disk(&mut self, image: &Path, name: &str, sector_size: u32) {
         let file = image.display().to_string().replace(',', ",,");
         self.with("-drive", &format!("if=none,id={name},format=raw,cache=unsafe,file={file}"));
+        self.device(name, sector_size);
+    }
+
+    /// Puts the drive or block node of that name into the machine, like [`Self::disk`].
+    pub fn device(&mut self, name: &str, sector_size: u32) {
         // Eight to a slot: a bus has room for two hundred disks.
         let (slot, function) = (4 + self.disks / 8, self.disks % 8);
         let sectors = format!("logical_block_size={sector_size},physical_block_size={sector_size}");
@@ -105,7 +110,8 @@ impl Guest {
         output
     }
 
-    fn with(&mut self, option: &str, value: &str) {
+    /// Adds an option of QEMU's.
+    pub fn with(&mut self, option: &str, value: &str) {
         self.arguments.extend([option.into(), value.into()]);
     }
 
