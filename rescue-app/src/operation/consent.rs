@@ -2,12 +2,9 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
-use crate::bytes::{self, ReadAt};
+use crate::bytes::ReadAt;
 use crate::console;
-use crate::disk::{self, Disk, DiskKind, Source};
-use crate::image::chunks::MIB;
+use crate::disk::{self, Disk, DiskKind, Ends, Source};
 use crate::image::marker;
 use crate::table::Table;
 
@@ -68,18 +65,11 @@ fn content(table: &Table, source: &dyn ReadAt) -> String {
         let digits = id.trim_start_matches("0x").chars().filter(char::is_ascii_hexdigit);
         return digits.take(8).collect();
     }
-    let mut hash = Sha256::new();
-    let mut blank = true;
-    for at in [0, source.size().saturating_sub(MIB)] {
-        let len = usize::try_from(MIB.min(source.size())).unwrap_or_default();
-        let Ok(bytes) = source.read_vec(at, len) else { return "unreadable".to_owned() };
-        blank &= bytes::is_zero(&bytes);
-        hash.update(&bytes);
+    match Ends::read(source) {
+        Ok(ends) if ends.blank => "blank".to_owned(),
+        Ok(ends) => ends.short(),
+        Err(_) => "unreadable".to_owned(),
     }
-    if blank {
-        return "blank".to_owned();
-    }
-    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether `name` is the disk's for good. The path of a file that does not exist yet counts too; that

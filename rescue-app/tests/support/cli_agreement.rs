@@ -65,6 +65,7 @@ fn refused(bench: &Bench, disk: &str, erase: &str, why: &[&str], swap: impl FnOn
     assert!(refusal.is_refusal(), "{told}");
     why.iter().for_each(|why| assert!(told.contains(why), "{why}: {told}"));
     // As it is now it can be agreed to.
+    request.agreed = None;
     request.agreed = Some(operation::plan_restore(&request).unwrap().agreement);
     restore(&request).unwrap();
 }
@@ -153,6 +154,7 @@ fn another_disk_under_the_same_name_is_not_prepared() {
     let refusal = operation::prepare(&request, control).unwrap_err();
     assert!(refusal.is_refusal() && refusal.to_string().contains("medium number"), "{refusal}");
     assert!(fs::read(&file).unwrap().iter().all(|byte| *byte == 0));
+    request.agreed = None;
     request.agreed = Some(operation::plan_prepare(&request).unwrap().agreement);
     operation::prepare(&request, control).unwrap();
 }
