@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde::{Serialize, Serializer};
+
 use crate::bytes::ReadAt;
 use crate::console;
 use crate::disk::{self, Disk, DiskKind, Ends, Source};
@@ -17,7 +19,7 @@ use super::survey::read_table;
 pub(super) struct Words {
     /// What it is told to be called: serial number or WWN, path of an image file, or for a disk that
     /// tells neither its size and what tells its content: `29.7GiB-5f3a9c01`.
-    pub(super) own: String,
+    own: String,
     /// What it was called before a restore that did not finish: the same command carries on.
     before: Option<String>,
 }
@@ -44,9 +46,20 @@ impl Words {
         lasting_name(disk).is_none().then(|| self.before.as_ref().unwrap_or(&self.own).clone())
     }
 
+    /// What `--erase` is told to say.
+    pub(super) fn own(&self) -> &str {
+        &self.own
+    }
+
     fn are(&self, name: &str) -> bool {
         let mut words = std::iter::once(&self.own).chain(&self.before);
         words.any(|word| word.eq_ignore_ascii_case(name.trim()))
+    }
+}
+
+impl Serialize for Words {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.own)
     }
 }
 
