@@ -8,19 +8,16 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
-use super::{Disk, DiskError, DiskKind, Object, Source, Sysfs, ioctl};
+use super::{Disk, DiskError, DiskKind, Ends, Object, Source, Sysfs, ioctl};
 use crate::bytes::ReadAt;
-
-/// How much of each end of a disk has to be as it was: tables and their copies, boot sectors.
-const END: u64 = 1 << 20;
 
 /// A disk, an image file, or a file that is to be made, as it was when a person was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreement {
     path: PathBuf,
     found: Found,
+    /// Whether this program itself has written the ends since.
+    written: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,18 +41,8 @@ struct Facts {
     object: Object,
     /// The kernel's number of the medium ([`ioctl::disk_sequence`]).
     sequence: Option<u64>,
-    ends: Ends,
-}
-
-/// Both ends of a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ends {
-    /// SHA-256 of the first and the last mebibyte.
-    Hash([u8; 32]),
-    /// They cannot be read.
-    Unreadable,
-    /// They have been written since.
-    Written,
+    /// `None` when they cannot be read.
+    ends: Option<Ends>,
 }
 
 /// Keeps what was looked at open: as long as it is, the kernel gives neither its name nor its number
@@ -75,7 +62,7 @@ impl Hold {
 impl Agreement {
     /// On a file of `size` bytes that does not exist yet.
     pub fn to_make(path: &Path, size: u64) -> Self {
-        Self { path: path.to_owned(), found: Found::Nothing { size } }
+        Self { path: path.to_owned(), found: Found::Nothing { size }, written: false }
     }
 
     /// On `disk`, which is open as `source`.
@@ -117,17 +104,15 @@ impl Agreement {
             },
             object: Object::of(&meta),
             sequence: ioctl::disk_sequence(file).ok().filter(|_| is_device),
-            ends: ends(reader),
+            ends: Ends::read(reader).ok(),
         };
-        Ok((now, Self { path, found: Found::There(Box::new(facts)) }))
+        Ok((now, Self { path, found: Found::There(Box::new(facts)), written: false }))
     }
 
     /// The same for a disk whose ends this program itself has written since.
     #[must_use]
     pub fn after_writing(mut self) -> Self {
-        if let Found::There(facts) = &mut self.found {
-            facts.ends = Ends::Written;
-        }
+        self.written = true;
         self
     }
 
@@ -145,7 +130,9 @@ impl Agreement {
     /// With what was agreed to and what is there now.
     pub fn refuse_another(&self, now: &Self) -> Result<(), DiskError> {
         let same = match (&self.found, &now.found) {
-            (Found::There(agreed), Found::There(now)) => agreed.is(now),
+            (Found::There(agreed), Found::There(now)) if self.written => {
+                **agreed == Facts { ends: agreed.ends, ..(**now).clone() }
+            }
             (agreed, now) => agreed == now,
         };
         if same {
@@ -169,18 +156,14 @@ impl Agreement {
 }
 
 impl Facts {
-    fn is(&self, now: &Self) -> bool {
-        match self.ends {
-            Ends::Written => *self == Self { ends: Ends::Written, ..now.clone() },
-            _ => self == now,
-        }
-    }
-
     fn describe(&self, other: Option<&Self>) -> String {
         let mut parts = vec![self.identity.clone(), format!("{} bytes", self.size)];
         let Some(other) = other else { return parts.join(", ") };
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".into());
         let sequence = self.sequence.map_or("unknown".into(), |number| number.to_string());
+        let ends = self
+            .ends
+            .map_or("unreadable".into(), |ends| format!("with the checksum {}", ends.short()));
         let others = [
             (self.serial != other.serial, format!("serial number {}", text(&self.serial))),
             (self.wwn != other.wwn, format!("world wide name {}", text(&self.wwn))),
@@ -190,38 +173,20 @@ impl Facts {
             ),
             (self.sequence != other.sequence, format!("medium number {sequence} of this system")),
             (self.object != other.object, self.object.to_string()),
-            (self.ends != other.ends, self.ends.describe()),
+            (self.ends != other.ends, format!("first and last mebibyte {ends}")),
         ];
         parts.extend(others.into_iter().filter_map(|(differs, text)| differs.then_some(text)));
         parts.join(", ")
     }
 }
 
-impl Ends {
-    fn describe(self) -> String {
-        match self {
-            Self::Hash([a, b, c, d, ..]) => {
-                format!("first and last mebibyte with the checksum {a:02x}{b:02x}{c:02x}{d:02x}")
-            }
-            Self::Unreadable => "first and last mebibyte unreadable".to_owned(),
-            Self::Written => "written by this program".to_owned(),
-        }
-    }
-}
-
-fn ends(disk: &dyn ReadAt) -> Ends {
-    let mut hash = Sha256::new();
-    for at in [0, disk.size().saturating_sub(END)] {
-        let len = usize::try_from(END.min(disk.size())).unwrap_or_default();
-        let Ok(bytes) = disk.read_vec(at, len) else { return Ends::Unreadable };
-        hash.update(&bytes);
-    }
-    Ends::Hash(hash.finalize().into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn holding(byte: u8) -> Option<Ends> {
+        Some(Ends { hash: [byte; 32], blank: false })
+    }
 
     /// A card in a reader that tells no serial number.
     fn card() -> Facts {
@@ -234,12 +199,12 @@ mod tests {
             logical_sector: 512,
             object: Object::Device(0x810),
             sequence: Some(12),
-            ends: Ends::Hash([7; 32]),
+            ends: holding(7),
         }
     }
 
     fn agreement(facts: Facts) -> Agreement {
-        Agreement { path: "/dev/sdb".into(), found: Found::There(Box::new(facts)) }
+        Agreement { path: "/dev/sdb".into(), found: Found::There(Box::new(facts)), written: false }
     }
 
     #[test]
@@ -252,8 +217,8 @@ mod tests {
             (Facts { logical_sector: 4096, ..card() }, "sectors of 4096 bytes"),
             (Facts { sequence: Some(13), ..card() }, "medium number 13"),
             (Facts { object: Object::Device(0x820), ..card() }, "device 8:32"),
-            (Facts { ends: Ends::Hash([9; 32]), ..card() }, "checksum 09090909"),
-            (Facts { ends: Ends::Unreadable, ..card() }, "unreadable"),
+            (Facts { ends: holding(9), ..card() }, "checksum 09090909"),
+            (Facts { ends: None, ..card() }, "unreadable"),
         ];
         let agreed = agreement(card());
         assert!(agreed.refuse_another(&agreement(card())).is_ok());
@@ -269,11 +234,7 @@ mod tests {
     #[test]
     fn what_this_program_wrote_is_no_other_disk() {
         let agreed = agreement(card()).after_writing();
-        assert!(
-            agreed
-                .refuse_another(&agreement(Facts { ends: Ends::Hash([9; 32]), ..card() }))
-                .is_ok()
-        );
+        assert!(agreed.refuse_another(&agreement(Facts { ends: holding(9), ..card() })).is_ok());
         let other = agreement(Facts { sequence: Some(13), ..card() });
         assert!(agreed.refuse_another(&other).is_err());
     }

@@ -29,7 +29,7 @@ pub struct Target {
     size: u64,
     kind: DiskKind,
     /// Put back after the file is closed, hence declared last.
-    _protection: Option<WriteLift>,
+    protection: Option<WriteLift>,
 }
 
 impl Target {
@@ -94,7 +94,15 @@ impl Target {
         let size = size_of(&file, &disk.path)?;
         let path = disk.path.clone();
         let file = DirectFile::new(file);
-        Ok(Self { file, path, size, kind: disk.kind, _protection: protection })
+        Ok(Self { file, path, size, kind: disk.kind, protection })
+    }
+
+    /// Closes it for a program that opens it by itself; the write protection stays lifted for as long as
+    /// what is returned lives.
+    pub fn close(self) -> Option<WriteLift> {
+        let Self { file, protection, .. } = self;
+        drop(file);
+        protection
     }
 
     /// The device node or image file.

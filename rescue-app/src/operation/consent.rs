@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
+use serde::{Serialize, Serializer};
 
-use crate::bytes::{self, ReadAt};
+use crate::bytes::ReadAt;
 use crate::console;
-use crate::disk::{self, Disk, DiskKind, Source};
-use crate::image::chunks::MIB;
+use crate::disk::{self, Disk, DiskKind, Ends, Source};
 use crate::image::marker;
 use crate::table::Table;
 
@@ -20,7 +19,7 @@ use super::survey::read_table;
 pub(super) struct Words {
     /// What it is told to be called: serial number or WWN, path of an image file, or for a disk that
     /// tells neither its size and what tells its content: `29.7GiB-5f3a9c01`.
-    pub(super) own: String,
+    own: String,
     /// What it was called before a restore that did not finish: the same command carries on.
     before: Option<String>,
 }
@@ -47,9 +46,20 @@ impl Words {
         lasting_name(disk).is_none().then(|| self.before.as_ref().unwrap_or(&self.own).clone())
     }
 
+    /// What `--erase` is told to say.
+    pub(super) fn own(&self) -> &str {
+        &self.own
+    }
+
     fn are(&self, name: &str) -> bool {
         let mut words = std::iter::once(&self.own).chain(&self.before);
         words.any(|word| word.eq_ignore_ascii_case(name.trim()))
+    }
+}
+
+impl Serialize for Words {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.own)
     }
 }
 
@@ -68,18 +78,11 @@ fn content(table: &Table, source: &dyn ReadAt) -> String {
         let digits = id.trim_start_matches("0x").chars().filter(char::is_ascii_hexdigit);
         return digits.take(8).collect();
     }
-    let mut hash = Sha256::new();
-    let mut blank = true;
-    for at in [0, source.size().saturating_sub(MIB)] {
-        let len = usize::try_from(MIB.min(source.size())).unwrap_or_default();
-        let Ok(bytes) = source.read_vec(at, len) else { return "unreadable".to_owned() };
-        blank &= bytes::is_zero(&bytes);
-        hash.update(&bytes);
+    match Ends::read(source) {
+        Ok(ends) if ends.blank => "blank".to_owned(),
+        Ok(ends) => ends.short(),
+        Err(_) => "unreadable".to_owned(),
     }
-    if blank {
-        return "blank".to_owned();
-    }
-    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether `name` is the disk's for good. The path of a file that does not exist yet counts too; that

@@ -28,10 +28,15 @@ pub struct Survey {
     /// What a person should know before choosing this disk, such as a restore that stopped.
     pub note: Option<String>,
     /// What `--erase` has to say for this disk.
-    pub erase: String,
-    /// All of that.
-    #[serde(skip)]
+    #[serde(rename = "erase")]
     pub(super) words: Words,
+}
+
+impl Survey {
+    /// What `--erase` has to say for this disk.
+    pub fn erase(&self) -> &str {
+        self.words.own()
+    }
 }
 
 /// A partition, or a whole disk without a table.
@@ -74,7 +79,6 @@ fn survey_or_note(disk: Disk) -> Survey {
         table: Table::none(disk.logical_sector, Vec::new()),
         volumes: Vec::new(),
         note: Some(error.to_string()),
-        erase: Words::unread(&disk).own,
         words: Words::unread(&disk),
         disk,
     })
@@ -93,7 +97,7 @@ fn survey(disk: Disk) -> Result<Survey, OperationError> {
     };
     let volumes = volumes(&source, &table);
     let words = Words::of(&disk, &table, &source);
-    Ok(Survey { disk, table, volumes, note, erase: words.own.clone(), words })
+    Ok(Survey { disk, table, volumes, note, words })
 }
 
 /// The partition table of a disk, unless the disk as a whole is a member of something larger: RAID

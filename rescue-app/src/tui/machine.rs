@@ -87,7 +87,7 @@ pub enum Request {
     /// [`Machine::plan_capture`].
     PlanCapture(CaptureOrder),
     /// [`Machine::plan_restore`].
-    PlanRestore(RestoreOrder),
+    PlanRestore(Box<RestoreOrder>),
     /// [`Machine::run`].
     Run(Job),
     /// [`Machine::forget`].

@@ -5,7 +5,7 @@ use lifeboat::tui::key::Key::{self, Char, ClearField, Down, Enter, Esc};
 use lifeboat::tui::model::Location;
 
 use crate::assert_screen;
-use crate::fake::Fake;
+use crate::fake::{Fake, agreement};
 use crate::harness::Menu;
 
 /// A machine whose only other disk is blank, at the choice of the place.
@@ -33,6 +33,7 @@ fn a_blank_disk_is_prepared_and_is_the_place() {
     let order = menu.machine.prepared.lock().unwrap()[0].clone();
     assert_eq!((order.disk.name.as_str(), order.filesystem), ("nvme0n1", PlaceFilesystem::Ext4));
     assert_eq!(order.label, "LIFEBOAT-DATA");
+    assert_eq!(order.agreed, Some(agreement(&order.disk)), "what the plan was made for");
     // Without a passphrase, created, the usual compression, and off.
     menu.keys(&[Down, Down, Enter, Enter, Enter, Enter]);
     let Location::Partition { device, kind, .. } = &menu.capture_order().repository.location else {

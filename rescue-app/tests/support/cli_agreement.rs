@@ -65,6 +65,7 @@ fn refused(bench: &Bench, disk: &str, erase: &str, why: &[&str], swap: impl FnOn
     assert!(refusal.is_refusal(), "{told}");
     why.iter().for_each(|why| assert!(told.contains(why), "{why}: {told}"));
     // As it is now it can be agreed to.
+    request.agreed = None;
     request.agreed = Some(operation::plan_restore(&request).unwrap().agreement);
     restore(&request).unwrap();
 }
@@ -153,6 +154,7 @@ fn another_disk_under_the_same_name_is_not_prepared() {
     let refusal = operation::prepare(&request, control).unwrap_err();
     assert!(refusal.is_refusal() && refusal.to_string().contains("medium number"), "{refusal}");
     assert!(fs::read(&file).unwrap().iter().all(|byte| *byte == 0));
+    request.agreed = None;
     request.agreed = Some(operation::plan_prepare(&request).unwrap().agreement);
     operation::prepare(&request, control).unwrap();
 }
@@ -168,6 +170,8 @@ fn the_plan_tells_what_names_the_disk() {
     assert!(told.ends_with(&format!("\nto agree: --erase {arg}\n")), "{told}");
     let plan = bench.run(&[&args[..], &["--json"]].concat()).ended(0).result();
     assert_eq!(plan["erase"], arg);
+    let disks = bench.run(&["disks", "--json"]).ended(0).stdout;
+    assert!(disks.contains(&format!("\"erase\":\"{arg}\"")), "{disks}");
     // The kernel's name is no consent.
     let run = bench.run(&["restore", "latest", &device.0, "--erase", &device.0]).ended(4);
     assert!(run.stderr.contains(&format!("say --erase {arg}")), "{}", run.stderr);

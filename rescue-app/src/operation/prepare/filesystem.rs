@@ -205,7 +205,7 @@ impl Scratch {
 
     /// Copies what the tool wrote to its place on the disk.
     fn copy_to(&self, room: &Room<'_>) -> Result<(), OperationError> {
-        let target = Target::open(room.disk, room.agreed)?;
+        let target = super::reopen(room.disk, room.agreed)?;
         let copied = self.copy_data(&target, room.start).and_then(|()| target.flush());
         copied.map_err(|error| OperationError::io("writing the filesystem to its place", error))
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::bytes::{ReadAt, Window};
-use crate::disk::{self, Agreement, Disk, Hold, Source, Target, WriteLift};
+use crate::disk::{Agreement, Disk, Hold, Source, Target};
 use crate::filesystem::{self as filesystems, Filesystem};
 use crate::signature::{self, Signature};
 use crate::table::{Fresh, FreshType};
@@ -18,7 +18,7 @@ use super::error::{Doing, OperationError};
 use super::event::{Control, Phase};
 use super::guard;
 use super::restore::{LayoutEntry, all_lost};
-use super::survey::{Survey, survey_disk};
+use super::survey::survey_disk;
 
 pub use filesystem::PlaceFilesystem;
 use filesystem::Room;
@@ -114,7 +114,8 @@ pub fn plan_prepare(request: &PrepareRequest) -> Result<PreparePlan, OperationEr
     let label = filesystem.label(request.label.as_deref())?;
     let (before, lost) = all_lost(&survey)?;
     let hold = Hold::new(Arc::new(source));
-    let Survey { disk, erase, .. } = survey;
+    let erase = survey.erase().to_owned();
+    let disk = survey.disk;
     Ok(PreparePlan { disk, erase, agreement, hold, before, lost, filesystem, label })
 }
 
@@ -151,19 +152,14 @@ fn execute(plan: &PreparePlan, control: Control<'_>) -> Result<PrepareReport, Op
     if control.cancel.is_requested() {
         return Err(OperationError::Cancelled);
     }
+    let target = Target::open(&plan.disk, &plan.agreement)?;
+    blank(&target, &fresh)?;
+    write_table(&target, &fresh)?;
+    target.re_read_table().map_err(|error| {
+        OperationError::io("the system still sees the old partitions of the disk", error)
+    })?;
     // The filesystem's tool opens the disk itself, while no target is open.
-    let _lift = match plan.disk.kind {
-        disk::DiskKind::Device => WriteLift::new(&plan.disk.path)?,
-        disk::DiskKind::ImageFile => None,
-    };
-    {
-        let target = Target::open(&plan.disk, &plan.agreement)?;
-        blank(&target, &fresh)?;
-        write_table(&target, &fresh)?;
-        target.re_read_table().map_err(|error| {
-            OperationError::io("the system still sees the old partitions of the disk", error)
-        })?;
-    }
+    let _lift = target.close();
     let device = plan.disk.partition_path(1).filter(|path| is_block_device(path));
     let agreed = plan.agreement.clone().after_writing();
     let room = Room { disk: &plan.disk, agreed: &agreed, start: fresh.start, size: fresh.size };
@@ -226,7 +222,7 @@ fn read_back(
     agreed: &Agreement,
     fresh: &Fresh,
 ) -> Result<Filesystem, OperationError> {
-    let target = Target::open(&plan.disk, agreed)?;
+    let target = reopen(&plan.disk, agreed)?;
     target.drop_caches().map_err(|error| OperationError::io("emptying the disk's cache", error))?;
     let tail = target.size() - fresh.tail.len() as u64;
     for (at, bytes) in [(0, &fresh.head), (tail, &fresh.tail)] {
@@ -244,6 +240,13 @@ fn read_back(
         .filter(|found| found.kind == plan.filesystem.kind())
         .filter(|found| found.label.as_deref() == Some(plan.label.as_str()))
         .ok_or_else(|| not_kept("the new filesystem"))
+}
+
+/// Opens the disk again after it was written: a refusal is then none that left it as it was.
+fn reopen(disk: &Disk, agreed: &Agreement) -> Result<Target, OperationError> {
+    Target::open(disk, agreed).map_err(|error| {
+        OperationError::io("opening the disk again", std::io::Error::other(error.to_string()))
+    })
 }
 
 fn not_kept(what: &str) -> OperationError {

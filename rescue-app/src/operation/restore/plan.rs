@@ -260,7 +260,7 @@ pub(super) fn plan(
         note: Marker { erase: words.to_note(target), ..own },
         hold: state.source.map(Hold::new),
         agreement: state.agreement,
-        erase: state.survey.erase,
+        erase: words.own().to_owned(),
         target: state.survey.disk,
         before,
         after,

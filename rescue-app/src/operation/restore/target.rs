@@ -144,8 +144,7 @@ fn new_file(
     let table = Table::none(sector, Vec::new());
     let words = Words::unread(&disk);
     let agreement = Agreement::to_make(&disk.path, disk.size);
-    let erase = words.own.clone();
-    let survey = Survey { disk, table, volumes: Vec::new(), note: None, erase, words };
+    let survey = Survey { disk, table, volumes: Vec::new(), note: None, words };
     Ok(TargetState { survey, source: None, agreement, held: Vec::new(), blank: true })
 }
 

@@ -85,7 +85,7 @@ fn disk(survey: &Survey) -> Disk {
         name: name.to_string_lossy().into_owned(),
         identity: disk.identity(),
         serial: disk.serial.clone().or_else(|| disk.wwn.clone()),
-        erase: survey.erase.clone(),
+        erase: survey.erase().to_owned(),
         size: disk.size,
         transport: disk.transport.to_string(),
         table: table(survey),

@@ -200,7 +200,7 @@ pub enum Job {
     /// Store a disk.
     Capture(CaptureOrder),
     /// Write a disk.
-    Restore(RestoreOrder),
+    Restore(Box<RestoreOrder>),
     /// Check stored data.
     Verify {
         /// The repository.

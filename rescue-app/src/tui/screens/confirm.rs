@@ -65,7 +65,7 @@ impl Confirm {
             return Action::None;
         }
         match &self.then {
-            Then::Restore(order, _) => replace(ProgressPage::new(Job::Restore((**order).clone()))),
+            Then::Restore(order, _) => replace(ProgressPage::new(Job::Restore(order.clone()))),
             Then::Prepare(..) => Action::Answer(true),
             Then::Forget(repository, image) => {
                 self.working = true;

@@ -138,7 +138,7 @@ impl Page for RestorePlanPage {
         // What fits may have changed since.
         self.order.with.clear();
         self.order.agreed = None;
-        ask(Request::PlanRestore(self.order.clone()))
+        ask(Request::PlanRestore(Box::new(self.order.clone())))
     }
 
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
