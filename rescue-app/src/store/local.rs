@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::statfs::statfs;
 
+use super::filesystem_type::FilesystemType;
 use super::{Claim, FileEntry, FileKind, Result, Store, StoreError, valid_name};
 use crate::bytes::DirectFile;
 use crate::console;
@@ -18,37 +18,6 @@ use crate::console;
 /// What our unfinished files have in their names after the 64 digits. Neither restic nor
 /// [`LocalStore::list`] takes a name for a repository file that is not 64 hex digits alone.
 const UNFINISHED: &str = ".lifeboat-unfinished-";
-
-/// Filesystems of this machine's own disks and memory, as `statfs` calls them (Linux
-/// `include/uapi/linux/magic.h`): ext2, ext3 and ext4, XFS, Btrfs, F2FS, FAT, exFAT, NTFS, overlay,
-/// tmpfs. They show a new file to everybody at once.
-const LOCAL: [i128; 9] = [
-    0xef53,
-    0x5846_5342,
-    0x9123_683e,
-    0xf2f5_2010,
-    FAT,
-    0x2011_bab0,
-    0x7366_746e,
-    0x794c_7630,
-    0x0102_1994,
-];
-
-/// FAT, by the same list.
-const FAT: i128 = 0x4d44;
-
-/// NFS, by the same list. A folder that has just changed is taken to stay as it is for the option
-/// `acdirmin`, 30 s unless said otherwise (`nfs(5)`), which a server that counts time coarsely
-/// makes true even for one's own changes.
-const NFS: i128 = 0x6969;
-
-/// The longest that a folder is remembered on NFS, with a second for the way.
-const NFS_SETTLE: Duration = Duration::from_secs(31);
-
-/// The same everywhere else: SMB remembers folders for the option `actimeo`, 1 s (`mount.cifs(8)`),
-/// FUSE names for as long (libfuse's `entry_timeout`, and its filesystems forget a folder that is
-/// written to), 9P nothing unless told to.
-const OTHER_SETTLE: Duration = Duration::from_millis(1500);
 
 /// Beside the repository while it is created.
 const CLAIM: &str = "creation.lifeboat-unfinished-claim";
@@ -167,20 +136,19 @@ impl LocalStore {
             .write_all_at(bytes, 0)
             .and_then(|()| file.file().sync_all())
             .and_then(|()| fs::rename(&unfinished, &target))
-            .and_then(
-                |()| if self.filesystem() == Some(FAT) { file.file().sync_all() } else { Ok(()) },
-            );
+            .and_then(|()| {
+                if FilesystemType::of(&self.root) == Some(FilesystemType::FAT) {
+                    file.file().sync_all()
+                } else {
+                    Ok(())
+                }
+            });
         if let Err(error) = done {
             // The first error is the one to report; a leftover is removed by a later run.
             let _ = fs::remove_file(&unfinished);
             return Err(self.failed_to("writing", &target)(error));
         }
         self.sync_folder(folder)
-    }
-
-    /// The type of its filesystem, as `statfs` calls it.
-    fn filesystem(&self) -> Option<i128> {
-        statfs(&self.root).ok().map(|place| place.filesystem_type().0.into())
     }
 
     /// Makes the names in a folder survive a power cut as they are now. Filesystems that cannot sync
@@ -271,15 +239,6 @@ impl LocalStore {
             }
         }
         Ok(files)
-    }
-}
-
-/// See [`Store::settle_time`]; for a filesystem of this type.
-fn settle_time(filesystem_type: i128) -> Duration {
-    match filesystem_type {
-        NFS => NFS_SETTLE,
-        local if LOCAL.contains(&local) => Duration::ZERO,
-        _ => OTHER_SETTLE,
     }
 }
 
@@ -445,7 +404,7 @@ impl Store for LocalStore {
     }
 
     fn settle_time(&self) -> Duration {
-        self.filesystem().map_or(NFS_SETTLE, settle_time)
+        FilesystemType::settle_time(FilesystemType::of(&self.root))
     }
 
     fn free_space(&self) -> Option<u64> {
@@ -564,15 +523,6 @@ mod tests {
         assert_eq!(fs::read_dir(store.root().join("locks")).unwrap().count(), 1);
         let missing = store.age(FileKind::Lock, &NAME.replace('0', "1"));
         assert!(matches!(missing, Err(StoreError::NotFound { .. })), "{missing:?}");
-    }
-
-    #[test]
-    fn networks_are_given_time_to_show_what_is_new() {
-        assert_eq!(settle_time(0xef53), Duration::ZERO);
-        assert!(settle_time(NFS) > Duration::from_secs(30));
-        for other in [0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x0102_1997, 1] {
-            assert!(settle_time(other) > Duration::from_secs(1), "{other:#x}");
-        }
     }
 
     #[test]

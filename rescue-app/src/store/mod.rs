@@ -4,6 +4,7 @@
 //! removed as a whole. [`Store`] is all that the format engine asks of a place for them.
 
 mod error;
+mod filesystem_type;
 mod local;
 mod patient;
 

@@ -11,7 +11,7 @@
 //!   [`Repository::remove_all`]. Whoever sleeps in between finds out, and ends with an error.
 //! * Whoever looks for locks and meets one that vanishes looks again.
 //!
-//! `explore.rs` runs this code, step by step, in every order that two and three clients can take.
+//! `explore/` runs this code, step by step, in every order that two and three clients can take.
 
 #[cfg(test)]
 mod explore;
