@@ -285,8 +285,8 @@ mod tests {
         let mut order = restore_order();
         assert_eq!(
             restore(&order),
-            ["lifeboat restore 01234567 /dev/sda --erase 'S5Y 1' --only-changed --no-read-back \
-              --repo /srv/lifeboat"]
+            ["lifeboat restore 01234567 /dev/sda --erase 'S5Y 1' --only-changed --verify-first \
+              --no-read-back --repo /srv/lifeboat"]
         );
         (order.disk.serial, order.disk.erase) = (None, "29.7GiB-5f3a9c01".into());
         order.volume = Some("vg/my data".into());

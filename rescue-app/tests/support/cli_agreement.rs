@@ -171,7 +171,7 @@ fn the_plan_tells_what_names_the_disk() {
     let plan = bench.run(&[&args[..], &["--json"]].concat()).ended(0).result();
     assert_eq!(plan["erase"], arg);
     let disks = bench.run(&["disks", "--json"]).ended(0).stdout;
-    assert!(disks.contains(&format!("\"erase\":\"{arg}\"")), "{disks}");
+    assert!(disks.contains(&format!("\"erase\": \"{arg}\"")), "{disks}");
     // The kernel's name is no consent.
     let run = bench.run(&["restore", "latest", &device.0, "--erase", &device.0]).ended(4);
     assert!(run.stderr.contains(&format!("say --erase {arg}")), "{}", run.stderr);
