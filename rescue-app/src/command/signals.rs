@@ -1,7 +1,7 @@
 //! The signal corner: the handler does nothing but set a flag.
 #![allow(unsafe_code)]
 
-use nix::libc::c_int;
+use nix::libc::{c_int, c_void, siginfo_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::CANCEL;
@@ -12,19 +12,31 @@ extern "C" fn request_cancel(_: c_int) {
     CANCEL.request();
 }
 
-/// As long as this lives, Ctrl-C, SIGTERM and SIGHUP ask the running operation to stop at the next
-/// safe point; before and after they end the program at once. A second one does so meanwhile: the
-/// handler is gone by then. What was ignored at the start stays ignored: `nohup` and shells'
+/// A hang-up counts when the kernel tells of it: the terminal is gone. `restic unlock` sends one to
+/// whoever holds a lock, to see whether that process exists (restic, `processExists` in
+/// `internal/restic/lock_unix.go`).
+extern "C" fn hang_up(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
+    // SAFETY: the kernel hands a valid `siginfo_t` to a handler with SA_SIGINFO.
+    if unsafe { (*info).si_code } > 0 {
+        CANCEL.request();
+    }
+}
+
+/// As long as this lives, Ctrl-C, SIGTERM and a hang-up of the terminal ask the running operation to
+/// stop at the next safe point; before and after they end the program at once. A second Ctrl-C or
+/// SIGTERM does so meanwhile: the handler is gone by then. What was ignored at the start stays ignored: `nohup` and shells'
 /// background jobs ask for it so (POSIX, `nohup`).
 pub(super) struct Caught(Vec<(Signal, SigAction)>);
 
 impl Caught {
     /// From now on.
     pub(super) fn now() -> Self {
-        let handler = SigHandler::Handler(request_cancel);
-        let action = SigAction::new(handler, SaFlags::SA_RESETHAND, SigSet::empty());
-        // SAFETY: the handler only stores to an atomic, which is async-signal-safe.
-        let catch = |signal| unsafe { sigaction(signal, &action) };
+        let action = |handler, flags| SigAction::new(handler, flags, SigSet::empty());
+        let asked = action(SigHandler::Handler(request_cancel), SaFlags::SA_RESETHAND);
+        let hung_up = action(SigHandler::SigAction(hang_up), SaFlags::SA_SIGINFO);
+        let handled_by = |signal| if signal == Signal::SIGHUP { &hung_up } else { &asked };
+        // SAFETY: the handlers only store to an atomic, which is async-signal-safe.
+        let catch = |signal| unsafe { sigaction(signal, handled_by(signal)) };
         let before = CAUGHT.map(|signal| Some((signal, catch(signal).ok()?)));
         let before: Vec<_> = before.into_iter().flatten().collect();
         let is_ignored = |action: &SigAction| matches!(action.handler(), SigHandler::SigIgn);

@@ -160,9 +160,10 @@ impl TerminalHost {
     pub(super) fn new() -> Result<Self, TuiError> {
         let terminated = Arc::new(AtomicBool::new(false));
         let interrupted = Arc::new(AtomicBool::new(false));
-        for (signal, flag) in
-            [(SIGTERM, &terminated), (SIGHUP, &terminated), (SIGINT, &interrupted)]
-        {
+        // A terminal that is gone shows when it is read; a hang-up that somebody sends may be no more
+        // than the question of `restic unlock` whether this process exists.
+        let unheard = Arc::default();
+        for (signal, flag) in [(SIGTERM, &terminated), (SIGHUP, &unheard), (SIGINT, &interrupted)] {
             signal_hook::flag::register(signal, Arc::clone(flag)).map_err(TuiError::Signals)?;
         }
         Ok(Self {

@@ -151,3 +151,14 @@ fn folders_are_synced_between_snapshots_index_and_packs() {
     assert!(is_synced("index", last("unlink", "index/"), pack), "{calls:#?}");
     bench.restic(&["check", "--read-data"]);
 }
+
+/// It asks whether the owner of a lock exists by sending it SIGHUP.
+#[test]
+fn restic_unlock_ends_no_capture() {
+    let bench = Bench::new();
+    let asleep = Asleep::start(&bench, &[]);
+    bench.restic(&["unlock"]);
+    asleep.signal(Signal::SIGHUP);
+    asleep.wake().ended(0);
+    bench.restic(&["check"]);
+}

@@ -108,7 +108,9 @@ impl MapFile {
                 options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
             file.write_all(text(marks, at, stage).as_bytes())?;
             file.sync_all()?;
-            fs::rename(&unfinished, &self.path)
+            fs::rename(&unfinished, &self.path)?;
+            // On FAT the renamed file is empty until it is synced once more.
+            file.sync_all()
         };
         write().inspect_err(|_| {
             // It would take up space that others need.
