@@ -1,10 +1,9 @@
 //! What the kernel does with real loop devices.
 
 use std::fs::{self, File};
-use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use lifeboat::bytes::ReadAt;
 use lifeboat::disk::{
@@ -13,10 +12,10 @@ use lifeboat::disk::{
 };
 use tempfile::TempDir;
 
-const MIB: u64 = 1 << 20;
+pub const MIB: u64 = 1 << 20;
 
 /// Runs a tool; a failure fails the test.
-fn run(program: &str, args: &[&str]) -> String {
+pub fn run(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{program} {args:?}: {error}");
@@ -24,22 +23,22 @@ fn run(program: &str, args: &[&str]) -> String {
 }
 
 /// Opens what is there as what was agreed to.
-fn open_target(disk: &Disk) -> Result<Target, DiskError> {
+pub fn open_target(disk: &Disk) -> Result<Target, DiskError> {
     Target::open(disk, &agree(disk)?)
 }
 
-fn agree(disk: &Disk) -> Result<Agreement, DiskError> {
+pub fn agree(disk: &Disk) -> Result<Agreement, DiskError> {
     Agreement::on(disk, &Source::open(&disk.path)?)
 }
 
 /// A loop device over a new file of 8 MiB.
-struct Loop {
-    dir: TempDir,
-    device: PathBuf,
+pub struct Loop {
+    pub dir: TempDir,
+    pub device: PathBuf,
 }
 
 impl Loop {
-    fn new(options: &[&str]) -> Self {
+    pub fn new(options: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("disk.img");
         create_image_file(&file, 8 * MIB).unwrap();
@@ -49,15 +48,15 @@ impl Loop {
         Self { device: run("losetup", &args).into(), dir }
     }
 
-    fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.dir.path().join("disk.img")
     }
 
-    fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         self.device.to_str().unwrap()
     }
 
-    fn disk(&self) -> Disk {
+    pub fn disk(&self) -> Disk {
         disk::open(&self.device, None).unwrap()
     }
 }
@@ -307,261 +306,6 @@ fn image_files() {
     open_target(&disk).unwrap();
     File::options().write(true).open(&path).unwrap().write_all_at(b"x", 4 * MIB).unwrap();
     assert!(matches!(open_target(&disk), Err(DiskError::Changed { .. })));
-}
-
-#[test]
-fn image_file_behind_a_loop_device_is_in_use() {
-    let device = Loop::new(&[]);
-    let disk = disk::open(&device.file(), None).unwrap();
-    let real = device.file().canonicalize().unwrap();
-    assert_eq!(disk.uses, [Use::Holder { device: real, holder: device.device.clone() }]);
-    let refused = open_target(&disk).unwrap_err().to_string();
-    assert!(refused.contains(device.name()), "{refused}");
-}
-
-/// What is attached as this loop device instead, to be told by nothing but the kernel's count: as long
-/// and as empty as the file before.
-fn swapped(device: &Loop) -> Disk {
-    let other = device.dir.path().join("other.img");
-    create_image_file(&other, 8 * MIB).unwrap();
-    // The same name, so that not even that differs.
-    run("losetup", &["-d", device.name()]);
-    fs::rename(&other, device.file()).unwrap();
-    run("losetup", &[device.name(), device.file().to_str().unwrap()]);
-    device.disk()
-}
-
-#[test]
-fn another_medium_in_the_same_device_is_not_what_was_agreed_to() {
-    let device = Loop::new(&[]);
-    let disk = device.disk();
-    let agreed = agree(&disk).unwrap();
-    let now = swapped(&device);
-    assert_eq!((&now.serial, now.size, &now.path), (&disk.serial, disk.size, &disk.path));
-    let refused = Target::open(&disk, &agreed).unwrap_err();
-    assert!(refused.is_refusal());
-    let told = refused.to_string();
-    assert_eq!(told.matches("medium number").count(), 2, "both are described: {told}");
-    assert!(fs::read(device.file()).unwrap().iter().all(|byte| *byte == 0));
-    open_target(&now).unwrap();
-}
-
-#[test]
-fn other_bytes_than_at_the_agreement_are_refused() {
-    for at in [0, 440, 8 * MIB - 512] {
-        let device = Loop::new(&[]);
-        let disk = device.disk();
-        let agreed = agree(&disk).unwrap();
-        open_target(&disk).unwrap().write_at(at, b"somebody's").unwrap();
-        let told = Target::open(&disk, &agreed).unwrap_err().to_string();
-        assert!(told.contains("checksum"), "{told}");
-        Target::open(&disk, &agreed.after_writing()).unwrap();
-    }
-}
-
-#[test]
-fn another_file_under_the_same_path_is_refused() {
-    let dir = TempDir::new().unwrap();
-    let (path, other) = (dir.path().join("disk.img"), dir.path().join("other.img"));
-    create_image_file(&path, MIB).unwrap();
-    create_image_file(&other, MIB).unwrap();
-    let disk = disk::open(&path, None).unwrap();
-    let agreed = agree(&disk).unwrap();
-    fs::rename(&other, &path).unwrap();
-    let told = Target::open(&disk, &agreed).unwrap_err().to_string();
-    assert!(told.contains("inode"), "{told}");
-    // Nothing was there, and now something is; and the other way round.
-    let new = Agreement::to_make(&path, MIB);
-    let made = Target::open(&disk, &new);
-    assert!(matches!(made, Err(DiskError::Exists { .. })), "{made:?}");
-    let agreed = agree(&disk::open(&path, None).unwrap()).unwrap();
-    fs::remove_file(&path).unwrap();
-    assert!(Target::open(&disk, &agreed).is_err() && !path.exists());
-    assert_eq!(Target::open(&disk, &new).unwrap().size(), MIB);
-}
-
-/// Runs `script` where mounts are nobody else's, and keeps it waiting there until it is dropped.
-struct Elsewhere(Child);
-
-impl Elsewhere {
-    fn new(script: &str) -> Self {
-        let script = format!("{script} && echo ready && exec sleep 600");
-        let mut command = Command::new("unshare");
-        command.args(["-m", "--propagation", "private", "sh", "-c", &script]);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut ready = [0; 5];
-        child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
-        Self(child)
-    }
-}
-
-impl Drop for Elsewhere {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-#[test]
-fn a_disk_mounted_out_of_sight_is_in_use() {
-    let device = Loop::new(&[]);
-    run("mkfs.ext4", &["-q", device.name()]);
-    let dir = device.dir.path().join("m");
-    fs::create_dir(&dir).unwrap();
-    let elsewhere = Elsewhere::new(&format!("mount {} {}", device.name(), dir.display()));
-    let disk = device.disk();
-    assert!(matches!(&disk.uses[..], [Use::Claimed { .. }]), "{:?}", disk.uses);
-    let told = disk.uses[0].to_string();
-    assert!(told.contains("another mount namespace") && told.contains("(process "), "{told}");
-    assert!(open_target(&disk).unwrap_err().is_refusal());
-    // Even where nothing is seen of it: the kernel knows.
-    let claimed = Source::claim(&device.device);
-    assert!(matches!(claimed, Err(DiskError::Claimed { .. })), "{claimed:?}");
-    drop(elsewhere);
-    assert_eq!(device.disk().uses, []);
-    Source::claim(&device.device).unwrap();
-}
-
-#[test]
-fn a_file_is_in_use_under_all_of_its_names() {
-    let device = Loop::new(&[]);
-    let (link, shown) = (device.dir.path().join("link.img"), device.dir.path().join("shown"));
-    fs::hard_link(device.file(), &link).unwrap();
-    fs::create_dir(&shown).unwrap();
-    let folder = device.dir.path().to_str().unwrap();
-    run("mount", &["--bind", folder, shown.to_str().unwrap()]);
-    let through_bind = shown.join("disk.img");
-    let uses = |path: &Path| disk::open(path, None).unwrap().uses;
-    let (linked, bound) = (uses(&link), uses(&through_bind));
-    run("umount", &[shown.to_str().unwrap()]);
-    let held = |path: &Path| {
-        vec![Use::Holder { device: path.canonicalize().unwrap(), holder: device.device.clone() }]
-    };
-    assert_eq!(linked, held(&link));
-    assert!(matches!(&bound[..], [Use::Holder { holder, .. }] if *holder == device.device));
-    // Renamed and removed: the kernel's path is of no use any more.
-    fs::remove_file(device.file()).unwrap();
-    assert_eq!(uses(&link), held(&link));
-}
-
-#[test]
-fn blanks_at_the_end_of_a_name_belong_to_it() {
-    let dir = TempDir::new().unwrap();
-    for name in ["disk.img ", "disk (deleted)", " disk"] {
-        let file = dir.path().join(name);
-        create_image_file(&file, MIB).unwrap();
-        let device = run("losetup", &["--find", "--show", file.to_str().unwrap()]);
-        let uses = disk::open(&file, None).unwrap().uses;
-        run("losetup", &["-d", &device]);
-        assert!(matches!(&uses[..], [Use::Holder { holder, .. }] if *holder == Path::new(&device)));
-    }
-}
-
-#[test]
-fn loop_devices_over_the_same_file_and_over_each_other_use_each_other() {
-    let first = Loop::new(&[]);
-    let attach = |path: &Path| run("losetup", &["--find", "--show", path.to_str().unwrap()]);
-    let detach = |device: &str| run("losetup", &["-d", device]);
-    let uses = |path: &Path| disk::open(path, None).unwrap().uses;
-    let holders = |path: &Path| -> Vec<PathBuf> {
-        let holder = |found| match found {
-            Use::Holder { holder, .. } => holder,
-            other => panic!("{other}"),
-        };
-        uses(path).into_iter().map(holder).collect()
-    };
-    assert_eq!(uses(&first.device), [], "its own file is no use of it");
-    let second = PathBuf::from(attach(&first.file()));
-    let beside = (holders(&first.device), holders(&second));
-    detach(second.to_str().unwrap());
-    assert_eq!(beside, (vec![second.clone()], vec![first.device.clone()]));
-    let above = PathBuf::from(attach(&first.device));
-    let (below, top) = (holders(&first.device), uses(&above));
-    // What is written to the upper one is written to the lower one's file.
-    let third = PathBuf::from(attach(&first.file()));
-    let through = holders(&above);
-    detach(third.to_str().unwrap());
-    detach(above.to_str().unwrap());
-    assert_eq!((below, top), (vec![above], vec![]));
-    assert_eq!(through, [third]);
-}
-
-#[test]
-fn what_a_filesystem_stands_on_is_found_through_all_layers() {
-    let outer = Loop::new(&[]);
-    run("losetup", &["-d", outer.name()]);
-    fs::File::options().write(true).open(outer.file()).unwrap().set_len(64 * MIB).unwrap();
-    run("losetup", &[outer.name(), outer.file().to_str().unwrap()]);
-    run("mkfs.ext4", &["-q", outer.name()]);
-    let (mounted, merged) = (outer.dir.path().join("m"), outer.dir.path().join("merged"));
-    fs::create_dir(&merged).unwrap();
-    let guard = mount::mount_read_write(&outer.device, &outer.device, "ext4", &mounted).unwrap();
-    for folder in ["lower", "up:per", "work", "sub"] {
-        fs::create_dir(mounted.join(folder)).unwrap();
-    }
-    let at = |name: &str| mounted.join(name).display().to_string();
-    let options =
-        format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("up:per"), at("work"));
-    let merged_name = merged.to_str().unwrap();
-    run("mount", &["-t", "overlay", "overlay", "-o", &options, merged_name]);
-    let disk = outer.disk();
-    let file = disk::open(&outer.file(), None).unwrap();
-    let stands = [&mounted.join("sub"), &merged].map(|path| (disk.holds(path), file.holds(path)));
-    run("umount", &[merged_name]);
-    let beside = (disk.holds(outer.dir.path()), file.holds(outer.dir.path()));
-    // A file in it, as a disk of its own.
-    let inner_file = mounted.join("inner.img");
-    create_image_file(&inner_file, 32 * MIB).unwrap();
-    let inner = run("losetup", &["--find", "--show", inner_file.to_str().unwrap()]);
-    run("mkfs.ext4", &["-q", &inner]);
-    let inside = outer.dir.path().join("inside");
-    let inner_guard =
-        mount::mount_read_write(Path::new(&inner), Path::new(&inner), "ext4", &inside).unwrap();
-    let inner_disk = disk::open(Path::new(&inner), None).unwrap();
-    let through = (disk.holds(&inside), inner_disk.holds(&inside), inner_disk.holds(&mounted));
-    inner_guard.unmount().unwrap();
-    run("losetup", &["-d", &inner]);
-    guard.unmount().unwrap();
-    for (disk, file) in stands {
-        assert!(disk.unwrap() && file.unwrap(), "the filesystem, and an overlay on it");
-    }
-    assert!(!beside.0.unwrap() && !beside.1.unwrap(), "the folder of its file is elsewhere");
-    assert!(through.0.unwrap() && through.1.unwrap() && !through.2.unwrap());
-}
-
-#[test]
-fn all_devices_and_subvolumes_of_a_btrfs_are_in_use() {
-    let dir = TempDir::new().unwrap();
-    let devices: Vec<String> = ["a", "b"]
-        .map(|name| {
-            let file = dir.path().join(name);
-            create_image_file(&file, 256 * MIB).unwrap();
-            run("losetup", &["--find", "--show", file.to_str().unwrap()])
-        })
-        .into();
-    let mounted = dir.path().join("m");
-    fs::create_dir(&mounted).unwrap();
-    let folder = mounted.to_str().unwrap();
-    run("mkfs.btrfs", &["-q", "-f", &devices[0], &devices[1]]);
-    run("btrfs", &["device", "scan", &devices[0], &devices[1]]);
-    run("mount", &["-t", "btrfs", &devices[0], folder]);
-    let sub = mounted.join("sub");
-    run("btrfs", &["-q", "subvolume", "create", sub.to_str().unwrap()]);
-    let found: Vec<_> = devices
-        .iter()
-        .map(|device| {
-            let disk = disk::open(Path::new(device), None).unwrap();
-            let open = open_target(&disk).map(drop);
-            (disk.uses.clone(), disk.holds(&sub), open)
-        })
-        .collect();
-    run("umount", &[folder]);
-    run("btrfs", &["device", "scan", "--forget"]);
-    devices.iter().for_each(|device| drop(run("losetup", &["-d", device])));
-    for (uses, holds, open) in found {
-        assert!(uses.iter().any(|found| found.to_string().contains("is mounted at")), "{uses:?}");
-        assert!(holds.unwrap() && open.unwrap_err().is_refusal());
-    }
 }
 
 #[test]

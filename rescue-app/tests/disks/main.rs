@@ -3,4 +3,5 @@
 
 mod controllers;
 mod devices;
+mod names;
 mod sysfs;
