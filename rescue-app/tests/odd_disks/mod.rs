@@ -21,7 +21,8 @@ use crate::support::{Bench, MIB};
 
 /// Disks that share a repository.
 const TOGETHER: u64 = 40;
-/// Tests that run beside each other.
+/// Tests that run beside each other, each in a process of its own: a process that one of several
+/// threads starts has what the others write open until it is the other program.
 const SHARES: u64 = 4;
 
 #[test]
@@ -54,9 +55,6 @@ fn share(number: u64) {
     let templates = Templates::make();
     let mut bench = Bench::new();
     for done in 0..count.div_ceil(SHARES) {
-        if done > 0 && done % 1000 == 0 {
-            println!("share {number}: {done} of {} odd disks", count.div_ceil(SHARES));
-        }
         if done % TOGETHER == TOGETHER - 1 {
             bench = Bench::new();
         }
