@@ -39,7 +39,7 @@ MINUTES ?= 10
 DISKS ?= 100000
 fuzz: setup-fuzz ## fuzz the parsers of foreign bytes for MINUTES=10 each, then DISKS=100000 odd disks; or only TARGETS="ext ntfs"
 	@scripts/fuzz $$(($(MINUTES) * 60)) $(TARGETS)
-	@$(if $(TARGETS),,LIFEBOAT_ODD_DISKS=$(DISKS) cargo nextest run --cargo-quiet --release --profile fuzz -E 'test(odd_disks)')
+	@$(if $(TARGETS),,LIFEBOAT_ODD_DISKS=$(DISKS) cargo nextest run --cargo-quiet --release --profile fuzz --test cli odd_disks)
 
 lint: setup-lint ## formatting, clippy, dependency rules, shellcheck
 	@scripts/lint
