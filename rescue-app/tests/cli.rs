@@ -266,6 +266,14 @@ impl Loop {
     fn of(file: &str) -> Self {
         Self(tool("losetup", &["--find", "--show", file]).trim().to_owned())
     }
+
+    /// With a number that `losetup --find` gives to nobody: for tests that detach it and attach
+    /// something else, while others look for a free one.
+    fn numbered(number: u32, file: &str) -> Self {
+        let device = format!("/dev/loop{number}");
+        tool("losetup", &[&device, file]);
+        Self(device)
+    }
 }
 
 impl Drop for Loop {

@@ -48,6 +48,16 @@ impl Loop {
         Self { device: run("losetup", &args).into(), dir }
     }
 
+    /// With a number that `losetup --find` gives to nobody: for tests that detach it and attach
+    /// something else, while others look for a free one.
+    pub fn numbered(number: u32) -> Self {
+        let dir = TempDir::new().unwrap();
+        let (file, device) = (dir.path().join("disk.img"), format!("/dev/loop{number}"));
+        create_image_file(&file, 8 * MIB).unwrap();
+        run("losetup", &[&device, file.to_str().unwrap()]);
+        Self { device: device.into(), dir }
+    }
+
     pub fn file(&self) -> PathBuf {
         self.dir.path().join("disk.img")
     }

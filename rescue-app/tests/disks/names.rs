@@ -38,7 +38,7 @@ fn swapped(device: &Loop) -> Disk {
 
 #[test]
 fn another_medium_in_the_same_device_is_not_what_was_agreed_to() {
-    let device = Loop::new(&[]);
+    let device = Loop::numbered(9011);
     let disk = device.disk();
     let agreed = agree(&disk).unwrap();
     let now = swapped(&device);
@@ -194,9 +194,8 @@ fn loop_devices_over_the_same_file_and_over_each_other_use_each_other() {
 #[test]
 fn what_a_filesystem_stands_on_is_found_through_all_layers() {
     let outer = Loop::new(&[]);
-    run("losetup", &["-d", outer.name()]);
     fs::File::options().write(true).open(outer.file()).unwrap().set_len(64 * MIB).unwrap();
-    run("losetup", &[outer.name(), outer.file().to_str().unwrap()]);
+    run("losetup", &["-c", outer.name()]);
     run("mkfs.ext4", &["-q", outer.name()]);
     let (mounted, merged) = (outer.dir.path().join("m"), outer.dir.path().join("merged"));
     fs::create_dir(&merged).unwrap();

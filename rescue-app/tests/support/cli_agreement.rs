@@ -75,7 +75,7 @@ fn another_disk_under_the_same_name_is_not_written() {
     let bench = bench();
     let (file, arg) = (bench.path("target"), bench.arg("target"));
     blank(&file, 64 * MIB);
-    let device = Loop::of(&arg);
+    let device = Loop::numbered(9001, &arg);
     // A card swapped in its reader: same device, same name, same size, and just as empty.
     refused(&bench, &device.0, &arg, &["medium number", "and is now"], || {
         tool("losetup", &["-d", &device.0]);
@@ -118,7 +118,7 @@ fn a_planned_target_keeps_its_name_to_the_end() {
     let arg = bench.arg("target");
     blank(&bench.path("target"), 64 * MIB);
     blank(&bench.path("other"), 64 * MIB);
-    let device = Loop::of(&arg);
+    let device = Loop::numbered(9002, &arg);
     let plan = operation::plan_restore(&request(&bench, &device.0, &arg)).unwrap();
     tool("losetup", &["-d", &device.0]);
     let attach =
@@ -133,7 +133,7 @@ fn another_disk_under_the_same_name_is_not_prepared() {
     let bench = Bench::empty();
     let (file, arg) = (bench.path("target"), bench.arg("target"));
     blank(&file, 128 * MIB);
-    let device = Loop::of(&arg);
+    let device = Loop::numbered(9003, &arg);
     let mut request = PrepareRequest {
         disk: device.0.clone().into(),
         sector_size: None,
