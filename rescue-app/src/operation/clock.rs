@@ -75,20 +75,7 @@ mod tests {
     use crate::repository::{Id, Snapshot};
 
     fn newest(time: OffsetDateTime) -> SnapshotFile {
-        let snapshot = Snapshot {
-            time,
-            parent: None,
-            tree: Id::of(b""),
-            paths: Vec::new(),
-            hostname: String::new(),
-            username: String::new(),
-            uid: 0,
-            gid: 0,
-            tags: Vec::new(),
-            original: None,
-            program_version: String::new(),
-            summary: None,
-        };
+        let snapshot = Snapshot { time, paths: Vec::new(), ..Snapshot::of_nothing() };
         SnapshotFile { id: Id::of(b"newest"), snapshot }
     }
 

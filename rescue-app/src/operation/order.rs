@@ -56,20 +56,9 @@ mod tests {
 
     fn file(year: i64, tags: &[&str]) -> SnapshotFile {
         let time = OffsetDateTime::from_unix_timestamp((year - 1970) * 31_556_952).unwrap();
-        let snapshot = Snapshot {
-            time,
-            parent: None,
-            tree: Id::of(b""),
-            paths: Vec::new(),
-            hostname: String::new(),
-            username: String::new(),
-            uid: 0,
-            gid: 0,
-            tags: tags.iter().map(ToString::to_string).collect(),
-            original: None,
-            program_version: String::new(),
-            summary: None,
-        };
+        let stored_tags = tags.iter().map(ToString::to_string).collect();
+        let paths = Vec::new();
+        let snapshot = Snapshot { time, tags: stored_tags, paths, ..Snapshot::of_nothing() };
         SnapshotFile { id: Id::of(format!("{year} {tags:?}").as_bytes()), snapshot }
     }
 

@@ -124,7 +124,7 @@ pub struct SnapshotList {
 #[cfg(test)]
 impl Snapshot {
     /// A snapshot for tests that look at no more than the file.
-    pub(super) fn of_nothing() -> Self {
+    pub(crate) fn of_nothing() -> Self {
         Self {
             time: OffsetDateTime::UNIX_EPOCH,
             parent: None,

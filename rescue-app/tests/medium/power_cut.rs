@@ -25,7 +25,7 @@ const POINTS: u64 = 5;
 
 /// A tool's output; it must succeed.
 #[track_caller]
-fn tool(program: &str, args: &[&str]) -> String {
+pub(super) fn tool(program: &str, args: &[&str]) -> String {
     let output = run(program, args);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -48,7 +48,7 @@ fn lifeboat(args: &[&str]) -> String {
 }
 
 /// Bytes that do not compress.
-fn noise(seed: u64, len: usize) -> Vec<u8> {
+pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut random = Random::new(seed);
     (0..len / 8).flat_map(|_| random.next().to_le_bytes()).collect()
 }

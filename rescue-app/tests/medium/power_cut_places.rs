@@ -6,12 +6,12 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::guest::Guest;
+use crate::power_cut::{noise, tool};
 use crate::random::Random;
 use crate::write_log::WriteLog;
 
@@ -78,34 +78,10 @@ look() {
 }
 "#;
 
-fn run(program: &str, args: &[&str]) -> Output {
-    Command::new(program)
-        .args(args)
-        .env("RESTIC_PASSWORD", "lifeboat")
-        .env("LIFEBOAT_LOG", "/dev/null")
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}; run `make setup`"))
-}
-
-#[track_caller]
-fn tool(program: &str, args: &[&str]) -> String {
-    let output = run(program, args);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {args:?}: {text}\n{errors}");
-    text
-}
-
 /// Runs the program on a repository.
 #[track_caller]
 fn lifeboat(repo: &str, args: &[&str]) -> String {
     tool(env!("CARGO_BIN_EXE_lifeboat"), &[args, &["--repo", repo]].concat())
-}
-
-/// Bytes that do not compress.
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut random = Random::new(seed);
-    (0..len / 8).flat_map(|_| random.next().to_le_bytes()).collect()
 }
 
 /// Everything the machine wrote.

@@ -26,7 +26,8 @@ fn blank(path: &Path, size: u64) {
     File::create(path).unwrap().set_len(size).unwrap();
 }
 
-fn request(bench: &Bench, disk: &str, erase: &str) -> RestoreRequest {
+/// A restore of the newest image that is read back, agreed to by `erase`.
+pub fn request(bench: &Bench, disk: &str, erase: &str) -> RestoreRequest {
     RestoreRequest {
         image: "latest".into(),
         with: With::Named(Vec::new()),

@@ -7,11 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lifeboat::operation::{
-    self, Cancel, Control, Event, OperationError, Phase, RepoAccess, RestoreReport, RestoreRequest,
-    With,
-};
+use lifeboat::operation::{self, Cancel, Control, Event, OperationError, Phase, RestoreReport};
 
+use crate::agreement::request;
 use crate::faulty::Faulty;
 use crate::random::Random;
 use crate::support::{
@@ -308,22 +306,8 @@ fn restore_with_a_lie(
     at: u64,
 ) -> Result<RestoreReport, OperationError> {
     let _ = fs::remove_file(target);
-    let request = RestoreRequest {
-        image: "latest".into(),
-        with: With::Named(Vec::new()),
-        disk: target.to_owned(),
-        sector_size: None,
-        size: None,
-        repo: RepoAccess::new(bench.path("repo"), None),
-        erase: Some(target.to_str().unwrap().into()),
-        agreed: None,
-        partitions: None,
-        volume: None,
-        only_changed: false,
-        verify_first: false,
-        read_back: true,
-        mend_table: false,
-    };
+    let target_arg = target.to_str().unwrap();
+    let request = request(bench, target_arg, target_arg);
     let lie = |event| {
         if event == (Event::Phase { phase: Phase::ReadingBack }) {
             let disk = fs::File::options().read(true).write(true).open(target).unwrap();
