@@ -26,7 +26,8 @@ impl Disk {
 
     /// Whether `name` names this disk for good: its serial number, its WWN (with or without
     /// `wwn-`, `0x`, `naa.`, `eui.`), a name as under `/dev/disk/by-id`, for an image file its
-    /// path, for a logical volume a path with its name (`/dev/vg/root`). A device node such as `/dev/sda` does not: it names another disk after the next boot.
+    /// path, for a logical volume a path with its name (`/dev/vg/root`). A device node such as
+    /// `/dev/sda` does not: it names another disk after the next boot.
     pub fn matches_identity(&self, name: &str) -> bool {
         let name = name.trim();
         if name.is_empty() {

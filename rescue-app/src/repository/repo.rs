@@ -101,13 +101,16 @@ impl Repository {
     pub fn open(store: Arc<dyn Store>, passphrase: &str) -> Result<Self> {
         require_config(&*store)?;
         let key = Arc::new(find_key(&*store, passphrase)?);
-        Self::open_with(store, OpenedKey { key, public: passphrase == PUBLIC_PASSPHRASE })
+        Self::with_key(store, OpenedKey { key, public: passphrase == PUBLIC_PASSPHRASE })
     }
 
     /// Opens a repository again, without deriving its key anew.
     pub fn open_with(store: Arc<dyn Store>, opened: OpenedKey) -> Result<Self> {
         require_config(&*store)?;
-        let OpenedKey { key, public } = opened;
+        Self::with_key(store, opened)
+    }
+
+    fn with_key(store: Arc<dyn Store>, OpenedKey { key, public }: OpenedKey) -> Result<Self> {
         let config = read_config(&*store, &key)?;
         if config.version > VERSION {
             let (location, version) = (store.location(), config.version);
