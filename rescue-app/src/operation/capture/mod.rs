@@ -8,6 +8,7 @@ mod rescue;
 mod space;
 mod unpartitioned;
 mod victims;
+mod zeros;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -20,6 +20,7 @@ use crate::repository::{BlobType, BlobWriter, Id, Saver, TOGETHER};
 
 use super::read::Chunk;
 use super::rescue::{Feed, Medium, Rescue, RescueOptions};
+use super::zeros;
 
 /// A filled buffer on its way to a worker.
 struct Job {
@@ -109,9 +110,11 @@ pub(super) fn run(input: &Input<'_>) -> Result<Stored, OperationError> {
             full: full_in,
             empty: empty_out,
             batch: Vec::with_capacity(TOGETHER),
-            spare: None,
+            spare: Vec::new(),
             stop: &stop,
+            reporter: input.reporter,
             read: 0,
+            was_zero: false,
         };
         let read = stop_on_error(&stop, read(input, &mut jobs));
         drop(jobs);
@@ -146,11 +149,14 @@ struct Jobs<'a> {
     /// What will be sent together.
     batch: Vec<Job>,
     empty: Receiver<AlignedBuffer>,
-    /// A buffer that was taken and not needed.
-    spare: Option<AlignedBuffer>,
+    /// Buffers that were taken and not needed.
+    spare: Vec<AlignedBuffer>,
     stop: &'a AtomicBool,
-    /// Used bytes sent so far.
+    reporter: &'a Reporter<'a>,
+    /// Used bytes read so far.
     read: u64,
+    /// Whether the last chunk was all zero.
+    was_zero: bool,
 }
 
 /// A worker that failed has dropped its ends. It reports the cause itself; the reader's error is
@@ -164,19 +170,25 @@ impl Feed for Jobs<'_> {
         if self.stop.load(Ordering::Acquire) {
             return Err(no_workers());
         }
-        match self.spare.take() {
+        match self.spare.pop() {
             Some(buffer) => Ok(buffer),
             None => self.empty.recv().map_err(|_| no_workers()),
         }
     }
 
     fn keep(&mut self, buffer: AlignedBuffer) {
-        self.spare = Some(buffer);
+        self.spare.push(buffer);
     }
 
+    /// Chunks of zeros need no name and no worker.
     fn send(&mut self, chunk: &Chunk<'_>, buffer: AlignedBuffer) -> Result<(), OperationError> {
         let used = chunk.used_bytes();
         self.read += used;
+        self.was_zero = is_zero(&buffer);
+        if self.was_zero {
+            self.keep(buffer);
+            return self.reporter.advance(used, 0, 0);
+        }
         self.batch.push(Job { slot: chunk.slot, used, buffer });
         if self.batch.len() < TOGETHER { Ok(()) } else { self.flush() }
     }
@@ -213,23 +225,80 @@ fn read_chunks(
 ) -> Result<Vec<Slot>, OperationError> {
     let mut slots = Vec::new();
     let mut late = Vec::new();
-    for (region, reads) in input.regions.iter().zip(input.reads) {
-        for piece in pieces(region.start, region.size, input.chunk_size.bytes(), reads) {
-            let (Piece::Hole { len, .. } | Piece::Chunk { len, .. }) = piece;
-            let slot = slots.len();
-            slots.push(Slot { len, blob: None });
-            if let Piece::Chunk { start, len } = piece {
-                let range = Extent { start, end: start + len };
-                let chunk = Chunk { slot, range, used: reads };
-                if !rescue.offer(&chunk, jobs)? {
-                    late.push(chunk);
-                }
-            }
+    let mut chunks = chunks(input, &mut slots).peekable();
+    while let Some(chunk) = chunks.next() {
+        late.extend(put_off([chunk], rescue, jobs)?);
+        if jobs.was_zero {
+            let plain = std::iter::from_fn(|| chunks.next_if(|chunk| rescue.is_plain(chunk)));
+            let plain = plain.take(zeros::TOGETHER).collect();
+            let filled = without_zeros(input, plain, rescue, jobs)?;
+            late.extend(put_off(filled, rescue, jobs)?);
         }
     }
+    drop(chunks);
     rescue.finish(late, jobs)?;
     jobs.flush()?;
     Ok(slots)
+}
+
+/// All chunks of the disk in ascending order; each piece of it gets a slot as it is come to.
+fn chunks<'a>(
+    input: &'a Input<'_>,
+    slots: &'a mut Vec<Slot>,
+) -> impl Iterator<Item = Chunk<'a>> + 'a {
+    let regions = input.regions.iter().zip(input.reads);
+    let pieces = regions.flat_map(|(region, reads)| {
+        let pieces = pieces(region.start, region.size, input.chunk_size.bytes(), reads);
+        pieces.map(move |piece| (piece, reads))
+    });
+    pieces.filter_map(|(piece, used)| {
+        let (Piece::Hole { len, .. } | Piece::Chunk { len, .. }) = piece;
+        let slot = slots.len();
+        slots.push(Slot { len, blob: None });
+        match piece {
+            Piece::Hole { .. } => None,
+            Piece::Chunk { start, len } => {
+                Some(Chunk { slot, range: Extent { start, end: start + len }, used })
+            }
+        }
+    })
+}
+
+/// Reads chunks and sends them; returns those that are better read later.
+fn put_off<'c>(
+    chunks: impl IntoIterator<Item = Chunk<'c>>,
+    rescue: &mut Rescue<'_>,
+    jobs: &mut Jobs<'_>,
+) -> Result<Vec<Chunk<'c>>, OperationError> {
+    let mut late = Vec::new();
+    for chunk in chunks {
+        if !rescue.offer(&chunk, jobs)? {
+            late.push(chunk);
+        }
+    }
+    Ok(late)
+}
+
+/// Settles those of some chunks that are zero; returns the others.
+fn without_zeros<'c>(
+    input: &Input<'_>,
+    chunks: Vec<Chunk<'c>>,
+    rescue: &mut Rescue<'_>,
+    jobs: &mut Jobs<'_>,
+) -> Result<Vec<Chunk<'c>>, OperationError> {
+    let mut buffers = Vec::new();
+    for _ in 0..zeros::READERS {
+        buffers.push(jobs.buffer()?);
+    }
+    let found = zeros::find(input.medium, &chunks, &mut buffers, input.reporter)?;
+    jobs.spare.extend(buffers);
+    let (zero, filled): (Vec<_>, Vec<_>) =
+        chunks.into_iter().zip(found).partition(|(_, zero)| *zero);
+    for (chunk, _) in zero {
+        rescue.settled(chunk.range);
+        jobs.read += chunk.range.len();
+    }
+    Ok(filled.into_iter().map(|(chunk, _)| chunk).collect())
 }
 
 /// A worker's life: batches are hashed as long as there are any, and between them the chunks that
@@ -244,7 +313,7 @@ fn work(input: &Input<'_>, ends: Ends) -> Result<Worked, OperationError> {
         Ok::<_, OperationError>(())
     };
     for jobs in jobs {
-        for named in name_together(input, jobs, &mut writer, &empty)? {
+        for named in name_together(jobs, &mut writer)? {
             named_in.send(named).map_err(|_| no_workers())?;
         }
         for named in named_out.try_iter() {
@@ -259,22 +328,14 @@ fn work(input: &Input<'_>, ends: Ends) -> Result<Worked, OperationError> {
     Ok(worked)
 }
 
-/// Names some chunks; those of zeros need no name, and their buffers are given back.
+/// Names some chunks.
 fn name_together(
-    input: &Input<'_>,
     jobs: Vec<Job>,
     writer: &mut BlobWriter,
-    empty: &Sender<AlignedBuffer>,
 ) -> Result<impl Iterator<Item = Named>, OperationError> {
-    let (zero, filled): (Vec<Job>, Vec<Job>) =
-        jobs.into_iter().partition(|job| is_zero(&job.buffer));
-    for job in zero {
-        input.reporter.advance(job.used, 0, 0)?;
-        let _ = empty.try_send(job.buffer);
-    }
-    let plains: Vec<&[u8]> = filled.iter().map(|job| &*job.buffer).collect();
+    let plains: Vec<&[u8]> = jobs.iter().map(|job| &*job.buffer).collect();
     let names = writer.name_all(&plains)?;
-    Ok(filled.into_iter().zip(names).map(|(job, id)| Named { job, id }))
+    Ok(jobs.into_iter().zip(names).map(|(job, id)| Named { job, id }))
 }
 
 fn store(

@@ -129,6 +129,17 @@ impl<'a> Rescue<'a> {
         Ok(!self.puts_off(chunk) && self.try_whole(chunk, Way::Up, true, feed)?)
     }
 
+    /// Whether all of a chunk is to be read in one go, and nothing speaks against it.
+    pub(super) fn is_plain(&self, chunk: &Chunk<'_>) -> bool {
+        !self.has_failed && !self.puts_off(chunk) && chunk.used_bytes() == chunk.range.len()
+    }
+
+    /// All of `range` was read, by somebody else.
+    pub(super) fn settled(&mut self, range: Extent) {
+        self.marks.finish(range);
+        self.save_map_if_due();
+    }
+
     /// Reads what was put off, given in ascending order.
     pub(super) fn finish(
         &mut self,
@@ -155,6 +166,12 @@ impl<'a> Rescue<'a> {
     pub(super) fn save_map(&mut self) {
         if let Some(file) = &mut self.map_file {
             file.save(&self.marks, self.careful.start, self.stage, self.prober.reporter);
+        }
+    }
+
+    fn save_map_if_due(&mut self) {
+        if self.map_file.as_ref().is_some_and(MapFile::is_due) {
+            self.save_map();
         }
     }
 
@@ -266,9 +283,7 @@ impl<'a> Rescue<'a> {
 
     /// One read, and from time to time the map file.
     fn read(&mut self, piece: Extent, into: &mut [u8]) -> Result<Option<i32>, OperationError> {
-        if self.map_file.as_ref().is_some_and(MapFile::is_due) {
-            self.save_map();
-        }
+        self.save_map_if_due();
         self.prober.read(piece, into)
     }
 
