@@ -22,7 +22,7 @@ build: setup-build ## the static program alone: build/lifeboat
 iso: setup-iso build ## the boot medium: build/lifeboat.iso
 	@scripts/build-iso
 
-dist: setup-iso build ## a release in build/dist: program, medium, sums; only with exactly what is locked
+dist: setup-dist build ## a release in build/dist: program, medium, manual pages, SBOM, sums; only with exactly what is locked
 	@scripts/build-dist
 
 run: setup-run iso ## boot the medium in QEMU, in this terminal, with two demo disks

@@ -2,6 +2,7 @@
 //! installed by task, the signatures of shim, cases that are counted right.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -247,6 +248,50 @@ fn installed_for(tasks: &[&str]) -> String {
             .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
             .env("CARGO_HOME", machine.path()),
     )
+}
+
+/// The package URLs in the bill of materials of a release.
+fn billed() -> BTreeSet<String> {
+    let mut command = Command::new(project().join("scripts/make-sbom"));
+    command.args(["0.1.0", "initramfs/packages.lock"]).current_dir(project());
+    let bill = succeed(command.env("SOURCE_DATE_EPOCH", "1795834381"));
+    let bill: serde_json::Value = serde_json::from_str(&bill).unwrap();
+    assert_eq!(bill["metadata"]["timestamp"], "2026-11-28T02:53:01Z");
+    let parts = bill["components"].as_array().unwrap();
+    assert!(parts.iter().all(|part| part["hashes"][0]["content"].as_str().unwrap().len() == 64));
+    parts.iter().map(|part| part["purl"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_release_names_every_crate_in_the_program_and_every_package_of_the_medium() {
+    let (crates, packages): (BTreeSet<_>, BTreeSet<_>) =
+        billed().into_iter().partition(|purl| purl.starts_with("pkg:cargo/"));
+    // A program holds the paths of the sources it was made from, for panics and debuggers.
+    let program = fs::read(env!("CARGO_BIN_EXE_lifeboat")).unwrap();
+    let sources = String::from_utf8_lossy(&program);
+    let folder = |path: &str| {
+        let folder = path.split('/').nth(1)?.split(|c: char| c.is_control()).next()?;
+        folder.contains('.').then(|| folder.replace('+', "%2B"))
+    };
+    let seen: BTreeSet<String> =
+        sources.split("/registry/src/").skip(1).filter_map(folder).collect();
+    let folders =
+        crates.iter().map(|purl| purl.replace("pkg:cargo/", "").replace('@', "-")).collect();
+    assert!(seen.len() > 40, "{seen:?}");
+    assert!(seen.is_subset(&folders), "{:?}", seen.difference(&folders).collect::<Vec<_>>());
+    // Locked for other systems, and for a feature that nothing switches on.
+    for absent in ["windows-sys", "palette", "syn", "proptest"] {
+        let other = crates.iter().find(|purl| purl.starts_with(&format!("pkg:cargo/{absent}@")));
+        assert_eq!(other, None);
+    }
+    let lock = fs::read_to_string(project().join("initramfs/packages.lock")).unwrap();
+    let lines = lock.lines().filter(|line| !line.starts_with('#'));
+    let names: Vec<&str> = lines.map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(packages.len(), names.len());
+    for name in names {
+        let package = format!("pkg:deb/debian/{name}@");
+        assert!(packages.iter().any(|purl| purl.starts_with(&package)), "{name}");
+    }
 }
 
 #[test]

@@ -26,6 +26,8 @@ mod kill;
 mod locks;
 #[path = "support/cli_lying_place.rs"]
 mod lying_place;
+#[path = "support/cli_manual.rs"]
+mod manual;
 mod odd_disks;
 #[path = "support/cli_own_place.rs"]
 mod own_place;

@@ -101,6 +101,19 @@ pub enum Command {
     /// (for a file) path or the word that --plan ends with, in --erase. A disk that is in use, or that Lifeboat was started from, is
     /// refused.
     Prepare(PrepareArgs),
+    /// Prints the script that completes commands and options in a shell.
+    ///
+    /// For bash: `lifeboat completions bash > /usr/share/bash-completion/completions/lifeboat`.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Writes the manual pages into a folder: lifeboat.1, and one for each command.
+    Man {
+        /// A folder that is there.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Start-up of the boot medium; its init calls this.
     #[command(hide = true)]
     Boot,

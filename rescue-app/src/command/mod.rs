@@ -6,6 +6,7 @@ mod disks;
 mod forget;
 mod hardening;
 mod images;
+mod manual;
 mod output;
 mod passphrase;
 mod prepare;
@@ -96,6 +97,8 @@ fn run(command: Option<Command>) -> anyhow::Result<Ending> {
         Command::Repair(args) => upkeep::repair(&args),
         Command::Unlock(args) => upkeep::unlock(&args),
         Command::Prepare(args) => prepare::run(&args),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { folder } => manual::pages(&folder),
         Command::Boot => Ok(crate::boot::run().map(|()| Ending::Done)?),
     }
 }
