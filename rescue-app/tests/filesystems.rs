@@ -42,6 +42,8 @@ mod fs_f2fs;
 mod fs_fat;
 #[path = "support/fs_firmware_raid.rs"]
 mod fs_firmware_raid;
+#[path = "support/fs_folders.rs"]
+mod fs_folders;
 #[path = "support/fs_foreign.rs"]
 mod fs_foreign;
 #[path = "support/fs_guest.rs"]

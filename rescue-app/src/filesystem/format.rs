@@ -4,6 +4,7 @@ use std::io;
 
 use super::container::Content;
 use super::encryption::Encryption;
+use super::files::FileTree;
 use super::owners::{Names, Tally};
 use super::{Companions, Coverage, Filesystem, Kind};
 use crate::bytes::{Extent, Extents, ReadAt};
@@ -68,6 +69,11 @@ pub(super) trait Format: Sync {
     /// Opens a file by its path from the root. `None` when there is none, and for formats whose
     /// files are not looked up by this version.
     fn open<'a>(&self, _volume: &'a dyn ReadAt, _path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
+        None
+    }
+
+    /// Its folders; see [`super::files`].
+    fn files<'a>(&self, _volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
         None
     }
 

@@ -7,7 +7,7 @@
 //!
 //! One file or folder per filesystem, each behind the `Format` trait; `format::FORMATS` lists
 //! them in the order of recognition. [`owners`] says which files lie in given bytes.
-//! [`system`] names the operating system. [`unlock`] opens encrypted containers, [`unlock_in`] those
+//! [`files`] reads folders without mounting anything. [`system`] names the operating system. [`unlock`] opens encrypted containers, [`unlock_in`] those
 //! in other containers, for [`inspect_unlocked`] to look into them.
 //! Nothing here writes, and nothing here panics on any bytes.
 
@@ -20,6 +20,7 @@ mod container;
 mod decrypted;
 mod description;
 mod encryption;
+mod files;
 mod foreign;
 mod format;
 #[cfg(any(test, fuzzing))]
@@ -66,6 +67,7 @@ pub use encryption::{
     Effort, LockedContainer, UnlockError, VolumeKey, VolumeKeys, locked_containers, unlock,
     unlock_in,
 };
+pub use files::{EachEntry, EntryKind, FileId, FileTree, FolderEntry, files};
 pub use foreign::owner_of_disk;
 pub use kind::Kind;
 pub use last_use::LastUse;

@@ -1,12 +1,13 @@
 //! Opening the repository an operation works on.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::filesystem::EntryKind;
 use crate::repository::{OpenedKey, PUBLIC_PASSPHRASE, Repository};
 use crate::store::{LocalStore, Store};
 
@@ -123,8 +124,16 @@ pub fn create_repository(access: &RepoAccess, in_memory: bool) -> Result<(), Ope
     Ok(())
 }
 
-/// Whether `folder` looks like a repository from outside.
-pub fn is_repository(folder: &Path) -> bool {
-    folder.join("config").is_file()
-        && ["data", "index", "keys", "snapshots"].iter().all(|name| folder.join(name).is_dir())
+/// What a repository consists of.
+pub(super) const REPOSITORY: [(&str, EntryKind); 5] = [
+    ("config", EntryKind::File),
+    ("data", EntryKind::Folder),
+    ("index", EntryKind::Folder),
+    ("keys", EntryKind::Folder),
+    ("snapshots", EntryKind::Folder),
+];
+
+/// Whether a folder looks like a repository from outside; `kind` says what has a name in it.
+pub(super) fn is_repository(kind: impl Fn(&str) -> Option<EntryKind>) -> bool {
+    REPOSITORY.iter().all(|(name, expected)| kind(name) == Some(*expected))
 }

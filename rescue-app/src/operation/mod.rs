@@ -24,13 +24,14 @@ mod prepare;
 mod prune;
 mod reporter;
 mod restore;
+mod search;
 mod shortage;
 mod survey;
 mod unlock;
 mod upkeep;
 mod verify;
 
-pub use access::{Compression, Passphrase, RepoAccess, create_repository, is_repository};
+pub use access::{Compression, Passphrase, RepoAccess, create_repository};
 #[cfg(any(test, fuzzing))]
 pub(crate) use capture::read_any_map;
 pub use capture::{
@@ -54,6 +55,7 @@ pub use restore::{
     Absent, LayoutEntry, Remains, RestorePlan, RestoreReport, RestoreRequest, With, plan_restore,
     restore,
 };
+pub use search::FoundRepository;
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use unlock::{Container, Keys, LockedDisk};
 pub use upkeep::{Repair, Repaired, check, repair, unlock};

@@ -1,31 +1,26 @@
 //! Where images live, and where new ones could: every partition of every disk, looked at
 //! read-only.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::bytes::ReadAt;
 use crate::console;
 use crate::disk::mount::{
     Mounted, can_mount_read_only, can_mount_read_write, mount_read_only, mount_read_write,
 };
 use crate::disk::remount::{self, Remounted};
-use crate::disk::{self, Disk, DiskKind, Use};
+use crate::disk::{self, Disk, DiskKind, Source, Use};
+use crate::filesystem;
 
-use super::access::is_repository;
 use super::error::OperationError;
-use super::event::Control;
+use super::event::{Cancel, Control};
+use super::search::{self, FoundRepository, Limited, Mounted as MountedFolders, Unmounted};
 use super::survey::{Survey, Volume};
 
 /// Folder under which places are mounted.
 const MOUNT_ROOT: &str = "/run/lifeboat/places";
-
-/// How many folders deep repositories are looked for; the root itself is depth 0.
-const DEPTH: usize = 2;
-
-/// Folders looked into at most on one place: a system disk has thousands that hold none.
-const FOLDERS_MAX: usize = 5000;
 
 /// A filesystem that holds repositories or could hold one.
 #[derive(Clone, Debug, Serialize)]
@@ -36,10 +31,10 @@ pub struct Place {
     pub disk: Disk,
     /// What is on it.
     pub volume: Volume,
-    /// Free bytes.
+    /// Free bytes, by its own count.
     pub free: Option<u64>,
-    /// Repositories found, as paths below its root.
-    pub repositories: Vec<PathBuf>,
+    /// Repositories found.
+    pub repositories: Vec<FoundRepository>,
     /// Whether it can be mounted for writing.
     pub writable: bool,
     /// Why it could not be looked into.
@@ -65,8 +60,8 @@ impl OpenPlace {
     }
 }
 
-/// Looks at every partition of these disks, mounting one after another read-only, without
-/// replaying a journal.
+/// Looks at every partition of these disks by our own readers. What they do not know, and what
+/// there is a doubt about, is mounted for it, read-only and without replaying a journal.
 ///
 /// # Errors
 /// Only that it was asked to stop.
@@ -74,16 +69,16 @@ pub fn find_places(surveys: &[Survey], control: Control<'_>) -> Result<Vec<Place
     let mut places = Vec::new();
     for survey in surveys {
         for volume in &survey.volumes {
+            places.extend(look(survey, volume, control.cancel));
             if control.cancel.is_requested() {
                 return Err(OperationError::Cancelled);
             }
-            places.extend(look(survey, volume));
         }
     }
     Ok(places)
 }
 
-fn look(survey: &Survey, volume: &Volume) -> Option<Place> {
+fn look(survey: &Survey, volume: &Volume, cancel: &Cancel) -> Option<Place> {
     let kind = kind_name(volume)?;
     if survey.disk.kind != DiskKind::Device || !can_mount_read_only(&kind) {
         return None;
@@ -104,16 +99,50 @@ fn look(survey: &Survey, volume: &Volume) -> Option<Place> {
         writable: can_mount_read_write(&kind) && !survey.disk.boot_medium,
         problem: None,
     };
-    match open_place(&place, false) {
+    if place.mounted_at.is_some() || look_unmounted(&mut place, cancel).is_none() {
+        look_mounted(&mut place, cancel);
+    }
+    Some(place)
+}
+
+/// `None` when the kernel has to be asked.
+fn look_unmounted(place: &mut Place, cancel: &Cancel) -> Option<()> {
+    let source = Source::open(&place.device).ok()?;
+    let (repositories, free) = repositories_on(&source, cancel)?;
+    let found = place.volume.filesystem.as_ref();
+    place.free = free.or_else(|| found.and_then(|found| found.size.checked_sub(found.used?)));
+    place.repositories = repositories;
+    Some(())
+}
+
+/// Repositories on a volume, and its free bytes where its folders' reader knows better than its
+/// description. `None` at any doubt.
+fn repositories_on(
+    volume: &dyn ReadAt,
+    cancel: &Cancel,
+) -> Option<(Vec<FoundRepository>, Option<u64>)> {
+    let volume = Limited::new(volume, cancel);
+    let mut tree = filesystem::files(&volume)?;
+    let found = search::repositories(&mut Unmounted(tree.as_mut()), cancel)?;
+    // A name that our reader did not understand is not the kernel's.
+    let is_known = |path: &Path| !path.to_string_lossy().contains(char::REPLACEMENT_CHARACTER);
+    found.iter().all(|found| is_known(&found.folder)).then(|| (found, tree.free()))
+}
+
+fn look_mounted(place: &mut Place, cancel: &Cancel) {
+    if cancel.is_requested() {
+        return;
+    }
+    match open_place(place, false) {
         Ok(open) => {
-            place.repositories = repositories_below(open.root());
+            let found = search::repositories(&mut MountedFolders(open.root()), cancel);
+            place.repositories = found.unwrap_or_default();
             place.free = nix::sys::statvfs::statvfs(open.root())
                 .ok()
                 .map(|stat| stat.blocks_available() * stat.fragment_size());
         }
         Err(error) => place.problem = Some(error.to_string()),
     }
-    Some(place)
 }
 
 fn kind_name(volume: &Volume) -> Option<String> {
@@ -163,38 +192,10 @@ fn make_writable(place: &Place, root: &Path) -> Result<Option<Remounted>, Operat
     })
 }
 
-/// Repositories in `root` and the folders below it, as paths relative to it, sorted.
-fn repositories_below(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut level = vec![PathBuf::new()];
-    let mut looked_at = 0;
-    for depth in 0..=DEPTH {
-        let mut next = Vec::new();
-        for folder in level {
-            looked_at += 1;
-            if is_repository(&root.join(&folder)) {
-                found.push(folder);
-            } else if depth < DEPTH && looked_at < FOLDERS_MAX {
-                next.extend(subfolders(root, &folder));
-            }
-        }
-        level = next;
-    }
-    found.sort();
-    found
-}
-
-fn subfolders(root: &Path, folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(root.join(folder)) else { return Vec::new() };
-    let folders = entries
-        .flatten()
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| folder.join(entry.file_name()));
-    folders.collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn repository(root: &Path, folder: &str) {
@@ -202,6 +203,15 @@ mod tests {
             fs::create_dir_all(root.join(folder).join(name)).unwrap();
         }
         fs::write(root.join(folder).join("config"), "x").unwrap();
+        fs::write(root.join(folder).join("snapshots/one"), "x").unwrap();
+    }
+
+    fn found_below(root: &Path) -> Vec<FoundRepository> {
+        search::repositories(&mut MountedFolders(root), &Cancel::new()).unwrap()
+    }
+
+    fn found(folder: &str) -> FoundRepository {
+        FoundRepository { folder: folder.into(), snapshots: Some(1) }
     }
 
     #[test]
@@ -211,14 +221,13 @@ mod tests {
         repository(root.path(), "a/b");
         repository(root.path(), "a/b/c/d");
         fs::create_dir_all(root.path().join("config/data")).unwrap();
-        let found = repositories_below(root.path());
-        assert_eq!(found, [PathBuf::from("a/b"), PathBuf::from("images")]);
+        assert_eq!(found_below(root.path()), [found("a/b"), found("images")]);
     }
 
     #[test]
     fn a_place_that_is_a_repository_itself() {
         let root = tempfile::tempdir().unwrap();
         repository(root.path(), "");
-        assert_eq!(repositories_below(root.path()), [PathBuf::new()]);
+        assert_eq!(found_below(root.path()), [found("")]);
     }
 }

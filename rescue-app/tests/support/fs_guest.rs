@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::fs_tools::{self as tools, Numbers, Volume};
 use crate::fs_xfs_log::check_state;
 use crate::guest::Guest;
-use crate::{fs_damage, fs_exfat, fs_f2fs, fs_guest_owners, fs_xfs, hfsplus_maker};
+use crate::{fs_damage, fs_exfat, fs_f2fs, fs_folders, fs_guest_owners, fs_xfs, hfsplus_maker};
 
 const MIB: u64 = 1 << 20;
 
@@ -319,6 +319,9 @@ fn volumes_written_in_a_guest_survive_the_loss_of_unused_blocks() {
             fs_damage::assert_nothing_is_lost(case.name, &image);
         }
         fs_guest_owners::check(&image, &found.used, &bench.tree(), case.name);
+        if case.kind != Kind::HfsPlus {
+            fs_folders::check(&image, &bench.sums(case.name), case.name);
+        }
         if case.kind == Kind::F2fs {
             let before = bench.shared().join(format!("{}.before", case.name));
             fs_f2fs::assert_older_journals_are_noticed(&image, &fs::read(before).unwrap());

@@ -48,14 +48,14 @@ impl Chunks {
     /// All, from the chunk tree, which lies in those of `trees`. This device's item has to agree.
     pub(super) fn read(trees: &Trees<'_>) -> Result<Self, Doubt> {
         let mut reader =
-            Reader { superblock: trees.superblock, chunks: Self::default(), used: None };
+            Reader { superblock: &trees.superblock, chunks: Self::default(), used: None };
         trees.walk(trees.superblock.chunk_tree, Some(CHUNK_TREE), &mut reader)?;
         let Reader { chunks, used, .. } = reader;
         let same = |chunk: &Chunk| chunks.find(chunk.start) == Some(chunk);
         if !trees.chunks.0.values().all(same) {
             return Err(Doubt::because("superblock and chunk tree tell of different chunks"));
         }
-        let allocated = chunks.allocated(trees.superblock)?;
+        let allocated = chunks.allocated(&trees.superblock)?;
         match used.ok_or_else(|| Doubt::because("the chunk tree does not know this device"))? {
             used if used == allocated.total() => Ok(chunks),
             used => Err(Doubt::because(format!(

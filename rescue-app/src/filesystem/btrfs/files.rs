@@ -18,12 +18,12 @@ use crate::filesystem::path::{LONGEST_LINK, Tree};
 use crate::filesystem::probe::byte;
 
 /// Key kinds.
-const INODE_ITEM: u8 = 1;
+pub(super) const INODE_ITEM: u8 = 1;
 const DIR_ITEM: u8 = 84;
 /// The folder in the tree of trees whose entry "default" names the default subvolume.
 const ROOT_FOLDER: u64 = 6;
 /// Bytes of a directory entry before its name.
-const ENTRY: usize = 30;
+pub(super) const ENTRY: usize = 30;
 /// File types in `i_mode`.
 const SYMLINK: u32 = 0xa000;
 const FILE: u32 = 0x8000;
@@ -46,7 +46,7 @@ const SYSTEMS: [&[u8]; 3] = [b"@", b"root", b"@rootfs"];
 const MOST_ITEMS: usize = 1024;
 
 /// A file: its subvolume and its inode.
-type Node = (u64, u64);
+pub(super) type Node = (u64, u64);
 
 /// One subvolume and those below.
 pub(super) struct Files<'a> {
@@ -56,19 +56,29 @@ pub(super) struct Files<'a> {
 
 /// The subvolumes in which a system may be: the default one, then those that installers make.
 pub(super) fn systems<'a>(trees: &'a Trees<'a>) -> Vec<Files<'a>> {
-    let mut top = Files { trees, start: (TOP, FIRST_INODE) };
-    let default = top.entry((0, ROOT_FOLDER), b"default");
+    let mut top = Files::from((TOP, FIRST_INODE), trees);
+    let default = top.default_subvolume();
     let named = SYSTEMS.iter().filter_map(|name| top.child((TOP, FIRST_INODE), name));
     let mut starts: Vec<Node> = default.into_iter().chain(named).collect();
     starts.push(top.start);
     starts.dedup();
-    starts.into_iter().map(|start| Files { trees, start }).collect()
+    starts.into_iter().map(|start| Files::from(start, trees)).collect()
 }
 
-impl Files<'_> {
+impl<'a> Files<'a> {
+    /// From this folder on.
+    pub(super) fn from(start: Node, trees: &'a Trees<'a>) -> Self {
+        Self { trees, start }
+    }
+
+    /// The subvolume that is mounted where none is named.
+    pub(super) fn default_subvolume(&self) -> Option<Node> {
+        self.entry((0, ROOT_FOLDER), b"default")
+    }
+
     /// The root of a file tree; for subvolume 0 the tree of trees. Of snapshots the keys have
     /// another offset than of others.
-    fn tree(&self, subvolume: u64) -> Option<Root> {
+    pub(super) fn tree(&self, subvolume: u64) -> Option<Root> {
         if subvolume == 0 {
             return Some(self.trees.superblock.root_tree);
         }

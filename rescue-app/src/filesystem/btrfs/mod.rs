@@ -9,6 +9,7 @@ mod chunks;
 mod devices;
 mod feature;
 mod files;
+mod folders;
 mod log;
 mod node;
 mod owners;
@@ -24,6 +25,7 @@ use self::devices::Devices;
 use self::roots::Roots;
 use self::superblock::Superblock;
 use self::trees::Trees;
+use super::files::FileTree;
 use super::format::{Doubt, Format, Map};
 use super::owners::{Names, Tally};
 use super::probe::read;
@@ -74,6 +76,10 @@ impl Format for Btrfs {
         let trees = trees(volume, &superblock, &Alone).ok()?;
         files::systems(&trees).iter_mut().find_map(|files| path::open(files, path))
     }
+
+    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
+        Some(Box::new(folders::Folders::open(volume)?))
+    }
 }
 
 fn map(
@@ -109,11 +115,11 @@ fn several(devices: u64) -> Option<String> {
 /// All trees, with where they lie.
 fn trees<'a>(
     volume: &'a dyn ReadAt,
-    superblock: &'a Superblock,
+    superblock: &Superblock,
     companions: &'a dyn Companions,
 ) -> Result<Trees<'a>, Doubt> {
     let devices = Devices::new(volume, superblock, companions)?;
-    let mut trees = Trees::new(superblock, devices, Chunks::of_system(superblock)?);
+    let mut trees = Trees::new(superblock.clone(), devices, Chunks::of_system(superblock)?);
     trees.chunks = Chunks::read(&trees)?;
     Ok(trees)
 }
@@ -121,7 +127,7 @@ fn trees<'a>(
 /// The same with where those begin that every look at extents needs.
 fn open<'a>(
     volume: &'a dyn ReadAt,
-    superblock: &'a Superblock,
+    superblock: &Superblock,
     companions: &'a dyn Companions,
 ) -> Result<(Trees<'a>, Roots), Doubt> {
     let trees = trees(volume, superblock, companions)?;

@@ -38,7 +38,7 @@ impl<F: FnMut(Key, &[u8]) -> Result<(), Doubt>> Visitor for F {
 /// All trees of a filesystem.
 pub(super) struct Trees<'a> {
     /// Where they begin.
-    pub(super) superblock: &'a Superblock,
+    pub(super) superblock: Superblock,
     /// Where they lie.
     pub(super) chunks: Chunks,
     devices: Devices<'a>,
@@ -51,7 +51,7 @@ pub(super) struct Trees<'a> {
 
 impl<'a> Trees<'a> {
     /// Trees whose blocks lie in `chunks`.
-    pub(super) fn new(superblock: &'a Superblock, devices: Devices<'a>, chunks: Chunks) -> Self {
+    pub(super) fn new(superblock: Superblock, devices: Devices<'a>, chunks: Chunks) -> Self {
         let room = devices.size().checked_div(superblock.node_size.into()).unwrap_or(0);
         let (left, kept) = (Cell::new(room), RefCell::default());
         Self { superblock, chunks, devices, left, damaged: Cell::new(0), kept }
@@ -179,7 +179,7 @@ impl<'a> Trees<'a> {
 
     fn verify(&self, bytes: Vec<u8>, expected: &Expected) -> Result<Node, Doubt> {
         let address = expected.root.address;
-        Node::new(bytes, self.superblock, expected)
+        Node::new(bytes, &self.superblock, expected)
             .map_err(|what| Doubt::because(format!("tree block {address:#x}: {what}")))
     }
 }

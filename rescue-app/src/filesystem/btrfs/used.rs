@@ -29,7 +29,7 @@ pub(super) const RESERVED: u64 = 1 << 20;
 
 /// All bytes of a device of `size` bytes that are in use or lie outside of the filesystem.
 pub(super) fn used(trees: &Trees<'_>, roots: &Roots, size: u64) -> Result<Extents, Doubt> {
-    let superblock = trees.superblock;
+    let superblock = &trees.superblock;
     let device = &superblock.device;
     let mut map = UsedMap::new();
     map.add(0, RESERVED.min(size));

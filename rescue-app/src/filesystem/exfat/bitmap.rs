@@ -22,7 +22,7 @@ impl Bitmap {
     pub(super) fn find(fat: &mut Fat<'_>) -> Result<Self, Doubt> {
         let wanted = fat.boot.active_fat();
         let mut found = None;
-        let root = directory::root(fat);
+        let root = directory::root(&fat.boot.layout);
         directory::read(fat, root, |_, item| match item {
             Item::Bitmap { copy, first, size } if copy == wanted => {
                 found = Some((first, size));

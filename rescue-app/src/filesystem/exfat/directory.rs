@@ -2,7 +2,8 @@
 //!
 //! Source: Microsoft, "exFAT file system specification", §6 and §7.
 
-use super::fat::{Fat, Length, Place};
+use super::boot_region::Layout;
+use super::fat::{Fat, Length, Place, Run};
 use crate::bytes::{le16, le32, le64, slice};
 use crate::filesystem::format::Doubt;
 use crate::filesystem::probe::byte;
@@ -31,6 +32,8 @@ pub(super) const ALLOCATION_POSSIBLE: u8 = 1;
 pub(super) const NO_FAT_CHAIN: u8 = 2;
 /// Most bytes that the specification lets a directory have.
 const LARGEST: u64 = 256 << 20;
+/// Of a larger folder not all entries are looked at, bytes.
+const LARGEST_READ: u64 = 16 << 20;
 /// Bytes read at once.
 const PIECE: u64 = 64 << 10;
 
@@ -55,8 +58,7 @@ pub(super) enum Item {
 }
 
 /// The root directory, whose length only its chain tells.
-pub(super) fn root(fat: &Fat<'_>) -> Place {
-    let layout = &fat.boot.layout;
+pub(super) fn root(layout: &Layout) -> Place {
     let most = LARGEST.checked_div(layout.cluster_size.into()).unwrap_or(1);
     let most = u32::try_from(most).unwrap_or(1).min(layout.clusters).max(1);
     Place { first: layout.root, length: Length::AtMost(most), contiguous: false }
@@ -92,6 +94,42 @@ pub(super) fn read(
         }
         Ok(())
     })
+}
+
+/// The bytes of all runs of a place, as far as its chain can be followed, and whether that is all.
+pub(super) fn runs(fat: &mut Fat<'_>, place: Place) -> (Vec<(u64, u64)>, bool) {
+    let mut all = Vec::new();
+    let followed = fat.runs(place, |fat, Run { first, count }| {
+        let start = fat.boot.layout.cluster(first);
+        all.push((start, start.saturating_add(fat.boot.layout.bytes(count))));
+        Ok(())
+    });
+    (all, followed.is_ok())
+}
+
+/// The content of a folder, with zeros, in which there are no entries, instead of what cannot be
+/// read; and whether that is all of it.
+pub(super) fn content(fat: &mut Fat<'_>, place: Place) -> (Vec<u8>, bool) {
+    let unit = u64::from(fat.boot.layout.cluster_size);
+    let size = usize::try_from(unit).unwrap_or(0);
+    let mut content = Vec::new();
+    let (runs, mut is_all) = runs(fat, place);
+    for (mut at, end) in runs {
+        while at < end && (content.len() as u64) < LARGEST_READ {
+            let bytes = fat.volume.read_vec(at, size);
+            is_all &= bytes.is_ok();
+            content.extend(bytes.unwrap_or_else(|_| vec![0; size]));
+            at = at.saturating_add(unit);
+        }
+        is_all &= at >= end;
+    }
+    (content, is_all)
+}
+
+/// A folder up to the entry that ends it.
+pub(super) fn until_end(folder: &[u8]) -> &[u8] {
+    let entries = folder.chunks_exact(ENTRY).take_while(|entry| byte(entry, 0) != Some(END));
+    folder.get(..entries.count().saturating_mul(ENTRY)).unwrap_or_default()
 }
 
 fn label(entry: &[u8]) -> Option<String> {

@@ -6,6 +6,7 @@ mod bitmap;
 mod boot_region;
 mod directory;
 mod fat;
+mod folders;
 mod owners;
 mod walk;
 
@@ -15,6 +16,7 @@ use self::bitmap::Bitmap;
 use self::boot_region::BootSector;
 use self::directory::Item;
 use self::fat::{Fat, Run};
+use super::files::FileTree;
 use super::format::{Doubt, Format, Map};
 use super::owners::{Names, Tally};
 use super::probe::read;
@@ -75,6 +77,10 @@ impl Format for ExFat {
         let boot = boot_sector(volume)?;
         owners::walk(volume, &boot, tally, names)
     }
+
+    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
+        Some(Box::new(folders::Folders::open(volume)?))
+    }
 }
 
 /// The boot sector, checked.
@@ -128,7 +134,7 @@ fn list(fat: &mut Fat<'_>) -> Result<Extents, Doubt> {
 fn label(volume: &dyn ReadAt, boot: &BootSector) -> Option<String> {
     let mut fat = Fat::new(volume, boot, LABEL_READS);
     let mut found = None;
-    let root = directory::root(&fat);
+    let root = directory::root(&boot.layout);
     // A damaged directory has a label if that comes first.
     let _ = directory::read(&mut fat, root, |_, item| {
         if let Item::Label(label) = item {

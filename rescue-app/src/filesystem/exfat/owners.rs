@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::boot_region::BootSector;
 use super::directory::{self, ALLOCATION_POSSIBLE, DIRECTORY, ENTRY, NO_FAT_CHAIN};
 use super::directory::{BITMAP, FILE, IN_USE, SECONDARY, STREAM, UPCASE};
-use super::fat::{Fat, Length, Place, Run};
+use super::fat::{Fat, Length, Place};
 use crate::bytes::{ReadAt, le16, le32, le64, slice};
 use crate::filesystem::format::Doubt;
 use crate::filesystem::owners::{Names, Tally, join};
@@ -18,16 +18,15 @@ use crate::filesystem::text;
 const NAME: u8 = 0xc1;
 /// More pieces of the FAT than this are not read.
 const MOST_READS: u32 = 1 << 22;
-/// Of a larger folder not all entries are looked at, bytes.
-const LARGEST_FOLDER: u64 = 16 << 20;
 /// More folders are not followed.
 const MOST_FOLDERS: usize = 1 << 20;
 
 /// What a directory names; the filesystem's own tables have no name.
-struct Entry {
-    name: Option<String>,
-    is_folder: bool,
-    place: Place,
+pub(super) struct Entry {
+    pub(super) name: Option<String>,
+    pub(super) is_folder: bool,
+    /// Where its content lies; `None` when it has none.
+    pub(super) place: Option<Place>,
 }
 
 struct Walk<'a, 'b, 'c> {
@@ -46,7 +45,7 @@ pub(super) fn walk(
 ) -> Result<(), Doubt> {
     tally.metadata(0, boot.layout.heap);
     let mut walk = Walk { fat: Fat::new(volume, boot, MOST_READS), tally, names, complete: true };
-    let root = directory::root(&walk.fat);
+    let root = directory::root(&boot.layout);
     // A file is numbered in the order of the walk.
     let mut id = 1u64;
     walk.file(id, "/", root);
@@ -54,6 +53,7 @@ pub(super) fn walk(
     let mut folders = vec![("/".to_owned(), root)];
     while let Some((path, place)) = folders.pop() {
         for Entry { name, is_folder, place } in entries(boot, &walk.content(place)) {
+            let Some(place) = place else { continue };
             let Some(name) = name else {
                 walk.own(place);
                 continue;
@@ -74,16 +74,10 @@ pub(super) fn walk(
 }
 
 impl Walk<'_, '_, '_> {
-    /// The bytes of all runs of a place, as far as its chain can be followed.
     fn runs(&mut self, place: Place) -> Vec<(u64, u64)> {
-        let mut all = Vec::new();
-        let followed = self.fat.runs(place, |fat, Run { first, count }| {
-            let start = fat.boot.layout.cluster(first);
-            all.push((start, start.saturating_add(fat.boot.layout.bytes(count))));
-            Ok(())
-        });
-        self.complete &= followed.is_ok();
-        all
+        let (runs, is_all) = directory::runs(&mut self.fat, place);
+        self.complete &= is_all;
+        runs
     }
 
     fn file(&mut self, id: u64, path: &str, place: Place) {
@@ -102,27 +96,16 @@ impl Walk<'_, '_, '_> {
         }
     }
 
-    /// The content of a folder; zeros, in which there are no entries, for what cannot be read.
     fn content(&mut self, place: Place) -> Vec<u8> {
-        let unit = u64::from(self.fat.boot.layout.cluster_size);
-        let size = usize::try_from(unit).unwrap_or(0);
-        let mut content = Vec::new();
-        for (mut at, end) in self.runs(place) {
-            while at < end && (content.len() as u64) < LARGEST_FOLDER {
-                let bytes = self.fat.volume.read_vec(at, size);
-                self.complete &= bytes.is_ok();
-                content.extend(bytes.unwrap_or_else(|_| vec![0; size]));
-                at = at.saturating_add(unit);
-            }
-            self.complete &= at >= end;
-        }
+        let (content, is_all) = directory::content(&mut self.fat, place);
+        self.complete &= is_all;
         content
     }
 }
 
 /// The entries of a directory. A zero ends it; but it may also be a lost sector, with more entries
 /// behind it.
-fn entries(boot: &BootSector, folder: &[u8]) -> Vec<Entry> {
+pub(super) fn entries(boot: &BootSector, folder: &[u8]) -> Vec<Entry> {
     let mut found = Vec::new();
     let mut rest = folder;
     while let Some((entry, more)) = rest.split_at_checked(ENTRY) {
@@ -130,7 +113,7 @@ fn entries(boot: &BootSector, folder: &[u8]) -> Vec<Entry> {
         match byte(entry, 0).unwrap_or(0) {
             BITMAP | UPCASE => {
                 let place = place(boot, entry, false);
-                found.extend(place.map(|place| Entry { name: None, is_folder: false, place }));
+                found.push(Entry { name: None, is_folder: false, place });
             }
             FILE => {
                 let secondary = |entry: &&[u8]| {
@@ -149,11 +132,12 @@ fn entries(boot: &BootSector, folder: &[u8]) -> Vec<Entry> {
     found
 }
 
-/// A file or folder with content: its entry, and those that belong to it.
+/// A file or folder: its entry, and those that belong to it.
 fn file(boot: &BootSector, entry: &[u8], set: &[&[u8]]) -> Option<Entry> {
     let stream = set.iter().find(|entry| byte(entry, 0) == Some(STREAM))?;
-    let flags = byte(stream, 1).filter(|flags| flags & ALLOCATION_POSSIBLE != 0)?;
-    let place = place(boot, stream, flags & NO_FAT_CHAIN != 0)?;
+    let flags = byte(stream, 1)?;
+    let place =
+        place(boot, stream, flags & NO_FAT_CHAIN != 0).filter(|_| flags & ALLOCATION_POSSIBLE != 0);
     let pieces = set.iter().filter(|entry| byte(entry, 0) == Some(NAME));
     let units: Vec<u8> =
         pieces.filter_map(|piece| slice(piece, 2, 30)).flatten().copied().collect();

@@ -23,7 +23,7 @@ pub(super) fn reachable(
 }
 
 fn all(fat: &mut Fat<'_>, each: &mut dyn FnMut(Run) -> Result<(), Doubt>) -> Result<(), Doubt> {
-    let root = directory::root(fat);
+    let root = directory::root(&fat.boot.layout);
     fat.runs(root, |_, run| each(run))?;
     let mut seen = HashSet::from([root.first]);
     let mut directories = vec![root];

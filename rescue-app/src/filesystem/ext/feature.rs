@@ -22,6 +22,7 @@ pub(super) mod incompat {
     pub(in crate::filesystem::ext) const BIT64: u32 = 0x80;
     pub(in crate::filesystem::ext) const FLEX_BG: u32 = 0x200;
     pub(in crate::filesystem::ext) const CSUM_SEED: u32 = 0x2000;
+    pub(in crate::filesystem::ext) const CASEFOLD: u32 = 0x20000;
     /// filetype, needs_recovery, meta_bg, extent, 64bit, mmp, flex_bg, ea_inode, dirdata,
     /// metadata_csum_seed, large_dir, inline_data, encrypt, casefold.
     pub(in crate::filesystem::ext) const KNOWN: u32 = 0x2

@@ -97,6 +97,25 @@ pub(super) fn read_inode(
     layout: &Layout<'_>,
     number: u32,
 ) -> Result<Vec<u8>, Doubt> {
+    read_start(volume, layout, number, 128)
+}
+
+/// All bytes of inode `number`.
+pub(super) fn read_whole(
+    volume: &dyn ReadAt,
+    layout: &Layout<'_>,
+    number: u32,
+) -> Result<Vec<u8>, Doubt> {
+    read_start(volume, layout, number, layout.superblock.inode_size.into())
+}
+
+/// The first `len` bytes of inode `number`.
+fn read_start(
+    volume: &dyn ReadAt,
+    layout: &Layout<'_>,
+    number: u32,
+    len: usize,
+) -> Result<Vec<u8>, Doubt> {
     let superblock = layout.superblock;
     let place = || -> Option<(u64, usize, u64)> {
         let index = u64::from(number.checked_sub(1)?);
@@ -117,7 +136,7 @@ pub(super) fn read_inode(
         .inode_table
         .saturating_mul(superblock.block_size.into())
         .saturating_add(index.saturating_mul(superblock.inode_size.into()));
-    volume.read_vec(at, 128).map_err(Doubt::reading("an inode"))
+    volume.read_vec(at, len).map_err(Doubt::reading("an inode"))
 }
 
 impl Reader<'_> {

@@ -4,7 +4,9 @@
 
 mod copies;
 mod feature;
+mod folders;
 mod group;
+mod inline;
 mod inode;
 mod journal;
 mod layout;
@@ -21,6 +23,7 @@ use self::layout::Layout;
 use self::map::Strictness;
 use self::overlay::Overlay;
 use self::superblock::Superblock;
+use super::files::FileTree;
 use super::format::{Doubt, Format, Map};
 use super::owners::{Names, Tally};
 use super::probe::read;
@@ -89,6 +92,10 @@ impl Format for Ext {
             Ok(path::open(&mut owners::Lookup::of_path(volume, layout), path))
         };
         with_layout(volume, open).ok()?
+    }
+
+    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
+        Some(Box::new(folders::Folders::new(volume, superblock(volume).ok()?)?))
     }
 }
 

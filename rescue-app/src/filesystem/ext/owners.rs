@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::group::Group;
+use super::inline;
 use super::inode::{self, EXTENT_MAGIC, EXTENTS, read_inode};
 use super::layout::Layout;
 use super::map::descriptor_block;
@@ -15,7 +16,7 @@ use crate::filesystem::path::{LONGEST_LINK, Tree};
 use crate::filesystem::probe::byte;
 
 /// The root directory.
-const ROOT: u32 = 2;
+pub(super) const ROOT: u32 = 2;
 /// Inodes below this are the filesystem's own, but for the root.
 const FIRST_FREE: u32 = 11;
 /// `EXT4_INLINE_DATA_FL`: the content lies in the inode.
@@ -44,6 +45,8 @@ pub(super) struct Lookup<'a> {
     volume: &'a dyn ReadAt,
     layout: &'a Layout<'a>,
     nodes_left: u64,
+    /// Everything was read so far, and made sense.
+    complete: bool,
 }
 
 /// Blocks of an inode: the first, how many, and whether they only say where others are.
@@ -51,7 +54,7 @@ type Run = (u64, u64, bool);
 
 impl<'a> Lookup<'a> {
     pub(super) fn new(volume: &'a dyn ReadAt, layout: &'a Layout<'a>) -> Self {
-        Self { volume, layout, nodes_left: MOST_NODES }
+        Self { volume, layout, nodes_left: MOST_NODES, complete: true }
     }
 
     /// To look up one path.
@@ -141,12 +144,14 @@ impl<'a> Lookup<'a> {
         let field = |at: usize| le16(node, at).unwrap_or(0);
         let (entries, depth) = (usize::from(field(2)), field(6));
         if field(0) != EXTENT_MAGIC || depth > deepest {
+            self.complete = false;
             return;
         }
         for entry in node.chunks_exact(12).skip(1).take(entries) {
             if depth == 0 {
-                if let Some((len, block)) = inode::leaf(entry) {
-                    each((block, len, false));
+                match inode::leaf(entry) {
+                    Some((len, block)) => each((block, len, false)),
+                    None => self.complete = false,
                 }
             } else if let Some(child) = inode::index(entry) {
                 each((child, 1, true));
@@ -171,6 +176,12 @@ impl<'a> Lookup<'a> {
     }
 
     fn node(&mut self, number: u64) -> Option<Vec<u8>> {
+        let node = self.read_node(number);
+        self.complete &= node.is_some();
+        node
+    }
+
+    fn read_node(&mut self, number: u64) -> Option<Vec<u8>> {
         self.nodes_left = self.nodes_left.checked_sub(1)?;
         let size = self.layout.superblock.block_size;
         let at = number.checked_mul(size.into())?;
@@ -213,7 +224,8 @@ impl<'a> Lookup<'a> {
     fn entries(&mut self, folder: u32) -> HashMap<u32, (String, bool)> {
         let mut entries = HashMap::new();
         let (volume, layout) = (self.volume, self.layout);
-        self.each_entry(folder, &mut |number, name, kind| {
+        // Of a damaged one, what is left of it.
+        let _ = self.each_entry(folder, &mut |number, name, kind| {
             let name = String::from_utf8_lossy(name).into_owned();
             // Asked where entries carry no type.
             let is_folder = if kind == 0 { is_folder(volume, layout, number) } else { kind == 2 };
@@ -222,17 +234,30 @@ impl<'a> Lookup<'a> {
         entries
     }
 
-    /// Calls `each` for the entries of a directory: inode, name, file type or 0.
-    fn each_entry(&mut self, folder: u32, each: &mut dyn FnMut(u32, &[u8], u8)) {
-        let Ok(inode) = read_inode(self.volume, self.layout, folder) else { return };
-        if le16(&inode, 0).unwrap_or(0) & 0xf000 != DIRECTORY {
-            return;
+    /// Calls `each` for the entries of a directory: inode, name, file type or 0. `None` when some
+    /// of it could not be read, or made no sense.
+    pub(super) fn each_entry(
+        &mut self,
+        folder: u32,
+        each: &mut dyn FnMut(u32, &[u8], u8),
+    ) -> Option<()> {
+        self.complete = true;
+        let inode = read_inode(self.volume, self.layout, folder).ok()?;
+        if le16(&inode, 0)? & 0xf000 != DIRECTORY {
+            return None;
+        }
+        if le32(&inode, 32)? & INLINE_DATA != 0 {
+            let inode = inode::read_whole(self.volume, self.layout, folder).ok()?;
+            return inline::entries(&inode, each);
         }
         for block in self.data_blocks(&inode) {
-            if let Some(bytes) = self.node(block) {
-                parse(&bytes, each);
+            let read = self.node(block).and_then(|bytes| parse(&bytes, each));
+            self.complete &= read.is_some();
+            if self.nodes_left == 0 {
+                return None;
             }
         }
+        self.complete.then_some(())
     }
 
     /// The first `len` bytes of an inode's content, which has no holes.
@@ -269,7 +294,7 @@ impl Tree for Lookup<'_> {
 
     fn child(&mut self, folder: u32, name: &[u8]) -> Option<u32> {
         let mut found = None;
-        self.each_entry(folder, &mut |number, entry, _| {
+        let _ = self.each_entry(folder, &mut |number, entry, _| {
             if entry == name {
                 found = Some(number);
             }
@@ -303,17 +328,19 @@ fn is_folder(volume: &dyn ReadAt, layout: &Layout<'_>, number: u32) -> bool {
     le16(&inode, 0).unwrap_or(0) & 0xf000 == DIRECTORY
 }
 
-/// Goes through the entries of a block of a directory.
-fn parse(mut block: &[u8], each: &mut dyn FnMut(u32, &[u8], u8)) {
-    while let (Some(number), Some(len)) = (le32(block, 0), le16(block, 4)) {
-        let name = byte(block, 6).and_then(|len| slice(block, 8, len.into()));
-        let name = name.filter(|name| !matches!(*name, b"" | b"." | b".."));
-        if let Some(name) = name.filter(|_| number != 0) {
-            each(number, name, byte(block, 7).unwrap_or(0));
+/// Goes through the entries of a block of a directory, which the last one ends. `None` when it does
+/// not.
+pub(super) fn parse(mut block: &[u8], each: &mut dyn FnMut(u32, &[u8], u8)) -> Option<()> {
+    while !block.is_empty() {
+        let (number, len) = (le32(block, 0)?, le16(block, 4)?);
+        // A block of 64 KiB does not fit in 16 bits (`ext4_rec_len_from_disk`).
+        let len = if matches!(len, 0 | u16::MAX) { 1 << 16 } else { usize::from(len) };
+        let rest = block.get(len..).filter(|_| len >= 8)?;
+        let name = slice(block, 8, byte(block, 6)?.into())?;
+        if number != 0 && !matches!(name, b"" | b"." | b"..") {
+            each(number, name, byte(block, 7)?);
         }
-        match block.get(usize::from(len)..).filter(|_| len >= 8) {
-            Some(rest) => block = rest,
-            None => break,
-        }
+        block = rest;
     }
+    Some(())
 }

@@ -28,6 +28,8 @@ pub(super) struct Superblock {
     pub(super) blocks_count: u64,
     /// Free blocks by its own count.
     pub(super) free_blocks: u64,
+    /// Blocks that only the superuser may take.
+    pub(super) reserved_blocks: u64,
     /// Inodes of the filesystem.
     pub(super) inodes_count: u32,
     /// Free inodes by its own count.
@@ -99,6 +101,7 @@ impl Superblock {
         let found = Self {
             blocks_count: joined(4, 336)?,
             free_blocks: joined(12, 344)?,
+            reserved_blocks: joined(8, 340)?,
             inodes_count: le32(block, 0)?,
             free_inodes: le32(block, 16)?,
             first_data_block: le32(block, 20)?,

@@ -45,6 +45,8 @@ pub(super) struct Log {
 pub(super) struct Checkpoint {
     version: u64,
     flags: u32,
+    /// Blocks that files may take in all.
+    pub(super) user_blocks: u64,
     /// Blocks of files and of the filesystem itself in the main area, also those that are only
     /// reserved (`fallocate`) and have no place yet.
     pub(super) valid_blocks: u64,
@@ -150,6 +152,7 @@ impl Checkpoint {
         Some(Self {
             version: le64(bytes, 0)?,
             flags,
+            user_blocks: le64(bytes, 8)?,
             valid_blocks: le64(bytes, 16)?,
             free_segments: le32(bytes, 32)?,
             node_logs: logs(bytes, NODE_LOGS)?,

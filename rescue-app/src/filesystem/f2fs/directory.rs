@@ -12,8 +12,9 @@ const PIECE: usize = 8;
 /// Bits that each entry takes: with a piece, and the bit that says whether it is there.
 const BITS: usize = (ENTRY + PIECE) * 8 + 1;
 
-/// The entries that are in use, inode and name; `None` when one of them makes no sense.
-pub(super) fn entries(block: &[u8], each: &mut dyn FnMut(u32, &[u8])) -> Option<()> {
+/// Calls `each` for the entries that are in use: inode, name, type (`FT_*`). `None` when one of
+/// them makes no sense.
+pub(super) fn entries(block: &[u8], each: &mut dyn FnMut(u32, &[u8], u8)) -> Option<()> {
     let count = block.len().checked_mul(8)?.checked_div(BITS)?;
     let names = block.len().checked_sub(count.checked_mul(PIECE)?)?;
     let first = names.checked_sub(count.checked_mul(ENTRY)?)?;
@@ -28,7 +29,7 @@ pub(super) fn entries(block: &[u8], each: &mut dyn FnMut(u32, &[u8])) -> Option<
         }
         let name = slice(block, names.checked_add(index.checked_mul(PIECE)?)?, len)?;
         if !matches!(name, b"." | b"..") {
-            each(le32(block, at.checked_add(4)?)?, name);
+            each(le32(block, at.checked_add(4)?)?, name, byte(block, at.checked_add(10)?)?);
         }
         index = index.checked_add(len.div_ceil(PIECE))?;
     }
@@ -53,7 +54,7 @@ mod tests {
 
     fn read(block: &[u8]) -> Option<Vec<(u32, String)>> {
         let mut found = Vec::new();
-        entries(block, &mut |inode, name| {
+        entries(block, &mut |inode, name, _| {
             found.push((inode, String::from_utf8_lossy(name).into_owned()));
         })?;
         Some(found)

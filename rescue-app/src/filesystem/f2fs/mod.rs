@@ -5,6 +5,7 @@
 mod checkpoint;
 mod directory;
 mod entry;
+mod folders;
 mod inode;
 mod logs;
 mod nodes;
@@ -19,6 +20,7 @@ use std::io;
 use self::checkpoint::Checkpoint;
 use self::segments::Used;
 use self::superblock::{BLOCK, Superblock};
+use super::files::FileTree;
 use super::format::{Doubt, Format, Map};
 use super::owners::{Names, Tally};
 use super::{Coverage, Filesystem, State};
@@ -91,5 +93,9 @@ impl Format for F2fs {
             return Ok(());
         }
         Err(Doubt::because(UNFINISHED))
+    }
+
+    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
+        Some(Box::new(folders::Folders::open(volume)?))
     }
 }

@@ -96,7 +96,7 @@ impl Walk<'_, '_, '_> {
         folders: &mut Vec<(u32, String)>,
     ) {
         let mut found = Vec::new();
-        let all = directory::entries(block, &mut |number, name| {
+        let all = directory::entries(block, &mut |number, name, _| {
             let name = if folder.is_encrypted() {
                 format!("(encrypted name of inode {number})")
             } else {

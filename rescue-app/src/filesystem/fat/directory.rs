@@ -34,32 +34,42 @@ pub(super) fn root(boot: &BootSector) -> Option<u32> {
     (boot.kind == Kind::Fat32).then_some(boot.root_cluster)
 }
 
-/// The content of a folder; zeros, which end it, instead of what cannot be read.
+/// The content of a folder, with zeros, which end it, instead of what cannot be read; and whether
+/// that is all of it.
 pub(super) fn read(
     volume: &dyn ReadAt,
     boot: &BootSector,
     chains: &mut Chains<'_>,
     folder: Option<u32>,
-) -> Vec<u8> {
+) -> (Vec<u8>, bool) {
     match folder {
         Some(first) => content(volume, boot, chains, first),
         None => fixed_root(volume, boot),
     }
 }
 
-fn content(volume: &dyn ReadAt, boot: &BootSector, chains: &mut Chains<'_>, first: u32) -> Vec<u8> {
+fn content(
+    volume: &dyn ReadAt,
+    boot: &BootSector,
+    chains: &mut Chains<'_>,
+    first: u32,
+) -> (Vec<u8>, bool) {
     let size = usize::try_from(boot.cluster_size).unwrap_or(0);
-    let mut bytes = Vec::new();
-    chains.follow(first, |cluster| {
-        bytes.extend(volume.read_vec(boot.cluster(cluster), size).unwrap_or_default());
+    let (mut bytes, mut is_read) = (Vec::new(), true);
+    let ended = chains.follow(first, |cluster| {
+        let read = volume.read_vec(boot.cluster(cluster), size);
+        is_read &= read.is_ok();
+        bytes.extend(read.unwrap_or_else(|_| vec![0; size]));
         bytes.len() < LARGEST_FOLDER
     });
-    bytes
+    (bytes, ended && is_read)
 }
 
-fn fixed_root(volume: &dyn ReadAt, boot: &BootSector) -> Vec<u8> {
+fn fixed_root(volume: &dyn ReadAt, boot: &BootSector) -> (Vec<u8>, bool) {
     let len = usize::try_from(boot.data().saturating_sub(boot.root())).unwrap_or(0);
-    volume.read_vec(boot.root(), len.min(LARGEST_FOLDER)).unwrap_or_default()
+    let read = volume.read_vec(boot.root(), len.min(LARGEST_FOLDER));
+    let is_read = read.is_ok();
+    (read.unwrap_or_default(), is_read)
 }
 
 /// Fails unless the first entries of the root directory can be entries: a boot sector and tables
@@ -106,15 +116,14 @@ pub(super) fn until_end(folder: &[u8]) -> &[u8] {
 /// The files and folders in a folder.
 pub(super) fn entries(folder: &[u8], kind: Kind) -> Vec<Entry> {
     let mut found = Vec::new();
-    let mut long: Vec<Vec<u8>> = Vec::new();
+    let mut long: Vec<Piece<'_>> = Vec::new();
     for entry in folder.chunks_exact(ENTRY) {
         let (first, attributes) = (byte(entry, 0).unwrap_or(0), byte(entry, 11).unwrap_or(0));
         // A zero ends a folder; but it may also be a lost sector, with more entries behind it.
         if first == DELETED || first == 0 {
             long.clear();
         } else if attributes & 0x3f == LONG_NAME {
-            let units = UNITS.iter().filter_map(|at| slice(entry, *at, 2)).flatten();
-            long.push(units.copied().collect());
+            long.push(Piece(entry));
         } else {
             let pieces = std::mem::take(&mut long);
             if attributes & VOLUME_ID == 0 && first != b'.' {
@@ -125,23 +134,48 @@ pub(super) fn entries(folder: &[u8], kind: Kind) -> Vec<Entry> {
     found
 }
 
-fn parse(entry: &[u8], kind: Kind, long: &[Vec<u8>], is_folder: bool) -> Option<Entry> {
+/// An entry that holds thirteen characters of the long name of the file that comes behind it.
+struct Piece<'a>(&'a [u8]);
+
+impl Piece<'_> {
+    /// Whether it is one of the name of `entry`, whose sum it has (fatgen103, "Long Directory
+    /// Entries"): what knows no long names leaves them behind.
+    fn belongs_to(&self, entry: &[u8]) -> bool {
+        let name = slice(entry, 0, 11).unwrap_or_default();
+        let sum = name.iter().fold(0u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
+        byte(self.0, 13) == Some(sum)
+    }
+}
+
+fn parse(entry: &[u8], kind: Kind, long: &[Piece<'_>], is_folder: bool) -> Option<Entry> {
     // In FAT12 and FAT16 the upper half belongs to OS/2's extended attributes.
     let upper = if kind == Kind::Fat32 { le16(entry, 20)? } else { 0 };
     let cluster = u32::from(upper) << 16 | u32::from(le16(entry, 26)?);
-    // The pieces stand in reverse order before the entry.
-    let long: Vec<u8> = long.iter().rev().flatten().copied().collect();
-    let name = if long.is_empty() { short_name(entry)? } else { text::utf16(&long) };
+    let is_long = !long.is_empty() && long.iter().all(|piece| piece.belongs_to(entry));
+    let name = if is_long { long_name(long) } else { short_name(entry)? };
     Some(Entry { cluster, size: le32(entry, 28)?, is_folder, name })
 }
 
+/// The pieces stand in reverse order before their entry.
+fn long_name(pieces: &[Piece<'_>]) -> String {
+    let pieces = pieces.iter().rev();
+    let units = pieces.flat_map(|piece| UNITS.iter().filter_map(|at| slice(piece.0, *at, 2)));
+    text::utf16(&units.flatten().copied().collect::<Vec<u8>>())
+}
+
 /// Windows NT keeps the case of an 8.3 name in two bits of byte 12 (`CASE_LOWER_BASE`,
-/// `CASE_LOWER_EXT` in Linux `include/uapi/linux/msdos_fs.h`).
+/// `CASE_LOWER_EXT` in Linux `include/uapi/linux/msdos_fs.h`). What is not ASCII depends on a code
+/// page that is told nowhere.
 fn short_name(entry: &[u8]) -> Option<String> {
     let case = byte(entry, 12)?;
     let part = |at, len, lower| -> Option<String> {
-        let text = String::from_utf8_lossy(slice(entry, at, len)?).trim_end().to_owned();
-        Some(if case & lower != 0 { text.to_ascii_lowercase() } else { text })
+        let character = |byte: &u8| match *byte {
+            KANJI | 0x80.. => char::REPLACEMENT_CHARACTER,
+            byte if case & lower != 0 => char::from(byte).to_ascii_lowercase(),
+            byte => char::from(byte),
+        };
+        let text: String = slice(entry, at, len)?.iter().map(character).collect();
+        Some(text.trim_end().to_owned())
     };
     let (name, extension) = (part(0, 8, 0x08)?, part(8, 3, 0x10)?);
     Some(if extension.is_empty() { name } else { format!("{name}.{extension}") })

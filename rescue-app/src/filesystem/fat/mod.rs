@@ -4,6 +4,7 @@
 
 mod boot_sector;
 mod directory;
+mod folders;
 mod owners;
 mod table;
 mod tree;
@@ -12,6 +13,7 @@ use std::io;
 
 use self::boot_sector::BootSector;
 use self::table::Table;
+use super::files::FileTree;
 use super::format::{Doubt, Format, Map};
 use super::owners::{Names, Tally};
 use super::probe::{byte, read};
@@ -86,6 +88,10 @@ impl Format for Fat {
         let boot = BootSector::parse(&sector).ok_or_else(|| Doubt::because("it is damaged"))?;
         tally.metadata(0, boot.data());
         owners::walk(volume, &boot, tally, names)
+    }
+
+    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
+        Some(Box::new(folders::Folders::open(volume)?))
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn walk(
     // A file is numbered in the order of the walk; 1 is the root.
     let mut id = 1u64;
     while let Some((path, cluster)) = folders.pop() {
-        let bytes = directory::read(volume, boot, &mut chains, cluster);
+        let (bytes, _) = directory::read(volume, boot, &mut chains, cluster);
         for entry in directory::entries(&bytes, boot.kind) {
             id = id.saturating_add(1);
             left = left

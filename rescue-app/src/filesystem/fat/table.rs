@@ -27,16 +27,16 @@ const FAT16: Width = Width { bits: 16, mask: 0xffff, bad: 0xfff7, most: 0xfff4 }
 const FAT32: Width = Width { bits: 32, mask: 0x0fff_ffff, bad: 0x0fff_fff7, most: 0x0fff_fff4 };
 
 /// The tables of a volume.
-pub(super) struct Table<'a> {
-    boot: &'a BootSector,
+pub(super) struct Table {
+    boot: BootSector,
     width: Width,
     /// Bytes of one copy that hold entries.
     len: u64,
 }
 
-impl<'a> Table<'a> {
+impl Table {
     /// Checks that one table holds an entry for every cluster.
-    pub(super) fn new(boot: &'a BootSector) -> Result<Self, Doubt> {
+    pub(super) fn new(boot: &BootSector) -> Result<Self, Doubt> {
         let width = match boot.kind {
             Kind::Fat12 => FAT12,
             Kind::Fat16 => FAT16,
@@ -48,7 +48,7 @@ impl<'a> Table<'a> {
         if len > room || boot.clusters > width.most || boot.active_fat() >= boot.fats {
             return Err(Doubt::because("its allocation table does not fit its size"));
         }
-        Ok(Self { boot, width, len })
+        Ok(Self { boot: boot.clone(), width, len })
     }
 
     /// Fails unless all copies say the same.
@@ -122,7 +122,7 @@ impl<'a> Table<'a> {
 /// Follows chains of clusters, with a small table in memory, or one piece of a large one.
 pub(super) struct Chains<'a> {
     volume: &'a dyn ReadAt,
-    table: Table<'a>,
+    table: Table,
     /// Steps left; no cluster belongs to two files, and folders are followed twice.
     steps: u64,
     /// Bytes of a piece.
@@ -132,7 +132,7 @@ pub(super) struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    pub(super) fn new(volume: &'a dyn ReadAt, boot: &'a BootSector) -> Result<Self, Doubt> {
+    pub(super) fn new(volume: &'a dyn ReadAt, boot: &BootSector) -> Result<Self, Doubt> {
         let steps = u64::from(boot.clusters).saturating_mul(4);
         let table = Table::new(boot)?;
         let len = if table.len <= PIECE as u64 { PIECE as u64 } else { JUMP };

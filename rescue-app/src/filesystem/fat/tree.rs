@@ -26,7 +26,7 @@ pub(super) fn check(volume: &dyn ReadAt, boot: &BootSector) -> Result<(), Doubt>
     root.map_or(Ok(()), |root| claims.claim(root, 0))?;
     let mut folders = vec![root];
     while let Some(folder) = folders.pop() {
-        let bytes = directory::read(volume, boot, &mut claims.chains, folder);
+        let (bytes, _) = directory::read(volume, boot, &mut claims.chains, folder);
         for entry in directory::entries(directory::until_end(&bytes), boot.kind) {
             if entry.cluster == 0 && entry.size == 0 && !entry.is_folder {
                 continue;

@@ -92,6 +92,17 @@ impl<'a> Master<'a> {
         stream.is_complete().then_some(stream).ok_or_else(|| damaged(number))
     }
 
+    /// The resident value of a type and name of file `number`, in whichever of its records it is.
+    pub(super) fn value(&self, number: u64, kind: u32, name: &[u8]) -> Result<Vec<u8>, Doubt> {
+        let base = self.record(number)?;
+        let record = match self.pieces(&base, kind, name)?.first() {
+            Some(piece) => self.extension(piece.record, number)?,
+            None => base,
+        };
+        let value = record.find(kind, name).and_then(|found| found.value());
+        value.map(<[u8]>::to_vec).ok_or_else(|| damaged(number))
+    }
+
     /// Reads from a stream.
     pub(super) fn read(&self, stream: &Stream, at: u64, buf: &mut [u8]) -> io::Result<()> {
         stream.read(self.volume, at, buf)

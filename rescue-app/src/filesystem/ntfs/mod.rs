@@ -7,6 +7,7 @@ mod boot_sector;
 mod claims;
 mod directory;
 mod file;
+mod folders;
 mod hibernation;
 mod log_file;
 mod master;
@@ -19,6 +20,7 @@ use std::io;
 use self::boot_sector::BootSector;
 use self::master::Master;
 use self::record::{Record, kind};
+use super::files::FileTree;
 use super::format::{Doubt, Format, Map};
 use super::owners::{Names, Tally};
 use super::probe::read;
@@ -103,6 +105,10 @@ impl Format for Ntfs {
     fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
         let boot = BootSector::parse(&volume.read_vec(0, 512).ok()?)?;
         file::open(Master::open(volume, boot).ok()?, path)
+    }
+
+    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
+        Some(Box::new(folders::Folders::open(volume)?))
     }
 }
 

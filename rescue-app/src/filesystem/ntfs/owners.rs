@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::directory::ROOT;
+use super::directory::{DOS, ROOT};
 use super::master::Master;
 use super::record::{REFERENCE_MASK, Record, kind};
 use super::stream;
@@ -13,11 +13,9 @@ use crate::filesystem::probe::byte;
 use crate::filesystem::text;
 
 /// Records below this belong to the filesystem itself, but for the root.
-const FIRST_FREE: u64 = 16;
+pub(super) const FIRST_FREE: u64 = 16;
 /// Bytes of `$MFT` read at once.
 const PIECE: usize = 1 << 20;
-/// `FILE_NAME_DOS`: the short name beside a long one.
-const DOS: u8 = 2;
 /// A path with more folders is cut off.
 const DEEPEST: usize = 255;
 

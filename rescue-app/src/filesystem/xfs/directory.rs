@@ -25,8 +25,8 @@ const DATA_END: u64 = 32 << 30;
 /// Bytes of the header of a block of a long link's target in version 5, "XSLM".
 const LINK_HEADER: usize = 56;
 
-/// What is shown an entry: inode and name. It says whether to go on.
-pub(super) type Each<'a> = dyn FnMut(u64, &[u8]) -> ControlFlow<()> + 'a;
+/// What is shown an entry: inode, name, and type (`XFS_DIR3_FT_*`) or 0. It says whether to go on.
+pub(super) type Each<'a> = dyn FnMut(u64, &[u8], u8) -> ControlFlow<()> + 'a;
 
 /// Calls `each` for the entries of a folder as far as they can be read. `None` when some of them
 /// cannot.
@@ -74,9 +74,11 @@ fn short(bytes: &[u8], typed: bool, each: &mut Each<'_>) -> Option<ControlFlow<(
     for _ in 0..count {
         let len = usize::from(byte(rest, 0)?);
         let name = slice(rest, 3, len)?;
-        let at = len.checked_add(3)?.checked_add(usize::from(typed))?;
+        let at = len.checked_add(3)?;
+        let kind = if typed { byte(rest, at)? } else { 0 };
+        let at = at.checked_add(usize::from(typed))?;
         let inode = if wide { be64(rest, at)? } else { be32(rest, at)?.into() };
-        if each(inode, name).is_break() {
+        if each(inode, name, kind).is_break() {
             return Some(ControlFlow::Break(()));
         }
         rest = rest.get(at.checked_add(width)?..)?;
@@ -112,7 +114,8 @@ fn data(
         } else {
             let len = usize::from(byte(rest, 8)?);
             let name = slice(rest, 9, len)?;
-            if !matches!(name, b"." | b"..") && each(be64(rest, 0)?, name).is_break() {
+            let kind = if typed { byte(rest, len.checked_add(9)?)? } else { 0 };
+            if !matches!(name, b"." | b"..") && each(be64(rest, 0)?, name, kind).is_break() {
                 return Some(ControlFlow::Break(()));
             }
             // Inode, length, name, type, and the entry's own place in two bytes at its end.
@@ -154,7 +157,7 @@ mod tests {
         let folder = b"\x02\x00\0\0\0\x80\x01\0\x60a\0\0\0\x81\x01\0\x70b\0\0\0\x82";
         let shown = |last: u64| {
             let mut inodes = Vec::new();
-            let end = short(folder, false, &mut |inode, _| {
+            let end = short(folder, false, &mut |inode, _, _| {
                 inodes.push(inode);
                 if inode == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });

@@ -9,7 +9,7 @@ use crate::bytes::ReadAt;
 use crate::filesystem::path::{LONGEST_LINK, Tree};
 
 /// For one path, of which the directories are searched, no more blocks are read.
-const MOST_BLOCKS: u64 = 1 << 14;
+pub(super) const MOST_BLOCKS: u64 = 1 << 14;
 
 /// Looks paths up.
 pub(super) struct Files<'a>(Inodes<'a>);
@@ -32,7 +32,7 @@ impl Tree for Files<'_> {
         let folder = self.0.read(folder)?;
         let mut found = None;
         // A block that cannot be read does not matter when the name stands in another.
-        let _ = directory::entries(&mut self.0, &folder, &mut |inode, entry| {
+        let _ = directory::entries(&mut self.0, &folder, &mut |inode, entry, _| {
             if entry != name {
                 return ControlFlow::Continue(());
             }

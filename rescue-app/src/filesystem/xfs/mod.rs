@@ -6,6 +6,7 @@ mod checksum;
 mod directory;
 mod feature;
 mod files;
+mod folders;
 mod group;
 mod inode;
 mod layout;
@@ -21,6 +22,7 @@ use self::feature::incompat;
 use self::files::Files;
 use self::layout::Layout;
 use self::superblock::Superblock;
+use super::files::FileTree;
 use super::format::{Doubt, Format, Map};
 use super::owners::{Names, Tally};
 use super::probe::read;
@@ -65,6 +67,10 @@ impl Format for Xfs {
 
     fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
         with_layout(volume, |layout| Ok(path::open(&mut Files::new(volume, layout), path))).ok()?
+    }
+
+    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
+        Some(Box::new(folders::Folders::new(volume, superblock(volume).ok()?)?))
     }
 }
 

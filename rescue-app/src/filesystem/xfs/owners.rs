@@ -70,7 +70,7 @@ impl Walk<'_, '_, '_> {
         let mut entries = Vec::new();
         let inode = self.inodes.read(folder);
         let all = inode.and_then(|inode| {
-            directory::entries(&mut self.inodes, &inode, &mut |inode, name| {
+            directory::entries(&mut self.inodes, &inode, &mut |inode, name, _| {
                 if entries.len() >= MOST_ENTRIES {
                     return ControlFlow::Break(());
                 }

@@ -6,16 +6,15 @@ mod views;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use time::OffsetDateTime;
 
 use super::machine::Machine;
 use super::model::{
-    CaptureOrder, CapturePlan, DiskList, Facts, Failure, FoundRepository, Image, Job, Keep,
-    Location, Log, Outcome, Place, Places, PrepareOrder, PreparePlan, Repository, RestoreOrder,
-    RestorePlan, below,
+    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Location, Log, Outcome,
+    Place, Places, PrepareOrder, PreparePlan, Repository, RestoreOrder, RestorePlan, below,
 };
 use crate::console;
 use crate::disk::{self, pci};
@@ -90,7 +89,7 @@ impl LiveMachine {
     fn search(&self, control: Control<'_>) -> Result<Places, OperationError> {
         let surveys = operation::survey_machine()?;
         let found = operation::find_places(&surveys, control)?;
-        let shown = found.iter().map(|place| views::place(place, repositories(place))).collect();
+        let shown = found.iter().map(views::place).collect();
         *self.places.lock().unwrap_or_else(PoisonError::into_inner) = found;
         Ok(views::places(shown, &surveys))
     }
@@ -336,22 +335,6 @@ fn logged<T>(
     }
     access.into_iter().for_each(keep_what_would_be_lost);
     result.map_err(views::failure)
-}
-
-/// The repositories of a place with the number of their snapshots, which are files that can be
-/// counted without a passphrase.
-fn repositories(place: &operation::Place) -> Vec<FoundRepository> {
-    if place.repositories.is_empty() {
-        return Vec::new();
-    }
-    let open = operation::open_place(place, false).ok();
-    let count = |folder: &Path| {
-        let snapshots = below(open.as_ref()?.root(), folder).join("snapshots");
-        Some(std::fs::read_dir(snapshots).ok()?.count())
-    };
-    let found =
-        |folder: &PathBuf| FoundRepository { folder: folder.clone(), images: count(folder) };
-    place.repositories.iter().map(found).collect()
 }
 
 /// The end of a text file.

@@ -163,14 +163,18 @@ fn state_note(state: &State) -> Option<String> {
 }
 
 /// A place with the repositories found in it.
-pub(super) fn place(place: &operation::Place, repositories: Vec<FoundRepository>) -> Place {
+pub(super) fn place(place: &operation::Place) -> Place {
+    let repositories = place
+        .repositories
+        .iter()
+        .map(|found| FoundRepository { folder: found.folder.clone(), images: found.snapshots });
     Place {
         device: place.device.clone(),
         disk: place.disk.path.clone(),
         disk_title: place.disk.identity(),
         volume: volume(&place.volume),
         free: place.free,
-        repositories,
+        repositories: repositories.collect(),
         writable: place.writable,
         problem: place.problem.clone(),
         mounted: place

@@ -1,0 +1,205 @@
+//! Looking for repositories in the folders of a place: by our own readers, or where it is mounted.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use crate::bytes::ReadAt;
+use crate::filesystem::{EntryKind, FileId, FileTree, FolderEntry};
+
+use super::access::{REPOSITORY, is_repository};
+use super::event::Cancel;
+
+/// How many folders deep repositories are looked for; the root itself is depth 0.
+const DEPTH: usize = 2;
+
+/// Folders looked into at most on one place: a system disk has thousands that hold none.
+const FOLDERS_MAX: usize = 5000;
+
+/// Bytes that may be read of one place: a system disk needs a tenth of it.
+const BYTES_MAX: u64 = 256 << 20;
+
+/// A repository found in a place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FoundRepository {
+    /// Its folder, below the root of the place.
+    pub folder: PathBuf,
+    /// Files in its folder of snapshots, which can be counted without a passphrase.
+    pub snapshots: Option<usize>,
+}
+
+/// Folders that are looked through. `None` stands for a doubt that ends the search.
+pub(super) trait Folders {
+    /// One of them.
+    type Folder;
+
+    /// The one that all others are in.
+    fn root(&self) -> Self::Folder;
+
+    /// Whether one looks like a repository from outside.
+    fn is_repository(&mut self, folder: &Self::Folder) -> Option<bool>;
+
+    /// The folders in one, links to folders not among them.
+    fn below(&mut self, folder: &Self::Folder) -> Option<Vec<(OsString, Self::Folder)>>;
+
+    /// How much is in one.
+    fn count(&mut self, folder: &Self::Folder) -> Option<usize>;
+}
+
+/// Repositories in the root and the folders below it, sorted. `None` when a doubt came up, or when
+/// it was asked to stop.
+pub(super) fn repositories<F: Folders>(
+    folders: &mut F,
+    cancel: &Cancel,
+) -> Option<Vec<FoundRepository>> {
+    let mut found = Vec::new();
+    let mut level = vec![(PathBuf::new(), folders.root())];
+    let mut looked_at = 0;
+    for depth in 0..=DEPTH {
+        let mut next = Vec::new();
+        for (path, folder) in level {
+            looked_at += 1;
+            if looked_at > FOLDERS_MAX {
+                break;
+            }
+            if cancel.is_requested() {
+                return None;
+            }
+            if folders.is_repository(&folder)? {
+                found
+                    .push(FoundRepository { snapshots: snapshots(folders, &folder), folder: path });
+            } else if depth < DEPTH && next.len() < FOLDERS_MAX {
+                let below = folders.below(&folder)?.into_iter();
+                next.extend(below.map(|(name, folder)| (path.join(name), folder)));
+            }
+        }
+        level = next;
+    }
+    found.sort_by(|one, other| one.folder.cmp(&other.folder));
+    Some(found)
+}
+
+fn snapshots<F: Folders>(folders: &mut F, repository: &F::Folder) -> Option<usize> {
+    let below = folders.below(repository)?;
+    let (_, snapshots) = below.iter().find(|(name, _)| name.eq_ignore_ascii_case("snapshots"))?;
+    folders.count(snapshots)
+}
+
+/// Folders where the kernel has mounted them, as paths below that. What it does not show is not
+/// there.
+pub(super) struct Mounted<'a>(pub(super) &'a Path);
+
+impl Folders for Mounted<'_> {
+    type Folder = PathBuf;
+
+    fn root(&self) -> PathBuf {
+        self.0.to_owned()
+    }
+
+    fn is_repository(&mut self, folder: &PathBuf) -> Option<bool> {
+        Some(is_repository(|name| {
+            let kind = fs::metadata(folder.join(name)).ok()?.file_type();
+            Some(match (kind.is_dir(), kind.is_file()) {
+                (true, _) => EntryKind::Folder,
+                (_, true) => EntryKind::File,
+                _ => EntryKind::Other,
+            })
+        }))
+    }
+
+    fn below(&mut self, folder: &PathBuf) -> Option<Vec<(OsString, PathBuf)>> {
+        let Ok(entries) = fs::read_dir(folder) else { return Some(Vec::new()) };
+        let folders =
+            entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        Some(folders.take(FOLDERS_MAX).map(|entry| (entry.file_name(), entry.path())).collect())
+    }
+
+    fn count(&mut self, folder: &PathBuf) -> Option<usize> {
+        Some(fs::read_dir(folder).ok()?.count())
+    }
+}
+
+/// Folders of a filesystem that is not mounted.
+pub(super) struct Unmounted<'a>(pub(super) &'a mut dyn FileTree);
+
+impl Folders for Unmounted<'_> {
+    type Folder = FileId;
+
+    fn root(&self) -> FileId {
+        self.0.root()
+    }
+
+    /// What a link leads to is the kernel's to say.
+    fn is_repository(&mut self, folder: &FileId) -> Option<bool> {
+        let is_exact = self.0.is_case_sensitive();
+        let mut parts = Vec::new();
+        self.0.list(*folder, &mut |entry| {
+            let is_part = |name: &str| match is_exact {
+                true => entry.name == name.as_bytes(),
+                false => entry.name.eq_ignore_ascii_case(name.as_bytes()),
+            };
+            let names = REPOSITORY.iter().map(|(name, _)| *name);
+            parts.extend(names.filter(|name| is_part(name)).map(|name| (name, entry.kind)));
+        })?;
+        if parts.iter().any(|(_, kind)| *kind == EntryKind::Link) {
+            return None;
+        }
+        let kind = |name: &str| parts.iter().find(|part| part.0 == name).map(|part| part.1);
+        Some(is_repository(kind))
+    }
+
+    fn below(&mut self, folder: &FileId) -> Option<Vec<(OsString, FileId)>> {
+        let (mut folders, mut are_names) = (Vec::new(), true);
+        self.0.list(*folder, &mut |FolderEntry { name, kind, file }| {
+            if kind == EntryKind::Folder && folders.len() < FOLDERS_MAX {
+                are_names &= is_name(name);
+                folders.push((OsStr::from_bytes(name).to_owned(), file));
+            }
+        })?;
+        are_names.then_some(folders)
+    }
+
+    fn count(&mut self, folder: &FileId) -> Option<usize> {
+        let mut count = 0;
+        self.0.list(*folder, &mut |_| count += 1)?;
+        Some(count)
+    }
+}
+
+/// Whether it can be a name in a path.
+fn is_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..") && !name.iter().any(|byte| matches!(byte, b'/' | b'\0'))
+}
+
+/// A volume that fails when it was asked to stop, and when too much of it was read.
+pub(super) struct Limited<'a> {
+    volume: &'a dyn ReadAt,
+    cancel: &'a Cancel,
+    read: AtomicU64,
+}
+
+impl<'a> Limited<'a> {
+    /// A volume nothing of which was read yet.
+    pub(super) fn new(volume: &'a dyn ReadAt, cancel: &'a Cancel) -> Self {
+        Self { volume, cancel, read: AtomicU64::new(0) }
+    }
+}
+
+impl ReadAt for Limited<'_> {
+    fn size(&self) -> u64 {
+        self.volume.size()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let read = self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
+        if self.cancel.is_requested() || read > BYTES_MAX {
+            return Err(io::Error::other("no more is read"));
+        }
+        self.volume.read_at(offset, buf)
+    }
+}
