@@ -15,8 +15,8 @@ use crate::disk::mount::parse_mounts;
 use crate::disk::uevent::Uevent;
 use crate::filesystem::fuzzing as seals;
 use crate::filesystem::{
-    Alone, Coverage, Effort, Place, around_shown_array, inspect, locate, locked_containers, owners,
-    recognise, system, unlock, volumes, windows_version,
+    Alone, Coverage, Effort, EntryKind, Place, around_shown_array, files as tree_of, inspect,
+    locate, locked_containers, owners, recognise, system, unlock, volumes, windows_version,
 };
 use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
@@ -293,6 +293,22 @@ fn look_up(volume: &dyn ReadAt) {
     assert!(longest.is_none_or(|len| len <= 5000), "a path of {longest:?} bytes");
     let name = system(volume);
     assert!(name.is_none_or(|name| name.chars().count() <= 64), "a long name");
+    list_folders(volume);
+}
+
+/// The folders, as they are listed in search of repositories.
+fn list_folders(volume: &dyn ReadAt) {
+    let Some(mut tree) = tree_of(volume) else { return };
+    let free = tree.free();
+    assert!(free.is_none_or(|free| free <= volume.size()), "more is free than there is: {free:?}");
+    let mut folders = vec![tree.root()];
+    for _ in 0..100 {
+        let Some(folder) = folders.pop() else { break };
+        let _ = tree.list(folder, &mut |entry| {
+            let is_wanted = entry.kind == EntryKind::Folder && folders.len() < 1000;
+            folders.extend(is_wanted.then_some(entry.file));
+        });
+    }
 }
 
 /// An image's manifest.

@@ -21,7 +21,8 @@ const DEPTH: usize = 2;
 /// Folders looked into at most on one place: a system disk has thousands that hold none.
 const FOLDERS_MAX: usize = 5000;
 
-/// Bytes that may be read of one place: a system disk needs a tenth of it.
+/// Bytes that may be read of one place before it is left to the kernel: fifty KiB for each of so
+/// many folders.
 const BYTES_MAX: u64 = 256 << 20;
 
 /// A repository found in a place.

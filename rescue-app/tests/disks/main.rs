@@ -4,4 +4,5 @@
 mod controllers;
 mod devices;
 mod names;
+mod places;
 mod sysfs;

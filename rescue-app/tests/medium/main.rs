@@ -9,6 +9,7 @@ mod guest;
 mod hfsplus_maker;
 mod memory;
 mod nbd;
+mod places;
 mod power_cut;
 mod power_cut_places;
 mod prepare;

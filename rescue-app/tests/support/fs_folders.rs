@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 
-use lifeboat::filesystem::{EntryKind, FileTree, files};
+use lifeboat::filesystem::{EntryKind, files};
 use tempfile::TempDir;
 
 use crate::fs_ntfs;
