@@ -42,7 +42,7 @@ impl EntryKind {
 
 /// A file or folder of one [`FileTree`]: one or two numbers whose meaning is its format's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileId(pub(super) u64, pub(super) u64);
+pub struct FileId(pub(crate) u64, pub(crate) u64);
 
 /// A name in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -204,3 +204,102 @@ impl ReadAt for Limited<'_> {
         self.volume.read_at(offset, buf)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Folders by their numbers: name, kind and number of what is in them.
+    struct Fake {
+        folders: Vec<Vec<(String, EntryKind, u64)>>,
+        is_exact: bool,
+    }
+
+    impl FileTree for Fake {
+        fn root(&self) -> FileId {
+            FileId(0, 0)
+        }
+
+        fn list(
+            &mut self,
+            folder: FileId,
+            each: &mut crate::filesystem::EachEntry<'_>,
+        ) -> Option<()> {
+            let entries = self.folders.get(usize::try_from(folder.0).ok()?)?;
+            for (name, kind, number) in entries {
+                let file = FileId(*number, 0);
+                each(FolderEntry { name: name.as_bytes(), kind: *kind, file });
+            }
+            Some(())
+        }
+
+        fn is_case_sensitive(&self) -> bool {
+            self.is_exact
+        }
+    }
+
+    fn folder(name: &str, number: u64) -> (String, EntryKind, u64) {
+        (name.to_owned(), EntryKind::Folder, number)
+    }
+
+    /// A repository whose folders are all the one with this number.
+    fn repository(config: &str, empty: u64) -> Vec<(String, EntryKind, u64)> {
+        let mut parts: Vec<_> =
+            ["data", "index", "keys", "snapshots"].map(|name| folder(name, empty)).into();
+        parts.push((config.to_owned(), EntryKind::File, 0));
+        parts
+    }
+
+    fn search(folders: Vec<Vec<(String, EntryKind, u64)>>) -> Option<Vec<FoundRepository>> {
+        let mut tree = Fake { folders, is_exact: true };
+        repositories(&mut Unmounted(&mut tree), &Cancel::new())
+    }
+
+    #[test]
+    fn case_counts_where_it_does_on_the_filesystem() {
+        for (is_exact, expected) in [(true, 0), (false, 1)] {
+            let folders = vec![vec![folder("a", 1)], repository("CONFIG", 2), vec![]];
+            let mut tree = Fake { folders, is_exact };
+            let found = repositories(&mut Unmounted(&mut tree), &Cancel::new()).unwrap();
+            assert_eq!(found.len(), expected, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_in_itself_and_too_many_folders_end() {
+        assert_eq!(search(vec![vec![folder("a", 0), folder("b", 0)]]), Some(vec![]));
+        let many = (0..20_000).map(|at| folder(&format!("{at:05}"), 1)).collect();
+        let found = search(vec![many, repository("config", 2), vec![]]).unwrap();
+        // The root is one of those that are looked into.
+        assert_eq!(found.len(), FOLDERS_MAX - 1);
+        let all_in_all = (0..100).map(|at| folder(&format!("{at:05}"), 0)).collect();
+        assert_eq!(search(vec![all_in_all]), Some(vec![]));
+    }
+
+    #[test]
+    fn what_our_readers_cannot_answer_for_is_a_doubt() {
+        for name in ["..", ".", "", "a/../../etc", "a\0b"] {
+            assert_eq!(search(vec![vec![folder(name, 1)], vec![]]), None, "{name:?}");
+        }
+        let mut linked = repository("config", 1);
+        linked[0].1 = EntryKind::Link;
+        assert_eq!(search(vec![linked, vec![]]), None);
+        assert_eq!(search(vec![vec![folder("a", 7)]]), None, "a folder that cannot be listed");
+        let cancel = Cancel::new();
+        cancel.request();
+        let mut tree = Fake { folders: vec![vec![]], is_exact: true };
+        assert_eq!(repositories(&mut Unmounted(&mut tree), &cancel), None);
+    }
+
+    #[test]
+    fn reads_end_with_the_wish_to_stop_and_when_they_are_too_many() {
+        let (volume, cancel) = (vec![0; 1 << 20], Cancel::new());
+        let limited = Limited::new(&volume, &cancel);
+        let reads = (0..1000).take_while(|_| limited.read_vec(0, 1 << 20).is_ok()).count();
+        assert_eq!(reads, 257);
+        let limited = Limited::new(&volume, &cancel);
+        assert!(limited.read_vec(0, 1).is_ok());
+        cancel.request();
+        assert!(limited.read_vec(0, 1).is_err());
+    }
+}
