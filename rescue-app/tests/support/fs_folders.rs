@@ -159,6 +159,28 @@ fn folders_of_ext_are_what_they_were_made_from() {
 }
 
 #[test]
+fn folders_of_ext4_are_what_the_kernel_shows() {
+    for (options, many) in [("", 3000), ("-O inline_data -I 512", 4)] {
+        let bench = Bench::new(64 * MIB);
+        let image = bench.image();
+        let words = format!("-q -F -t ext4 {options} {}", image.display());
+        tools::run("mke2fs", &words.split_whitespace().collect::<Vec<_>>());
+        let mount = Mount::new(&image, "ext4", "rw");
+        fill_with_links(mount.path(), many);
+        for at in (0..many).step_by(3) {
+            let name = format!("many/a name that fills blocks, number {at}");
+            fs::remove_file(mount.path().join(name)).unwrap();
+        }
+        let expected = walked(mount.path());
+        drop(mount);
+        let request = ["-R", "ea_list many", image.to_str().unwrap()];
+        let is_inline = tools::output_of("debugfs", &request).contains("system.data");
+        assert_eq!(is_inline, !options.is_empty(), "{options}");
+        assert_same(&listed(&image).unwrap(), &expected, options);
+    }
+}
+
+#[test]
 fn a_doubtful_ext_is_left_to_the_kernel() {
     for (request, why) in [
         ("feature needs_recovery", "a log"),
