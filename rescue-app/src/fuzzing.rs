@@ -299,7 +299,7 @@ fn look_up(volume: &dyn ReadAt) {
 /// The folders, as they are listed in search of repositories.
 fn list_folders(volume: &dyn ReadAt) {
     let Some(mut tree) = tree_of(volume) else { return };
-    let free = tree.free();
+    let free = tree.free(Some(0));
     assert!(free.is_none_or(|free| free <= volume.size()), "more is free than there is: {free:?}");
     let mut folders = vec![tree.root()];
     for _ in 0..100 {

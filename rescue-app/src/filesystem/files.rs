@@ -73,9 +73,10 @@ pub trait FileTree {
         true
     }
 
-    /// Bytes that new files can take, where it is not all that the filesystem does not use
-    /// ([`super::Filesystem::used`]), or where its description may be out of date.
-    fn free(&mut self) -> Option<u64> {
+    /// Bytes that new files can take, where that is not the filesystem's size without what is in
+    /// use, or where its description may be out of date. `used` is what is known to be in use
+    /// ([`super::Filesystem::used`]), for formats of which only the whole map tells it.
+    fn free(&mut self, _used: Option<u64>) -> Option<u64> {
         None
     }
 }

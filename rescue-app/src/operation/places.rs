@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::bytes::ReadAt;
 use crate::console;
 use crate::disk::mount::{
     Mounted, can_mount_read_only, can_mount_read_write, mount_read_only, mount_read_write,
@@ -105,28 +104,21 @@ fn look(survey: &Survey, volume: &Volume, cancel: &Cancel) -> Option<Place> {
     Some(place)
 }
 
-/// `None` when the kernel has to be asked.
+/// `None` when the kernel has to be asked: at any doubt.
 fn look_unmounted(place: &mut Place, cancel: &Cancel) -> Option<()> {
     let source = Source::open(&place.device).ok()?;
-    let (repositories, free) = repositories_on(&source, cancel)?;
-    let found = place.volume.filesystem.as_ref();
-    place.free = free.or_else(|| found.and_then(|found| found.size.checked_sub(found.used?)));
-    place.repositories = repositories;
-    Some(())
-}
-
-/// Repositories on a volume, and its free bytes where its folders' reader knows better than its
-/// description. `None` at any doubt.
-fn repositories_on(
-    volume: &dyn ReadAt,
-    cancel: &Cancel,
-) -> Option<(Vec<FoundRepository>, Option<u64>)> {
-    let volume = Limited::new(volume, cancel);
+    let volume = Limited::new(&source, cancel);
     let mut tree = filesystem::files(&volume)?;
-    let found = search::repositories(&mut Unmounted(tree.as_mut()), cancel)?;
+    let repositories = search::repositories(&mut Unmounted(tree.as_mut()), cancel)?;
     // A name that our reader did not understand is not the kernel's.
     let is_known = |path: &Path| !path.to_string_lossy().contains(char::REPLACEMENT_CHARACTER);
-    found.iter().all(|found| is_known(&found.folder)).then(|| (found, tree.free()))
+    if !repositories.iter().all(|found| is_known(&found.folder)) {
+        return None;
+    }
+    let found = place.volume.filesystem.as_ref()?;
+    place.free = tree.free(found.used).or_else(|| found.size.checked_sub(found.used?));
+    place.repositories = repositories;
+    Some(())
 }
 
 fn look_mounted(place: &mut Place, cancel: &Cancel) {

@@ -125,6 +125,15 @@ fn free_space_is_what_the_kernel_says_or_a_little_more() {
 }
 
 #[test]
+fn free_space_of_fat_is_what_mtools_count() {
+    let bench = Bench::new(64, "mkfs.fat -F 32 -s 1 $I; cd $C; mcopy -s -Q -i $I * ::");
+    let said = run("mdir", &["-i", bench.disk.file().to_str().unwrap(), "::"]);
+    let free = said.lines().find_map(|line| line.trim().strip_suffix("bytes free")).unwrap();
+    let free: String = free.split_whitespace().collect();
+    assert_eq!(bench.place().0.free.unwrap().to_string(), free);
+}
+
+#[test]
 fn a_place_that_is_a_repository_itself_is_found() {
     let bench = Bench::new(32, "mke2fs -q -F -t ext4 -d $C/images $I");
     let root = FoundRepository { folder: PathBuf::new(), snapshots: Some(2) };

@@ -65,7 +65,7 @@ impl FileTree for Folders<'_> {
     }
 
     /// By the bitmap: Linux leaves the superblock's percentage as it was.
-    fn free(&mut self) -> Option<u64> {
+    fn free(&mut self, _: Option<u64>) -> Option<u64> {
         let layout = &self.boot.layout;
         let mut fat = Fat::new(self.volume, &self.boot, BITMAP_READS);
         let (_, used) = Bitmap::find(&mut fat).ok()?.used(self.volume, layout).ok()?;

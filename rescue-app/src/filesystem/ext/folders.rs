@@ -56,7 +56,7 @@ impl FileTree for Folders<'_> {
     }
 
     /// As `statfs` counts it: some blocks are kept back for the superuser.
-    fn free(&mut self) -> Option<u64> {
+    fn free(&mut self, _: Option<u64>) -> Option<u64> {
         self.superblock.used_blocks()?;
         let free = self.superblock.free_blocks.saturating_sub(self.superblock.reserved_blocks);
         free.checked_mul(self.superblock.block_size.into())

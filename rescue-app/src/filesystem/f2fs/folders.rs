@@ -65,7 +65,7 @@ impl FileTree for Folders<'_> {
     }
 
     /// What the filesystem keeps back for itself is not all in use.
-    fn free(&mut self) -> Option<u64> {
+    fn free(&mut self, _: Option<u64>) -> Option<u64> {
         let free = self.checkpoint.user_blocks.checked_sub(self.checkpoint.valid_blocks)?;
         free.checked_mul(BLOCK.into()).filter(|free| *free <= self.volume.size())
     }

@@ -54,4 +54,10 @@ impl FileTree for Folders<'_> {
     fn is_case_sensitive(&self) -> bool {
         false
     }
+
+    /// The tables are not for files.
+    fn free(&mut self, used: Option<u64>) -> Option<u64> {
+        let end = self.boot.cluster(self.boot.clusters);
+        end.checked_sub(self.boot.data())?.checked_sub(used?)
+    }
 }
