@@ -1,183 +1,132 @@
-//! The place of a repository as the explorer's clients see it: in memory, one step at a time.
+//! The place of a repository as one client sees it: every step it takes there is answered as it
+//! was told beforehand. When the answers are used up, the step it would take next is noted, and
+//! nothing works any more.
 
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::Trace;
 use crate::store::{FileEntry, FileKind, Result as StoreResult, Store, StoreError};
 
 /// What one image needs, and the only pack there is.
 pub(super) const PACK: &str = "00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff";
 
+/// A file by who wrote it, and how many before it: names differ from run to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct File {
     pub(super) kind: FileKind,
-    pub(super) name: String,
-    pub(super) bytes: Vec<u8>,
-    /// When it was written, in sleeps so far.
-    pub(super) written: u64,
+    pub(super) author: usize,
+    pub(super) number: usize,
 }
 
-/// Where a client is.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Client {
-    Running,
-    /// Waits to take its next step.
-    Waiting,
-    Ended,
+impl File {
+    /// The pack, whoever writes it.
+    pub(super) const PACK: Self = Self { kind: FileKind::Pack, author: 0, number: 0 };
 }
 
-/// What clients and explorer share.
-pub(super) struct World {
-    pub(super) files: Vec<File>,
-    /// How often half an hour has passed.
-    pub(super) slept: u64,
-    pub(super) clients: Vec<Client>,
-    /// The client whose turn it is.
-    pub(super) turn: Option<usize>,
-    /// Nothing works any more: the run is of no more interest.
-    pub(super) is_over: bool,
-    /// What makes each client what it is: how often it wrote, and what it has seen since it last
-    /// wrote or listed something. What came before led it there and is of no more use to it.
-    pub(super) histories: Vec<DefaultHasher>,
-    /// Who wrote a file, and how many before it: names differ from run to run.
-    pub(super) authors: HashMap<String, (usize, u64)>,
-    pub(super) written: Vec<u64>,
-    pub(super) trace: Trace,
-    /// For each client a list of locks that it takes for the present one, if lists are outdated.
-    pub(super) remembered: Option<Vec<Option<Vec<String>>>>,
+/// What a client does in the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Step {
+    List(FileKind),
+    Read(File),
+    /// Looks whether the file is old.
+    Age(File),
+    Write(File),
+    Remove(File),
+    /// Takes no step any more; whether all went well.
+    End(bool),
 }
 
-impl World {
-    pub(super) fn new(clients: usize, lists_late: bool) -> Self {
-        Self {
-            files: vec![File {
-                kind: FileKind::Pack,
-                name: PACK.to_owned(),
-                bytes: vec![1],
-                written: 0,
-            }],
-            slept: 0,
-            clients: vec![Client::Running; clients],
-            turn: None,
-            is_over: false,
-            histories: vec![DefaultHasher::new(); clients],
-            authors: HashMap::new(),
-            written: vec![0; clients],
-            trace: Vec::new(),
-            remembered: lists_late.then(|| vec![None; clients]),
-        }
-    }
-
-    fn author(&self, name: &str) -> (usize, u64) {
-        self.authors.get(name).copied().unwrap_or_default()
-    }
-
-    /// Equal for states from which everything that follows is equal.
-    pub(super) fn key(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        for file in &self.files {
-            (file.kind, self.author(&file.name), self.is_old(file)).hash(&mut hasher);
-        }
-        self.slept.hash(&mut hasher);
-        self.histories.iter().for_each(|seen| seen.finish().hash(&mut hasher));
-        self.clients.iter().for_each(|client| (*client == Client::Ended).hash(&mut hasher));
-        hasher.finish()
-    }
-
-    /// Whether the file is a lock that others take for stale.
-    pub(super) fn is_old(&self, file: &File) -> bool {
-        file.kind == FileKind::Lock && file.written < self.slept
-    }
-
-    pub(super) fn has(&self, kind: FileKind) -> bool {
-        self.files.iter().any(|file| file.kind == kind)
-    }
-
-    fn names(&self, kind: FileKind) -> Vec<String> {
-        let files = self.files.iter().filter(|file| file.kind == kind);
-        files.map(|file| file.name.clone()).collect()
-    }
-
-    fn list(&mut self, client: usize, kind: FileKind) -> Vec<String> {
-        let now = self.names(kind);
-        if kind != FileKind::Lock {
-            return now;
-        }
-        let Some(remembered) = self.remembered.as_mut().map(|all| &mut all[client]) else {
-            return now;
-        };
-        match remembered.take() {
-            // One's own files show.
-            Some(before) => {
-                let own = |name: &String| self.authors.get(name).is_some_and(|by| by.0 == client);
-                now.into_iter().filter(|name| own(name) || before.contains(name)).collect()
-            }
-            None => remembered.insert(now).clone(),
-        }
-    }
+/// What comes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Answer {
+    Done,
+    NotFound,
+    Old(bool),
+    Files(Vec<File>),
 }
 
-/// A run: the world, what wakes each client, and what wakes the explorer.
-pub(super) struct Stage {
-    pub(super) world: Mutex<World>,
-    pub(super) clients: Vec<Condvar>,
-    pub(super) explorer: Condvar,
+/// A file's name and content.
+type Content = (String, Vec<u8>);
+
+/// Every file that some client wrote in some run. Another run of that client writes the same under
+/// another name, which others cannot tell from it.
+pub(super) type Contents = Arc<Mutex<BTreeMap<File, Content>>>;
+
+/// How far a client is.
+#[derive(Default)]
+struct Progress {
+    answered: usize,
+    written: usize,
+    /// What it wrote in this run; its names are the ones it remembers.
+    own: BTreeMap<File, Content>,
+    next: Option<Step>,
 }
 
-/// The place as one client sees it.
+/// The place as one client sees it, in one run.
 pub(super) struct Place {
-    pub(super) stage: Arc<Stage>,
-    pub(super) client: usize,
+    client: usize,
+    answers: Vec<Answer>,
+    contents: Contents,
+    progress: Mutex<Progress>,
 }
 
 impl Place {
-    pub(super) fn world(&self) -> MutexGuard<'_, World> {
-        self.stage.world.lock().unwrap()
+    pub(super) fn new(client: usize, answers: &[Answer], contents: &Contents) -> Self {
+        let (answers, contents) = (answers.to_vec(), Arc::clone(contents));
+        Self { client, answers, contents, progress: Mutex::default() }
     }
 
-    /// Waits for the explorer to let the next step happen.
-    fn step(&self, what: &str, kind: FileKind) -> StoreResult<MutexGuard<'_, World>> {
-        let mut world = self.world();
-        world.clients[self.client] = Client::Waiting;
-        self.stage.explorer.notify_one();
-        while world.turn != Some(self.client) && !world.is_over {
-            world = self.stage.clients[self.client].wait(world).unwrap();
+    /// The step for which there was no answer any more.
+    pub(super) fn next(&self) -> Option<Step> {
+        self.progress().next
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap()
+    }
+
+    fn take(&self, step: Step) -> StoreResult<Answer> {
+        let mut progress = self.progress();
+        if let Some(answer) = self.answers.get(progress.answered) {
+            progress.answered += 1;
+            return Ok(answer.clone());
         }
-        world.clients[self.client] = Client::Running;
-        if world.is_over {
-            let (action, path) = ("exploring", String::new());
-            return Err(StoreError::Io { action, path, source: std::io::Error::other("over") });
+        progress.next.get_or_insert(step);
+        let (action, path) = ("exploring", String::new());
+        Err(StoreError::Io { action, path, source: std::io::Error::other("over") })
+    }
+
+    /// What stands for a file of that name.
+    fn file(&self, name: &str) -> File {
+        let named = |files: &BTreeMap<File, Content>| {
+            files.iter().find(|(_, content)| content.0 == name).map(|(file, _)| *file)
+        };
+        let found = named(&self.progress().own).or_else(|| named(&self.contents.lock().unwrap()));
+        found.unwrap_or(File::PACK)
+    }
+
+    fn content(&self, file: File) -> Content {
+        if file == File::PACK {
+            return (PACK.to_owned(), vec![1]);
         }
-        world.turn = None;
-        world.trace.push(format!("{}: {what} {kind}", self.client));
-        Ok(world)
+        let own = self.progress().own.get(&file).cloned();
+        own.unwrap_or_else(|| self.contents.lock().unwrap()[&file].clone())
     }
 
-    /// Remembers what the client learned.
-    fn learns<T: Hash>(&self, world: &mut World, seen: T) {
-        seen.hash(&mut world.histories[self.client]);
+    fn read_file(&self, kind: FileKind, name: &str) -> StoreResult<Vec<u8>> {
+        let file = self.file(name);
+        self.found(kind, name, &self.take(Step::Read(file))?)?;
+        Ok(self.content(file).1)
     }
 
-    /// Forgets what the client learned, but for how often it wrote.
-    pub(super) fn forgets(&self, world: &mut World) {
-        world.histories[self.client] = DefaultHasher::new();
-        self.learns(world, world.written[self.client]);
-    }
-
-    fn file(&self, kind: FileKind, name: &str) -> StoreResult<Vec<u8>> {
-        let mut world = self.step("reads", kind)?;
-        let author = world.author(name);
-        let found = world.files.iter().find(|file| file.kind == kind && file.name == name);
-        let bytes = found.map(|file| file.bytes.clone());
-        self.learns(&mut world, ("read", author, bytes.is_some()));
-        bytes.ok_or_else(|| self.missing(kind, name))
-    }
-
-    fn missing(&self, kind: FileKind, name: &str) -> StoreError {
-        StoreError::NotFound { kind, name: name.to_owned(), location: self.location() }
+    fn found(&self, kind: FileKind, name: &str, answer: &Answer) -> StoreResult<()> {
+        match answer {
+            Answer::NotFound => {
+                Err(StoreError::NotFound { kind, name: name.to_owned(), location: self.location() })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -187,50 +136,42 @@ impl Store for Place {
     }
 
     fn list(&self, kind: FileKind) -> StoreResult<Vec<FileEntry>> {
-        let mut world = self.step("lists", kind)?;
-        let names = world.list(self.client, kind);
-        self.forgets(&mut world);
-        let authors: Vec<_> = names.iter().map(|name| world.author(name)).collect();
-        self.learns(&mut world, ("list", kind, authors));
-        drop(world);
-        Ok(names.into_iter().map(|name| FileEntry { name, size: 1 }).collect())
+        let Answer::Files(files) = self.take(Step::List(kind))? else { return Ok(Vec::new()) };
+        let names = files.into_iter().map(|file| self.content(file).0);
+        Ok(names.map(|name| FileEntry { name, size: 1 }).collect())
     }
 
     fn size(&self, kind: FileKind, name: &str) -> StoreResult<u64> {
-        self.file(kind, name).map(|bytes| bytes.len() as u64)
+        self.read_file(kind, name).map(|bytes| bytes.len() as u64)
     }
 
     fn read(&self, kind: FileKind, name: &str, _: u64) -> StoreResult<Vec<u8>> {
-        self.file(kind, name)
+        self.read_file(kind, name)
     }
 
     fn read_range(&self, kind: FileKind, name: &str, at: u64, buf: &mut [u8]) -> StoreResult<()> {
-        let (bytes, at) = (self.file(kind, name)?, usize::try_from(at).unwrap());
+        let (bytes, at) = (self.read_file(kind, name)?, usize::try_from(at).unwrap());
         buf.copy_from_slice(&bytes[at..at + buf.len()]);
         Ok(())
     }
 
     fn write(&self, kind: FileKind, name: &str, bytes: &[u8]) -> StoreResult<()> {
-        let mut world = self.step("writes", kind)?;
-        let (number, written) = (world.written[self.client], world.slept);
-        world.written[self.client] += 1;
-        if kind != FileKind::Pack {
-            world.authors.insert(name.to_owned(), (self.client, number + 1));
-        }
-        world.files.retain(|file| (file.kind, file.name.as_str()) != (kind, name));
-        let (name, bytes) = (name.to_owned(), bytes.to_vec());
-        world.files.push(File { kind, name, bytes, written });
-        self.forgets(&mut world);
-        Ok(())
+        let mut progress = self.progress();
+        let number = progress.written;
+        progress.written += 1;
+        let file = match kind {
+            FileKind::Pack => File::PACK,
+            _ => File { kind, author: self.client, number },
+        };
+        let content = (name.to_owned(), bytes.to_vec());
+        self.contents.lock().unwrap().entry(file).or_insert_with(|| content.clone());
+        progress.own.insert(file, content);
+        drop(progress);
+        self.take(Step::Write(file)).map(drop)
     }
 
     fn remove(&self, kind: FileKind, name: &str) -> StoreResult<()> {
-        let mut world = self.step("removes", kind)?;
-        let (author, before) = (world.author(name), world.files.len());
-        world.files.retain(|file| (file.kind, file.name.as_str()) != (kind, name));
-        let is_removed = world.files.len() < before;
-        self.learns(&mut world, ("remove", kind, author, is_removed));
-        if is_removed { Ok(()) } else { Err(self.missing(kind, name)) }
+        self.found(kind, name, &self.take(Step::Remove(self.file(name)))?)
     }
 
     fn sync_names(&self, _: FileKind) -> StoreResult<()> {
@@ -238,12 +179,10 @@ impl Store for Place {
     }
 
     fn age(&self, kind: FileKind, name: &str) -> StoreResult<Option<Duration>> {
-        let mut world = self.world();
-        let file = world.files.iter().find(|file| file.kind == kind && file.name == name);
-        let sleeps = file.map(|file| world.slept - file.written);
-        self.learns(&mut world, ("age", sleeps));
-        let sleeps = sleeps.ok_or_else(|| self.missing(kind, name))?;
-        Ok(Some(Duration::from_secs(31 * 60) * u32::try_from(sleeps).unwrap()))
+        let answer = self.take(Step::Age(self.file(name)))?;
+        self.found(kind, name, &answer)?;
+        let minutes = if answer == Answer::Old(true) { 31 } else { 0 };
+        Ok(Some(Duration::from_secs(minutes * 60)))
     }
 
     fn remove_leftovers_older_than(&self, _: FileKind, _: &str) -> StoreResult<u64> {
