@@ -14,8 +14,8 @@ pub(super) type Trace = Vec<String>;
 /// Everything that what follows depends on.
 #[derive(Clone, Hash)]
 struct State {
-    /// In order, with whether half an hour has passed since, which is looked at of locks alone.
-    files: Vec<(File, bool)>,
+    /// In order: what is the same but for the order of writing is one state.
+    files: Vec<File>,
     positions: Vec<Position>,
     /// Who removed the pack that is not there.
     remover: Option<usize>,
@@ -25,25 +25,26 @@ struct State {
 
 impl State {
     fn has(&self, kind: FileKind) -> bool {
-        self.files.iter().any(|(file, _)| file.kind == kind)
-    }
-
-    fn find(&mut self, file: File) -> Option<usize> {
-        self.files.iter().position(|(there, _)| *there == file)
+        self.files.iter().any(|file| file.kind == kind)
     }
 
     fn list(&self, kind: FileKind) -> Vec<File> {
-        self.files.iter().map(|(file, _)| *file).filter(|file| file.kind == kind).collect()
+        self.files.iter().copied().filter(|file| file.kind == kind).collect()
+    }
+
+    fn remove(&mut self, file: File) -> bool {
+        let before = self.files.len();
+        self.files.retain(|there| *there != file);
+        self.files.len() < before
     }
 }
 
-/// One thing that can happen next.
+/// One thing that can happen next: a client takes its step, and this one of several things comes
+/// of it.
 #[derive(Clone, Copy, Debug)]
-enum Next {
-    /// A client takes its step; a list comes in the order of this number.
-    Step(usize, usize),
-    /// Half an hour passes.
-    Sleep,
+struct Next {
+    client: usize,
+    outcome: usize,
 }
 
 /// A state, what can still be tried in it, and what is being tried.
@@ -57,8 +58,9 @@ struct Branch {
 pub(super) struct Explorer {
     clients: Clients,
     start: Vec<Position>,
-    /// Whether time passes. There is no limit to how often it does: a lock is old or it is not.
-    pub(super) sleeps: bool,
+    /// Whether time passes: then whoever looks may find a lock old, whenever that is. This holds
+    /// every sleep, of any length, of anyone, and clocks that disagree.
+    sleeps: bool,
     pub(super) lists_late: bool,
     /// Sums of the states that were seen: with some million of them, by far too few for two that
     /// share one by chance.
@@ -74,7 +76,7 @@ impl Explorer {
     /// The first order in which an image lacks its data though all went well for who removed them.
     pub(super) fn find_loss(&mut self) -> Option<Trace> {
         let start = State {
-            files: vec![(File::PACK, false)],
+            files: vec![File::PACK],
             positions: self.start.clone(),
             remover: None,
             remembered: vec![None; self.start.len()],
@@ -110,77 +112,77 @@ impl Explorer {
     }
 
     fn nexts(&self, state: &State) -> Vec<Next> {
-        let mut nexts = Vec::new();
-        for (client, position) in state.positions.iter().enumerate() {
-            let orders = match self.clients.next(*position) {
-                Step::End(_) => 0,
-                Step::List(kind) => orders(state.list(kind).len()),
-                _ => 1,
-            };
-            nexts.extend((0..orders).map(|order| Next::Step(client, order)));
+        if self.is_settled(state) {
+            return Vec::new();
         }
-        let is_new = |(file, old): &(File, bool)| file.kind == FileKind::Lock && !old;
-        if self.sleeps && !nexts.is_empty() && state.files.iter().any(is_new) {
-            nexts.push(Next::Sleep);
-        }
-        nexts
-    }
-
-    fn describe(&self, state: &State, next: Next) -> String {
-        match next {
-            Next::Step(client, _) => {
-                format!("{client}: {:?}", self.clients.next(state.positions[client]))
-            }
-            Next::Sleep => "half an hour passes".to_owned(),
+        let steps = state.positions.iter().map(|position| self.clients.next(*position));
+        let of = |(client, step): (usize, Step)| {
+            (0..self.outcomes(state, step)).map(move |outcome| Next { client, outcome })
+        };
+        let vain = steps.clone().enumerate().find(|(_, step)| is_in_vain(state, *step));
+        match vain {
+            Some(vain) => of(vain).collect(),
+            None => steps.enumerate().flat_map(of).collect(),
         }
     }
 
-    fn after(&mut self, state: &State, next: Next) -> State {
+    /// Whether nothing can be lost any more: there is no image and nobody to make one, or nobody
+    /// removed the pack or is going to.
+    fn is_settled(&self, state: &State) -> bool {
+        let works = |is_it: fn(&Work) -> bool| {
+            let mut clients = self.clients.works.iter().zip(&state.positions);
+            clients.any(|(work, at)| is_it(work) && !matches!(self.clients.next(*at), Step::End(_)))
+        };
+        let has_image =
+            state.has(FileKind::Snapshot) || works(|work| matches!(work, Work::Capture(_)));
+        let is_pruned = !state.has(FileKind::Pack) || works(|work| matches!(work, Work::Prune(_)));
+        !(has_image && is_pruned)
+    }
+
+    /// How many things can come of a step.
+    fn outcomes(&self, state: &State, step: Step) -> usize {
+        match step {
+            Step::End(_) => 0,
+            Step::List(kind) => (1..=state.list(kind).len()).product(),
+            Step::Age(_) if self.sleeps => 2,
+            _ => 1,
+        }
+    }
+
+    fn describe(&self, state: &State, Next { client, outcome }: Next) -> String {
+        format!("{client}: {:?} ({outcome})", self.clients.next(state.positions[client]))
+    }
+
+    fn after(&mut self, state: &State, Next { client, outcome }: Next) -> State {
         let mut state = state.clone();
-        match next {
-            Next::Step(client, order) => {
-                let position = state.positions[client];
-                let step = self.clients.next(position);
-                let answer = self.take(&mut state, client, step, order);
-                state.positions[client] = self.clients.after(position, answer);
-            }
-            Next::Sleep => {
-                for (file, old) in &mut state.files {
-                    *old = file.kind == FileKind::Lock;
-                }
-            }
-        }
+        let position = state.positions[client];
+        let answer = self.take(&mut state, client, self.clients.next(position), outcome);
+        state.positions[client] = self.clients.after(position, answer);
         state
     }
 
     /// Does a client's step in the place.
-    fn take(&self, state: &mut State, client: usize, step: Step, order: usize) -> Answer {
-        match step {
-            Step::End(_) => Answer::Done,
-            Step::List(kind) => Answer::Files(self.list(state, client, kind, order)),
+    fn take(&self, state: &mut State, client: usize, step: Step, outcome: usize) -> Answer {
+        let is_there = match step {
+            Step::End(_) => true,
+            Step::List(kind) => return Answer::Files(self.list(state, client, kind, outcome)),
             Step::Write(file) => {
-                state.files.retain(|(there, _)| *there != file);
-                state.files.push((file, false));
+                state.remove(file);
+                state.files.push(file);
                 state.files.sort_unstable();
-                if file == File::PACK {
-                    state.remover = None;
-                }
-                Answer::Done
+                true
             }
-            Step::Read(file) => state.find(file).map_or(Answer::NotFound, |_| Answer::Done),
-            Step::Age(file) => {
-                let found = state.find(file);
-                found.map_or(Answer::NotFound, |at| Answer::Old(state.files[at].1))
-            }
-            Step::Remove(file) => {
-                let Some(at) = state.find(file) else { return Answer::NotFound };
-                state.files.remove(at);
-                if file == File::PACK {
-                    state.remover = Some(client);
-                }
-                Answer::Done
-            }
+            Step::Read(file) => state.files.contains(&file),
+            Step::Age(file) if state.files.contains(&file) => return Answer::Old(outcome == 1),
+            Step::Age(_) => false,
+            Step::Remove(file) => state.remove(file),
+        };
+        match step {
+            Step::Write(File::PACK) => state.remover = None,
+            Step::Remove(File::PACK) if is_there => state.remover = Some(client),
+            _ => {}
         }
+        if is_there { Answer::Done } else { Answer::NotFound }
     }
 
     fn list(&self, state: &mut State, client: usize, kind: FileKind, order: usize) -> Vec<File> {
@@ -197,12 +199,15 @@ impl Explorer {
     }
 }
 
-/// In how many orders so many files can be listed.
-fn orders(files: usize) -> usize {
-    (1..=files).product()
+/// Whether a client goes for a file that is not there, nor ever will be again: no name is used
+/// twice. What others do makes no difference to that, nor that to them, so it needs to be tried
+/// only before everything else. It never goes on so for ever: after a vain look comes a new list.
+fn is_in_vain(state: &State, step: Step) -> bool {
+    let (Step::Read(file) | Step::Age(file) | Step::Remove(file)) = step else { return false };
+    file != File::PACK && !state.files.contains(&file)
 }
 
-/// Puts files into the order of a number below [`orders`].
+/// Puts files into the order of a number below the factorial of theirs.
 fn arrange(files: &mut [File], mut order: usize) {
     for at in 1..files.len() {
         files.swap(at, order % (at + 1));
