@@ -154,7 +154,8 @@ impl Repository {
         let id = json_file::save(&*self.store, &self.key, FileKind::Snapshot, snapshot)?;
         lock.ensure_held().inspect_err(|_| {
             // Nobody was told of it; should it stay, it is listed as what it is.
-            let _ = self.store.remove(FileKind::Snapshot, &id.to_string());
+            let removed = self.store.remove(FileKind::Snapshot, &id.to_string());
+            let _ = removed.and_then(|()| self.store.sync_names(FileKind::Snapshot));
         })?;
         Ok(id)
     }

@@ -19,6 +19,9 @@ use crate::console;
 /// [`LocalStore::list`] takes a name for a repository file that is not 64 hex digits alone.
 const UNFINISHED: &str = ".lifeboat-unfinished-";
 
+/// What a file that is being removed has in its name.
+const REMOVED: &str = ".lifeboat-unfinished-removal-";
+
 /// Beside the repository while it is created.
 const CLAIM: &str = "creation.lifeboat-unfinished-claim";
 
@@ -178,8 +181,37 @@ impl LocalStore {
 
     /// A new name for an unfinished file.
     fn unfinished(&self, folder: &Path, name: &str) -> PathBuf {
+        Self::marked(folder, name, UNFINISHED)
+    }
+
+    fn marked(folder: &Path, name: &str, mark: &str) -> PathBuf {
         let (pid, number) = (std::process::id(), SEQUENCE.fetch_add(1, Ordering::Relaxed));
-        folder.join(format!("{name}{UNFINISHED}{pid}-{number}"))
+        folder.join(format!("{name}{mark}{pid}-{number}"))
+    }
+
+    /// Takes a file's name from it, and leaves the content to [`Self::sync_names`]. A filesystem
+    /// without a journal may lose that a name went and keep that its blocks did: after a power cut
+    /// the file is there, cut short or with another one's bytes. So the name goes first.
+    fn set_aside(&self, path: &Path, name: &str) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(&self.root);
+        let aside = Self::marked(folder, name, REMOVED);
+        match fs::rename(path, aside) {
+            // There is no room for the longer name.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => fs::remove_file(path),
+            renamed => renamed,
+        }
+    }
+
+    /// Syncs a folder, and removes what had been set aside before that.
+    fn sync_removals(&self, folder: &Path) -> Result<()> {
+        let is_aside = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().contains(REMOVED);
+        let aside: Vec<_> = self.entries(folder)?.into_iter().filter(is_aside).collect();
+        self.sync_folder(folder)?;
+        for entry in aside {
+            // A leftover is removed by a later run.
+            let _ = fs::remove_file(entry.path());
+        }
+        Ok(())
     }
 
     /// Removes the unfinished files of one folder last written before `limit`.
@@ -344,7 +376,12 @@ impl Store for LocalStore {
 
     fn remove(&self, kind: FileKind, name: &str) -> Result<()> {
         let path = self.path_of(kind, name)?;
-        fs::remove_file(&path).map_err(|error| match error.kind() {
+        let removed = match kind {
+            FileKind::Snapshot | FileKind::Index => self.set_aside(&path, name),
+            // Should a pack come back, nothing names it; should a lock, `unlock` removes it.
+            _ => fs::remove_file(&path),
+        };
+        removed.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => self.failed_on("removing", kind, name, &path)(error),
             _ => self.failed_to("removing", &path)(error),
         })
@@ -352,7 +389,7 @@ impl Store for LocalStore {
 
     fn sync_names(&self, kind: FileKind) -> Result<()> {
         let folders = self.folders(kind).into_iter().filter(|folder| folder.exists());
-        folders.into_iter().try_for_each(|folder| self.sync_folder(&folder))
+        folders.into_iter().try_for_each(|folder| self.sync_removals(&folder))
     }
 
     fn age(&self, kind: FileKind, name: &str) -> Result<Option<Duration>> {
@@ -449,6 +486,20 @@ mod tests {
         ));
         store.remove(FileKind::Pack, NAME).unwrap();
         assert!(!store.exists(FileKind::Pack, NAME).unwrap());
+    }
+
+    #[test]
+    fn an_index_file_loses_its_name_before_its_content() {
+        let (_dir, store) = store();
+        let files = || fs::read_dir(store.root().join("index")).unwrap().count();
+        store.write(FileKind::Index, NAME, b"hello").unwrap();
+        store.remove(FileKind::Index, NAME).unwrap();
+        assert!(store.list(FileKind::Index).unwrap().is_empty());
+        let again = store.remove(FileKind::Index, NAME);
+        assert!(matches!(again, Err(StoreError::NotFound { .. })), "{again:?}");
+        assert_eq!(files(), 1);
+        store.sync_names(FileKind::Index).unwrap();
+        assert_eq!(files(), 0);
     }
 
     #[test]

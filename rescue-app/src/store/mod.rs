@@ -134,11 +134,12 @@ pub trait Store: Send + Sync {
     fn write(&self, kind: FileKind, name: &str, bytes: &[u8]) -> Result<()>;
 
     /// Removes a file; one that is already gone is [`StoreError::NotFound`]. A power cut may bring
-    /// it back until [`Self::sync_names`].
+    /// it back until [`Self::sync_names`]; a snapshot or an index file comes back whole or not at all.
     fn remove(&self, kind: FileKind, name: &str) -> Result<()>;
 
     /// Makes a kind's list of files as it is now survive a power cut: what was removed, and what
-    /// anybody wrote who did not come to that. Nothing done later reaches the disk before it.
+    /// anybody wrote who did not come to that. Nothing done later reaches the disk before it. The
+    /// space of what was removed is free afterwards.
     fn sync_names(&self, kind: FileKind) -> Result<()>;
 
     /// How long ago a file was written by the place's own clock, which is the one that all

@@ -139,16 +139,23 @@ fn folders_are_synced_between_snapshots_index_and_packs() {
         (0..calls.len()).filter(|at| fits(&calls[*at])).collect()
     };
     let first = |call, folder| *positions(call, folder).first().expect(folder);
-    let last = |call, folder| *positions(call, folder).last().expect(folder);
     let is_synced = |folder: &str, from: usize, to: usize| {
         positions("fsync(", &format!("{folder}>")).iter().any(|at| (from..to).contains(at))
     };
-    let pack = first("unlink", "data/");
-    let (snapshot, index) = (last("unlink", "snapshots/"), first("unlink", "index/"));
-    assert!(snapshot < index && index < pack, "{calls:#?}");
+    // What is removed loses its name, which is synced, and then its content.
+    let loses_name = |folder: &str| -> Vec<usize> {
+        let renamed = positions("rename", folder).into_iter();
+        renamed.filter(|at| calls[*at].contains("-removal-")).collect()
+    };
+    let (snapshots, indexes) = (loses_name("snapshots/"), loses_name("index/"));
+    let (snapshot, index) = (*snapshots.last().unwrap(), *indexes.first().unwrap());
+    let (last_index, pack) = (*indexes.last().unwrap(), first("unlink", "data/"));
+    assert!(snapshot < index && last_index < pack, "{calls:#?}");
+    assert!(is_synced("snapshots", snapshot, first("unlink", "snapshots/")), "{calls:#?}");
     assert!(is_synced("snapshots", snapshot, index), "{calls:#?}");
     assert!(is_synced("index", first("rename", "index/"), index), "{calls:#?}");
-    assert!(is_synced("index", last("unlink", "index/"), pack), "{calls:#?}");
+    assert!(is_synced("index", last_index, first("unlink", "index/")), "{calls:#?}");
+    assert!(is_synced("index", last_index, pack), "{calls:#?}");
     bench.restic(&["check", "--read-data"]);
 }
 
