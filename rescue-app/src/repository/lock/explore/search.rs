@@ -51,7 +51,7 @@ struct Next {
 struct Branch {
     state: State,
     untried: Vec<Next>,
-    tried: String,
+    tried: Option<Next>,
 }
 
 /// Runs clients in all orders.
@@ -87,10 +87,10 @@ impl Explorer {
                 path.pop();
                 continue;
             };
-            branch.tried = self.describe(&branch.state, next);
+            branch.tried = Some(next);
             let state = self.after(&branch.state, next);
             if self.is_loss(&state) {
-                return Some(path.into_iter().map(|branch| branch.tried).collect());
+                return Some(path.iter().filter_map(|branch| self.describe(branch)).collect());
             }
             if self.seen.insert(BuildHasherDefault::<DefaultHasher>::default().hash_one(&state)) {
                 path.push(self.branch(state));
@@ -100,7 +100,7 @@ impl Explorer {
     }
 
     fn branch(&self, state: State) -> Branch {
-        Branch { untried: self.nexts(&state), state, tried: String::new() }
+        Branch { untried: self.nexts(&state), state, tried: None }
     }
 
     fn is_loss(&self, state: &State) -> bool {
@@ -149,8 +149,10 @@ impl Explorer {
         }
     }
 
-    fn describe(&self, state: &State, Next { client, outcome }: Next) -> String {
-        format!("{client}: {:?} ({outcome})", self.clients.next(state.positions[client]))
+    fn describe(&self, branch: &Branch) -> Option<String> {
+        let Next { client, outcome } = branch.tried?;
+        let step = self.clients.next(branch.state.positions[client]);
+        Some(format!("{client}: {step:?}, outcome {outcome}"))
     }
 
     fn after(&mut self, state: &State, Next { client, outcome }: Next) -> State {
