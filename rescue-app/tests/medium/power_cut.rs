@@ -33,7 +33,7 @@ pub(super) fn tool(program: &str, args: &[&str]) -> String {
     text
 }
 
-fn run(program: &str, args: &[&str]) -> Output {
+pub(super) fn run(program: &str, args: &[&str]) -> Output {
     Command::new(program)
         .args(args)
         .env("RESTIC_PASSWORD", "lifeboat")

@@ -70,25 +70,36 @@ impl WriteLog {
         &self.entries[usize::try_from(from).unwrap()..usize::try_from(to).unwrap()]
     }
 
+    /// Brings a disk to where it is after `cut` entries, none of them lost.
+    pub fn replay_all(&self, disk: &File, cut: u64) {
+        self.range(0, cut).iter().for_each(|entry| self.write(entry, disk, |_| true));
+    }
+
     /// Brings a disk to where it is when the power goes after `cut` entries: all that came before
     /// the last flush is there; of what came later each write is there, lost or torn, as chance
-    /// will have it. What was discarded may hold anything and keeps what it held.
+    /// will have it.
     pub fn replay(&self, disk: &File, cut: u64, random: &mut Random) {
         let before = self.range(0, cut);
         let flushed = before.iter().rposition(|entry| entry.flags & FLUSH != 0).unwrap_or(0);
         for (index, entry) in before.iter().enumerate() {
-            if entry.flags & DISCARD != 0 || entry.len == 0 {
-                continue;
-            }
-            let mut bytes = vec![0; usize::try_from(entry.len).unwrap()];
-            self.file.read_exact_at(&mut bytes, entry.data).unwrap();
             let certain = index < flushed || entry.flags & FUA != 0;
             let (whole, torn) = (random.below(2) == 0, random.below(4) == 0);
-            for (number, block) in bytes.chunks(BLOCK).enumerate() {
-                if certain || (whole && !(torn && random.below(2) == 0)) {
-                    let offset = entry.offset + (number * BLOCK) as u64;
-                    disk.write_all_at(block, offset).unwrap();
-                }
+            let mut is_kept = |_| certain || (whole && !(torn && random.below(2) == 0));
+            self.write(entry, disk, &mut is_kept);
+        }
+    }
+
+    /// Writes the blocks of an entry that are kept. What was discarded may hold anything and keeps
+    /// what it held.
+    fn write(&self, entry: &Entry, disk: &File, mut is_kept: impl FnMut(u64) -> bool) {
+        if entry.flags & DISCARD != 0 || entry.len == 0 {
+            return;
+        }
+        let mut bytes = vec![0; usize::try_from(entry.len).unwrap()];
+        self.file.read_exact_at(&mut bytes, entry.data).unwrap();
+        for (block, number) in bytes.chunks(BLOCK).zip(0..) {
+            if is_kept(number) {
+                disk.write_all_at(block, entry.offset + number * BLOCK as u64).unwrap();
             }
         }
     }

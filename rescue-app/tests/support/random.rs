@@ -36,12 +36,17 @@ impl Random {
         self.next() % limit.max(1)
     }
 
-    /// Points to interrupt something that takes this many steps at, in no order: as many as the
-    /// variable `LIFEBOAT_TEST_POINTS` says, or `few`; each once, at most all there are.
+    /// How many points to try: as many as the variable `LIFEBOAT_TEST_POINTS` says, or `few`.
+    pub fn count(few: u64) -> u64 {
+        let given = std::env::var("LIFEBOAT_TEST_POINTS").ok();
+        given.map_or(few, |count| count.parse().unwrap())
+    }
+
+    /// Points to interrupt something that takes this many steps at, in no order: as many as
+    /// [`Self::count`] says; each once, at most all there are.
     pub fn points(&mut self, few: u64, steps: u64) -> Vec<u64> {
-        let given = std::env::var("LIFEBOAT_TEST_POINTS").ok().map(|count| count.parse().unwrap());
         let mut all: Vec<u64> = (0..steps).collect();
-        let count = given.unwrap_or(few).min(steps);
+        let count = Self::count(few).min(steps);
         (0..count)
             .map(|_| {
                 let at = usize::try_from(self.below(all.len() as u64)).unwrap();
