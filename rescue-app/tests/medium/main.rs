@@ -12,6 +12,7 @@ mod nbd;
 mod places;
 mod power_cut;
 mod power_cut_places;
+mod power_cut_work;
 mod prepare;
 mod qemu;
 #[path = "../support/random.rs"]
