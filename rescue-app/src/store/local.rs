@@ -202,12 +202,17 @@ impl LocalStore {
         }
     }
 
-    /// Syncs a folder, and removes what had been set aside before that.
-    fn sync_removals(&self, folder: &Path) -> Result<()> {
-        let is_aside = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().contains(REMOVED);
-        let aside: Vec<_> = self.entries(folder)?.into_iter().filter(is_aside).collect();
+    /// Syncs a folder, and removes what had been set aside before that, and index files that a power
+    /// cut emptied: stock restic stops at them.
+    fn sync_removals(&self, kind: FileKind, folder: &Path) -> Result<()> {
+        let is_gone = |entry: &fs::DirEntry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_index = kind == FileKind::Index && valid_name(kind, &name);
+            name.contains(REMOVED) || is_index && is_emptied(entry)
+        };
+        let gone: Vec<_> = self.entries(folder)?.into_iter().filter(is_gone).collect();
         self.sync_folder(folder)?;
-        for entry in aside {
+        for entry in gone {
             // A leftover is removed by a later run.
             let _ = fs::remove_file(entry.path());
         }
@@ -263,7 +268,11 @@ impl LocalStore {
                 continue;
             }
             match entry.metadata() {
-                Ok(meta) if meta.is_file() => files.push(FileEntry { name, size: meta.len() }),
+                Ok(meta) if meta.is_file() => {
+                    if kind != FileKind::Index || !is_emptied(&entry) {
+                        files.push(FileEntry { name, size: meta.len() });
+                    }
+                }
                 Ok(_) => {}
                 // Removed by someone else between listing and looking: not there.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -272,6 +281,15 @@ impl LocalStore {
         }
         Ok(files)
     }
+}
+
+/// Whether a file has no byte. Of a file that was being renamed when the power went FAT may have both
+/// names, and `fsck.fat` takes the content from one of them; nothing counts on it yet, for the name
+/// was not synced. It is opened to be sure, for a network filesystem remembers lengths for a while.
+fn is_emptied(entry: &fs::DirEntry) -> bool {
+    let is_empty = |meta: fs::Metadata| meta.is_file() && meta.len() == 0;
+    entry.metadata().is_ok_and(is_empty)
+        && File::open(entry.path()).and_then(|file| file.metadata()).is_ok_and(is_empty)
 }
 
 /// A locked file beside the repository to be. The kernel drops the lock with the process; network
@@ -389,7 +407,7 @@ impl Store for LocalStore {
 
     fn sync_names(&self, kind: FileKind) -> Result<()> {
         let folders = self.folders(kind).into_iter().filter(|folder| folder.exists());
-        folders.into_iter().try_for_each(|folder| self.sync_removals(&folder))
+        folders.into_iter().try_for_each(|folder| self.sync_removals(kind, &folder))
     }
 
     fn age(&self, kind: FileKind, name: &str) -> Result<Option<Duration>> {
@@ -500,6 +518,23 @@ mod tests {
         assert_eq!(files(), 1);
         store.sync_names(FileKind::Index).unwrap();
         assert_eq!(files(), 0);
+    }
+
+    #[test]
+    fn an_emptied_index_file_is_not_there_and_goes_with_the_next_that_is_written() {
+        let (_dir, store) = store();
+        for kind in [FileKind::Index, FileKind::Snapshot] {
+            store.write(kind, NAME, b"").unwrap();
+        }
+        let file = store.root().join("index").join(NAME);
+        assert!(file.exists() && store.list(FileKind::Index).unwrap().is_empty());
+        // Of a snapshot somebody has to be told.
+        assert_eq!(store.list(FileKind::Snapshot).unwrap().len(), 1);
+        for kind in [FileKind::Snapshot, FileKind::Index] {
+            store.sync_names(kind).unwrap();
+        }
+        assert!(!file.exists());
+        assert_eq!(store.list(FileKind::Snapshot).unwrap().len(), 1);
     }
 
     #[test]

@@ -139,7 +139,7 @@ pub trait Store: Send + Sync {
 
     /// Makes a kind's list of files as it is now survive a power cut: what was removed, and what
     /// anybody wrote who did not come to that. Nothing done later reaches the disk before it. The
-    /// space of what was removed is free afterwards.
+    /// space of what was removed is free afterwards, and what a power cut left of index files is gone.
     fn sync_names(&self, kind: FileKind) -> Result<()>;
 
     /// How long ago a file was written by the place's own clock, which is the one that all

@@ -168,6 +168,32 @@ fn stop_at_points<T>(damage: fn(&Restic), work: fn(&Repository) -> Result<T>) {
     }
 }
 
+/// What a power cut on FAT leaves of an index file that was being renamed.
+#[test]
+fn an_emptied_index_file_is_no_damage_and_goes_with_the_next_work() {
+    let restic = Restic::new();
+    let repo = init(&restic);
+    let (first, second) = (disk(1, 3_000_000), disk(2, 3_000_000));
+    save(&repo, &first);
+    let emptied = restic.repo().join("index").join("e".repeat(64));
+    let check = || {
+        restic.check();
+        assert!(!emptied.exists());
+    };
+    let empty = || {
+        fs::write(&emptied, b"").unwrap();
+        assert!(!restic.run(&["check"]).status.success(), "restic does not mind");
+        assert_holds(&restic, &[&first]);
+    };
+    empty();
+    rebuild(&open(&restic)).unwrap();
+    check();
+    empty();
+    save(&open(&restic), &second);
+    check();
+    assert_holds(&restic, &[&first, &second]);
+}
+
 #[test]
 fn repairing_the_index_may_be_stopped_anywhere() {
     stop_at_points(|restic| flip(&files(restic, "index")[0], 50), rebuild);
