@@ -79,10 +79,9 @@ work() {
     mark "$1"
 }
 spoil() {
-    touch /before
-    sleep 1
+    find /mnt/repo/data -type f >/before
     "$LIFEBOAT" capture /disks/spoiled 2>&1
-    find /mnt/repo/data -type f -size +1000k -newer /before | while read -r pack; do
+    find /mnt/repo/data -type f -size +1000k | grep -vxFf /before | while read -r pack; do
         dd if=/dev/zero "of=$pack" bs=1000 count=1 seek=500 conv=notrunc,fsync 2>/dev/null
     done
     if "$LIFEBOAT" verify >/dev/null 2>&1; then exit 1; fi
