@@ -50,10 +50,14 @@ pub(super) trait Folders {
 
     /// How much is in one.
     fn count(&mut self, folder: &Self::Folder) -> Option<usize>;
+
+    /// There are more folders than are looked into.
+    fn too_many(&self) -> Option<()>;
 }
 
 /// Repositories in the root and the folders below it, sorted. `None` when a doubt came up, or when
-/// it was asked to stop.
+/// it was asked to stop. Of too many folders only as many are looked into; whether the others are
+/// repositories is asked all the same.
 pub(super) fn repositories<F: Folders>(
     folders: &mut F,
     cancel: &Cancel,
@@ -64,17 +68,17 @@ pub(super) fn repositories<F: Folders>(
     for depth in 0..=DEPTH {
         let mut next = Vec::new();
         for (path, folder) in level {
-            looked_at += 1;
-            if looked_at > FOLDERS_MAX {
-                break;
-            }
             if cancel.is_requested() {
                 return None;
+            }
+            looked_at += 1;
+            if looked_at > FOLDERS_MAX {
+                folders.too_many()?;
             }
             if folders.is_repository(&folder)? {
                 found
                     .push(FoundRepository { snapshots: snapshots(folders, &folder), folder: path });
-            } else if depth < DEPTH && next.len() < FOLDERS_MAX {
+            } else if depth < DEPTH && looked_at <= FOLDERS_MAX {
                 let below = folders.below(&folder)?.into_iter();
                 next.extend(below.map(|(name, folder)| (path.join(name), folder)));
             }
@@ -123,6 +127,11 @@ impl Folders for Mounted<'_> {
     fn count(&mut self, folder: &PathBuf) -> Option<usize> {
         Some(fs::read_dir(folder).ok()?.count())
     }
+
+    /// Nobody else can be asked.
+    fn too_many(&self) -> Option<()> {
+        Some(())
+    }
 }
 
 /// Folders of a filesystem that is not mounted.
@@ -138,37 +147,43 @@ impl Folders for Unmounted<'_> {
     /// What a link leads to is the kernel's to say.
     fn is_repository(&mut self, folder: &FileId) -> Option<bool> {
         let is_exact = self.0.is_case_sensitive();
-        let mut parts = Vec::new();
+        let mut parts = REPOSITORY.map(|(name, _)| (name, None));
         self.0.list(*folder, &mut |entry| {
             let is_part = |name: &str| match is_exact {
                 true => entry.name == name.as_bytes(),
                 false => entry.name.eq_ignore_ascii_case(name.as_bytes()),
             };
-            let names = REPOSITORY.iter().map(|(name, _)| *name);
-            parts.extend(names.filter(|name| is_part(name)).map(|name| (name, entry.kind)));
+            for (_, kind) in parts.iter_mut().filter(|(name, _)| is_part(name)) {
+                *kind = Some(entry.kind);
+            }
         })?;
-        if parts.iter().any(|(_, kind)| *kind == EntryKind::Link) {
+        if parts.iter().any(|(_, kind)| *kind == Some(EntryKind::Link)) {
             return None;
         }
-        let kind = |name: &str| parts.iter().find(|part| part.0 == name).map(|part| part.1);
-        Some(is_repository(kind))
+        Some(is_repository(|name| parts.iter().find(|part| part.0 == name)?.1))
     }
 
     fn below(&mut self, folder: &FileId) -> Option<Vec<(OsString, FileId)>> {
-        let (mut folders, mut are_names) = (Vec::new(), true);
+        let (mut folders, mut is_clear) = (Vec::new(), true);
         self.0.list(*folder, &mut |FolderEntry { name, kind, file }| {
-            if kind == EntryKind::Folder && folders.len() < FOLDERS_MAX {
-                are_names &= is_name(name);
-                folders.push((OsStr::from_bytes(name).to_owned(), file));
+            if kind == EntryKind::Folder {
+                is_clear &= is_name(name) && folders.len() < FOLDERS_MAX;
+                if is_clear {
+                    folders.push((OsStr::from_bytes(name).to_owned(), file));
+                }
             }
         })?;
-        are_names.then_some(folders)
+        is_clear.then_some(folders)
     }
 
     fn count(&mut self, folder: &FileId) -> Option<usize> {
         let mut count = 0;
         self.0.list(*folder, &mut |_| count += 1)?;
         Some(count)
+    }
+
+    fn too_many(&self) -> Option<()> {
+        None
     }
 }
 
@@ -267,13 +282,30 @@ mod tests {
 
     #[test]
     fn a_folder_in_itself_and_too_many_folders_end() {
-        assert_eq!(search(vec![vec![folder("a", 0), folder("b", 0)]]), Some(vec![]));
-        let many = (0..20_000).map(|at| folder(&format!("{at:05}"), 1)).collect();
-        let found = search(vec![many, repository("config", 2), vec![]]).unwrap();
+        let below = |count: usize, number| -> Vec<_> {
+            (0..count).map(|at| folder(&format!("{at:05}"), number)).collect()
+        };
+        assert_eq!(search(vec![below(2, 0)]), Some(vec![]));
         // The root is one of those that are looked into.
-        assert_eq!(found.len(), FOLDERS_MAX - 1);
-        let all_in_all = (0..100).map(|at| folder(&format!("{at:05}"), 0)).collect();
-        assert_eq!(search(vec![all_in_all]), Some(vec![]));
+        let found = search(vec![below(FOLDERS_MAX - 1, 1), repository("config", 2), vec![]]);
+        assert_eq!(found.unwrap().len(), FOLDERS_MAX - 1);
+        for count in [FOLDERS_MAX, FOLDERS_MAX + 1] {
+            assert_eq!(search(vec![below(count, 1), repository("config", 2), vec![]]), None);
+        }
+        assert_eq!(search(vec![below(100, 0)]), None);
+    }
+
+    #[test]
+    fn where_it_is_mounted_a_repository_beside_many_folders_is_found() {
+        let place = tempfile::tempdir().unwrap();
+        let make = |path: String| fs::create_dir_all(place.path().join(path)).unwrap();
+        (0..FOLDERS_MAX + 10).for_each(|at| make(format!("a/{at}")));
+        for part in ["data", "index", "keys", "snapshots"] {
+            make(format!("b/images/{part}"));
+        }
+        fs::write(place.path().join("b/images/config"), b"").unwrap();
+        let found = repositories(&mut Mounted(place.path()), &Cancel::new()).unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
     }
 
     #[test]

@@ -139,7 +139,7 @@ pub trait Store: Send + Sync {
 
     /// Makes a kind's list of files as it is now survive a power cut: what was removed, and what
     /// anybody wrote who did not come to that. Nothing done later reaches the disk before it. The
-    /// space of what was removed is free afterwards, and what a power cut left of index files is gone.
+    /// space of what was removed is free afterwards.
     fn sync_names(&self, kind: FileKind) -> Result<()>;
 
     /// How long ago a file was written by the place's own clock, which is the one that all
@@ -147,7 +147,7 @@ pub trait Store: Send + Sync {
     /// the place cannot tell.
     fn age(&self, kind: FileKind, name: &str) -> Result<Option<Duration>>;
 
-    /// Removes what interrupted writes left behind before the given file was written, and
+    /// Removes what interrupted writes and power cuts left behind before the given file was written, and
     /// returns how many bytes that freed. The caller makes sure that nobody else has been
     /// writing since before that file.
     fn remove_leftovers_older_than(&self, kind: FileKind, name: &str) -> Result<u64>;

@@ -294,6 +294,31 @@ fn folders_of_ntfs_are_what_ntfs_3g_shows() {
     }
 }
 
+/// Linux shows folders as links only where their reparse points stand for another name
+/// (`ni_parse_reparse` in fs/ntfs3/frecord.c).
+#[test]
+fn a_folder_of_ntfs_with_a_reparse_point_is_a_link_or_a_folder_by_its_tag() {
+    let bench = Bench::new(16 * MIB);
+    let image = bench.image();
+    fs_ntfs::format(&image, "");
+    let mount = fs_ntfs::Mount::new(&image, "rw");
+    // Of containers, and of OneDrive; ntfs-3g asks for more of those of links and mount points.
+    let (container_link, cloud) = (0xa000_0027_u32, 0x9000_001a_u32);
+    let kinds = [(container_link, EntryKind::Link), (cloud, EntryKind::Folder)];
+    for (tag, _) in kinds {
+        let folder = mount.path().join(format!("{tag:x}"));
+        fs::create_dir(&folder).unwrap();
+        let set = "import os, sys; tag = int(sys.argv[2], 16).to_bytes(4, 'little'); \
+                   os.setxattr(sys.argv[1], 'system.ntfs_reparse_data', tag + bytes([8, 0, 0, 0] + [0] * 8))";
+        tools::run("python3", &["-c", set, folder.to_str().unwrap(), &format!("{tag:x}")]);
+    }
+    drop(mount);
+    let found = listed(&image).unwrap();
+    for (tag, kind) in kinds {
+        assert_eq!(found[Path::new(&format!("{tag:x}"))], kind, "{tag:x}");
+    }
+}
+
 #[test]
 fn folders_of_fat_are_what_was_copied_to_them() {
     for (options, mib) in [("-F 12 -s 8", 12), ("-F 16", 32), ("-F 32 -s 1", 48)] {
@@ -313,6 +338,17 @@ fn folders_of_fat_are_what_was_copied_to_them() {
         tools::run("sh", &["-c", &script]);
         let gone = "many/a name that fills blocks, number 5";
         assert_same(&listed(&image).unwrap(), &without(walked(&bench.content()), gone), options);
+        // A lost sector looks like the end of its folder; Linux goes on behind it.
+        let bytes = fs::read(&image).unwrap();
+        let is_full = |sector: &&[u8]| {
+            sector.chunks_exact(32).all(|entry| entry[0] != 0 && matches!(entry[11], 0x0f | 0x20))
+        };
+        // With more of the same folder behind it.
+        let sectors = bytes.chunks_exact(512).collect::<Vec<_>>();
+        let lost = sectors.windows(8).position(|next| next.iter().all(is_full)).unwrap();
+        let file = fs::OpenOptions::new().write(true).open(&image).unwrap();
+        file.write_all_at(&[0; 512], lost as u64 * 512).unwrap();
+        assert!(listed(&image).is_none(), "{options}");
     }
 }
 

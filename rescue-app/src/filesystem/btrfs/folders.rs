@@ -3,6 +3,8 @@
 //! Sources: btrfs documentation, "On-disk format", directory index and root reference items; Linux
 //! `fs/btrfs/inode.c`, `btrfs_lookup_dentry`.
 
+use std::cell::Cell;
+
 use super::files::{ENTRY, Files, INODE_ITEM, Node};
 use super::node::Key;
 use super::owners::{FIRST_INODE, TOP};
@@ -22,10 +24,15 @@ const ROOT_REF: u8 = 156;
 /// (`BTRFS_EMPTY_SUBVOL_DIR_OBJECTID`).
 const EMPTY_FOLDER: u64 = 2;
 
+/// Each takes a walk through the tree of trees; a backup disk has some thousand snapshots.
+const MOST_LOOKUPS: u32 = 100_000;
+
 /// The folders of a filesystem, by their subvolume and inode.
 pub(super) struct Folders<'a> {
     trees: Trees<'a>,
     start: Node,
+    /// Entries for subvolumes that may still be looked up.
+    lookups: Cell<u32>,
 }
 
 impl<'a> Folders<'a> {
@@ -39,7 +46,7 @@ impl<'a> Folders<'a> {
         }
         let trees = trees(volume, &superblock, &Alone).ok()?;
         let start = Files::from((TOP, FIRST_INODE), &trees).default_subvolume()?;
-        Some(Self { trees, start })
+        Some(Self { trees, start, lookups: Cell::new(MOST_LOOKUPS) })
     }
 
     /// What an item of a folder says.
@@ -60,6 +67,7 @@ impl<'a> Folders<'a> {
 
     /// Whether a subvolume is in a folder, and not merely was in that of which it is a snapshot.
     fn is_in(&self, subvolume: u64, (parent, folder): Node) -> Option<bool> {
+        self.lookups.set(self.lookups.get().checked_sub(1)?);
         let key = Key { object: parent, kind: ROOT_REF, offset: subvolume };
         let mut found = false;
         let mut read = |_: Key, item: &[u8]| {

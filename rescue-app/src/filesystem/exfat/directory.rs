@@ -96,12 +96,18 @@ pub(super) fn read(
     })
 }
 
-/// The bytes of all runs of a place, as far as its chain can be followed, and whether that is all.
-pub(super) fn runs(fat: &mut Fat<'_>, place: Place) -> (Vec<(u64, u64)>, bool) {
-    let mut all = Vec::new();
+/// The bytes of the runs of a place, as far as its chain can be followed, until there are `most`
+/// bytes of them; and whether that is all.
+pub(super) fn runs(fat: &mut Fat<'_>, place: Place, most: u64) -> (Vec<(u64, u64)>, bool) {
+    let (mut all, mut len) = (Vec::new(), 0u64);
     let followed = fat.runs(place, |fat, Run { first, count }| {
+        if len >= most {
+            return Err(Doubt::because("a file is larger than is looked at"));
+        }
         let start = fat.boot.layout.cluster(first);
-        all.push((start, start.saturating_add(fat.boot.layout.bytes(count))));
+        let bytes = fat.boot.layout.bytes(count);
+        all.push((start, start.saturating_add(bytes)));
+        len = len.saturating_add(bytes);
         Ok(())
     });
     (all, followed.is_ok())
@@ -113,7 +119,7 @@ pub(super) fn content(fat: &mut Fat<'_>, place: Place) -> (Vec<u8>, bool) {
     let unit = u64::from(fat.boot.layout.cluster_size);
     let size = usize::try_from(unit).unwrap_or(0);
     let mut content = Vec::new();
-    let (runs, mut is_all) = runs(fat, place);
+    let (runs, mut is_all) = runs(fat, place, LARGEST_READ);
     for (mut at, end) in runs {
         while at < end && (content.len() as u64) < LARGEST_READ {
             let bytes = fat.volume.read_vec(at, size);

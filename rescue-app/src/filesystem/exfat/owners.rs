@@ -75,7 +75,7 @@ pub(super) fn walk(
 
 impl Walk<'_, '_, '_> {
     fn runs(&mut self, place: Place) -> Vec<(u64, u64)> {
-        let (runs, is_all) = directory::runs(&mut self.fat, place);
+        let (runs, is_all) = directory::runs(&mut self.fat, place, u64::MAX);
         self.complete &= is_all;
         runs
     }

@@ -274,11 +274,18 @@ impl<'a> Lookup<'a> {
         (content.len() == len).then_some(content)
     }
 
-    /// The blocks that hold an inode's content.
+    /// The blocks that hold an inode's content; no more runs of them than blocks may be read.
     fn data_blocks(&mut self, inode: &[u8]) -> impl Iterator<Item = u64> + use<> {
-        let mut runs = Vec::new();
+        let (mut runs, mut are_all) = (Vec::new(), true);
         let inode = inode.get(..INODE).unwrap_or_default();
-        self.runs(inode, &mut |run| runs.push(run));
+        let room = usize::try_from(self.nodes_left).unwrap_or(usize::MAX);
+        self.runs(inode, &mut |run| {
+            are_all &= runs.len() < room;
+            if are_all {
+                runs.push(run);
+            }
+        });
+        self.complete &= are_all;
         let most = self.layout.superblock.blocks_count;
         let data = runs.into_iter().filter(|(_, _, is_list)| !is_list);
         data.flat_map(move |(start, len, _)| start..start.saturating_add(len).min(most))

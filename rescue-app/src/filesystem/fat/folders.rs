@@ -1,5 +1,6 @@
 //! Folders.
 
+use super::ENTRY;
 use super::boot_sector::BootSector;
 use super::directory;
 use super::table::Chains;
@@ -39,7 +40,12 @@ impl FileTree for Folders<'_> {
             Some(u32::try_from(folder.0).ok()?)
         };
         let (bytes, is_all) = directory::read(self.volume, &self.boot, &mut self.chains, cluster);
-        for entry in directory::entries(directory::until_end(&bytes), self.boot.kind) {
+        let known = directory::until_end(&bytes);
+        // Linux goes on behind an entry that ends a folder: it may be one of a lost sector.
+        if bytes.get(known.len()..)?.iter().step_by(ENTRY).any(|first| *first != 0) {
+            return None;
+        }
+        for entry in directory::entries(known, self.boot.kind) {
             // A folder without clusters would pass for the root.
             if entry.is_folder && entry.cluster == FIXED_ROOT {
                 return None;

@@ -140,4 +140,9 @@ impl Entry<'_> {
     pub(super) fn attributes(&self) -> u32 {
         le32(self.key, 56).unwrap_or(0)
     }
+
+    /// Of a reparse point the kind (`FILE_NAME` in ntfs-3g's layout.h, `reparse_point_tag`).
+    pub(super) fn reparse_tag(&self) -> u32 {
+        le32(self.key, 60).unwrap_or(0)
+    }
 }

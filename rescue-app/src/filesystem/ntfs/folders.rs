@@ -11,8 +11,11 @@ use super::owners::FIRST_FREE;
 use crate::bytes::ReadAt;
 use crate::filesystem::files::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
 
-/// `FILE_ATTR_REPARSE_POINT`: a link, or what only its maker's driver understands.
+/// `FILE_ATTR_REPARSE_POINT`: something else stands here, of the kind that its tag tells.
 const REPARSE_POINT: u32 = 0x400;
+/// The bit of tags that stand for another name (MS-FSCC, 2.1.2.1): links and mount points. Folders with
+/// other tags, such as those of a cloud's client, are folders to Linux too.
+const OTHER_NAME: u32 = 0x2000_0000;
 /// `FILE_ATTR_I30_INDEX_PRESENT`: a folder.
 const FOLDER: u32 = 0x1000_0000;
 
@@ -39,7 +42,9 @@ impl FileTree for Folders<'_> {
         directory::entries(&self.0, folder.0, &mut |entry| {
             if entry.record >= FIRST_FREE && !entry.is_short_name() {
                 let kind = match entry.attributes() {
-                    bits if bits & REPARSE_POINT != 0 => EntryKind::Link,
+                    bits if bits & REPARSE_POINT != 0 && entry.reparse_tag() & OTHER_NAME != 0 => {
+                        EntryKind::Link
+                    }
                     bits if bits & FOLDER != 0 => EntryKind::Folder,
                     _ => EntryKind::File,
                 };

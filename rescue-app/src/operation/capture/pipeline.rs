@@ -176,8 +176,12 @@ impl Feed for Jobs<'_> {
         }
     }
 
+    /// Of the buffers that came from the pool no more are out at once. Others, of chunks that were
+    /// put together from pieces, are not needed.
     fn keep(&mut self, buffer: AlignedBuffer) {
-        self.spare.push(buffer);
+        if self.spare.len() < zeros::READERS {
+            self.spare.push(buffer);
+        }
     }
 
     /// Chunks of zeros need no name and no worker.
@@ -291,9 +295,12 @@ fn without_zeros<'c>(
         buffers.push(jobs.buffer()?);
     }
     let found = zeros::find(input.medium, &chunks, &mut buffers, input.reporter)?;
-    jobs.spare.extend(buffers);
+    buffers.into_iter().for_each(|buffer| jobs.keep(buffer));
+    if let Some(chunk) = found.failed.and_then(|index| chunks.get(index)) {
+        rescue.distrust(chunk.range);
+    }
     let (zero, filled): (Vec<_>, Vec<_>) =
-        chunks.into_iter().zip(found).partition(|(_, zero)| *zero);
+        chunks.into_iter().zip(found.zero).partition(|(_, zero)| *zero);
     for (chunk, _) in zero {
         rescue.settled(chunk.range);
         jobs.read += chunk.range.len();
@@ -350,4 +357,38 @@ fn store(
         worked.reused += job.used;
     }
     input.reporter.advance(job.used, saved.stored, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::event::{Cancel, Control, Phase};
+
+    #[test]
+    fn buffers_of_zero_chunks_that_are_nobody_s_are_not_collected() {
+        let (full, _jobs) = bounded(1);
+        let (_empty, empty) = bounded(1);
+        let (stop, cancel) = (AtomicBool::new(false), Cancel::new());
+        let control = Control { sink: &|_| (), cancel: &cancel, resume: None };
+        let reporter = Reporter::start(control, Phase::Capturing, 100 << 12, 0);
+        let mut jobs = Jobs {
+            full,
+            batch: Vec::new(),
+            empty,
+            spare: Vec::new(),
+            stop: &stop,
+            reporter: &reporter,
+            read: 0,
+            was_zero: false,
+        };
+        let used = Extents::of(0, 100 << 12);
+        for slot in 0..100 {
+            let start = slot as u64 * 4096;
+            let chunk = Chunk { slot, range: Extent { start, end: start + 4096 }, used: &used };
+            let mut buffer = AlignedBuffer::default();
+            chunk.size(&mut buffer).unwrap();
+            jobs.send(&chunk, buffer).unwrap();
+        }
+        assert_eq!((jobs.read, jobs.spare.len()), (100 << 12, zeros::READERS));
+    }
 }

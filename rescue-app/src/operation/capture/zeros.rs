@@ -20,8 +20,16 @@ pub(super) const TOGETHER: usize = 32;
 /// reading into them took up to twice as long (loop device over holes, 7 GB/s).
 pub(super) const READERS: usize = 2;
 
+/// What is known of some chunks.
+pub(super) struct Found {
+    /// Which of them are zero.
+    pub(super) zero: Vec<bool>,
+    /// One that could not be read.
+    pub(super) failed: Option<usize>,
+}
+
 /// Which of `chunks`, all of whose bytes are used, are zero; says so to `reporter`. The first that
-/// is not, or cannot be read, ends it: nothing is known of that one and of those behind it.
+/// is not, or cannot be read, ends it: nothing is known of those behind it.
 ///
 /// # Errors
 /// The person asked to stop, or memory is too small for a chunk.
@@ -30,17 +38,18 @@ pub(super) fn find(
     chunks: &[Chunk<'_>],
     buffers: &mut [AlignedBuffer],
     reporter: &Reporter<'_>,
-) -> Result<Vec<bool>, OperationError> {
+) -> Result<Found, OperationError> {
     let next = AtomicUsize::new(0);
     let look = |buffer: &mut AlignedBuffer| {
         let mut zero = Vec::new();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(chunk) = chunks.get(index) else { return Ok(zero) };
+            let Some(chunk) = chunks.get(index) else { return Ok((zero, None)) };
             chunk.size(buffer)?;
-            if medium.read(chunk.range.start, buffer).is_err() || !is_zero(buffer) {
+            let read = medium.read(chunk.range.start, buffer);
+            if read.is_err() || !is_zero(buffer) {
                 next.store(chunks.len(), Ordering::Relaxed);
-                return Ok(zero);
+                return Ok((zero, read.is_err().then_some(index)));
             }
             reporter.advance(chunk.range.len(), 0, 0)?;
             zero.push(index);
@@ -52,13 +61,16 @@ pub(super) fn find(
             buffers.iter_mut().map(|buffer| scope.spawn(move || look(buffer))).collect();
         readers.into_iter().map(join).collect()
     });
-    let mut zero = vec![false; chunks.len()];
-    for index in found?.into_iter().flatten() {
-        if let Some(zero) = zero.get_mut(index) {
-            *zero = true;
+    let mut all = Found { zero: vec![false; chunks.len()], failed: None };
+    for (zero, failed) in found? {
+        all.failed = all.failed.or(failed);
+        for index in zero {
+            if let Some(zero) = all.zero.get_mut(index) {
+                *zero = true;
+            }
         }
     }
-    Ok(zero)
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -94,7 +106,7 @@ mod tests {
         }
     }
 
-    fn found(disk: &Memory, cancel: &Cancel) -> Result<Vec<bool>, OperationError> {
+    fn found(disk: &Memory, cancel: &Cancel) -> Result<Found, OperationError> {
         let size = disk.size();
         let used = Extents::of(0, size);
         let chunk = |slot: usize| {
@@ -112,13 +124,15 @@ mod tests {
     fn only_what_was_read_and_is_zero_is_called_zero() {
         let cancel = Cancel::new();
         let mut disk = Memory(vec![0; 20 * 8192 + 100]);
-        assert_eq!(found(&disk, &cancel).unwrap(), [true; 21]);
+        let all = found(&disk, &cancel).unwrap();
+        assert_eq!((all.zero, all.failed), (vec![true; 21], None));
         for (byte, at) in [(1, 9 * 8192 + 8191), (0xbd, 9 * 8192), (1, 20 * 8192 + 99)] {
             disk.0[at] = byte;
             let found = found(&disk, &cancel).unwrap();
             let index = at / 8192;
-            assert!(!found[index], "{byte} at {at}");
-            assert!(found[..index].iter().all(|zero| *zero), "{byte} at {at}: {found:?}");
+            assert!(!found.zero[index], "{byte} at {at}");
+            assert!(found.zero[..index].iter().all(|zero| *zero), "{byte} at {at}");
+            assert_eq!(found.failed, (byte == 0xbd).then_some(index));
             disk.0[at] = 0;
         }
     }
@@ -127,6 +141,7 @@ mod tests {
     fn a_person_who_stops_it_is_heard() {
         let cancel = Cancel::new();
         cancel.request();
-        assert!(found(&Memory(vec![0; 20 * 8192]), &cancel).unwrap_err().is_cancelled());
+        let stopped = found(&Memory(vec![0; 20 * 8192]), &cancel);
+        assert!(stopped.is_err_and(|error| error.is_cancelled()));
     }
 }

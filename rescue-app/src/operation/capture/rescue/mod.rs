@@ -140,6 +140,12 @@ impl<'a> Rescue<'a> {
         self.save_map_if_due();
     }
 
+    /// Somebody else failed to read all of `range` in one go: it is not tried so again.
+    pub(super) fn distrust(&mut self, range: Extent) {
+        self.careful = range;
+        self.prober.suspect = true;
+    }
+
     /// Reads what was put off, given in ascending order.
     pub(super) fn finish(
         &mut self,
