@@ -10,6 +10,8 @@ mod bitlocker_images;
 mod bitlocker_maker;
 #[path = "support/cli_btrfs.rs"]
 mod btrfs;
+#[path = "support/cli_clone.rs"]
+mod clone;
 #[path = "support/exported.rs"]
 mod exported;
 #[path = "support/cli_failing.rs"]

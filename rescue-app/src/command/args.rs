@@ -8,6 +8,9 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use crate::image::chunks::ChunkSize;
 use crate::operation::{Compression, PlaceFilesystem};
 
+use super::source::SourceArgs;
+use super::target::TargetArgs;
+
 /// Captures, restores and verifies whole disks. Without a command it opens the menu.
 ///
 /// Images live in a repository: a folder in restic's format, which stock restic lists, checks
@@ -56,6 +59,12 @@ pub enum Command {
     Images(ImagesArgs),
     /// Shows what an image holds: its disk, partitions and warnings.
     Show(ShowArgs),
+    /// Writes a disk, or chosen partitions of it, to another one, without an image in between.
+    ///
+    /// Reads what `capture` reads, skips what nothing uses, and treats sectors that cannot be read as
+    /// it does; writes as `restore` does, with the same plan, the same consent in --erase, and everything
+    /// read back and compared. A clone that stopped is completed by running it again.
+    Clone(CloneArgs),
     /// Writes an image, or chosen partitions of it, to a disk.
     ///
     /// The plan is printed before anything is written. The target has to be named twice: as
@@ -156,15 +165,12 @@ pub struct InitArgs {
 /// Arguments of `capture`.
 #[derive(Args, Debug)]
 pub struct CaptureArgs {
-    /// The disk: a block device or an image file.
-    #[arg(value_name = "DISK")]
-    pub disk: PathBuf,
+    /// The disk.
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// The repository to store it in.
     #[command(flatten)]
     pub repo: RepoArgs,
-    /// Partition numbers to store; all when absent. The table is always stored.
-    #[arg(long, value_name = "N,…", value_delimiter = ',')]
-    pub partitions: Option<Vec<u32>>,
     /// How hard to compress.
     #[arg(long, value_enum, default_value_t)]
     pub level: Compression,
@@ -178,48 +184,32 @@ pub struct CaptureArgs {
     /// On the boot medium: store it in the machine's memory, where it is gone at power-off.
     #[arg(long)]
     pub in_memory: bool,
-    /// Capture an image file although a running machine or another program has it open for writing, or
-    /// a device that something out of sight holds, such as a mount in another mount namespace. What is
-    /// written meanwhile leaves the image as after a power cut, or worse.
-    #[arg(long)]
-    pub in_use: bool,
-    /// Store every byte, not only the blocks in use.
-    #[arg(long)]
-    pub whole: bool,
-    /// Leave out what lies outside of all partitions, but for 64 MiB at the start of the disk and
-    /// 1 MiB at both ends of every other such stretch. Without this it is read, which takes long on
-    /// a large disk, and what is not zero is stored.
-    #[arg(long, conflicts_with = "whole")]
-    pub skip_unpartitioned: bool,
-    /// Of an NTFS that was not closed (marked dirty, hibernated, or shut down by Fast Startup) store
-    /// what its tables call used, instead of every byte. What Windows had not written to them yet
-    /// is missing then; `chkdsk` mends the rest. Where the tables contradict its files, every byte
-    /// is stored all the same.
-    #[arg(long, conflicts_with = "whole")]
-    pub trust_unclosed: bool,
-    /// Open LUKS containers and BitLocker volumes and store of them what is used, still encrypted:
-    /// restoring needs no passphrase. N: the partitions that are encrypted, or hold what is in
-    /// logical volumes or as members of a mirror; all when absent. The passphrase, for BitLocker the
-    /// password or recovery key, is asked for.
-    #[arg(long, value_name = "N,…", value_delimiter = ',', num_args = 0.., require_equals = true)]
-    pub unlock: Option<Vec<u32>>,
-    /// File with the passphrase for --unlock in its only line; any other content is the key itself.
-    #[arg(long, value_name = "FILE", requires = "unlock")]
-    pub unlock_file: Option<PathBuf>,
     /// Print what would be read and how much space it takes, and store nothing.
     #[arg(long)]
     pub plan: bool,
-    /// How often sectors that cannot be read are tried again, after everything else was read.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub retries: u32,
-    /// Keep a map of what was read in FILE, in the format of GNU ddrescue. If it exists, places
-    /// that were bad in an earlier run are tried last. That it cannot be written does not end the
-    /// capture.
-    #[arg(long, value_name = "FILE")]
-    pub map: Option<PathBuf>,
-    /// Logical sector size of an image file, in bytes.
-    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
-    pub sector_size: Option<u32>,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `clone`.
+#[derive(Args, Debug)]
+#[command(mut_arg("source", |arg| arg.value_name("SOURCE")))]
+#[command(mut_arg("target", |arg| arg.value_name("TARGET")))]
+pub struct CloneArgs {
+    /// The disk to clone.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// The disk to overwrite.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Write a damaged copy of the GPT anew from the other one. Without this a target of the same
+    /// size gets the same bytes as the source has.
+    #[arg(long, conflicts_with = "partitions")]
+    pub mend_table: bool,
+    /// Print the plan and write nothing.
+    #[arg(long)]
+    pub plan: bool,
     /// One JSON object a line, for programs.
     #[arg(long)]
     pub json: bool,
@@ -263,16 +253,12 @@ pub struct RestoreArgs {
     /// the repository holds images of several disks and DISK exists.
     #[arg(long = "disk", value_name = "NAME")]
     pub of_disk: Option<String>,
-    /// The disk to overwrite: a block device or an image file, which is created when missing.
-    #[arg(value_name = "DISK")]
-    pub disk: PathBuf,
+    /// The disk to overwrite.
+    #[command(flatten)]
+    pub target: TargetArgs,
     /// The repository.
     #[command(flatten)]
     pub repo: RepoArgs,
-    /// Serial number or WWN of DISK, the path of an image file, or the word that --plan ends with:
-    /// the consent to erase it.
-    #[arg(long, value_name = "SERIAL-OR-PATH", required_unless_present = "plan")]
-    pub erase: Option<OsString>,
     /// Partition numbers to restore; the whole disk when absent.
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     pub partitions: Option<Vec<u32>>,
@@ -283,16 +269,10 @@ pub struct RestoreArgs {
     /// Image of another disk that the logical volume lies on besides; once for each.
     #[arg(long, value_name = "IMAGE", requires = "volume")]
     pub with: Vec<String>,
-    /// Read the target first and write only what differs.
-    #[arg(long)]
-    pub only_changed: bool,
     /// Read and prove all that is needed of the image before the first write. Without this only
     /// the lengths and headers of its files are looked at.
     #[arg(long)]
     pub verify_first: bool,
-    /// Do not read the target back after writing.
-    #[arg(long)]
-    pub no_read_back: bool,
     /// Write a damaged copy of the GPT anew from the other one. Without this a target of the same
     /// size gets the same bytes as the disk that was captured had.
     #[arg(long, conflicts_with_all = ["partitions", "volume"])]
@@ -300,10 +280,6 @@ pub struct RestoreArgs {
     /// Print the plan and write nothing.
     #[arg(long)]
     pub plan: bool,
-    /// Size of a new image file, such as `64G`; that of the captured disk or logical volume when
-    /// absent.
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub size: Option<u64>,
     /// Logical sector size of an image file, in bytes.
     #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
     pub sector_size: Option<u32>,
@@ -506,7 +482,7 @@ fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..)
 }
 
-fn parse_sector_size(text: &str) -> Result<u32, String> {
+pub(super) fn parse_sector_size(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(size @ (512 | 1024 | 2048 | 4096)) => Ok(size),
         _ => Err("a sector has 512, 1024, 2048 or 4096 bytes".to_owned()),
@@ -519,7 +495,7 @@ fn parse_chunk_size(text: &str) -> Result<ChunkSize, String> {
 }
 
 /// A size in bytes, or with a binary unit: `512M`, `64G`, `2T`.
-fn parse_size(text: &str) -> Result<u64, String> {
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is not a size; give bytes or a number with K, M, G or T");
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let shift = match text.get(digits.len()..).unwrap_or_default() {

@@ -5,29 +5,21 @@ use std::time::Duration;
 
 use crate::console;
 use crate::operation::format::{duration, size};
-use crate::operation::{self, CapturePlan, CaptureReport, CaptureRequest, RescueOptions};
+use crate::operation::{self, CapturePlan, CaptureReport, CaptureRequest};
 
 use super::Ending;
 use super::args::CaptureArgs;
 use super::output::Printer;
-use super::{passphrase, unlock};
+use super::passphrase;
 
 pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
     let request = CaptureRequest {
-        disk: args.disk.clone(),
-        sector_size: args.sector_size,
+        source: args.source.request()?,
         repo: passphrase::access(&args.repo)?,
-        partitions: args.partitions.clone(),
         compression: args.level,
         chunk_size: args.chunk_size,
-        whole: args.whole,
-        skip_unpartitioned: args.skip_unpartitioned,
-        keys: unlock::keys(args)?,
-        trusts_unclosed: args.trust_unclosed,
-        rescue: RescueOptions { retries: args.retries, map_file: args.map.clone() },
         verify_all: args.verify_all,
         in_memory: args.in_memory,
-        in_use: args.in_use,
     };
     let printer = Printer::new(args.json);
     if args.plan {
@@ -45,19 +37,20 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
 }
 
 fn plan_text(plan: &CapturePlan) -> String {
+    let source = &plan.source;
     let mut text = format!(
         "capture of {} ({}, {})\nreads {}, leaves out {} that nothing uses\n{}",
-        plan.disk.identity(),
-        console::path(&plan.disk.path),
-        size(plan.disk.size),
-        size(plan.read),
-        size(plan.unused),
+        source.disk.identity(),
+        console::path(&source.disk.path),
+        size(source.disk.size),
+        size(source.read),
+        size(source.unused),
         plan.space.sentence(),
     );
-    if let Some(unpartitioned) = &plan.unpartitioned {
+    if let Some(unpartitioned) = &source.unpartitioned {
         let _ = write!(text, "\n{}", unpartitioned.sentence());
     }
-    for warning in &plan.warnings {
+    for warning in &source.warnings {
         let _ = write!(text, "\nwarning: {warning}");
     }
     text

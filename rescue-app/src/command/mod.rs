@@ -2,6 +2,7 @@
 
 mod args;
 mod capture;
+mod clone;
 mod disks;
 mod forget;
 mod hardening;
@@ -13,6 +14,8 @@ mod prepare;
 mod prune;
 mod restore;
 mod signals;
+mod source;
+mod target;
 mod unlock;
 mod upkeep;
 mod verify;
@@ -87,6 +90,7 @@ fn run(command: Option<Command>) -> anyhow::Result<Ending> {
         Command::Disks(args) => disks::run(&args),
         Command::Init(args) => images::init(&args),
         Command::Capture(args) => capture::run(&args),
+        Command::Clone(args) => clone::run(&args),
         Command::Images(args) => images::list(&args),
         Command::Show(args) => images::show(&args),
         Command::Restore(args) => restore::run(&args),

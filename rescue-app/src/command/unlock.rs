@@ -11,8 +11,8 @@ use crate::console::{path, tell};
 use crate::filesystem::VolumeKey;
 use crate::operation::{Container, Keys, LockedDisk, OperationError};
 
-use super::args::CaptureArgs;
 use super::passphrase::ask;
+use super::source::SourceArgs;
 
 /// How often a person may mistype.
 const ATTEMPTS: u32 = 3;
@@ -20,10 +20,10 @@ const ATTEMPTS: u32 = 3;
 /// `cryptsetup` takes no larger key files, bytes.
 const LONGEST_FILE: u64 = 8 << 20;
 
-/// Opens what `--unlock` asks for, before anything is stored.
-pub(super) fn keys(args: &CaptureArgs) -> anyhow::Result<Keys> {
+/// Opens what `--unlock` asks for, before anything is read.
+pub(super) fn keys(args: &SourceArgs) -> anyhow::Result<Keys> {
     let Some(wanted) = &args.unlock else { return Ok(Keys::new()) };
-    let disk = LockedDisk::open(&args.disk, args.sector_size)?;
+    let disk = LockedDisk::open(&args.source, args.sector_size)?;
     let file = args.unlock_file.as_deref().map(read_file).transpose()?;
     let mut keys = Keys::new();
     for container in chosen(&disk, wanted, args.partitions.as_deref())? {
@@ -39,7 +39,7 @@ pub(super) fn keys(args: &CaptureArgs) -> anyhow::Result<Keys> {
     Ok(keys)
 }
 
-/// All containers in the partitions `wanted`; if none are named, in those to be captured.
+/// All containers in the partitions `wanted`; if none are named, in those to be read.
 fn chosen(
     disk: &LockedDisk,
     wanted: &[u32],

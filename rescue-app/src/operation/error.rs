@@ -68,7 +68,7 @@ pub enum OperationError {
     },
     /// The target returned other bytes than were written.
     #[error(
-        "reading back found {bytes} bytes that differ from the image, the first at byte {first}; \
+        "reading back found {bytes} bytes that differ from what was written, the first at byte {first}; \
          the target does not keep what is written to it: do not use it"
     )]
     ReadBack {
@@ -108,7 +108,7 @@ pub enum OperationError {
     },
     /// A restore broke off after its first write.
     #[error(
-        "{cause}\n{left}; the same restore again carries on where this one stopped, and any other \
+        "{cause}\n{left}; the same command again carries on where this one stopped, and any other \
          onto it begins anew"
     )]
     Unfinished {

@@ -14,7 +14,9 @@ pub enum Phase {
     Capturing,
     /// Writing the target.
     Restoring,
-    /// Reading the target back and comparing it with the image.
+    /// Reading the source and writing the target.
+    Cloning,
+    /// Reading the target back and comparing it with the source.
     ReadingBack,
     /// Reading stored data back and checking every hash.
     Verifying,
@@ -31,6 +33,7 @@ impl Phase {
             Self::Examining => "Examining",
             Self::Capturing => "Capturing",
             Self::Restoring => "Restoring",
+            Self::Cloning => "Cloning",
             Self::ReadingBack => "Reading back",
             Self::Verifying => "Verifying",
             Self::Pruning => "Freeing",

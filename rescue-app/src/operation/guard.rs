@@ -16,8 +16,14 @@ use super::error::OperationError;
 /// A source must not change under the reader, nor hold the repository it is stored in. That a program
 /// has an image file open is allowed when it only reads, and when a person says so with `in_use`, as
 /// is what holds a device out of sight.
-pub(super) fn source_is_free(disk: &Disk, repo: &Path, in_use: bool) -> Result<(), OperationError> {
-    if holds(disk, repo)? {
+pub(super) fn source_is_free(
+    disk: &Disk,
+    repo: Option<&Path>,
+    in_use: bool,
+) -> Result<(), OperationError> {
+    if let Some(repo) = repo
+        && holds(disk, repo)?
+    {
         return Err(OperationError::refused(
             format!(
                 "the repository {} is on {}, the disk to capture",
@@ -153,6 +159,21 @@ pub(super) fn target_is_expendable(
     }
     is_outside(disk, repo)?;
     disk_is_expendable(disk, words, erase)
+}
+
+/// A disk is not written over itself, nor over what it lies on, nor onto a part of it.
+pub(super) fn is_another_disk(target: &Disk, source: &Disk) -> Result<(), OperationError> {
+    if !holds(target, &source.path)? && !holds(source, &target.path)? {
+        return Ok(());
+    }
+    Err(OperationError::refused(
+        format!(
+            "{} and {} are not two disks: writing to the one changes the other",
+            console::path(&source.path),
+            console::path(&target.path)
+        ),
+        "choose another target",
+    ))
 }
 
 /// What is asked of every disk that is to be overwritten, whatever with.

@@ -4,6 +4,7 @@ mod access;
 mod capture;
 mod catalog;
 mod clock;
+mod clone;
 mod companions;
 mod consent;
 mod error;
@@ -26,19 +27,18 @@ mod reporter;
 mod restore;
 mod search;
 mod shortage;
+mod source;
 mod survey;
+mod target;
+mod transfer;
 mod unlock;
 mod upkeep;
 mod verify;
 
 pub use access::{Compression, Passphrase, RepoAccess, create_repository};
-#[cfg(any(test, fuzzing))]
-pub(crate) use capture::read_any_map;
-pub use capture::{
-    CapturePlan, CaptureReport, CaptureRequest, RescueOptions, Space, Unpartitioned, capture,
-    plan_capture,
-};
+pub use capture::{CapturePlan, CaptureReport, CaptureRequest, Space, capture, plan_capture};
 pub use clock::set_clock;
+pub use clone::{ClonePlan, CloneReport, CloneRequest, clone, plan_clone};
 pub use error::OperationError;
 pub use event::{Cancel, Control, Event, Level, Notice, Phase, Progress, Resume, Shortage};
 pub use forget::{
@@ -51,12 +51,14 @@ pub use prepare::{
     PlaceFilesystem, PreparePlan, PrepareReport, PrepareRequest, plan_prepare, prepare,
 };
 pub use prune::{PruneRequest, prune};
-pub use restore::{
-    Absent, LayoutEntry, Remains, RestorePlan, RestoreReport, RestoreRequest, With, plan_restore,
-    restore,
-};
+pub use restore::{RestorePlan, RestoreReport, RestoreRequest, With, plan_restore, restore};
 pub use search::FoundRepository;
+pub use source::{SourcePlan, SourceRequest, Unpartitioned};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
+pub use target::{Absent, LayoutEntry, Remains, TargetPlan, TargetRequest};
+pub use transfer::RescueOptions;
+#[cfg(any(test, fuzzing))]
+pub(crate) use transfer::read_any_map;
 pub use unlock::{Container, Keys, LockedDisk};
 pub use upkeep::{Repair, Repaired, check, repair, unlock};
 pub use verify::{VerifyReport, verify};

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use lifeboat::operation::{
     self, Cancel, Control, OperationError, PlaceFilesystem, PrepareRequest, RepoAccess,
-    RestoreRequest, With,
+    RestoreRequest, TargetRequest, With,
 };
 
 use crate::Loop;
@@ -30,19 +30,11 @@ fn blank(path: &Path, size: u64) {
 pub fn request(bench: &Bench, disk: &str, erase: &str) -> RestoreRequest {
     RestoreRequest {
         image: "latest".into(),
-        with: With::Named(Vec::new()),
-        disk: disk.into(),
-        sector_size: None,
-        size: None,
         repo: RepoAccess::new(bench.path("repo"), None),
-        erase: Some(erase.to_owned()),
-        agreed: None,
-        partitions: None,
+        target: TargetRequest::all_of(disk, erase),
         volume: None,
-        only_changed: false,
+        with: With::Named(Vec::new()),
         verify_first: false,
-        read_back: true,
-        mend_table: false,
     }
 }
 
@@ -58,7 +50,7 @@ fn restore(request: &RestoreRequest) -> Result<(), OperationError> {
 fn refused(bench: &Bench, disk: &str, erase: &str, why: &[&str], swap: impl FnOnce()) {
     let mut request = request(bench, disk, erase);
     let plan = operation::plan_restore(&request).unwrap();
-    request.agreed = Some(plan.agreement.clone());
+    request.target.agreed = Some(plan.onto.agreement.clone());
     drop(plan);
     swap();
     let refusal = restore(&request).unwrap_err();
@@ -66,8 +58,8 @@ fn refused(bench: &Bench, disk: &str, erase: &str, why: &[&str], swap: impl FnOn
     assert!(refusal.is_refusal(), "{told}");
     why.iter().for_each(|why| assert!(told.contains(why), "{why}: {told}"));
     // As it is now it can be agreed to.
-    request.agreed = None;
-    request.agreed = Some(operation::plan_restore(&request).unwrap().agreement);
+    request.target.agreed = None;
+    request.target.agreed = Some(operation::plan_restore(&request).unwrap().onto.agreement);
     restore(&request).unwrap();
 }
 

@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// Blocks of a file in the ext4 partition, by debugfs.
-fn ext4_blocks(bench: &Bench, disk: &Path, file: &str) -> Vec<u64> {
+pub fn ext4_blocks(bench: &Bench, disk: &Path, file: &str) -> Vec<u64> {
     let part = bench.path("ext4-part");
     cut(disk, EXT4.start, EXT4.size, &part);
     let said = tool("debugfs", &["-R", &format!("blocks {file}"), part.to_str().unwrap()]);
@@ -25,7 +25,7 @@ fn ext4_blocks(bench: &Bench, disk: &Path, file: &str) -> Vec<u64> {
 }
 
 /// Bytes of a block of the ext4 partition, which has blocks of 4 KiB or, being small, of 1 KiB.
-fn ext4_block_size(bench: &Bench) -> u64 {
+pub fn ext4_block_size(bench: &Bench) -> u64 {
     let part = bench.arg("ext4-part");
     let said = tool("dumpe2fs", &["-h", &part]);
     let line = said.lines().find(|line| line.starts_with("Block size:")).unwrap();
@@ -33,7 +33,7 @@ fn ext4_block_size(bench: &Bench) -> u64 {
 }
 
 /// The disk's sectors that differ.
-fn differing_sectors(a: &Path, b: &Path) -> BTreeSet<u64> {
+pub fn differing_sectors(a: &Path, b: &Path) -> BTreeSet<u64> {
     let (a, b) = (fs::read(a).unwrap(), fs::read(b).unwrap());
     assert_eq!(a.len(), b.len());
     let pairs = a.chunks(512).zip(b.chunks(512));
@@ -223,7 +223,7 @@ fn restore_fails(bench: &Bench, disk: &Faulty) -> Run {
 }
 
 /// A disk that firmware and systems take for blank.
-fn assert_not_usable(bench: &Bench, disk: &Path) {
+pub fn assert_not_usable(bench: &Bench, disk: &Path) {
     let disk = disk.to_str().unwrap();
     let table = Command::new("sfdisk").args(["-d", disk]).output().unwrap();
     assert!(!table.status.success(), "a half-restored disk has a partition table");

@@ -10,7 +10,7 @@ use std::thread;
 use lifeboat::image::chunks::ChunkSize;
 use lifeboat::operation::{
     self, Cancel, CaptureReport, CaptureRequest, Compression, Control, Event, OperationError,
-    Phase, RepoAccess, RescueOptions, Resume, Shortage,
+    Phase, RepoAccess, Resume, Shortage, SourceRequest,
 };
 
 use crate::support::{Bench, MIB, noise, same, tool};
@@ -89,20 +89,12 @@ impl SmallPlace {
 
     fn request(&self, disk: &Path) -> CaptureRequest {
         CaptureRequest {
-            disk: disk.to_owned(),
-            sector_size: None,
+            source: SourceRequest::all_of(disk),
             repo: RepoAccess::new(self.root.clone(), None),
-            partitions: None,
             compression: Compression::Fast,
             chunk_size: ChunkSize::default(),
-            whole: false,
-            keys: lifeboat::operation::Keys::default(),
-            skip_unpartitioned: false,
-            trusts_unclosed: false,
-            rescue: RescueOptions::default(),
             in_memory: false,
             verify_all: false,
-            in_use: false,
         }
     }
 }

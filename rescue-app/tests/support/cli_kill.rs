@@ -18,13 +18,13 @@ use crate::support::{Bench, MIB, cut, judge_gpt_disk, make_gpt_disk, noise, same
 const CAPTURED: u64 = 192 * MIB;
 
 /// Starts the program.
-fn start(bench: &Bench, args: &[&str]) -> Child {
+pub fn start(bench: &Bench, args: &[&str]) -> Child {
     let mut command = bench.command(args);
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Kills the program once `is_time`; tells whether it had not ended by itself before.
-fn kill_when(mut child: Child, mut is_time: impl FnMut() -> bool) -> bool {
+pub fn kill_when(mut child: Child, mut is_time: impl FnMut() -> bool) -> bool {
     while !is_time() {
         if let Some(status) = child.try_wait().unwrap() {
             assert!(status.success(), "{status}");
@@ -38,7 +38,7 @@ fn kill_when(mut child: Child, mut is_time: impl FnMut() -> bool) -> bool {
 }
 
 /// Kills the program after a share of the time it usually takes, in thousandths.
-fn kill_after(bench: &Bench, args: &[&str], usual: Duration, share: u64) -> bool {
+pub fn kill_after(bench: &Bench, args: &[&str], usual: Duration, share: u64) -> bool {
     let begun = Instant::now();
     let limit = usual.mul_f64(f64::from(u32::try_from(share).unwrap()) / 1000.0);
     kill_when(start(bench, args), || begun.elapsed() >= limit)

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use lifeboat::filesystem;
 use lifeboat::operation::{
-    self, Cancel, Control, OperationError, RepoAccess, RestorePlan, RestoreRequest, With,
+    self, Cancel, Control, OperationError, RepoAccess, RestorePlan, RestoreRequest, TargetRequest,
+    With,
 };
 use serde_json::Value;
 
@@ -123,7 +124,7 @@ fn volumes_that_cannot_be_restored_alone_are_refused() {
     refused("new", &["--volume", "vg/wide"], &format!("too: --with {second} (second, 20"));
     refused("new", &["--volume", "vg/none"], "those it has: vg/wide, vg/whole");
     tools::old_medium(&bench.path("small"), 8 * MIB - 512);
-    refused("small", &["--volume", "vg/whole"], "the image needs");
+    refused("small", &["--volume", "vg/whole"], "are needed");
     bench.run(0, &["forget", &second]);
     refused("new", &["--volume", "vg/wide"], "capture the other disks into this repository");
     assert!(!bench.path("new").exists());
@@ -156,19 +157,11 @@ fn searching(bench: &Bench, image: &str, volume: &str) -> RestoreRequest {
     let disk = bench.path("new");
     RestoreRequest {
         image: image.to_owned(),
-        with: With::Searched,
-        erase: Some(disk.to_str().unwrap().to_owned()),
-        agreed: None,
-        disk,
-        sector_size: None,
-        size: None,
         repo: RepoAccess::new(bench.path("repo"), None),
-        partitions: None,
+        target: TargetRequest::all_of(&disk, disk.to_str().unwrap()),
         volume: Some(volume.to_owned()),
-        only_changed: false,
+        with: With::Searched,
         verify_first: false,
-        read_back: true,
-        mend_table: false,
     }
 }
 

@@ -1,14 +1,9 @@
 //! Capturing a disk into a repository.
 
 mod earlier;
-mod pipeline;
 mod plan;
-mod read;
-mod rescue;
+mod repository_sink;
 mod space;
-mod unpartitioned;
-mod victims;
-mod zeros;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,8 +14,7 @@ use time::OffsetDateTime;
 
 use crate::disk::{self, Source};
 use crate::image::content::{Entry, Slot, entries};
-use crate::image::damage::Damage;
-use crate::image::manifest::{DiskIdentity, MAJOR, Manifest};
+use crate::image::manifest::Manifest;
 use crate::repository::{
     Adopted, BlobType, BlobWriter, Dropped, Id, IdHasher, Lock, Node, Repository, RepositoryError,
     Saver, Snapshot, Summary, Totals, Tree, Written,
@@ -32,15 +26,13 @@ use super::format::size;
 use super::images::{DISK_FILE, ImageSummary, MANIFEST_FILE, TAG};
 use super::reporter::Reporter;
 use super::shortage::{Patient, patiently};
-use super::{guard, machine, order, verify};
+use super::source::{SourcePlan, without_zeros};
+use super::transfer::{DiskMedium, DiskSource};
+use super::{guard, order, verify};
 
 pub use plan::{CapturePlan, CaptureRequest, plan_capture};
-use rescue::DiskMedium;
-pub use rescue::RescueOptions;
-#[cfg(any(test, fuzzing))]
-pub(crate) use rescue::read_any_map;
+use repository_sink::RepositorySink;
 pub use space::Space;
-pub use unpartitioned::Unpartitioned;
 
 /// Size of the pieces the manifest is stored in, bytes.
 const MANIFEST_CHUNK: usize = 1 << 20;
@@ -90,9 +82,9 @@ pub fn capture(
     control: Control<'_>,
 ) -> Result<CaptureReport, OperationError> {
     let started = Instant::now();
-    let disk = disk::open(&request.disk, request.sector_size)?;
+    let disk = disk::open(&request.source.disk, request.source.sector_size)?;
     let doing = format!("capturing {}", disk.identity());
-    guard::source_is_free(&disk, &request.repo.location, request.in_use)?;
+    guard::source_is_free(&disk, Some(&request.repo.location), request.source.in_use)?;
     guard::place_lasts(&request.repo.location, request.in_memory)?;
     let work = |patient: &Patient<'_>| examine_and_store(disk, request, patient);
     let mut report = patiently(request.repo.store(), control, work).doing(|| doing)?;
@@ -108,7 +100,7 @@ fn examine_and_store(
     let control = patient.control;
     let repo = request.repo.open_in(Arc::clone(&patient.store))?;
     let lock = patient.insist(|| repo.lock_shared())?;
-    let source = guard::open_source(&disk, request.in_use)?;
+    let source = guard::open_source(&disk, request.source.in_use)?;
     source.advise_sequential();
     control.phase(Phase::Examining);
     repo.load_index()?;
@@ -122,7 +114,7 @@ fn examine_and_store(
         ));
     }
     let plan = plan::examine(disk, &source, request, &repo)?;
-    for warning in &plan.warnings {
+    for warning in &plan.source.warnings {
         control.warn(warning.clone());
     }
     if found.packs > 0 {
@@ -131,7 +123,7 @@ fn examine_and_store(
             size(found.bytes)
         ));
     }
-    if let Some(unpartitioned) = &plan.unpartitioned {
+    if let Some(unpartitioned) = &plan.source.unpartitioned {
         control.info(unpartitioned.sentence());
     }
     control.info(plan.space.sentence());
@@ -189,49 +181,51 @@ fn store(
     let control = patient.control;
     let started = OffsetDateTime::now_utc();
     let mut saver = Saver::new(repo, lock)?;
-    let reporter = Reporter::start(control, Phase::Capturing, plan.read, plan.skipped);
-    let medium = DiskMedium::new(source, plan.disk.logical_sector);
+    let sector_size = plan.source.disk.logical_sector;
+    let medium = DiskMedium::new(source, sector_size);
     let zstd_level = request.compression.zstd_level();
-    let stored = pipeline::run(&pipeline::Input {
+    let chunks = DiskSource {
         medium: &medium,
-        rescue: &request.rescue,
-        sector_size: plan.disk.logical_sector,
-        regions: &plan.regions,
-        reads: &plan.reads,
+        rescue: &request.source.rescue,
+        sector_size,
+        regions: &plan.source.regions,
+        reads: &plan.source.reads,
         chunk_size: plan.chunk_size,
-        saver: &saver,
-        zstd_level,
-        reporter: &reporter,
-    })?;
+    };
+    let reporter =
+        Reporter::start(control, Phase::Capturing, plan.source.read, plan.source.skipped);
+    let sink = RepositorySink::new(&saver, zstd_level, &reporter);
+    let read = chunks.feed(&sink, &reporter)?;
+    let (slots, reused) = sink.into_slots(&chunks);
     reporter.finish();
 
     control.phase(Phase::Finishing);
-    let mut warnings = plan.warnings.clone();
-    let damage = victims::find(&medium, &plan.regions, stored.unreadable.clone());
+    let mut warnings = plan.source.warnings.clone();
+    let damage = plan.source.damage(&medium, read.unreadable);
     for warning in damage.warnings() {
         control.warn(warning.clone());
         warnings.push(warning);
     }
-    let written = (stored.slots.as_slice(), plan.chunk_size.bytes());
-    let unreadable = damage.bytes();
-    unpartitioned::without_zeros(&plan.table, &mut plan.regions, &plan.reads, written, &unreadable);
-    let manifest = manifest(&plan, damage, warnings.clone());
+    let SourcePlan { table, regions, reads, .. } = &mut plan.source;
+    let written = (slots.as_slice(), plan.chunk_size.bytes());
+    without_zeros(table, regions, reads, written, &damage.bytes());
+    let manifest = plan.source.manifest(plan.chunk_size, damage, warnings.clone());
     // Was told when it happened, and says nothing of the image.
-    warnings.extend(stored.map_problem);
+    warnings.extend(read.map_problem);
     let images = repo.snapshots()?.snapshots;
-    let blobs = stored.slots.iter().filter_map(|slot| slot.blob);
+    let blobs = slots.iter().filter_map(|slot| slot.blob);
     let mut unproven_before = earlier::unproven_packs(repo, blobs, &images);
     unproven_before.retain(|pack| !found.adopted.ids.contains(pack));
     let folder = earlier::folder(repo, &manifest, &images);
-    let needed = stored.slots.iter().filter_map(|slot| slot.blob).filter(|_| request.verify_all);
-    let reused = verify::packs_of(repo, needed);
-    let tree = save_tree(&saver, (&folder, &manifest), stored.slots, zstd_level)?;
+    let needed = slots.iter().filter_map(|slot| slot.blob).filter(|_| request.verify_all);
+    let reused_packs = verify::packs_of(repo, needed);
+    let tree = save_tree(&saver, (&folder, &manifest), slots, zstd_level)?;
     let Written { unproven, proven_bytes } = saver.written()?;
     let mut verified = proven_bytes + verify::stored(repo, &unproven, control)?;
     let totals = saver.finish()?;
     let mut resumed = found.adopted.bytes;
     if request.verify_all {
-        verified += verify::reused(repo, &reused, control)?;
+        verified += verify::reused(repo, &reused_packs, control)?;
     } else if !unproven_before.is_empty() {
         control.info(
             "this goes on with what was stored without an image, by an interrupted capture or one \
@@ -249,11 +243,11 @@ fn store(
     let id = repo.save_snapshot(lock, &snapshot)?;
     Ok(CaptureReport {
         image: ImageSummary::new(id, &snapshot, &manifest),
-        read: stored.read,
-        skipped: plan.skipped,
-        unused: plan.unused,
+        read: read.bytes,
+        skipped: plan.source.skipped,
+        unused: plan.source.unused,
         added: totals.stored_bytes,
-        reused: stored.reused,
+        reused,
         resumed,
         verified,
         unreadable: manifest.unreadable.total(),
@@ -261,35 +255,6 @@ fn store(
         seconds: 0.0,
         warnings,
     })
-}
-
-fn manifest(plan: &CapturePlan, damage: Damage, warnings: Vec<String>) -> Manifest {
-    Manifest {
-        version: MAJOR,
-        tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).to_owned(),
-        disk: identity(&plan.disk),
-        machine: machine::this_machine(),
-        chunk_size: plan.chunk_size.bytes(),
-        table: plan.table.clone(),
-        regions: plan.regions.clone(),
-        unreadable: damage.bytes(),
-        damage,
-        warnings,
-        other: serde_json::Map::new(),
-    }
-}
-
-fn identity(disk: &disk::Disk) -> DiskIdentity {
-    let file_name = || disk.path.file_name().map(|name| name.to_string_lossy().into_owned());
-    DiskIdentity {
-        model: disk.model.clone().or_else(file_name),
-        serial: disk.serial.clone(),
-        wwn: disk.wwn.clone(),
-        size: disk.size,
-        logical_sector: disk.logical_sector,
-        physical_sector: disk.physical_sector,
-        transport: disk.transport.to_string(),
-    }
 }
 
 /// Stores `/<disk>/disk.img` and `/<disk>/manifest.json`; returns the root tree.

@@ -17,8 +17,8 @@ use crate::table::{Fresh, FreshType};
 use super::error::{Doing, OperationError};
 use super::event::{Control, Phase};
 use super::guard;
-use super::restore::{LayoutEntry, all_lost};
 use super::survey::survey_disk;
+use super::target::{LayoutEntry, all_lost};
 
 pub use filesystem::PlaceFilesystem;
 use filesystem::Room;

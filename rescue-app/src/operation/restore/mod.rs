@@ -1,19 +1,9 @@
 //! Writing an image to a disk.
 
-mod absent;
-mod notices;
+mod image_source;
 mod others;
-mod overwrite;
-mod picture;
-mod pipeline;
 mod plan;
-mod reserved;
-mod scope;
 mod sources;
-mod stale;
-mod target;
-mod tasks;
-mod unfinished;
 mod volume;
 
 use std::collections::HashSet;
@@ -28,15 +18,13 @@ use crate::repository::Id;
 use super::error::{Doing, OperationError};
 use super::event::{Control, Phase};
 use super::images::OpenImage;
+use super::target::{Absent, Overwrite, re_read_table};
+use super::transfer::{Task, places, tasks};
 use super::verify;
 
-pub use absent::{Absent, Remains};
-use overwrite::Overwrite;
-pub use picture::LayoutEntry;
-pub(super) use picture::all_lost;
+use image_source::ImageSource;
 pub use plan::{RestorePlan, RestoreRequest, With, plan_restore};
 use sources::Sources;
-use tasks::Task;
 
 /// What a restore achieved.
 #[derive(Clone, Debug, Serialize)]
@@ -70,19 +58,14 @@ pub fn restore(
     control: Control<'_>,
 ) -> Result<RestoreReport, OperationError> {
     let started = Instant::now();
-    if request.erase.is_none() {
-        return Err(OperationError::refused(
-            "nothing is overwritten without the name of the disk",
-            "say --erase with the serial number of the target, or the word that --plan shows",
-        ));
-    }
+    request.target.refuse_unnamed()?;
     control.phase(Phase::Examining);
     let repo = request.repo.open()?;
     let _lock = repo.lock_for_reading()?;
     let (sources, placed) = plan::find(&repo, request)?;
     let plan = plan::plan(request, &sources, &placed)?;
     let id = sources.image.short_id();
-    let doing = || format!("restoring image {id} to {}", plan.target.identity());
+    let doing = || format!("restoring image {id} to {}", plan.onto.target.identity());
     let mut report = execute(request, &sources, &plan, placed, control).doing(doing)?;
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
@@ -95,40 +78,28 @@ fn execute(
     placed: Vec<Placed>,
     control: Control<'_>,
 ) -> Result<RestoreReport, OperationError> {
-    let image = &sources.image;
-    let places = tasks::places(&placed, &plan.transfers);
+    let (image, onto) = (&sources.image, &plan.onto);
+    let source = ImageSource { repo: image.repo, places: places(&placed, &onto.transfers) };
     drop(placed);
-    let tasks = tasks::tasks(&places);
     if request.verify_first {
-        prove(image, &tasks, control)?;
+        prove(image, &tasks(&source.places), control)?;
     }
-    let target = Target::open(&plan.target, &plan.agreement)?;
-    let read_back = request.read_back;
-    let overwrite =
-        Overwrite { repo: image.repo, plan, target: &target, note: &plan.note, read_back, control };
-    let counts = overwrite.run(tasks).map_err(|error| unfinished::told(plan, error))?;
-    let unreadable = plan.lacking(&sources.unreadable());
+    let target = Target::open(&onto.target, &onto.agreement)?;
+    let phase = (Phase::Restoring, onto.writes);
+    let overwrite = Overwrite { source: &source, plan: onto, target: &target, phase, control };
+    let counts = overwrite.run()?;
     let mut warnings = sources.damage();
-    let missing = plan.absent.iter().filter(|absent| absent.is_missing());
-    warnings.extend(missing.clone().map(|it| format!("partition {}: {}", it.number, it.text())));
+    warnings.extend(onto.missing().map(Absent::sentence));
     for warning in &warnings {
         control.warn(warning.clone());
     }
-    if plan.scope.replaces_all()
-        && let Err(error) = target.re_read_table()
-    {
-        let warning = format!(
-            "the system still sees the old partitions: {error}; restart before using the disk"
-        );
-        control.warn(warning.clone());
-        warnings.push(warning);
-    }
+    warnings.extend(re_read_table(onto, &target, control));
     Ok(RestoreReport {
         written: counts.written,
         unchanged: counts.unchanged,
-        read_back: if read_back { plan.writes } else { 0 },
-        unreadable,
-        missing: missing.map(|absent| absent.number).collect(),
+        read_back: onto.bytes_read_back(),
+        unreadable: onto.lacking(&sources.unreadable()),
+        missing: onto.missing().map(|absent| absent.number).collect(),
         seconds: 0.0,
         warnings,
     })

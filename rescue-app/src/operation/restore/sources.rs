@@ -6,6 +6,7 @@ use crate::image::content::Placed;
 use crate::image::manifest::{Region, Stored};
 use crate::image::reader::DiskImage;
 use crate::operation::error::OperationError;
+use crate::operation::format::time;
 use crate::operation::images::OpenImage;
 use crate::operation::latest::{self, Meant, OfSeveral};
 use crate::repository::Repository;
@@ -32,7 +33,7 @@ impl<'r> Sources<'r> {
     ) -> Result<Self, OperationError> {
         // A new file loses nothing when it turns out to be another disk's.
         let of_several =
-            if request.creates_file() { OfSeveral::Newest } else { OfSeveral::Refused };
+            if request.target.creates_file() { OfSeveral::Newest } else { OfSeveral::Refused };
         let Meant { id, doubts } = latest::find(repo, &request.image, of_several)?;
         let mut sources = Self { image: OpenImage::load(repo, id)?, with: Vec::new(), doubts };
         match (&request.with, &request.volume) {
@@ -108,6 +109,22 @@ impl<'r> Sources<'r> {
             }
         }
         used
+    }
+
+    /// What a person should know of them.
+    pub(super) fn notices(&self) -> Vec<String> {
+        let warnings = self.all().flat_map(|image| &image.manifest.warnings);
+        let mut notices = self.doubts.clone();
+        notices.extend(warnings.map(|warning| format!("image: {warning}")));
+        if !self.with.is_empty() {
+            let times: Vec<String> = self.all().map(|image| time(image.snapshot.time)).collect();
+            notices.push(format!(
+                "the parts are from images made at {}: if the volume was written to in between, \
+                 they do not fit together",
+                times.join(" and ")
+            ));
+        }
+        notices
     }
 
     /// The bytes of the whole that the captures could not read.

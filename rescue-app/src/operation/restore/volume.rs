@@ -6,8 +6,8 @@ use crate::image::reader::DiskImage;
 use crate::operation::error::OperationError;
 use crate::operation::format::time;
 use crate::operation::images::OpenImage;
+use crate::operation::transfer::Transfer;
 
-use super::scope::Transfer;
 use super::sources::{Beside, Sources};
 
 /// A logical volume and what of the images belongs to it.

@@ -223,27 +223,28 @@ fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
 
 /// A capture's plan.
 pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
-    let has_unclosed_ntfs = plan.has_unclosed_ntfs();
-    let outside = plan.unpartitioned.as_ref().filter(|found| found.left_out);
-    let known = plan.unused + outside.map_or(0, |found| found.bytes);
+    let operation::CapturePlan { source, space, clock_is_doubted, .. } = plan;
+    let outside = source.unpartitioned.as_ref().filter(|found| found.left_out);
+    let known = source.unused + outside.map_or(0, |found| found.bytes);
     CapturePlan {
-        not_chosen: plan.skipped.saturating_sub(known),
-        wrong_clock: plan.clock_is_doubted.then(|| format::time(OffsetDateTime::now_utc())),
-        read: plan.read,
-        unused: plan.unused,
-        unpartitioned: plan.unpartitioned,
-        space: plan.space,
-        has_unclosed_ntfs,
-        warnings: plan.warnings,
+        not_chosen: source.skipped.saturating_sub(known),
+        wrong_clock: clock_is_doubted.then(|| format::time(OffsetDateTime::now_utc())),
+        read: source.read,
+        unused: source.unused,
+        has_unclosed_ntfs: source.has_unclosed_ntfs(),
+        unpartitioned: source.unpartitioned,
+        space,
+        warnings: source.warnings,
     }
 }
 
 /// A restore's plan.
 pub(super) fn restore_plan(plan: operation::RestorePlan) -> RestorePlan {
-    let operation::RestorePlan { before, after, writes, lost, notices, hold, .. } = plan;
+    let operation::TargetPlan { before, after, writes, lost, notices, hold, agreement, .. } =
+        plan.onto;
     RestorePlan {
         with: plan.with.iter().map(image).collect(),
-        agreement: Some(plan.agreement),
+        agreement: Some(agreement),
         before,
         after,
         writes,

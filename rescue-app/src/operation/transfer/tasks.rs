@@ -8,11 +8,11 @@ use crate::bytes::Extent;
 use crate::image::content::Placed;
 use crate::repository::Id;
 
-use super::scope::Transfer;
+use super::Transfer;
 
 /// A chunk and one place of it on the target.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'p> {
+pub(in crate::operation) struct Place<'p> {
     id: Id,
     /// First byte in the image.
     offset: u64,
@@ -21,7 +21,14 @@ pub(super) struct Place<'p> {
     transfer: &'p Transfer,
 }
 
-impl Place<'_> {
+impl<'p> Place<'p> {
+    /// The place of a chunk that lies in one of the transfers.
+    pub(in crate::operation) fn find(chunk: Placed, transfers: &'p [Transfer]) -> Option<Self> {
+        let Placed { id, offset, len } = chunk;
+        let holds = |it: &&Transfer| (it.from..it.from + it.len).contains(&offset);
+        transfers.iter().find(holds).map(|transfer| Self { id, offset, len, transfer })
+    }
+
     /// Where the chunk's first byte belongs. Negative when the chunk begins before its transfer.
     fn at(&self) -> i128 {
         let (from, to) = (self.transfer.from, self.transfer.to);
@@ -35,7 +42,7 @@ impl Place<'_> {
     }
 
     /// Number of used bytes.
-    pub(super) fn used_bytes(&self) -> u64 {
+    pub(in crate::operation) fn used_bytes(&self) -> u64 {
         self.used().map(Extent::len).sum()
     }
 
@@ -47,12 +54,15 @@ impl Place<'_> {
     }
 
     /// The used ranges as offsets on the target and in the chunk.
-    pub(super) fn runs(&self) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
+    pub(in crate::operation) fn runs(&self) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
         self.spans(0)
     }
 
     /// As [`Place::runs`], but ranges that lie at most `gap` unused bytes apart are one.
-    pub(super) fn spans(&self, gap: u64) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
+    pub(in crate::operation) fn spans(
+        &self,
+        gap: u64,
+    ) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
         let mut used = self.used().peekable();
         let at = self.at();
         std::iter::from_fn(move || {
@@ -68,37 +78,45 @@ impl Place<'_> {
 
 /// A chunk and everywhere it goes: at least one place.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Task<'p> {
+pub(in crate::operation) struct Task<'p> {
     /// Its first place on the target.
     first: &'p Place<'p>,
     /// All its places.
-    pub(super) places: &'p [Place<'p>],
+    pub(in crate::operation) places: &'p [Place<'p>],
 }
 
 impl<'p> Task<'p> {
     /// The chunk.
-    pub(super) fn id(&self) -> &'p Id {
+    pub(in crate::operation) fn id(&self) -> &'p Id {
         &self.first.id
     }
 
+    /// Its first byte in the source, at its first place.
+    pub(in crate::operation) fn offset(&self) -> u64 {
+        self.first.offset
+    }
+
     /// Length in bytes.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::operation) fn len(&self) -> usize {
         usize::try_from(self.first.len).unwrap_or(usize::MAX)
     }
 
     /// Whether only a part of it is wanted somewhere.
-    pub(super) fn in_parts(&self) -> bool {
+    pub(in crate::operation) fn in_parts(&self) -> bool {
         self.places.iter().any(Place::is_part)
     }
 
     /// Bytes it puts on the target.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in crate::operation) fn bytes(&self) -> u64 {
         self.places.iter().map(Place::used_bytes).sum()
     }
 }
 
 /// The places of all transfers, those of one chunk beside each other.
-pub(super) fn places<'p>(placed: &[Placed], transfers: &'p [Transfer]) -> Vec<Place<'p>> {
+pub(in crate::operation) fn places<'p>(
+    placed: &[Placed],
+    transfers: &'p [Transfer],
+) -> Vec<Place<'p>> {
     let mut places = Vec::with_capacity(placed.len());
     for transfer in transfers {
         let end = transfer.from + transfer.len;
@@ -116,7 +134,7 @@ pub(super) fn places<'p>(placed: &[Placed], transfers: &'p [Transfer]) -> Vec<Pl
 }
 
 /// The tasks the places amount to, in the order of the target.
-pub(super) fn tasks<'p>(places: &'p [Place<'p>]) -> Vec<Task<'p>> {
+pub(in crate::operation) fn tasks<'p>(places: &'p [Place<'p>]) -> Vec<Task<'p>> {
     let chunks = places.chunk_by(|a, b| a.id == b.id);
     let tasks = chunks.filter_map(|places| Some(Task { first: places.first()?, places }));
     let mut tasks: Vec<Task<'_>> = tasks.collect();

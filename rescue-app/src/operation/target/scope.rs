@@ -1,17 +1,17 @@
-//! Which bytes of the image go where on the target, and what of it is replaced.
+//! Which bytes of the source go where on the target, and what of it is replaced.
 
-use crate::bytes::{Extent, Extents};
 use crate::image::manifest::{Manifest, Region, Stored};
 use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::operation::survey::Survey;
+use crate::operation::transfer::Transfer;
 use crate::table::{self, Partition, Scheme, Table};
 
-use super::target::{TargetState, check_size};
+use super::state::{TargetState, check_size};
 
 /// What of the target a restore replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(in crate::operation) enum Scope {
     /// All of it, partition table included.
     Disk,
     /// Partitions; the table stays.
@@ -22,50 +22,23 @@ pub(super) enum Scope {
 
 impl Scope {
     /// Whether nothing that was on the target stays, but for partitions the image leaves out.
-    pub(super) fn replaces_all(self) -> bool {
+    pub(in crate::operation) fn replaces_all(self) -> bool {
         self != Self::Partitions
     }
 }
 
-/// Bytes of the image and where they go on the target.
-#[derive(Clone, Debug)]
-pub(super) struct Transfer {
-    /// First byte in the image.
-    pub(super) from: u64,
-    /// First byte on the target.
-    pub(super) to: u64,
-    /// Length in bytes.
-    pub(super) len: u64,
-    /// Used bytes, as offsets in the image.
-    pub(super) used: Extents,
-}
-
-impl Transfer {
-    /// The used bytes as offsets on the target.
-    pub(super) fn used_on_target(&self) -> impl Iterator<Item = Extent> + '_ {
-        let moved = |at: u64| at - self.from + self.to;
-        self.used.iter().map(move |part| Extent { start: moved(part.start), end: moved(part.end) })
-    }
-}
-
-/// All that the transfers write, as offsets on the target.
-pub(super) fn written(transfers: &[Transfer]) -> Extents {
-    let parts = transfers.iter().flat_map(Transfer::used_on_target);
-    Extents::from(parts.map(|part| (part.start, part.len())).collect::<Vec<_>>())
-}
-
 /// The whole disk, every region in its place.
-pub(super) fn whole_disk(
+pub(in crate::operation) fn whole_disk(
     state: &TargetState,
     manifest: &Manifest,
 ) -> Result<Vec<Transfer>, OperationError> {
-    let next = "choose a disk at least as large as the captured one";
+    let next = "choose a disk at least as large";
     check_size(&state.survey.disk, manifest.disk.size, next)?;
     Ok(manifest.regions.iter().filter(|region| is_stored(region)).map(in_place).collect())
 }
 
 /// Regions that no transfer covers. With the table written, everything else is replaced.
-pub(super) fn left_out<'m>(
+pub(in crate::operation) fn left_out<'m>(
     manifest: &'m Manifest,
     transfers: &[Transfer],
 ) -> impl Iterator<Item = &'m Region> {
@@ -73,7 +46,7 @@ pub(super) fn left_out<'m>(
     regions.filter(|region| !transfers.iter().any(|transfer| transfer.from == region.start))
 }
 
-pub(super) fn is_stored(region: &Region) -> bool {
+pub(in crate::operation) fn is_stored(region: &Region) -> bool {
     region.stored != Stored::Nothing
 }
 
@@ -84,7 +57,7 @@ fn in_place(region: &Region) -> Transfer {
 
 /// Chosen partitions go into the partitions of the same numbers. On a disk that was looked at and
 /// found blank, or on which this very restore was begun before, the table is written with them.
-pub(super) fn partitions(
+pub(in crate::operation) fn partitions(
     state: &TargetState,
     manifest: &Manifest,
     chosen: &[u32],
@@ -111,7 +84,7 @@ fn onto_smaller(regions: &[&Region]) -> String {
     };
     let needs: Vec<String> = regions.iter().map(needs).collect();
     format!(
-        "the image's partition table does not fit there: make a table with {} on it, then restore \
+        "the partition table does not fit there: make a table with {} on it, then restore \
          into that, or restore to a file",
         needs.join(" and ")
     )

@@ -1,87 +1,89 @@
-//! The part of a restore that writes: first the note over what makes the target usable, last of all
+//! Writing a target: first the note over what makes the target usable, last of all
 //! the table or the beginnings of the partitions.
 
 use crate::bytes::{Extents, ReadAt};
 use crate::disk::Target;
 use crate::image::chunks::MIB;
-use crate::image::marker::Marker;
 use crate::operation::error::OperationError;
 use crate::operation::event::{Control, Phase, Progress};
 use crate::operation::reporter::Reporter;
-use crate::repository::Repository;
+use crate::operation::transfer::{
+    ChunkSource, DiskSink, Put, ReadBack, Reserved, Task, first_difference, reading, tasks,
+    writing, written,
+};
 
-use super::pipeline::{self, Work, reading, writing};
-use super::plan::RestorePlan;
-use super::reserved::Reserved;
-use super::scope;
-use super::tasks::Task;
+use super::{TargetPlan, unfinished};
 
 /// What goes to the start of the target in one piece, first and last of all: the note or the
 /// table's first sector is in it.
 const FIRST_BLOCK: usize = 4096;
 
 /// What is written, and where to.
-pub(super) struct Overwrite<'a> {
-    pub(super) repo: &'a Repository,
-    pub(super) plan: &'a RestorePlan,
-    pub(super) target: &'a Target,
-    /// What says on the target that it is unfinished.
-    pub(super) note: &'a Marker,
-    /// Whether the target is read back after writing.
-    pub(super) read_back: bool,
-    pub(super) control: Control<'a>,
+pub(in crate::operation) struct Overwrite<'a> {
+    pub(in crate::operation) source: &'a dyn ChunkSource,
+    pub(in crate::operation) plan: &'a TargetPlan,
+    pub(in crate::operation) target: &'a Target,
+    /// What writing is called, and how many bytes it has to deal with.
+    pub(in crate::operation) phase: (Phase, u64),
+    pub(in crate::operation) control: Control<'a>,
 }
 
 /// What became of the used bytes.
-pub(super) struct Counts {
+pub(in crate::operation) struct Counts {
     /// Bytes written.
-    pub(super) written: u64,
+    pub(in crate::operation) written: u64,
     /// Bytes that were on the target already.
-    pub(super) unchanged: u64,
+    pub(in crate::operation) unchanged: u64,
 }
 
 impl Overwrite<'_> {
-    /// Writes the tasks.
-    pub(super) fn run(&self, tasks: Vec<Task<'_>>) -> Result<Counts, OperationError> {
+    /// Writes all of the source.
+    ///
+    /// # Errors
+    /// Those of source and target, with what is left of the target.
+    pub(in crate::operation) fn run(&self) -> Result<Counts, OperationError> {
+        self.write_all().map_err(|error| unfinished::told(self.plan, error))
+    }
+
+    fn write_all(&self) -> Result<Counts, OperationError> {
         let Self { plan, control, .. } = *self;
         let reserved = Reserved::new(guards(plan), plan.patches.clone());
-        let Progress { written, skipped, .. } = self.write(&reserved, tasks)?;
+        let Progress { written: most, skipped, .. } = self.write(&reserved)?;
         control.phase(Phase::Finishing);
         self.finish(&reserved).inspect_err(|_| {
             // The table may be there by now, and must not be. A target that fails at this too
             // cannot be helped; the error that is told is the first one.
             let _ = self.wipe(&reserved);
         })?;
-        let last = scope::written(&plan.transfers).intersection(reserved.ranges()).total();
-        Ok(Counts { written: written + last, unchanged: skipped })
+        let last = written(&plan.transfers).intersection(reserved.ranges()).total();
+        Ok(Counts { written: most + last, unchanged: skipped })
     }
 
     /// All but the reserved ranges, which hold the note until the end.
-    fn write(&self, reserved: &Reserved, tasks: Vec<Task<'_>>) -> Result<Progress, OperationError> {
-        let Self { plan, target, control, .. } = *self;
-        let reporter = Reporter::start(control, Phase::Restoring, plan.writes, 0);
+    fn write(&self, reserved: &Reserved) -> Result<Progress, OperationError> {
+        let Self { plan, target, source, control, phase } = *self;
+        let reporter = Reporter::start(control, phase.0, phase.1, 0);
         self.wipe(reserved)?;
         erase_stale(target, plan)?;
         if !plan.only_changed {
             discard_unused(target, plan);
         }
-        let work = Work {
-            repo: self.repo,
+        let sink = DiskSink {
             target,
             reserved,
             reporter: &reporter,
             only_changed: plan.only_changed,
             is_new: plan.creates_file,
         };
-        // Chunks that are on the target already were read from it to know that.
-        let tasks = if plan.only_changed { pipeline::changed(&work, &tasks)? } else { tasks };
-        pipeline::write(&work, &tasks)?;
-        flush_written(&work, &tasks)?;
+        let Put { places, zeros } = source.put_on(&sink)?;
+        let tasks = tasks(&places);
+        flush_written(&ReadBack { source, sink: &sink }, &tasks, &zeros)?;
         let progress = reporter.finish();
-        if self.read_back {
-            let bytes = tasks.iter().map(Task::bytes).sum();
+        if plan.read_back {
+            let bytes = tasks.iter().map(Task::bytes).sum::<u64>() + zeros.total();
             let reporter = Reporter::start(control, Phase::ReadingBack, bytes, 0);
-            read_back(&Work { reporter: &reporter, ..work }, &tasks)?;
+            let sink = DiskSink { reporter: &reporter, ..sink };
+            read_back(&ReadBack { source, sink: &sink }, &tasks, &zeros)?;
             reporter.finish();
         }
         Ok(progress)
@@ -96,7 +98,7 @@ impl Overwrite<'_> {
             let len = usize::try_from(guard.len()).unwrap_or_default();
             let mut blank = vec![0; len];
             if !self.plan.scope.replaces_all() || guard.start == 0 {
-                for (to, from) in blank.iter_mut().zip(self.note.to_bytes()) {
+                for (to, from) in blank.iter_mut().zip(self.plan.note.to_bytes()) {
                     *to = from;
                 }
             }
@@ -118,8 +120,21 @@ impl Overwrite<'_> {
                 write_through(self.target, at, bytes)?;
             }
         }
-        if self.read_back { compare(self.target, &finals) } else { Ok(()) }
+        if self.plan.read_back { compare(self.target, &finals) } else { Ok(()) }
     }
+}
+
+/// Has the system read the table of a target that was replaced; what to warn of where it cannot.
+pub(in crate::operation) fn re_read_table(
+    plan: &TargetPlan,
+    target: &Target,
+    control: Control<'_>,
+) -> Option<String> {
+    let error = plan.scope.replaces_all().then(|| target.re_read_table().err())??;
+    let warning =
+        format!("the system still sees the old partitions: {error}; restart before using the disk");
+    control.warn(warning.clone());
+    Some(warning)
 }
 
 /// What of the reserved ranges is on the target.
@@ -128,25 +143,29 @@ fn compare(target: &Target, finals: &[(u64, Vec<u8>)]) -> Result<(), OperationEr
     for (at, bytes) in finals {
         let now = target.read_vec(*at, bytes.len()).map_err(|error| reading(*at, error))?;
         if now != *bytes {
-            let first = *at + pipeline::first_difference(bytes, &now);
+            let first = *at + first_difference(bytes, &now);
             return Err(OperationError::ReadBack { first, bytes: bytes.len() as u64 });
         }
     }
     Ok(())
 }
 
-/// Compares what was written with the image.
-fn read_back(work: &Work<'_>, tasks: &[Task<'_>]) -> Result<(), OperationError> {
-    drop_caches(work.target)?;
-    let found = pipeline::read_back(work, tasks)?;
+/// Compares what was written with the source.
+fn read_back(
+    now: &ReadBack<'_>,
+    tasks: &[Task<'_>],
+    zeros: &Extents,
+) -> Result<(), OperationError> {
+    drop_caches(now.sink.target)?;
+    let found = now.all(tasks, zeros)?;
     let Some(at) = found.first else { return Ok(()) };
-    let first = pipeline::pinpoint(work, tasks, at).unwrap_or(at);
+    let first = now.pinpoint(tasks, at).unwrap_or(at);
     Err(OperationError::ReadBack { first, bytes: found.bytes })
 }
 
 /// What is wiped first and written last: both ends of a disk that is replaced, where tables are, or
 /// the start of each restored partition.
-fn guards(plan: &RestorePlan) -> Extents {
+fn guards(plan: &TargetPlan) -> Extents {
     if !plan.scope.replaces_all() {
         let heads = plan.transfers.iter().map(|transfer| (transfer.to, transfer.len.min(MIB)));
         return Extents::from(heads.collect::<Vec<_>>());
@@ -160,7 +179,7 @@ fn guards(plan: &RestorePlan) -> Extents {
 }
 
 /// Zeros over signatures of before that the image would leave in place.
-fn erase_stale(target: &Target, plan: &RestorePlan) -> Result<(), OperationError> {
+fn erase_stale(target: &Target, plan: &TargetPlan) -> Result<(), OperationError> {
     for part in plan.erased.iter() {
         let zeros = vec![0; usize::try_from(part.len()).unwrap_or_default()];
         target.write_at(part.start, &zeros).map_err(|error| writing(part.start, error))?;
@@ -169,13 +188,13 @@ fn erase_stale(target: &Target, plan: &RestorePlan) -> Result<(), OperationError
 }
 
 /// Tells the device what will hold nothing. Only a hint: nothing relies on it.
-fn discard_unused(target: &Target, plan: &RestorePlan) {
+fn discard_unused(target: &Target, plan: &TargetPlan) {
     let mut cover = Extents::new();
     for transfer in &plan.transfers {
         cover.push(transfer.to, transfer.to + transfer.len);
     }
     // What was erased on purpose must stay so, whatever the device makes of a discard.
-    let keep = scope::written(&plan.transfers).union(&plan.erased);
+    let keep = written(&plan.transfers).union(&plan.erased);
     for range in cover.iter() {
         for gap in keep.gaps_within(range.start, range.end).iter().filter(|gap| gap.len() >= MIB) {
             target.discard(gap.start, gap.len());
@@ -189,10 +208,15 @@ fn write_through(target: &Target, at: u64, bytes: &[u8]) -> Result<(), Operation
 }
 
 /// Waits until all tasks are on the device. A failure tells no place: that is looked for.
-fn flush_written(work: &Work<'_>, tasks: &[Task<'_>]) -> Result<(), OperationError> {
-    let Err(error) = work.target.flush() else { return Ok(()) };
-    let found = match work.target.drop_caches() {
-        Ok(()) => pipeline::read_back(work, tasks).ok().and_then(|found| found.first),
+fn flush_written(
+    now: &ReadBack<'_>,
+    tasks: &[Task<'_>],
+    zeros: &Extents,
+) -> Result<(), OperationError> {
+    let target = now.sink.target;
+    let Err(error) = target.flush() else { return Ok(()) };
+    let found = match target.drop_caches() {
+        Ok(()) => now.all(tasks, zeros).ok().and_then(|found| found.first),
         Err(_) => None,
     };
     Err(match found {

@@ -7,13 +7,17 @@ use crate::filesystem;
 use crate::image::damage::{BadRange, Damage, DamagedFile};
 use crate::image::manifest::{Region, Stored};
 
-use super::rescue::Medium;
+use crate::operation::transfer::Medium;
 
 /// Files named at most.
 const MOST_FILES: usize = 1000;
 
 /// Names the files that lie in what could not be read.
-pub(super) fn find(medium: &dyn Medium, regions: &[Region], ranges: Vec<BadRange>) -> Damage {
+pub(in crate::operation) fn find(
+    medium: &dyn Medium,
+    regions: &[Region],
+    ranges: Vec<BadRange>,
+) -> Damage {
     let mut damage = Damage { ranges, ..Damage::default() };
     let bad = damage.bytes();
     let survivors = Survivors { medium, bad: &bad };

@@ -6,7 +6,7 @@ use crate::bytes::Extent;
 use crate::image::manifest::Region;
 
 use super::scope::is_stored;
-use super::target::TargetState;
+use super::state::TargetState;
 
 /// What a partition that is not restored will hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -32,8 +32,12 @@ pub struct Absent {
 }
 
 impl Absent {
-    /// What becomes of the partition in `region`, which the restore leaves out.
-    pub(super) fn find(state: &TargetState, region: &Region) -> Option<Self> {
+    /// What becomes of the partition in `region`, which is left out; of a clone it was not chosen.
+    pub(in crate::operation) fn find(
+        state: &TargetState,
+        region: &Region,
+        is_clone: bool,
+    ) -> Option<Self> {
         let number = region.partition?;
         let place = Extent { start: region.start, end: region.end() };
         let table = &state.survey.table;
@@ -45,16 +49,21 @@ impl Absent {
             Some(_) => Remains::Same,
             None => Remains::Leftovers,
         };
-        Some(Self { number, not_in_image: !is_stored(region), remains })
+        Some(Self { number, not_in_image: !is_stored(region) && !is_clone, remains })
     }
 
     /// Whether the target lacks it afterwards, as the image does.
-    pub(super) fn is_missing(&self) -> bool {
+    pub(in crate::operation) fn is_missing(&self) -> bool {
         self.not_in_image && self.remains != Remains::Same
     }
 
+    /// "partition 2: not in the image, will be empty".
+    pub(in crate::operation) fn sentence(&self) -> String {
+        format!("partition {}: {}", self.number, self.text())
+    }
+
     /// "not in the image, will be empty".
-    pub(super) fn text(&self) -> String {
+    pub(in crate::operation) fn text(&self) -> String {
         let why = if self.not_in_image { "not in the image" } else { "not restored" };
         let what = match self.remains {
             Remains::Empty => "will be empty",

@@ -17,8 +17,8 @@ use crate::operation::survey::{Survey, survey_disk};
 use crate::signature::{self, Signature};
 use crate::table::{Scheme, Table};
 
+use super::TargetRequest;
 use super::picture::describe;
-use super::plan::RestoreRequest;
 
 /// How many places between the ends of a volume are looked at for whether it is blank, and how many
 /// bytes of each.
@@ -26,38 +26,38 @@ const SAMPLES: u64 = 64;
 const SAMPLE_LEN: usize = 4096;
 
 /// What is said of a volume on which nothing was found.
-pub(super) const EMPTY: &str = "empty";
+pub(in crate::operation) const EMPTY: &str = "empty";
 
 /// A stretch of the target that holds something.
-pub(super) struct Held {
+pub(in crate::operation) struct Held {
     /// Partition number, if it is one.
-    pub(super) number: Option<u32>,
+    pub(in crate::operation) number: Option<u32>,
     /// Where it lies on the target.
-    pub(super) place: Extent,
+    pub(in crate::operation) place: Extent,
     /// "ext4 root, 2.5 GiB used", "data of unknown kind".
-    pub(super) text: String,
+    pub(in crate::operation) text: String,
 }
 
 /// The target as it is.
-pub(super) struct TargetState {
+pub(in crate::operation) struct TargetState {
     /// The disk, its table and its volumes.
-    pub(super) survey: Survey,
+    pub(in crate::operation) survey: Survey,
     /// Open for reading; `None` for a file that does not exist yet.
-    pub(super) source: Option<Arc<Source>>,
+    pub(in crate::operation) source: Option<Arc<Source>>,
     /// What a person agrees to with the plan.
-    pub(super) agreement: Agreement,
+    pub(in crate::operation) agreement: Agreement,
     /// What is on it.
-    pub(super) held: Vec<Held>,
+    pub(in crate::operation) held: Vec<Held>,
     /// Whether it was looked at and nothing was found: no signature, no table, both ends and samples
     /// in between zero.
-    pub(super) blank: bool,
+    pub(in crate::operation) blank: bool,
 }
 
 impl TargetState {
     /// Looks at the target that a request names. A file that does not exist yet is as it will be
     /// created: for something of `size` bytes.
-    pub(super) fn find(
-        request: &RestoreRequest,
+    pub(in crate::operation) fn find(
+        request: &TargetRequest,
         manifest: &Manifest,
         size: u64,
     ) -> Result<Self, OperationError> {
@@ -76,13 +76,13 @@ impl TargetState {
     }
 
     /// Whether the target is a file that does not exist yet.
-    pub(super) fn is_new(&self) -> bool {
+    pub(in crate::operation) fn is_new(&self) -> bool {
         self.source.is_none()
     }
 
     /// Whether the note of a restore that did not finish is `own`: at the start of the disk, or of one
     /// of its partitions.
-    pub(super) fn begun(&self, own: impl Fn(&Marker) -> bool) -> bool {
+    pub(in crate::operation) fn begun(&self, own: impl Fn(&Marker) -> bool) -> bool {
         let Some(source) = self.source.as_deref() else { return false };
         let partitions = self.survey.table.data_partitions();
         let mut starts = std::iter::once(0).chain(partitions.map(|it| it.start));
@@ -93,7 +93,7 @@ impl TargetState {
     }
 
     /// Whether nothing at all is in the stretch.
-    pub(super) fn is_blank_at(&self, place: Extent) -> bool {
+    pub(in crate::operation) fn is_blank_at(&self, place: Extent) -> bool {
         let source = self.source.as_deref();
         source.is_none_or(|source| is_blank(&Window::new(source, place.start, place.len())))
     }
@@ -102,7 +102,7 @@ impl TargetState {
     ///
     /// # Errors
     /// When the places where they would be cannot be read.
-    pub(super) fn signatures_at(&self, place: Extent) -> io::Result<Vec<Signature>> {
+    pub(in crate::operation) fn signatures_at(&self, place: Extent) -> io::Result<Vec<Signature>> {
         let Some(source) = self.source.as_deref() else { return Ok(Vec::new()) };
         let mut found = signature::find(&Window::new(source, place.start, place.len()))?;
         found.iter_mut().for_each(|signature| signature.offset += place.start);
@@ -111,7 +111,7 @@ impl TargetState {
 }
 
 fn new_file(
-    request: &RestoreRequest,
+    request: &TargetRequest,
     manifest: &Manifest,
     size: u64,
 ) -> Result<TargetState, OperationError> {
@@ -149,7 +149,7 @@ fn new_file(
 }
 
 /// A size can be given to a new file only.
-fn refuse_other_size(request: &RestoreRequest, disk: &Disk) -> Result<(), OperationError> {
+fn refuse_other_size(request: &TargetRequest, disk: &Disk) -> Result<(), OperationError> {
     let Some(asked) = request.size.filter(|asked| *asked != disk.size) else { return Ok(()) };
     let next = match disk.kind {
         DiskKind::ImageFile => "leave --size out, or name a file that does not exist yet",
@@ -180,7 +180,7 @@ fn is_blank(volume: &dyn ReadAt) -> bool {
 }
 
 /// What is on a disk, and whether it was looked at and found blank.
-pub(super) fn look(survey: &Survey, source: &Source) -> (Vec<Held>, bool) {
+pub(in crate::operation) fn look(survey: &Survey, source: &Source) -> (Vec<Held>, bool) {
     let unsigned = signature::find(source).is_ok_and(|found| found.is_empty());
     let blank = unsigned && is_blank(source) && survey.table.scheme == Scheme::None;
     (held(survey, source, blank), blank)
@@ -235,7 +235,7 @@ fn content(source: &Source, place: Extent) -> String {
 }
 
 /// The names of signatures, each once.
-pub(super) fn names(signatures: &[Signature]) -> String {
+pub(in crate::operation) fn names(signatures: &[Signature]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for signature in signatures {
         if !names.contains(&signature.name) {
@@ -246,13 +246,17 @@ pub(super) fn names(signatures: &[Signature]) -> String {
 }
 
 /// Refuses a target smaller than `needed` bytes.
-pub(super) fn check_size(target: &Disk, needed: u64, next: &str) -> Result<(), OperationError> {
+pub(in crate::operation) fn check_size(
+    target: &Disk,
+    needed: u64,
+    next: &str,
+) -> Result<(), OperationError> {
     if target.size >= needed {
         return Ok(());
     }
     Err(OperationError::refused(
         format!(
-            "{} has {} ({} bytes), the image needs {} ({needed} bytes)",
+            "{} has {} ({} bytes), and {} ({needed} bytes) are needed",
             target.identity(),
             human(target.size),
             target.size,
@@ -263,15 +267,18 @@ pub(super) fn check_size(target: &Disk, needed: u64, next: &str) -> Result<(), O
 }
 
 /// Refuses a target whose sectors are of another size than those of the captured disk.
-pub(super) fn check_sectors(target: &Disk, manifest: &Manifest) -> Result<(), OperationError> {
+pub(in crate::operation) fn check_sectors(
+    target: &Disk,
+    manifest: &Manifest,
+) -> Result<(), OperationError> {
     let (has, needs) = (target.logical_sector, manifest.disk.logical_sector);
     if has == needs {
         return Ok(());
     }
     Err(OperationError::refused(
         format!(
-            "the image is of a disk with {needs}-byte sectors and {} has {has}-byte sectors: its \
-             partition table and most filesystems would not be understood there",
+            "what is to be written was on a disk with {needs}-byte sectors and {} has {has}-byte \
+             sectors: its partition table and most filesystems would not be understood there",
             target.identity()
         ),
         format!("choose a disk with {needs}-byte sectors"),

@@ -9,11 +9,12 @@ use crate::image::manifest::{Manifest, Region};
 use crate::operation::error::OperationError;
 use crate::operation::format::{content_name, size as human};
 use crate::operation::survey::Survey;
+use crate::operation::transfer::Transfer;
 use crate::table::{Scheme, UNKNOWN_TYPE};
 
 use super::absent::{Absent, Remains};
-use super::scope::{Scope, Transfer};
-use super::target::{EMPTY, Held, look};
+use super::scope::Scope;
+use super::state::{EMPTY, Held, look};
 
 /// One line of a before or after picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,7 +33,7 @@ pub struct LayoutEntry {
 
 /// What the target holds. With the table written, only what lies in `untouched` outlasts it; else
 /// everything but the partitions that are written.
-pub(super) fn before(
+pub(in crate::operation) fn before(
     held: &[Held],
     transfers: &[Transfer],
     untouched: Option<&Extents>,
@@ -52,7 +53,7 @@ pub(super) fn before(
 }
 
 /// `content` is what to call it without a filesystem.
-pub(super) fn describe(filesystem: Option<&Filesystem>, content: &str) -> String {
+pub(in crate::operation) fn describe(filesystem: Option<&Filesystem>, content: &str) -> String {
     let Some(filesystem) = filesystem else { return content.to_owned() };
     let mut text = filesystem.kind.to_string();
     if let Some(label) = &filesystem.label {
@@ -72,13 +73,13 @@ fn in_image(manifest: &Manifest, region: &Region) -> String {
 }
 
 /// The one thing on the target after a logical volume has been written to it.
-pub(super) fn volume_entry(volume: &LogicalVolume) -> LayoutEntry {
+pub(in crate::operation) fn volume_entry(volume: &LogicalVolume) -> LayoutEntry {
     let text = format!("{volume}: {}", describe(volume.filesystem.as_ref(), UNKNOWN_TYPE));
     LayoutEntry { number: None, start: 0, size: volume.size, text, kept: false }
 }
 
 /// The target as it will be; `absent` are the partitions that are not restored.
-pub(super) fn after(
+pub(in crate::operation) fn after(
     before: &[LayoutEntry],
     manifest: &Manifest,
     transfers: &[Transfer],
@@ -110,7 +111,11 @@ pub(super) fn after(
     before.iter().map(|old| replaced(old).unwrap_or_else(|| old.clone())).collect()
 }
 
-pub(super) fn lost(survey: &Survey, before: &[LayoutEntry], scope: Scope) -> Vec<String> {
+pub(in crate::operation) fn lost(
+    survey: &Survey,
+    before: &[LayoutEntry],
+    scope: Scope,
+) -> Vec<String> {
     let mut lost: Vec<String> = before
         .iter()
         .filter(|entry| !entry.kept && entry.text != EMPTY)

@@ -2,11 +2,11 @@
 
 use crate::operation::error::OperationError;
 
-use super::plan::RestorePlan;
+use super::TargetPlan;
 use super::scope::Scope;
 
 /// The error of a restore that had begun to write, with the state of its target.
-pub(super) fn told(plan: &RestorePlan, cause: OperationError) -> OperationError {
+pub(in crate::operation) fn told(plan: &TargetPlan, cause: OperationError) -> OperationError {
     let target = plan.target.identity();
     let left = match plan.scope {
         _ if plan.creates_file => format!("the new file {target} is not complete"),

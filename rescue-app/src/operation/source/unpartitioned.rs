@@ -35,7 +35,7 @@ pub struct Unpartitioned {
 impl Unpartitioned {
     /// Looks at the regions that are no partitions; `None` when there is nothing but edges, or all
     /// of it are holes.
-    pub(super) fn sample(
+    pub(in crate::operation) fn sample(
         source: &dyn ReadAt,
         table: &Table,
         regions: &[Region],
@@ -57,7 +57,7 @@ impl Unpartitioned {
     }
 
     /// Bytes of it that are read and, as the samples say, will turn out to be zero.
-    pub(super) fn likely_zero(&self) -> u64 {
+    pub(in crate::operation) fn likely_zero(&self) -> u64 {
         if self.samples_are_zero && !self.left_out { self.bytes } else { 0 }
     }
 
@@ -119,7 +119,7 @@ fn samples_are_zero(source: &dyn ReadAt, present: &Extents) -> bool {
 /// Leaves out of unpartitioned space, but for its edges, the chunks that were read and are zero, and
 /// the holes: a restore need not write them. `reads` are the bytes read of each region, `slots` what
 /// they became, and `unreadable` the bytes that are only known to be missing.
-pub(super) fn without_zeros(
+pub(in crate::operation) fn without_zeros(
     table: &Table,
     regions: &mut [Region],
     reads: &[Extents],

@@ -30,12 +30,12 @@ use crate::image::damage::BadRange;
 use crate::operation::error::OperationError;
 use crate::operation::reporter::Reporter;
 
-use super::read::{Chunk, slice_of};
+use super::chunk::{Chunk, slice_of};
 #[cfg(any(test, fuzzing))]
 pub(crate) use map_file::read_any_map;
 use map_file::{MapFile, Stage};
 use marks::{Mark, Marks, Trouble};
-pub(super) use medium::{DiskMedium, Medium};
+pub(in crate::operation) use medium::{DiskMedium, Medium};
 use prober::Prober;
 use way::Way;
 
@@ -63,7 +63,7 @@ impl Default for RescueOptions {
 }
 
 /// Where chunks go once they are complete.
-pub(super) trait Feed {
+pub(in crate::operation) trait Feed {
     /// An empty buffer, once there is one.
     fn buffer(&mut self) -> Result<AlignedBuffer, OperationError>;
 
@@ -75,7 +75,7 @@ pub(super) trait Feed {
 }
 
 /// Reads chunks, easy ones first.
-pub(super) struct Rescue<'a> {
+pub(in crate::operation) struct Rescue<'a> {
     prober: Prober<'a>,
     retries: u32,
     marks: Marks,
@@ -92,7 +92,7 @@ pub(super) struct Rescue<'a> {
 }
 
 impl<'a> Rescue<'a> {
-    pub(super) fn new(
+    pub(in crate::operation) fn new(
         medium: &'a dyn Medium,
         sector: u32,
         options: &RescueOptions,
@@ -121,7 +121,7 @@ impl<'a> Rescue<'a> {
 
     /// Reads a chunk and sends it on, unless it is better put off or lacks something: then it
     /// has to be given to [`Rescue::finish`].
-    pub(super) fn offer(
+    pub(in crate::operation) fn offer(
         &mut self,
         chunk: &Chunk<'_>,
         feed: &mut dyn Feed,
@@ -130,24 +130,24 @@ impl<'a> Rescue<'a> {
     }
 
     /// Whether all of a chunk is to be read in one go, and nothing speaks against it.
-    pub(super) fn is_plain(&self, chunk: &Chunk<'_>) -> bool {
+    pub(in crate::operation) fn is_plain(&self, chunk: &Chunk<'_>) -> bool {
         !self.has_failed && !self.puts_off(chunk) && chunk.used_bytes() == chunk.range.len()
     }
 
     /// All of `range` was read, by somebody else.
-    pub(super) fn settled(&mut self, range: Extent) {
+    pub(in crate::operation) fn settled(&mut self, range: Extent) {
         self.marks.finish(range);
         self.save_map_if_due();
     }
 
     /// Somebody else failed to read all of `range` in one go: it is not tried so again.
-    pub(super) fn distrust(&mut self, range: Extent) {
+    pub(in crate::operation) fn distrust(&mut self, range: Extent) {
         self.careful = range;
         self.prober.suspect = true;
     }
 
     /// Reads what was put off, given in ascending order.
-    pub(super) fn finish(
+    pub(in crate::operation) fn finish(
         &mut self,
         late: Vec<Chunk<'_>>,
         feed: &mut dyn Feed,
@@ -164,12 +164,12 @@ impl<'a> Rescue<'a> {
     }
 
     /// The stretches of `used` that could not be read.
-    pub(super) fn bad(&self, used: &Extents) -> Vec<BadRange> {
+    pub(in crate::operation) fn bad(&self, used: &Extents) -> Vec<BadRange> {
         self.marks.bad(used)
     }
 
     /// Writes the map file, if there is one.
-    pub(super) fn save_map(&mut self) {
+    pub(in crate::operation) fn save_map(&mut self) {
         if let Some(file) = &mut self.map_file {
             file.save(&self.marks, self.careful.start, self.stage, self.prober.reporter);
         }
@@ -182,7 +182,7 @@ impl<'a> Rescue<'a> {
     }
 
     /// Why the map file could not be written the last time.
-    pub(super) fn map_problem(&self) -> Option<String> {
+    pub(in crate::operation) fn map_problem(&self) -> Option<String> {
         self.map_file.as_ref().and_then(MapFile::problem)
     }
 

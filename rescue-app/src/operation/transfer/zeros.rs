@@ -9,23 +9,23 @@ use crate::operation::error::OperationError;
 use crate::operation::parallel::join;
 use crate::operation::reporter::Reporter;
 
-use super::read::Chunk;
+use super::chunk::Chunk;
 use super::rescue::Medium;
 
 /// Chunks looked at in one go; the reader does not come to what lies behind them any sooner.
-pub(super) const TOGETHER: usize = 32;
+pub(in crate::operation) const TOGETHER: usize = 32;
 
 /// Chunks in flight: the disk has its next request while zeros are looked at. Each has one buffer
 /// for all, which the processor's cache holds; the many buffers of the pipeline do not fit it, and
 /// reading into them took up to twice as long (loop device over holes, 7 GB/s).
-pub(super) const READERS: usize = 2;
+pub(in crate::operation) const READERS: usize = 2;
 
 /// What is known of some chunks.
-pub(super) struct Found {
+pub(in crate::operation) struct Found {
     /// Which of them are zero.
-    pub(super) zero: Vec<bool>,
+    pub(in crate::operation) zero: Vec<bool>,
     /// One that could not be read.
-    pub(super) failed: Option<usize>,
+    pub(in crate::operation) failed: Option<usize>,
 }
 
 /// Which of `chunks`, all of whose bytes are used, are zero; says so to `reporter`. The first that
@@ -33,7 +33,7 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// The person asked to stop, or memory is too small for a chunk.
-pub(super) fn find(
+pub(in crate::operation) fn find(
     medium: &dyn Medium,
     chunks: &[Chunk<'_>],
     buffers: &mut [AlignedBuffer],

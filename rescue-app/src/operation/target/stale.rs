@@ -5,26 +5,27 @@
 //! are erased, wherever [`crate::signature`] looks and the image holds no used byte.
 
 use crate::bytes::{Extent, Extents};
+use crate::operation::transfer::{Transfer, written};
 use crate::signature::Signature;
 
-use super::scope::{Scope, Transfer, written};
-use super::target::{TargetState, names};
+use super::scope::Scope;
+use super::state::{TargetState, names};
 
 /// What is erased of a target.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stale {
+pub(in crate::operation) struct Stale {
     /// The signatures, by their places on the target.
-    pub(super) signatures: Vec<Signature>,
+    pub(in crate::operation) signatures: Vec<Signature>,
     /// Their bytes.
-    pub(super) bytes: Extents,
+    pub(in crate::operation) bytes: Extents,
     /// What could not be looked at.
-    pub(super) unknown: Option<String>,
+    pub(in crate::operation) unknown: Option<String>,
 }
 
 impl Stale {
     /// Looks for what `volumes` of the target show besides what the transfers write, within what
     /// is `replaced`.
-    pub(super) fn find(
+    pub(in crate::operation) fn find(
         state: &TargetState,
         transfers: &[Transfer],
         volumes: &[Extent],
@@ -54,10 +55,10 @@ impl Stale {
     }
 
     /// For a person, if there is something to say.
-    pub(super) fn notices(&self) -> Vec<String> {
+    pub(in crate::operation) fn notices(&self) -> Vec<String> {
         let erased = (!self.signatures.is_empty()).then(|| {
             format!(
-                "signatures of before in places that the image leaves as they are will be erased: \
+                "signatures of before in places that are left as they are will be erased: \
                  {}",
                 names(&self.signatures)
             )
@@ -73,7 +74,7 @@ impl Stale {
 }
 
 /// The volumes that the target will have, and what of it is replaced.
-pub(super) fn volumes(
+pub(in crate::operation) fn volumes(
     state: &TargetState,
     partitions: impl Iterator<Item = Extent>,
     scope: Scope,

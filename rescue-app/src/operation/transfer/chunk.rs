@@ -9,28 +9,28 @@ const READ_ALONG: u64 = 128 * 1024;
 
 /// A chunk to be read: where it lies and what of it is used.
 #[derive(Clone, Copy)]
-pub(super) struct Chunk<'a> {
+pub(in crate::operation) struct Chunk<'a> {
     /// Its place in the list of slots.
-    pub(super) slot: usize,
+    pub(in crate::operation) slot: usize,
     /// Where it lies on the disk.
-    pub(super) range: Extent,
+    pub(in crate::operation) range: Extent,
     /// The used bytes of its region.
-    pub(super) used: &'a Extents,
+    pub(in crate::operation) used: &'a Extents,
 }
 
 impl Chunk<'_> {
     /// The used stretches in ascending order.
-    pub(super) fn parts(&self) -> impl Iterator<Item = Extent> + '_ {
+    pub(in crate::operation) fn parts(&self) -> impl Iterator<Item = Extent> + '_ {
         self.used.within(self.range.start, self.range.end)
     }
 
     /// Number of used bytes.
-    pub(super) fn used_bytes(&self) -> u64 {
+    pub(in crate::operation) fn used_bytes(&self) -> u64 {
         self.parts().map(Extent::len).sum()
     }
 
     /// The stretches to read: the used ones, joined where little lies between them.
-    pub(super) fn runs(&self) -> Vec<Extent> {
+    pub(in crate::operation) fn runs(&self) -> Vec<Extent> {
         let mut runs: Vec<Extent> = Vec::new();
         for part in self.parts() {
             match runs.last_mut() {
@@ -42,13 +42,16 @@ impl Chunk<'_> {
     }
 
     /// Makes `buffer` as long as the chunk.
-    pub(super) fn size(&self, buffer: &mut AlignedBuffer) -> Result<(), OperationError> {
+    pub(in crate::operation) fn size(
+        &self,
+        buffer: &mut AlignedBuffer,
+    ) -> Result<(), OperationError> {
         buffer.set_len(to_usize(self.range.len())?);
         Ok(())
     }
 
     /// Zeroes what nothing uses: what was read along, and what an earlier chunk left.
-    pub(super) fn blank(&self, buffer: &mut [u8]) -> Result<(), OperationError> {
+    pub(in crate::operation) fn blank(&self, buffer: &mut [u8]) -> Result<(), OperationError> {
         let mut at = self.range.start;
         for part in self.parts() {
             slice_of(buffer, self.range, Extent { start: at, end: part.start })?.fill(0);
@@ -60,7 +63,7 @@ impl Chunk<'_> {
 }
 
 /// The bytes `part` of the disk in a buffer that holds `whole`.
-pub(super) fn slice_of(
+pub(in crate::operation) fn slice_of(
     buffer: &mut [u8],
     whole: Extent,
     part: Extent,

@@ -1,47 +1,33 @@
-//! What a person should know before a restore.
+//! What a person should know before a target is written.
 
 use crate::bytes::{ReadAt as _, Window, le32};
 use crate::disk::{self, Disk, DiskKind, Source};
 use crate::filesystem::{self, Kind};
 use crate::image::manifest::Region;
-use crate::image::reader::DiskImage;
 use crate::operation::error::OperationError;
-use crate::operation::format::{size as human, time};
+use crate::operation::format::size as human;
 use crate::table::{self, Patch, Scheme};
 
-use super::plan::RestoreRequest;
-use super::scope::Transfer;
-use super::sources::Sources;
-use super::target::TargetState;
+use super::Aim;
+use super::scope::Scope;
 
-/// What is known when the notices are written.
-pub(super) struct Facts<'a> {
-    pub(super) request: &'a RestoreRequest,
-    pub(super) state: &'a TargetState,
-    pub(super) sources: &'a Sources<'a>,
-    pub(super) transfers: &'a [Transfer],
-    pub(super) patches: &'a [Patch],
-    pub(super) carries_on: bool,
-}
-
-impl Facts<'_> {
+impl Aim<'_> {
     /// All of them, those of the target first.
-    pub(super) fn notices(&self, disk: &DiskImage<'_>) -> Result<Vec<String>, OperationError> {
+    pub(super) fn notices(&self, patches: &[Patch]) -> Result<Vec<String>, OperationError> {
         let survey = &self.state.survey;
-        let mut notices = self.sources.doubts.clone();
-        notices.extend(survey.note.iter().cloned());
+        let mut notices: Vec<String> = survey.note.iter().cloned().collect();
         if self.carries_on {
             notices.push(
-                "this restore was begun before: what is there already is read and not written again"
+                "this was begun before: what is there already is read and not written again"
                     .to_owned(),
             );
         }
         notices.extend(survey.table.remarks().map(|remark| format!("target: {remark}")));
-        notices.extend(self.of_images());
+        notices.extend(self.content.notices.iter().cloned());
         notices.extend(self.meanwhile());
         notices.extend(self.same_identity());
-        notices.extend(self.moved(disk)?);
-        notices.extend(self.fitted());
+        notices.extend(self.moved()?);
+        notices.extend(self.fitted(patches));
         if !self.request.read_back {
             notices.push(
                 "what is written will not be read back: errors of the target stay hidden"
@@ -59,22 +45,6 @@ impl Facts<'_> {
             Some(_) => "the partitions to be restored hold nothing, not even what they held before",
         };
         Some(format!("until it has finished {meanwhile}"))
-    }
-
-    fn of_images(&self) -> Vec<String> {
-        let warnings = self.sources.all().flat_map(|image| &image.manifest.warnings);
-        let mut notices: Vec<String> =
-            warnings.map(|warning| format!("image: {warning}")).collect();
-        if !self.sources.with.is_empty() {
-            let times: Vec<String> =
-                self.sources.all().map(|image| time(image.snapshot.time)).collect();
-            notices.push(format!(
-                "the parts are from images made at {}: if the volume was written to in between, \
-                 they do not fit together",
-                times.join(" and ")
-            ));
-        }
-        notices
     }
 
     /// Another disk of this machine that carries the identities that are restored: systems mix the
@@ -98,7 +68,7 @@ impl Facts<'_> {
 
     /// Whether a disk has the table's identity, or on a disk without one that of its filesystem.
     fn is_twin(&self, other: &Disk) -> Option<bool> {
-        let manifest = &self.sources.image.manifest;
+        let manifest = self.content.manifest;
         let source = Source::open(&other.path).ok()?;
         let found = table::read(&source, other.logical_sector).ok()?;
         if manifest.table.scheme != Scheme::None {
@@ -112,9 +82,9 @@ impl Facts<'_> {
     }
 
     /// Partitions that get another start than they had: what of them counts on it.
-    fn moved(&self, disk: &DiskImage<'_>) -> Result<Vec<String>, OperationError> {
+    fn moved(&self) -> Result<Vec<String>, OperationError> {
         let mut notices = Vec::new();
-        let manifest = &self.sources.image.manifest;
+        let manifest = self.content.manifest;
         for transfer in self.transfers.iter().filter(|transfer| transfer.from != transfer.to) {
             let region = manifest.regions.iter().find(|region| region.start == transfer.from);
             let Some(region) = region.filter(|region| region.partition.is_some()) else { continue };
@@ -125,7 +95,7 @@ impl Facts<'_> {
                  anew{}",
                 transfer.from,
                 transfer.to,
-                if self.tells_start(disk, region)? {
+                if self.tells_start(region)? {
                     "; its own boot sector says where it began (\"hidden sectors\"), by which \
                      Windows and DOS start"
                 } else {
@@ -138,31 +108,31 @@ impl Facts<'_> {
 
     /// Whether the boot sector of a FAT or NTFS says where the partition began: sectors before it,
     /// at byte 28 (Microsoft FAT specification, `BPB_HiddSec`).
-    fn tells_start(&self, disk: &DiskImage<'_>, region: &Region) -> Result<bool, OperationError> {
+    fn tells_start(&self, region: &Region) -> Result<bool, OperationError> {
         let kind = region.filesystem.as_ref().map(|found| found.kind);
         if !matches!(kind, Some(Kind::Fat12 | Kind::Fat16 | Kind::Fat32 | Kind::Ntfs)) {
             return Ok(false);
         }
-        let sector = u64::from(self.sources.image.manifest.disk.logical_sector);
-        let boot = Window::new(disk, region.start, region.size)
+        let sector = u64::from(self.content.manifest.disk.logical_sector);
+        let boot = Window::new(self.content.disk, region.start, region.size)
             .read_vec(0, 512)
-            .map_err(|error| OperationError::io("reading a boot sector in the image", error))?;
+            .map_err(|error| OperationError::io("reading a boot sector of the source", error))?;
         Ok(le32(&boot, 28).is_some_and(|hidden| u64::from(hidden) == region.start / sector))
     }
 
     /// What of the table is not as it was captured.
-    fn fitted(&self) -> Vec<String> {
-        let (target, image) = (self.state.survey.disk.size, self.sources.image.manifest.disk.size);
+    fn fitted(&self, patches: &[Patch]) -> Vec<String> {
+        let (target, image) = (self.state.survey.disk.size, self.content.manifest.disk.size);
         let extra = target.saturating_sub(image);
         let mut notices = Vec::new();
-        if self.request.volume.is_none() && self.request.partitions.is_none() && extra > 0 {
+        if self.scope == Scope::Disk && self.request.partitions.is_none() && extra > 0 {
             notices.push(format!(
                 "the target is larger: {} stay free at its end, partitions keep their sizes",
                 human(extra)
             ));
         }
-        if !self.patches.is_empty() {
-            let mut what: Vec<&str> = self.patches.iter().map(|patch| patch.what).collect();
+        if !patches.is_empty() {
+            let mut what: Vec<&str> = patches.iter().map(|patch| patch.what).collect();
             what.dedup();
             notices.push(format!("of the partition table is written anew: {}", what.join(", ")));
         }

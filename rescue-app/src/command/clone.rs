@@ -1,0 +1,69 @@
+//! `lifeboat clone`.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::console;
+use crate::operation::format::{duration, size};
+use crate::operation::{self, ClonePlan, CloneReport, CloneRequest};
+
+use super::Ending;
+use super::args::CloneArgs;
+use super::output::Printer;
+use super::target;
+
+pub(super) fn run(args: &CloneArgs) -> anyhow::Result<Ending> {
+    let partitions = args.source.partitions.as_deref();
+    let mut request = CloneRequest {
+        source: args.source.request()?,
+        target: args.target.request(partitions, None, args.mend_table),
+    };
+    let printer = Printer::new(args.json);
+    let plan = printer.watch(|control| operation::plan_clone(&request, control))?;
+    if args.plan {
+        let text = format!("{}\n{}", plan_text(&plan), target::consent(&plan.onto));
+        printer.result(&plan, &text)?;
+        return Ok(Ending::Done);
+    }
+    if !args.json {
+        console::say(&plan_text(&plan));
+    }
+    request.target.agreed = Some(plan.onto.agreement.clone());
+    drop(plan);
+    let report = printer.watch(|control| operation::clone(&request, control))?;
+    printer.result(&report, &report_text(&report))?;
+    Ok(match report.missing.is_empty() && !report.table_unreadable {
+        true => Ending::lacking(report.unreadable),
+        false => Ending::NeedsAttention,
+    })
+}
+
+fn plan_text(plan: &ClonePlan) -> String {
+    let source = &plan.source;
+    let mut text = format!(
+        "clone of {} ({}, {})\nreads {}, leaves out {} that nothing uses\n",
+        source.disk.identity(),
+        console::path(&source.disk.path),
+        size(source.disk.size),
+        size(source.read),
+        size(source.unused),
+    );
+    if let Some(unpartitioned) = &source.unpartitioned {
+        let _ = writeln!(text, "{}", unpartitioned.sentence());
+    }
+    target::add_plan(&mut text, &plan.onto);
+    text
+}
+
+fn report_text(report: &CloneReport) -> String {
+    let mut text = format!(
+        "cloned: read {}, {}, in {}",
+        size(report.read),
+        target::written(report.written, report.unchanged, report.read_back),
+        duration(Duration::from_secs_f64(report.seconds.max(0.0))),
+    );
+    if !report.warnings.is_empty() {
+        let _ = write!(text, "\n  with {} warning(s), see above", report.warnings.len());
+    }
+    text
+}

@@ -1,0 +1,311 @@
+//! A disk that is read: looked at, and cut into regions with the bytes to read of each.
+
+mod unpartitioned;
+mod victims;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::bytes::{Extents, ReadAt, Window};
+use crate::disk::{Disk, Source};
+use crate::filesystem::{self, Filesystem, LogicalVolume};
+use crate::image::chunks::ChunkSize;
+use crate::image::damage::{BadRange, Damage};
+use crate::image::layout::{self, Inspected, Selection};
+use crate::image::manifest::{DiskIdentity, MAJOR, Manifest, Region, Stored};
+use crate::image::marker;
+use crate::table::{self, Scheme, Table};
+
+use super::companions::MachineVolumes;
+use super::error::OperationError;
+use super::survey::read_table;
+use super::transfer::{DiskMedium, RescueOptions};
+use super::unlock::{Keys, name_of};
+use super::{guard, machine};
+
+pub use unpartitioned::Unpartitioned;
+pub(super) use unpartitioned::without_zeros;
+
+/// What of which disk is read, and how.
+#[derive(Clone, Debug)]
+pub struct SourceRequest {
+    /// Block device or image file.
+    pub disk: PathBuf,
+    /// Logical sector size of an image file, bytes.
+    pub sector_size: Option<u32>,
+    /// Partition numbers; `None` for all.
+    pub partitions: Option<Vec<u32>>,
+    /// Every byte instead of the blocks in use.
+    pub whole: bool,
+    /// Leave out large stretches outside of all partitions, but for both their ends.
+    pub skip_unpartitioned: bool,
+    /// Encrypted containers that were opened, to read of them what is used.
+    pub keys: Keys,
+    /// Of NTFS that was not closed (marked dirty, hibernated, Fast Startup) what its tables call used,
+    /// instead of everything.
+    pub trusts_unclosed: bool,
+    /// What to do about places that cannot be read.
+    pub rescue: RescueOptions,
+    /// Read an image file although a program may write to it meanwhile.
+    pub in_use: bool,
+}
+
+impl SourceRequest {
+    /// What of all of the disk at `disk` is used.
+    pub fn all_of(disk: impl Into<PathBuf>) -> Self {
+        Self {
+            disk: disk.into(),
+            sector_size: None,
+            partitions: None,
+            whole: false,
+            skip_unpartitioned: false,
+            keys: Keys::new(),
+            trusts_unclosed: false,
+            rescue: RescueOptions::default(),
+            in_use: false,
+        }
+    }
+
+    fn selection(&self) -> Selection {
+        let keys = self.keys.iter();
+        Selection {
+            partitions: self.partitions.clone(),
+            whole: self.whole,
+            skip_unpartitioned: self.skip_unpartitioned,
+            keys: keys.map(|(at, key)| (at.locked.uuid.clone(), key.clone())).collect(),
+            trusts_unclosed: self.trusts_unclosed,
+        }
+    }
+}
+
+/// A disk that was looked at, and what will be read of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct SourcePlan {
+    /// The disk.
+    pub disk: Disk,
+    /// Its table.
+    pub table: Table,
+    /// Its regions with the bytes that count of each.
+    pub regions: Vec<Region>,
+    /// Bytes to read.
+    pub read: u64,
+    /// Bytes that are not read: nothing uses them, they were not chosen, or they are holes of an
+    /// image file.
+    pub skipped: u64,
+    /// Of those what a filesystem's map calls unused.
+    pub unused: u64,
+    /// Large stretches outside of partitions.
+    pub unpartitioned: Option<Unpartitioned>,
+    /// Reasons to think again.
+    pub warnings: Vec<String>,
+    /// Of each region the bytes to read: what counts of it, but for holes of an image file.
+    #[serde(skip)]
+    pub(super) reads: Vec<Extents>,
+}
+
+impl SourcePlan {
+    /// Looks at an open disk that is free to be read.
+    pub(super) fn examine(
+        disk: Disk,
+        source: &Source,
+        request: &SourceRequest,
+    ) -> Result<Self, OperationError> {
+        is_finished(&disk, source, 0)?;
+        let table = read_table(source, disk.logical_sector)?;
+        check_partitions(&table, request.partitions.as_deref().unwrap_or_default())?;
+        let chosen = |number| request.partitions.as_ref().is_none_or(|all| all.contains(&number));
+        for partition in table.data_partitions().filter(|partition| chosen(partition.number)) {
+            is_finished(&disk, source, partition.start)?;
+        }
+        let mut warnings: Vec<String> = guard::source_in_use(&disk).into_iter().collect();
+        warnings.extend(table.remarks().cloned());
+        warnings.extend(guard::remark_on_source(&disk));
+        let regions = inspect_regions(&disk, source, &table, &request.selection(), &mut warnings);
+        let data = source.data();
+        let reads: Vec<Extents> =
+            regions.iter().map(|region| region.used.intersection(&data)).collect();
+        let read = reads.iter().map(Extents::total).sum();
+        Ok(Self {
+            skipped: disk.size.saturating_sub(read),
+            unused: regions.iter().map(unused).sum(),
+            unpartitioned: Unpartitioned::sample(source, &table, &regions, &data),
+            disk,
+            table,
+            regions,
+            read,
+            warnings,
+            reads,
+        })
+    }
+
+    /// Reads nothing of the regions that are not `wanted`.
+    pub(super) fn read_only(&mut self, wanted: impl Fn(&Region) -> bool) {
+        for (region, reads) in self.regions.iter().zip(&mut self.reads) {
+            if !wanted(region) {
+                *reads = Extents::new();
+            }
+        }
+        self.read = self.reads.iter().map(Extents::total).sum();
+        self.skipped = self.disk.size.saturating_sub(self.read);
+    }
+
+    /// Whether there is an NTFS that was not closed, of which a person may choose to read what is
+    /// used only.
+    pub fn has_unclosed_ntfs(&self) -> bool {
+        let unclosed = Filesystem::is_unclosed_ntfs;
+        let in_volume =
+            |volume: &LogicalVolume| volume.filesystem.iter().chain(&volume.inside).any(unclosed);
+        self.regions.iter().filter(|region| region.stored != Stored::Nothing).any(|region| {
+            region.filesystem.iter().chain(&region.inside).any(unclosed)
+                || region.logical_volumes.iter().any(in_volume)
+        })
+    }
+
+    /// What the disk is known by, wherever it is attached.
+    pub(super) fn identity(&self) -> DiskIdentity {
+        let Disk { path, model, serial, wwn, size, .. } = &self.disk;
+        let file_name = || path.file_name().map(|name| name.to_string_lossy().into_owned());
+        DiskIdentity {
+            model: model.clone().or_else(file_name),
+            serial: serial.clone(),
+            wwn: wwn.clone(),
+            size: *size,
+            logical_sector: self.disk.logical_sector,
+            physical_sector: self.disk.physical_sector,
+            transport: self.disk.transport.to_string(),
+        }
+    }
+
+    /// What an image of it says besides its bytes.
+    pub(super) fn manifest(
+        &self,
+        chunk_size: ChunkSize,
+        damage: Damage,
+        warnings: Vec<String>,
+    ) -> Manifest {
+        Manifest {
+            version: MAJOR,
+            tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).to_owned(),
+            disk: self.identity(),
+            machine: machine::this_machine(),
+            chunk_size: chunk_size.bytes(),
+            table: self.table.clone(),
+            regions: self.regions.clone(),
+            unreadable: damage.bytes(),
+            damage,
+            warnings,
+            other: serde_json::Map::new(),
+        }
+    }
+
+    /// Names the files that lie in what could not be read.
+    pub(super) fn damage(&self, medium: &DiskMedium<'_>, ranges: Vec<BadRange>) -> Damage {
+        victims::find(medium, &self.regions, ranges)
+    }
+}
+
+/// A disk, or a partition of it, that a restore left half written is no source: what is on it was
+/// never anybody's.
+fn is_finished(disk: &Disk, source: &Source, start: u64) -> Result<(), OperationError> {
+    let left = source.size().saturating_sub(start);
+    let Some(marker) = marker::read(&Window::new(source, start, left)) else { return Ok(()) };
+    Err(OperationError::refused(
+        format!("{} is not whole: {marker}", disk.identity()),
+        "capture it afterwards",
+    ))
+}
+
+/// Bytes that the map of what is in a region calls unused.
+fn unused(region: &Region) -> u64 {
+    let mapped =
+        region.filesystem.is_some() && matches!(region.stored, Stored::Used | Stored::Header);
+    if mapped { region.size.saturating_sub(region.used.total()) } else { 0 }
+}
+
+/// Only what is surely one partition with a content of its own can be chosen.
+fn check_partitions(table: &Table, chosen: &[u32]) -> Result<(), OperationError> {
+    let separate: Vec<u32> = table.separate_partitions().iter().map(|p| p.number).collect();
+    let Some(number) = chosen.iter().find(|number| !separate.contains(number)) else {
+        return Ok(());
+    };
+    let known: Vec<u32> = table.partitions.iter().map(|partition| partition.number).collect();
+    Err(match table.logical_partitions_in(*number) {
+        Some(inside) if inside.is_empty() => OperationError::refused(
+            format!("partition {number} is an extended one, and no partition is in it"),
+            "capture the whole disk, or another partition; see `lifeboat disks`",
+        ),
+        Some(inside) => {
+            let list: Vec<String> = inside.iter().map(u32::to_string).collect();
+            OperationError::refused(
+                format!("partition {number} is an extended one and has no content of its own"),
+                format!("name the partitions that are in it: --partitions {}", list.join(",")),
+            )
+        }
+        None if known.contains(number) => OperationError::refused(
+            format!("partition {number} and another one lie over each other"),
+            "capture the whole disk: without --partitions all of it is stored",
+        ),
+        None => OperationError::refused(
+            format!("the disk has no partition {number}, only {known:?}"),
+            "look at it with `lifeboat disks`",
+        ),
+    })
+}
+
+fn inspect_regions(
+    disk: &Disk,
+    source: &Source,
+    table: &Table,
+    selection: &Selection,
+    warnings: &mut Vec<String>,
+) -> Vec<Region> {
+    let metadata = (table.scheme != Scheme::None).then(|| {
+        let around = filesystem::around_shown_array(source).unwrap_or_default();
+        table::metadata_extents(source, table).union(&around)
+    });
+    let companions = MachineVolumes::new(disk, source, table);
+    let spans = layout::spans(source.size(), table);
+    let mut told = Vec::new();
+    let inspected = spans.into_iter().map(|span| {
+        let Inspected { region, warnings: own } =
+            layout::inspect(source, span, metadata.as_ref(), &companions, selection);
+        told.extend(own.into_iter().map(|warning| (span.partition, warning)));
+        region
+    });
+    let regions = inspected.collect();
+    warnings.extend(summed_up(told));
+    regions
+}
+
+/// The warnings with the names of their partitions; what is said of several is said once.
+fn summed_up(told: Vec<(Option<u32>, String)>) -> Vec<String> {
+    let mut said: Vec<(String, Vec<Option<u32>>)> = Vec::new();
+    for (partition, warning) in told {
+        match said.iter_mut().find(|(text, _)| *text == warning) {
+            Some((_, partitions)) => partitions.push(partition),
+            None => said.push((warning, vec![partition])),
+        }
+    }
+    let line = |(text, partitions): (String, Vec<Option<u32>>)| {
+        let numbers: Vec<String> = partitions.iter().flatten().map(u32::to_string).collect();
+        match numbers.as_slice() {
+            [] | [_] => format!("{}: {text}", name_of(partitions.into_iter().flatten().next())),
+            _ => format!("partitions {}: {text}", numbers.join(", ")),
+        }
+    };
+    said.into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_several_partitions_is_said_once() {
+        let told = [(Some(1), "odd"), (Some(3), "even"), (None, "all"), (Some(5), "odd")];
+        let told = told.map(|(partition, warning)| (partition, warning.to_owned()));
+        let lines = ["partitions 1, 5: odd", "partition 3: even", "the disk: all"];
+        assert_eq!(summed_up(told.to_vec()), lines);
+    }
+}

@@ -1,0 +1,330 @@
+//! A disk that is overwritten: looked at, agreed to, and planned before the first write.
+
+mod absent;
+mod notices;
+mod overwrite;
+mod picture;
+mod scope;
+mod stale;
+mod state;
+mod unfinished;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::bytes::{Extent, Extents, ReadAt};
+use crate::disk::{Agreement, Disk, Hold};
+use crate::filesystem::LogicalVolume;
+use crate::image::manifest::{Manifest, Region};
+use crate::image::marker::Marker;
+use crate::signature::Signature;
+use crate::table::{self, Patch, TableError};
+
+use super::consent::Words;
+use super::error::OperationError;
+use super::transfer::Transfer;
+
+pub use absent::{Absent, Remains};
+pub(super) use overwrite::{Overwrite, re_read_table};
+pub use picture::LayoutEntry;
+pub(super) use picture::all_lost;
+use picture::{after, before, lost, volume_entry};
+use scope::Scope;
+use stale::Stale;
+use state::{TargetState, check_sectors, check_size};
+
+/// Which disk is overwritten, with which parts of the source, and how.
+#[derive(Clone, Debug)]
+pub struct TargetRequest {
+    /// Block device or image file to overwrite; a missing file is created.
+    pub disk: PathBuf,
+    /// Logical sector size of an image file, bytes.
+    pub sector_size: Option<u32>,
+    /// Size of a new image file, bytes; that of the source when `None`.
+    pub size: Option<u64>,
+    /// Serial number, WWN, path of a file, or the word of the plan: the consent to erase the target.
+    pub erase: Option<String>,
+    /// What was agreed to when a plan was shown: the target must still be that.
+    pub agreed: Option<Agreement>,
+    /// Partition numbers; `None` for the whole disk.
+    pub partitions: Option<Vec<u32>>,
+    /// Write only what differs.
+    pub only_changed: bool,
+    /// Read the target back after writing.
+    pub read_back: bool,
+    /// Write a damaged copy of the GPT anew from the other one, also on a disk of the same size.
+    pub mend_table: bool,
+}
+
+impl TargetRequest {
+    /// All of the disk at `disk`, read back, with the consent `erase`.
+    pub fn all_of(disk: impl Into<PathBuf>, erase: &str) -> Self {
+        Self {
+            disk: disk.into(),
+            sector_size: None,
+            size: None,
+            erase: Some(erase.to_owned()),
+            agreed: None,
+            partitions: None,
+            only_changed: false,
+            read_back: true,
+            mend_table: false,
+        }
+    }
+
+    /// Whether the target is a file that does not exist yet.
+    pub(super) fn creates_file(&self) -> bool {
+        !self.disk.exists() && !self.disk.starts_with("/dev")
+    }
+
+    /// Refuses to write without consent.
+    pub(super) fn refuse_unnamed(&self) -> Result<(), OperationError> {
+        if self.erase.is_some() {
+            return Ok(());
+        }
+        Err(OperationError::refused(
+            "nothing is overwritten without the name of the disk",
+            "say --erase with the serial number of the target, or the word that --plan shows",
+        ))
+    }
+}
+
+/// What will be done to a target.
+#[derive(Clone, Debug, Serialize)]
+pub struct TargetPlan {
+    /// The disk to overwrite.
+    pub target: Disk,
+    /// What `--erase` has to say for it.
+    pub erase: String,
+    /// What is agreed to with this plan.
+    #[serde(skip)]
+    pub agreement: Agreement,
+    /// Keeps the target open for as long as the plan counts; `None` for a file that is to be made.
+    #[serde(skip)]
+    pub hold: Option<Hold>,
+    /// Whether the target is a file that does not exist yet.
+    pub creates_file: bool,
+    /// The target as it is.
+    pub before: Vec<LayoutEntry>,
+    /// The target as it will be.
+    pub after: Vec<LayoutEntry>,
+    /// Bytes in use that will be written, or compared with `--only-changed`.
+    pub writes: u64,
+    /// What the target loses.
+    pub lost: Vec<String>,
+    /// Partitions of the source's table that are not written, and what will be there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absent>,
+    /// Signatures of before that are erased, by their places on the target.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<Signature>,
+    /// Whether only what differs is written: as it was asked for, or because this was begun before.
+    pub only_changed: bool,
+    /// What a person should know.
+    pub notices: Vec<String>,
+    /// Whether the target is read back after writing.
+    #[serde(skip)]
+    pub(super) read_back: bool,
+    /// Which bytes of the source go where.
+    #[serde(skip)]
+    pub(super) transfers: Vec<Transfer>,
+    /// What of the target is replaced.
+    #[serde(skip)]
+    scope: Scope,
+    /// What the target says of itself until all is written.
+    #[serde(skip)]
+    note: Marker,
+    /// Partitions the source leaves out: their place on the target is never touched.
+    #[serde(skip)]
+    kept: Extents,
+    /// What of the table is not as in the source.
+    #[serde(skip)]
+    patches: Vec<Patch>,
+    /// The bytes of the signatures that are erased.
+    #[serde(skip)]
+    erased: Extents,
+}
+
+impl TargetPlan {
+    /// How much of what is written lies in `unreadable`, bytes of the source.
+    pub(super) fn lacking(&self, unreadable: &Extents) -> u64 {
+        let lacking = |transfer: &Transfer| transfer.used.intersection(unreadable).total();
+        self.transfers.iter().map(lacking).sum()
+    }
+
+    /// What the target will lack afterwards that its table names.
+    pub(super) fn missing(&self) -> impl Iterator<Item = &Absent> {
+        self.absent.iter().filter(|absent| absent.is_missing())
+    }
+
+    /// Bytes that are read back.
+    pub(super) fn bytes_read_back(&self) -> u64 {
+        if self.read_back { self.writes } else { 0 }
+    }
+}
+
+/// What is put on a target.
+pub(super) struct Content<'a> {
+    /// The disk that it is, or was.
+    pub(super) manifest: &'a Manifest,
+    /// Its bytes.
+    pub(super) disk: &'a dyn ReadAt,
+    /// The one logical volume that is wanted of it, and where its bytes are.
+    pub(super) volume: Option<(LogicalVolume, Vec<Transfer>)>,
+    /// The note that the target carries until all is written, but for what names the target.
+    pub(super) note: Marker,
+    /// What a person should know of it.
+    pub(super) notices: Vec<String>,
+}
+
+/// A target that was looked at, and what will go where on it.
+pub(super) struct Aim<'a> {
+    request: &'a TargetRequest,
+    content: Content<'a>,
+    state: TargetState,
+    /// Which bytes of the source go where.
+    pub(super) transfers: Vec<Transfer>,
+    scope: Scope,
+    carries_on: bool,
+}
+
+impl<'a> Aim<'a> {
+    /// Looks at the target and checks every rule that could forbid writing to it; `may_be_erased` are
+    /// those that the source brings.
+    pub(super) fn take(
+        request: &'a TargetRequest,
+        content: Content<'a>,
+        may_be_erased: impl FnOnce(&Disk, &Words) -> Result<(), OperationError>,
+    ) -> Result<Self, OperationError> {
+        let manifest = content.manifest;
+        let size = content.volume.as_ref().map_or(manifest.disk.size, |(volume, _)| volume.size);
+        let state = TargetState::find(request, manifest, size)?;
+        may_be_erased(&state.survey.disk, &state.survey.words)?;
+        if let Some(agreed) = &request.agreed {
+            agreed.refuse_another(&state.agreement)?;
+        }
+        check_sectors(&state.survey.disk, manifest)?;
+        let carries_on = state.begun(|found| found.is_of_the_same(&content.note));
+        let (transfers, scope) = choose(request, &state, &content, carries_on)?;
+        Ok(Self { request, content, state, transfers, scope, carries_on })
+    }
+
+    /// Says what will be done.
+    pub(super) fn plan(self) -> Result<TargetPlan, OperationError> {
+        let (kept, absent) = self.left_out();
+        let patches = match self.scope {
+            Scope::Disk => self.fit()?,
+            _ => Vec::new(),
+        };
+        let stale = self.stale(&kept);
+        let mut notices = self.notices(&patches)?;
+        notices.extend(stale.notices());
+        notices.extend(absent.iter().map(Absent::sentence));
+        let Self { request, content, state, transfers, scope, carries_on } = self;
+        let before = before(&state.held, &transfers, scope.replaces_all().then_some(&kept));
+        let after = match &content.volume {
+            Some((volume, _)) => vec![volume_entry(volume)],
+            None => after(&before, content.manifest, &transfers, &absent, scope),
+        };
+        let words = &state.survey.words;
+        Ok(TargetPlan {
+            creates_file: state.is_new(),
+            lost: lost(&state.survey, &before, scope),
+            notices,
+            writes: transfers.iter().map(|transfer| transfer.used.total()).sum(),
+            only_changed: request.only_changed || carries_on,
+            read_back: request.read_back,
+            stale: stale.signatures,
+            erased: stale.bytes,
+            note: Marker { erase: words.to_note(&state.survey.disk), ..content.note },
+            hold: state.source.map(Hold::new),
+            agreement: state.agreement,
+            erase: words.own().to_owned(),
+            target: state.survey.disk,
+            before,
+            after,
+            absent,
+            kept,
+            patches,
+            transfers,
+            scope,
+        })
+    }
+
+    /// What of a target that gets the source's table is never touched, and the partitions there.
+    fn left_out(&self) -> (Extents, Vec<Absent>) {
+        if self.scope != Scope::Disk {
+            return (Extents::new(), Vec::new());
+        }
+        let regions: Vec<&Region> =
+            scope::left_out(self.content.manifest, &self.transfers).collect();
+        let kept = regions.iter().map(|region| (region.start, region.size));
+        let kept = Extents::from(kept.collect::<Vec<_>>());
+        (
+            kept,
+            regions
+                .iter()
+                .filter_map(|region| Absent::find(&self.state, region, self.content.note.is_clone))
+                .collect(),
+        )
+    }
+
+    /// What has to change in the table; refused where there is no room for it.
+    fn fit(&self) -> Result<Vec<Patch>, OperationError> {
+        let (Content { manifest, disk, .. }, target) = (&self.content, &self.state.survey.disk);
+        let mend = self.request.mend_table;
+        let fitted = table::fit_to_disk(*disk, &manifest.table, target.size, mend);
+        fitted.map_err(|error| {
+            let TableError::NoRoom { needed, .. } = error else { return error.into() };
+            let same = manifest.disk.size;
+            let next = match needed {
+                _ if target.size == same => "leave --mend-table out: the same bytes are restored then".to_owned(),
+                Some(needed) => format!(
+                    "choose a disk of {same} bytes, which gets the same bytes, or of {needed} bytes or more"
+                ),
+                None => format!("choose a disk of {same} bytes, which gets the same bytes"),
+            };
+            OperationError::refused(format!("{}: {error}", target.identity()), next)
+        })
+    }
+
+    /// What of before would show through on the target.
+    fn stale(&self, kept: &Extents) -> Stale {
+        let Self { state, transfers, scope, .. } = self;
+        let (scope, manifest) = (*scope, self.content.manifest);
+        let place = |start: u64, size: u64| Extent { start, end: start.saturating_add(size) };
+        let own = &state.survey.table;
+        let (volumes, replaced) = match scope {
+            Scope::Disk => {
+                let all = manifest.table.data_partitions().map(|it| place(it.start, it.size));
+                stale::volumes(state, all, scope, kept)
+            }
+            Scope::Volume => stale::volumes(state, std::iter::empty(), scope, kept),
+            Scope::Partitions => {
+                let restored = own
+                    .data_partitions()
+                    .filter(|it| transfers.iter().any(|transfer| transfer.to == it.start));
+                stale::volumes(state, restored.map(|it| place(it.start, it.size)), scope, kept)
+            }
+        };
+        Stale::find(state, transfers, &volumes, &replaced)
+    }
+}
+
+/// What is written, and where to.
+fn choose(
+    request: &TargetRequest,
+    state: &TargetState,
+    content: &Content<'_>,
+    begun: bool,
+) -> Result<(Vec<Transfer>, Scope), OperationError> {
+    Ok(match (&request.partitions, &content.volume) {
+        (_, Some((volume, transfers))) => {
+            check_size(&state.survey.disk, volume.size, "choose a target at least as large")?;
+            (transfers.clone(), Scope::Volume)
+        }
+        (None, None) => (scope::whole_disk(state, content.manifest)?, Scope::Disk),
+        (Some(chosen), None) => scope::partitions(state, content.manifest, chosen, begun)?,
+    })
+}

@@ -1,0 +1,169 @@
+//! A disk that is written chunk by chunk.
+
+use crate::bytes::{AlignedBuffer, Extent, Extents, ReadAt, is_zero};
+use crate::disk::Target;
+use crate::operation::error::OperationError;
+use crate::operation::reporter::Reporter;
+
+use super::read_back::{bad_range, reading};
+use super::reserved::Reserved;
+use super::tasks::{Place, Task};
+
+/// Unit of comparison with `--only-changed`, bytes: what a filesystem changes at least.
+const BLOCK: usize = 4096;
+
+/// Unused stretches of a chunk up to this size are written to the target as the zeros they are in the
+/// source, along with what is around them: one large transfer costs less than two small ones.
+const WRITE_ALONG: u64 = 64 << 10;
+
+/// Zeros that are written at once, bytes.
+const ZEROS: usize = 4 << 20;
+
+/// What the threads that write share.
+pub(in crate::operation) struct DiskSink<'a> {
+    pub(in crate::operation) target: &'a Target,
+    pub(in crate::operation) reserved: &'a Reserved,
+    pub(in crate::operation) reporter: &'a Reporter<'a>,
+    pub(in crate::operation) only_changed: bool,
+    /// Whether the target is a new file, in which all that is not written is a hole.
+    pub(in crate::operation) is_new: bool,
+}
+
+/// Buffers of one thread that writes.
+#[derive(Default)]
+pub(in crate::operation) struct Scratch {
+    /// What the target holds.
+    current: AlignedBuffer,
+    /// Zeros, once they are needed.
+    zeros: AlignedBuffer,
+}
+
+impl DiskSink<'_> {
+    /// Puts a chunk in its place, but for reserved ranges; it counts as `done` bytes of progress.
+    pub(in crate::operation) fn put(
+        &self,
+        place: &Place<'_>,
+        plain: &[u8],
+        done: u64,
+        scratch: &mut Scratch,
+    ) -> Result<(), OperationError> {
+        let Written { written, there } = put(self, place, plain, &mut scratch.current)?;
+        self.reporter.advance(done, written, there)
+    }
+
+    /// Zeros a range, but for reserved parts of it, which are zero until the end as it is.
+    pub(in crate::operation) fn zero(
+        &self,
+        range: Extent,
+        scratch: &mut Scratch,
+    ) -> Result<(), OperationError> {
+        let Scratch { current, zeros } = scratch;
+        if zeros.is_empty() {
+            zeros.set_len(ZEROS);
+            zeros.fill(0);
+        }
+        for part in self.reserved.ranges().gaps_within(range.start, range.end).iter() {
+            for start in (part.start..part.end).step_by(ZEROS) {
+                let len = usize::try_from(part.end - start).unwrap_or(ZEROS).min(ZEROS);
+                let zeros = zeros.get(..len).ok_or_else(bad_range)?;
+                let written = write_part(self, start, zeros, current)?;
+                self.reporter.advance(0, written, len as u64 - written)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a task reaches into reserved ranges.
+    pub(in crate::operation) fn is_reserved(&self, task: &Task<'_>) -> bool {
+        task.places.iter().flat_map(Place::runs).any(|(at, range)| {
+            self.reserved.ranges().within(at, at + range.len() as u64).next().is_some()
+        })
+    }
+}
+
+/// What became of a chunk's used bytes outside of reserved ranges.
+struct Written {
+    /// Bytes written.
+    written: u64,
+    /// Bytes that the target held already.
+    there: u64,
+}
+
+/// Puts a chunk's used bytes where they belong.
+fn put(
+    sink: &DiskSink<'_>,
+    place: &Place<'_>,
+    plain: &[u8],
+    current: &mut AlignedBuffer,
+) -> Result<Written, OperationError> {
+    let mut used = 0;
+    for (at, range) in place.runs() {
+        sink.reserved.keep(at, plain.get(range.clone()).ok_or_else(bad_range)?);
+        used += sink.reserved.ranges().gaps_within(at, at + range.len() as u64).total();
+    }
+    let mut written = 0;
+    for (at, range) in place.spans(if sink.only_changed { 0 } else { WRITE_ALONG }) {
+        let bytes = plain.get(range).ok_or_else(bad_range)?;
+        let end = at + bytes.len() as u64;
+        if sink.reserved.ranges().within(at, end).next().is_none() {
+            written += write_part(sink, at, bytes, current)?;
+            continue;
+        }
+        for part in sink.reserved.ranges().gaps_within(at, end).iter() {
+            let from = usize::try_from(part.start - at).unwrap_or(usize::MAX);
+            let to = usize::try_from(part.end - at).unwrap_or(usize::MAX);
+            let bytes = bytes.get(from..to).ok_or_else(bad_range)?;
+            written += write_part(sink, part.start, bytes, current)?;
+        }
+    }
+    // The unused bytes written along do not count.
+    let written = written.min(used);
+    Ok(Written { written, there: used - written })
+}
+
+fn write_part(
+    sink: &DiskSink<'_>,
+    at: u64,
+    bytes: &[u8],
+    current: &mut AlignedBuffer,
+) -> Result<u64, OperationError> {
+    match sink.only_changed {
+        true => write_changed(sink.target, at, bytes, current),
+        false if sink.is_new && is_zero(bytes) => Ok(0),
+        false => write_all(sink.target, at, bytes),
+    }
+}
+
+fn write_all(target: &Target, at: u64, bytes: &[u8]) -> Result<u64, OperationError> {
+    target.write_at(at, bytes).map_err(|error| writing(at, error))?;
+    Ok(bytes.len() as u64)
+}
+
+/// Writes the blocks that differ from what the target holds.
+fn write_changed(
+    target: &Target,
+    at: u64,
+    bytes: &[u8],
+    current: &mut AlignedBuffer,
+) -> Result<u64, OperationError> {
+    current.set_len(bytes.len());
+    target.read_at(at, current).map_err(|error| reading(at, error))?;
+    let mut changed = Extents::new();
+    for (index, (new, old)) in bytes.chunks(BLOCK).zip(current.chunks(BLOCK)).enumerate() {
+        if new != old {
+            let start = (index * BLOCK) as u64;
+            changed.push(start, start + new.len() as u64);
+        }
+    }
+    for run in changed.iter() {
+        let range = usize::try_from(run.start).unwrap_or(usize::MAX)
+            ..usize::try_from(run.end).unwrap_or(usize::MAX);
+        write_all(target, at + run.start, bytes.get(range).ok_or_else(bad_range)?)?;
+    }
+    Ok(changed.total())
+}
+
+/// For a write that failed.
+pub(in crate::operation) fn writing(at: u64, error: std::io::Error) -> OperationError {
+    OperationError::io(format!("writing the target at byte {at}"), error)
+}

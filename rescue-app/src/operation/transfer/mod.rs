@@ -1,0 +1,93 @@
+//! From where bytes are read to where they go, chunk by chunk.
+//!
+//! [`DiskSource`] reads a disk, one that may be failing, and hands its chunks to a [`ChunkSink`]: a
+//! repository, or another disk ([`DiskCopy`]). A [`ChunkSource`], an image or a disk, is put on a
+//! target through [`DiskSink`], which writes, keeps back what must come last, and compares what it
+//! reads back by the chunks' hashes.
+
+mod chunk;
+mod disk_copy;
+mod disk_sink;
+mod disk_source;
+mod read_back;
+mod rescue;
+mod reserved;
+mod tasks;
+mod zeros;
+
+use std::borrow::Cow;
+
+use crate::bytes::{AlignedBuffer, Extent, Extents};
+use crate::repository::{BlobReader, RepositoryError};
+
+use super::error::OperationError;
+
+pub(super) use disk_copy::DiskCopy;
+pub(super) use disk_sink::{DiskSink, Scratch, writing};
+pub(super) use disk_source::{ChunkSink, ChunkWorker, DiskSource, Filled, no_workers};
+pub(super) use read_back::{Comparison, ReadBack, first_difference, reading};
+pub use rescue::RescueOptions;
+#[cfg(any(test, fuzzing))]
+pub(crate) use rescue::read_any_map;
+pub(super) use rescue::{DiskMedium, Medium};
+pub(super) use reserved::Reserved;
+pub(super) use tasks::{Place, Task, places, tasks};
+
+/// Bytes of a source and where they go on the target.
+#[derive(Clone, Debug)]
+pub(super) struct Transfer {
+    /// First byte in the source.
+    pub(super) from: u64,
+    /// First byte on the target.
+    pub(super) to: u64,
+    /// Length in bytes.
+    pub(super) len: u64,
+    /// Used bytes, as offsets in the source.
+    pub(super) used: Extents,
+}
+
+impl Transfer {
+    /// The used bytes as offsets on the target.
+    pub(super) fn used_on_target(&self) -> impl Iterator<Item = Extent> + '_ {
+        let moved = |at: u64| at - self.from + self.to;
+        self.used.iter().map(move |part| Extent { start: moved(part.start), end: moved(part.end) })
+    }
+}
+
+/// All that the transfers write, as offsets on the target.
+pub(super) fn written(transfers: &[Transfer]) -> Extents {
+    let parts = transfers.iter().flat_map(Transfer::used_on_target);
+    Extents::from(parts.map(|part| (part.start, part.len())).collect::<Vec<_>>())
+}
+
+/// What is put on a target.
+pub(super) trait ChunkSource: Sync {
+    /// Puts all of it there, but for reserved ranges, whose bytes are kept for later.
+    fn put_on<'s>(&'s self, sink: &DiskSink<'_>) -> Result<Put<'s>, OperationError>;
+
+    /// The bytes of a chunk once more.
+    fn plain<'b>(&self, task: &Task<'_>, again: &'b mut Again) -> Result<&'b [u8], OperationError>;
+}
+
+/// What was put on a target, to be read back.
+pub(super) struct Put<'s> {
+    /// Chunks, those of one hash beside each other.
+    pub(super) places: Cow<'s, [Place<'s>]>,
+    /// Bytes of the target that have to be zero.
+    pub(super) zeros: Extents,
+}
+
+/// What one thread needs to get a chunk's bytes once more.
+pub(super) struct Again {
+    /// For stored chunks.
+    pub(super) reader: BlobReader,
+    /// For those of a disk.
+    pub(super) buffer: AlignedBuffer,
+}
+
+impl Again {
+    /// Nothing read yet.
+    pub(super) fn new() -> Result<Self, RepositoryError> {
+        Ok(Self { reader: BlobReader::new()?, buffer: AlignedBuffer::default() })
+    }
+}
