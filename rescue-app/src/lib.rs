@@ -1,4 +1,4 @@
-//! Lifeboat captures, restores, clones, verifies and browses whole disks.
+//! Lifeboat captures, restores, clones and verifies whole disks.
 //!
 //! Dependencies point downwards only; a lower layer never names an upper one.
 //!

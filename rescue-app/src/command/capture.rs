@@ -50,7 +50,7 @@ fn plan_text(plan: &CapturePlan) -> String {
     if let Some(unpartitioned) = &source.unpartitioned {
         let _ = write!(text, "\n{}", unpartitioned.sentence());
     }
-    for warning in &source.warnings {
+    for warning in &plan.warnings {
         let _ = write!(text, "\nwarning: {warning}");
     }
     text

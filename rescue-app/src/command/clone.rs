@@ -14,7 +14,7 @@ use super::target;
 
 pub(super) fn run(args: &CloneArgs) -> anyhow::Result<Ending> {
     let partitions = args.source.partitions.as_deref();
-    let mut request = CloneRequest {
+    let request = CloneRequest {
         source: args.source.request()?,
         target: args.target.request(partitions, None, args.mend_table),
     };
@@ -28,9 +28,7 @@ pub(super) fn run(args: &CloneArgs) -> anyhow::Result<Ending> {
     if !args.json {
         console::say(&plan_text(&plan));
     }
-    request.target.agreed = Some(plan.onto.agreement.clone());
-    drop(plan);
-    let report = printer.watch(|control| operation::clone(&request, control))?;
+    let report = printer.watch(|control| plan.run(&request, control))?;
     printer.result(&report, &report_text(&report))?;
     Ok(match report.missing.is_empty() && !report.table_unreadable {
         true => Ending::lacking(report.unreadable),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::bytes::Extents;
-use crate::disk::{self, Disk, Source, Target};
+use crate::disk::{Disk, Source, Target};
 use crate::image::chunks::ChunkSize;
 use crate::image::damage::Damage;
 use crate::image::marker::Marker;
@@ -16,7 +16,7 @@ use super::event::{Control, Phase};
 use super::guard;
 use super::source::{SourcePlan, SourceRequest};
 use super::target::{Absent, Aim, Content, Overwrite, TargetPlan, TargetRequest, re_read_table};
-use super::transfer::{DiskCopy, DiskMedium, DiskSource};
+use super::transfer::DiskCopy;
 
 /// A clone as it was asked for.
 #[derive(Clone, Debug)]
@@ -70,67 +70,53 @@ pub fn plan_clone(
     control: Control<'_>,
 ) -> Result<ClonePlan, OperationError> {
     control.phase(Phase::Examining);
-    let (disk, source) = open(request)?;
-    examine(disk, &source, request)
-}
-
-/// Writes a disk to another one, as [`plan_clone`] said.
-///
-/// # Errors
-/// Refuses before the first write what the rules forbid; afterwards any failure to write the target,
-/// or a difference found by reading back. Unreadable sectors of the source are not an error: they are
-/// zeros on the target, and warned of. After a failure the target does not look like a usable disk;
-/// cloning again completes it.
-pub fn clone(request: &CloneRequest, control: Control<'_>) -> Result<CloneReport, OperationError> {
-    let started = Instant::now();
-    request.target.refuse_unnamed()?;
-    control.phase(Phase::Examining);
-    let (disk, source) = open(request)?;
-    let doing = format!("cloning {}", disk.identity());
-    source.advise_sequential();
-    let plan = examine(disk, &source, request)?;
-    let mut report = execute(request, &source, &plan, control).doing(|| doing)?;
-    report.seconds = started.elapsed().as_secs_f64();
-    Ok(report)
-}
-
-/// The source, free to be read.
-fn open(request: &CloneRequest) -> Result<(Disk, Source), OperationError> {
-    let SourceRequest { disk, sector_size, in_use, .. } = &request.source;
-    let disk = disk::open(disk, *sector_size)?;
-    guard::source_is_free(&disk, None, *in_use)?;
-    let source = guard::open_source(&disk, *in_use)?;
-    Ok((disk, source))
-}
-
-fn examine(
-    disk: Disk,
-    source: &Source,
-    request: &CloneRequest,
-) -> Result<ClonePlan, OperationError> {
-    let mut plan = SourcePlan::examine(disk, source, &request.source)?;
-    let manifest = plan.manifest(ChunkSize::default(), Damage::default(), Vec::new());
+    let mut source = SourcePlan::make(&request.source, |_| Ok(()))?;
+    let manifest = source.manifest(ChunkSize::default(), Damage::default(), Vec::new());
     let note = Marker {
         disk: manifest.disk.name(),
         partitions: request.target.partitions.clone(),
         is_clone: true,
         ..Marker::default()
     };
-    let notices = plan.warnings.iter().map(|warning| format!("source: {warning}")).collect();
-    let content = Content { manifest: &manifest, disk: source, volume: None, note, notices };
+    let notices = source.warnings.iter().map(|warning| format!("source: {warning}")).collect();
+    let disk: &Source = &source.source;
+    let content = Content { manifest: &manifest, disk, volume: None, note, notices };
     let consent = request.target.erase.as_deref();
     let may_be_erased = |target: &Disk, words: &Words| {
-        guard::is_another_disk(target, &plan.disk)?;
+        guard::is_another_disk(target, &source.disk)?;
         guard::disk_is_expendable(target, words, consent)
     };
     let onto = Aim::take(&request.target, content, may_be_erased)?.plan()?;
-    plan.read_only(|region| onto.transfers.iter().any(|transfer| transfer.from == region.start));
-    Ok(ClonePlan { source: plan, onto })
+    source.read_only(|region| onto.transfers.iter().any(|it| it.from == region.start));
+    Ok(ClonePlan { source, onto })
+}
+
+impl ClonePlan {
+    /// Writes the disk to the other one, as it was planned.
+    ///
+    /// # Errors
+    /// Refuses before the first write disks that are not as they were when it was planned, and a
+    /// request without consent; afterwards any failure to write the target, or a difference found by
+    /// reading back. Unreadable sectors of the source are not an error: they are zeros on the target,
+    /// and warned of. After a failure the target does not look like a usable disk; cloning again
+    /// completes it.
+    pub fn run(
+        &self,
+        request: &CloneRequest,
+        control: Control<'_>,
+    ) -> Result<CloneReport, OperationError> {
+        let started = Instant::now();
+        request.target.refuse_unnamed()?;
+        self.source.still_holds(&request.source)?;
+        let doing = || format!("cloning {}", self.source.disk.identity());
+        let mut report = execute(request, self, control).doing(doing)?;
+        report.seconds = started.elapsed().as_secs_f64();
+        Ok(report)
+    }
 }
 
 fn execute(
     request: &CloneRequest,
-    source: &Source,
     plan: &ClonePlan,
     control: Control<'_>,
 ) -> Result<CloneReport, OperationError> {
@@ -138,16 +124,8 @@ fn execute(
     for warning in &from.warnings {
         control.warn(warning.clone());
     }
-    let sector_size = from.disk.logical_sector;
-    let medium = DiskMedium::new(source, sector_size);
-    let chunks = DiskSource {
-        medium: &medium,
-        rescue: &request.source.rescue,
-        sector_size,
-        regions: &from.regions,
-        reads: &from.reads,
-        chunk_size: ChunkSize::default(),
-    };
+    let medium = from.medium();
+    let chunks = from.chunks(&medium, &request.source.rescue, ChunkSize::default());
     let copy = DiskCopy::new(chunks, &onto.transfers);
     let target = Target::open(&onto.target, &onto.agreement)?;
     let phase = (Phase::Cloning, from.read);

@@ -13,26 +13,24 @@ use crate::store::FileKind;
 use super::consent::{self, Words};
 use super::error::OperationError;
 
-/// A source must not change under the reader, nor hold the repository it is stored in. That a program
-/// has an image file open is allowed when it only reads, and when a person says so with `in_use`, as
-/// is what holds a device out of sight.
-pub(super) fn source_is_free(
-    disk: &Disk,
-    repo: Option<&Path>,
-    in_use: bool,
-) -> Result<(), OperationError> {
-    if let Some(repo) = repo
-        && holds(disk, repo)?
-    {
-        return Err(OperationError::refused(
-            format!(
-                "the repository {} is on {}, the disk to capture",
-                console::path(repo),
-                disk.identity()
-            ),
-            "choose a repository on another disk",
-        ));
+/// A disk is not captured into a repository that is on it.
+pub(super) fn repository_is_elsewhere(disk: &Disk, repo: &Path) -> Result<(), OperationError> {
+    if !holds(disk, repo)? {
+        return Ok(());
     }
+    Err(OperationError::refused(
+        format!(
+            "the repository {} is on {}, the disk to capture",
+            console::path(repo),
+            disk.identity()
+        ),
+        "choose a repository on another disk",
+    ))
+}
+
+/// A source must not change under the reader. That a program has an image file open is allowed when it
+/// only reads, and when a person says so with `in_use`, as is what holds a device out of sight.
+pub(super) fn source_is_free(disk: &Disk, in_use: bool) -> Result<(), OperationError> {
     let harmless = |found: &&Use| match found {
         Use::Open { writes, .. } => in_use || !writes,
         Use::Claimed { .. } => in_use,

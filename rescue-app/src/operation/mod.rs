@@ -38,7 +38,7 @@ mod verify;
 pub use access::{Compression, Passphrase, RepoAccess, create_repository};
 pub use capture::{CapturePlan, CaptureReport, CaptureRequest, Space, capture, plan_capture};
 pub use clock::set_clock;
-pub use clone::{ClonePlan, CloneReport, CloneRequest, clone, plan_clone};
+pub use clone::{ClonePlan, CloneReport, CloneRequest, plan_clone};
 pub use error::OperationError;
 pub use event::{Cancel, Control, Event, Level, Notice, Phase, Progress, Resume, Shortage};
 pub use forget::{

@@ -8,7 +8,7 @@ use crate::disk::mount::mount_words;
 use crate::operation::{Compression, Keys, RescueOptions};
 
 use super::model::{
-    CaptureOrder, Content, Location, PrepareOrder, Repository, RestoreOrder, below,
+    CaptureOrder, Content, Location, Origin, PrepareOrder, Repository, WriteOrder, below,
 };
 
 /// Where a partition is mounted in the commands shown.
@@ -37,11 +37,14 @@ pub(super) fn capture(order: &CaptureOrder) -> Vec<String> {
     with_repository(command, &order.repository, true)
 }
 
-/// The commands of a restore.
-pub(super) fn restore(order: &RestoreOrder) -> Vec<String> {
-    let disk = path(&order.disk.path);
-    let erase = quoted(&order.disk.erase);
-    let mut command = format!("lifeboat restore {} {disk} --erase {erase}", order.image.short_id());
+/// The commands of a restore or a clone.
+pub(super) fn write(order: &WriteOrder) -> Vec<String> {
+    let (disk, erase) = (path(&order.disk.path), quoted(&order.disk.erase));
+    let mut command = match &order.from {
+        Origin::Image { image, .. } => format!("lifeboat restore {} {disk}", image.short_id()),
+        Origin::Disk(source) => format!("lifeboat clone {} {disk}", path(&source.path)),
+    };
+    command.push_str(&format!(" --erase {erase}"));
     command.push_str(&partitions(order.partitions.as_deref()));
     if let Some(volume) = &order.volume {
         command.push_str(&format!(" --volume {}", quoted(volume)));
@@ -58,7 +61,10 @@ pub(super) fn restore(order: &RestoreOrder) -> Vec<String> {
     if !order.read_back {
         command.push_str(" --no-read-back");
     }
-    with_repository(command, &order.repository, false)
+    match order.from.repository() {
+        Some(repository) => with_repository(command, repository, false),
+        None => vec![command],
+    }
 }
 
 /// The command that prepares a disk.
@@ -179,27 +185,32 @@ mod tests {
             trusts_unclosed: false,
             retries: 1,
             keeps_map: false,
+            planned: None,
         }
     }
 
-    fn restore_order() -> RestoreOrder {
-        RestoreOrder {
-            image: Image { id: "0123456789abcdef".into(), ..Image::default() },
-            repository: repository(Location::Folder("/srv/lifeboat".into())),
-            disk: Disk {
-                path: "/dev/sda".into(),
-                serial: Some("S5Y 1".into()),
-                erase: "S5Y 1".into(),
-                ..Disk::default()
-            },
-            agreed: None,
-            partitions: None,
-            volume: None,
-            with: Vec::new(),
+    fn target() -> Disk {
+        Disk {
+            path: "/dev/sda".into(),
+            serial: Some("S5Y 1".into()),
+            erase: "S5Y 1".into(),
+            ..Disk::default()
+        }
+    }
+
+    fn restore_order(repository: Repository) -> WriteOrder {
+        let image = Image { id: "0123456789abcdef".into(), ..Image::default() };
+        let from = Origin::Image { image: Box::new(image), repository: Box::new(repository) };
+        WriteOrder {
             only_changed: true,
             verify_first: true,
             read_back: false,
+            ..WriteOrder::all_of(from, target())
         }
+    }
+
+    fn in_a_folder() -> Repository {
+        repository(Location::Folder("/srv/lifeboat".into()))
     }
 
     /// The words of a command as a shell sees them, for the program's own parser.
@@ -230,13 +241,13 @@ mod tests {
             }
         }
         assert_eq!(captures, 18);
-        let mut order = restore_order();
-        parsed(&restore(&order).concat());
+        let mut order = restore_order(in_a_folder());
+        parsed(&write(&order).concat());
         order.partitions = Some(vec![1, 5]);
-        parsed(&restore(&order).concat());
+        parsed(&write(&order).concat());
         (order.partitions, order.volume) = (None, Some("vg/it's mine".into()));
         (order.with, order.read_back) = (vec!["fedcba9876543210".into()], true);
-        parsed(&restore(&order).concat());
+        parsed(&write(&order).concat());
         for filesystem in [PlaceFilesystem::Ext4, PlaceFilesystem::Exfat] {
             let (disk, label) = (order.disk.clone(), "it's mine".into());
             parsed(&prepare(&PrepareOrder { disk, filesystem, label, agreed: None }));
@@ -273,27 +284,38 @@ mod tests {
         assert!(commands[1].ends_with("--repo '/mnt/my images'"), "{commands:?}");
         order.repository = partition("ext4", Some(left_behind(false)));
         assert_eq!(capture(&order).len(), 1);
-        let mut order = restore_order();
-        order.repository = partition("ext4", Some(left_behind(true)));
-        assert_eq!(restore(&order).len(), 1, "a restore only reads it");
-        order.repository = partition("ext4", None);
-        assert_eq!(restore(&order)[0], "mount -t ext4 -o ro,noload /dev/sdb1 /mnt");
+        let order = restore_order(partition("ext4", Some(left_behind(true))));
+        assert_eq!(write(&order).len(), 1, "a restore only reads it");
+        let order = restore_order(partition("ext4", None));
+        assert_eq!(write(&order)[0], "mount -t ext4 -o ro,noload /dev/sdb1 /mnt");
     }
 
     #[test]
     fn a_restore_names_the_target_by_its_serial_number() {
-        let mut order = restore_order();
+        let mut order = restore_order(in_a_folder());
         assert_eq!(
-            restore(&order),
+            write(&order),
             ["lifeboat restore 01234567 /dev/sda --erase 'S5Y 1' --only-changed --verify-first \
               --no-read-back --repo /srv/lifeboat"]
         );
         (order.disk.serial, order.disk.erase) = (None, "29.7GiB-5f3a9c01".into());
         order.volume = Some("vg/my data".into());
         order.with = vec!["fedcba9876543210".into()];
-        let command = restore(&order).concat();
+        let command = write(&order).concat();
         let expected = "--erase 29.7GiB-5f3a9c01 --volume 'vg/my data' --with fedcba98 --only";
         assert!(command.contains(expected), "{command}");
+    }
+
+    #[test]
+    fn a_clone_needs_no_repository() {
+        let source = Disk { path: "/dev/sdb".into(), ..Disk::default() };
+        let mut order = WriteOrder::all_of(Origin::Disk(Box::new(source)), target());
+        assert_eq!(write(&order), ["lifeboat clone /dev/sdb /dev/sda --erase 'S5Y 1'"]);
+        (order.partitions, order.only_changed, order.read_back) = (Some(vec![2]), true, false);
+        let commands = write(&order);
+        let expected = "--erase 'S5Y 1' --partitions 2 --only-changed --no-read-back";
+        assert!(commands[0].ends_with(expected), "{commands:?}");
+        parsed(&commands[0]);
     }
 
     #[test]

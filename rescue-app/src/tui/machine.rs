@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::model::{
     CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Log, Outcome, Place,
-    Places, PrepareOrder, PreparePlan, Repository, RestoreOrder, RestorePlan,
+    Places, PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
 };
 use crate::filesystem::VolumeKey;
 use crate::operation::{Container, Control, Passphrase};
@@ -41,9 +41,9 @@ pub trait Machine: Send + Sync {
         order: &CaptureOrder,
         control: Control<'_>,
     ) -> Result<CapturePlan, Failure>;
-    /// Finds out what a restore would do.
-    fn plan_restore(&self, order: &RestoreOrder) -> Result<RestorePlan, Failure>;
-    /// Captures, restores or verifies.
+    /// Finds out what writing a disk would do.
+    fn plan_write(&self, order: &WriteOrder, control: Control<'_>) -> Result<WritePlan, Failure>;
+    /// Captures, restores, clones or verifies.
     fn run(&self, job: &Job, control: Control<'_>) -> Result<Outcome, Failure>;
     /// Removes one image from the list of a repository.
     fn forget(&self, repository: &Repository, image: &Image) -> Result<(), Failure>;
@@ -86,8 +86,8 @@ pub enum Request {
     },
     /// [`Machine::plan_capture`].
     PlanCapture(CaptureOrder),
-    /// [`Machine::plan_restore`].
-    PlanRestore(Box<RestoreOrder>),
+    /// [`Machine::plan_write`].
+    PlanWrite(Box<WriteOrder>),
     /// [`Machine::run`].
     Run(Job),
     /// [`Machine::forget`].
@@ -121,8 +121,8 @@ pub enum Reply {
     Unlocked(Result<VolumeKey, Failure>),
     /// To [`Request::PlanCapture`].
     CapturePlan(Result<CapturePlan, Failure>),
-    /// To [`Request::PlanRestore`].
-    RestorePlan(Result<RestorePlan, Failure>),
+    /// To [`Request::PlanWrite`].
+    WritePlan(Result<WritePlan, Failure>),
     /// To [`Request::Run`].
     Finished(Result<Outcome, Failure>),
     /// To [`Request::PlanFree`].
@@ -147,7 +147,7 @@ impl Request {
                 Reply::Unlocked(machine.unlock(disk, container, passphrase))
             }
             Self::PlanCapture(order) => Reply::CapturePlan(machine.plan_capture(order, control)),
-            Self::PlanRestore(order) => Reply::RestorePlan(machine.plan_restore(order)),
+            Self::PlanWrite(order) => Reply::WritePlan(machine.plan_write(order, control)),
             Self::Run(job) => Reply::Finished(machine.run(job, control)),
             Self::Forget(repository, image) => Reply::Done(machine.forget(repository, image)),
             Self::PlanFree(repository, keep) => {
@@ -170,7 +170,7 @@ impl Request {
             Self::Create(_) | Self::Forget(..) | Self::SetClock(_) => Reply::Done(Err(failure)),
             Self::Unlock { .. } => Reply::Unlocked(Err(failure)),
             Self::PlanCapture(_) => Reply::CapturePlan(Err(failure)),
-            Self::PlanRestore(_) => Reply::RestorePlan(Err(failure)),
+            Self::PlanWrite(_) => Reply::WritePlan(Err(failure)),
             Self::Run(_) => Reply::Finished(Err(failure)),
             Self::PlanFree(..) => Reply::FreePlan(Err(failure)),
             Self::KeepLog(_) => Reply::LogKept(Err(failure)),

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use lifeboat::tui::model::{
     CaptureOrder, CapturePlan, Content, Disk, DiskList, Facts, Failure, FoundRepository, Image,
     ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Place, Places, PrepareOrder, PreparePlan,
-    Repository, RestoreOrder, RestorePlan, Volume,
+    Repository, Volume, WriteOrder, WritePlan,
 };
 
 pub const MIB: u64 = 1 << 20;
@@ -35,7 +35,7 @@ pub struct Fake {
     pub lacking: Vec<String>,
     pub created: Mutex<Vec<Repository>>,
     pub forgotten: Mutex<Vec<String>>,
-    pub restores_planned: Mutex<Vec<RestoreOrder>>,
+    pub writes_planned: Mutex<Vec<WriteOrder>>,
     /// A LUKS container in a file.
     pub container: Option<PathBuf>,
     /// Large stretches outside of all partitions of the disk to capture.
@@ -235,7 +235,7 @@ impl Fake {
             lacking: Vec::new(),
             created: Mutex::default(),
             forgotten: Mutex::default(),
-            restores_planned: Mutex::default(),
+            writes_planned: Mutex::default(),
             container: None,
             unpartitioned: None,
             wrong_clock: false,
@@ -395,8 +395,8 @@ impl Machine for Fake {
         Ok(())
     }
 
-    fn plan_restore(&self, order: &RestoreOrder) -> Result<RestorePlan, Failure> {
-        self.restores_planned.lock().unwrap().push(order.clone());
+    fn plan_write(&self, order: &WriteOrder, _control: Control<'_>) -> Result<WritePlan, Failure> {
+        self.writes_planned.lock().unwrap().push(order.clone());
         if let Some(failure) = &self.refuse_restore {
             return Err(failure.clone());
         }
@@ -407,7 +407,7 @@ impl Machine for Fake {
             text: text.into(),
             kept,
         };
-        Ok(RestorePlan {
+        Ok(WritePlan {
             with: self.others.clone(),
             before: vec![entry(1, MIB, 499 * GIB, "xfs scratch 3.0/499 GiB", false)],
             after: vec![

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lifeboat::operation::{Event, Phase, Progress};
 use lifeboat::tui::key::Key::{self, Char, Down, End, Enter, Esc, Up};
 use lifeboat::tui::machine::Request;
-use lifeboat::tui::model::{ByItself, Failure, Job, Outcome, RestoreOrder, Volume};
+use lifeboat::tui::model::{ByItself, Failure, Job, Origin, Outcome, Volume, WriteOrder};
 
 use crate::fake::{Fake, GIB, NO_SERIAL, agreement, damage_warnings};
 use crate::harness::{Menu, warning_event};
@@ -23,9 +23,9 @@ fn at_summary(machine: Fake) -> Menu {
     menu
 }
 
-fn started(menu: &Menu) -> &RestoreOrder {
+fn started(menu: &Menu) -> &WriteOrder {
     match &menu.jobs.last().expect("no job was started").1 {
-        Request::Run(Job::Restore(order)) => order,
+        Request::Run(Job::Write(order)) => order,
         other => panic!("{other:?}"),
     }
 }
@@ -46,7 +46,8 @@ fn a_whole_disk_with_all_pages_on_the_way() {
     menu.typed("khld").key(Enter);
     let order = started(&menu);
     assert_eq!(order.disk.path, std::path::Path::new("/dev/nvme0n1"));
-    assert!(order.image.id.starts_with("b3f29c51"), "the newest image");
+    let Origin::Image { image, .. } = &order.from else { panic!("{order:?}") };
+    assert!(image.id.starts_with("b3f29c51"), "the newest image");
     assert_eq!((&order.partitions, order.only_changed, order.read_back), (&None, false, true));
     assert_eq!(order.agreed, Some(agreement(&order.disk)), "what the plan was made for");
 }
@@ -74,7 +75,7 @@ fn disks_that_must_not_be_written_cannot_be_chosen() {
         assert!(screen.contains(&format!("Not possible: {reason}")), "{screen}");
         assert!(!screen.contains("Enter Choose"), "the key is not offered");
     }
-    assert!(menu.machine.restores_planned.lock().unwrap().is_empty());
+    assert!(menu.machine.writes_planned.lock().unwrap().is_empty());
 }
 
 #[test]
@@ -201,7 +202,7 @@ fn a_logical_volume_on_several_disks_takes_the_images_of_the_others() {
     let mut menu = at_targets(machine);
     menu.keys(&[Down, Down, Enter, Char('l')]).keys(&[Down; 4]).keys(&[Char(' '), Enter, End]);
     assert_screen!("restore_volume_of_two_disks", menu);
-    let planned = menu.machine.restores_planned.lock().unwrap().last().unwrap().clone();
+    let planned = menu.machine.writes_planned.lock().unwrap().last().unwrap().clone();
     assert_eq!((planned.volume.as_deref(), planned.with.len()), (Some("vg/wide"), 0));
     menu.key(Enter).typed("KHLD").key(Enter);
     assert_eq!(started(&menu).with, ["5e6f7081".repeat(8)]);

@@ -204,8 +204,8 @@ impl Machine for Slow {
     ) -> Result<CapturePlan, Failure> {
         self.fake.plan_capture(order, control)
     }
-    fn plan_restore(&self, order: &RestoreOrder) -> Result<RestorePlan, Failure> {
-        self.fake.plan_restore(order)
+    fn plan_write(&self, order: &WriteOrder, control: Control<'_>) -> Result<WritePlan, Failure> {
+        self.fake.plan_write(order, control)
     }
     fn run(&self, _job: &Job, control: Control<'_>) -> Result<Outcome, Failure> {
         for done in 0..3000 {

@@ -144,6 +144,9 @@ fn one(bench: &Bench, templates: &Templates, seed: u64) {
     );
     let id = captured.result()["image"]["id"].as_str().unwrap().to_owned();
     whole(bench, &id, &source, &story);
+    if random.below(4) == 0 {
+        cloned(bench, layout.sector, &source, &story);
+    }
     if random.below(2) == 0 {
         single(bench, &captured.result(), layout.sector, &mut random, &story);
     }
@@ -157,6 +160,17 @@ fn whole(bench: &Bench, id: &str, source: &Path, story: &str) {
     assert!(matches!(run.code, Some(0 | 3)), "{story}\n{}{}", run.stdout, run.stderr);
     let differs = disk::first_difference(source, &path);
     assert!(differs.is_none(), "{story}\nbyte {} differs", differs.unwrap());
+    fs::remove_file(path).unwrap();
+}
+
+/// Cloned to a new file, every byte is the source's.
+fn cloned(bench: &Bench, sector: u64, source: &Path, story: &str) {
+    let (from, out, path) = (bench.arg("source"), bench.arg("out"), bench.path("out"));
+    let sector = sector.to_string();
+    let run = bench.run(&["clone", &from, &out, "--erase", &out, "--sector-size", &sector]);
+    assert!(matches!(run.code, Some(0 | 3)), "{story}\n{}{}", run.stdout, run.stderr);
+    let differs = disk::first_difference(source, &path);
+    assert!(differs.is_none(), "{story}\nbyte {} of the clone differs", differs.unwrap());
     fs::remove_file(path).unwrap();
 }
 

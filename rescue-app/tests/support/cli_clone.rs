@@ -26,6 +26,10 @@ fn clone(bench: &Bench, from: &str, to: &str, more: &[&str]) -> Run {
     bench.run(&[&["clone", &from, &to, "--erase", &to, "--json"], more].concat())
 }
 
+fn write(disk: &Path, at: u64, bytes: &[u8]) {
+    File::options().write(true).open(disk).unwrap().write_all_at(bytes, at).unwrap();
+}
+
 /// A file full of bytes that stand nowhere else.
 fn filled(bench: &Bench, name: &str, size: u64) {
     fs::write(bench.path(name), noise(size, usize::try_from(size).unwrap())).unwrap();
@@ -57,17 +61,13 @@ fn a_clone_is_what_a_restored_image_is() {
 fn holes_and_zeros_of_the_source_are_zeros_on_the_target() {
     let bench = Bench::empty();
     File::create(bench.path("disk")).unwrap().set_len(64 * MIB).unwrap();
-    put(&bench.path("disk"), 20 * MIB, &{
-        fs::write(bench.path("part"), [noise(1, 3 << 20), vec![0; 9 << 20]].concat()).unwrap();
-        bench.path("part")
-    });
+    write(&bench.path("disk"), 20 * MIB, &[noise(1, 3 << 20), vec![0; 9 << 20]].concat());
     filled(&bench, "target", 64 * MIB);
     let report = clone(&bench, "disk", "target", &[]).ended(0).result();
     assert!(same(&bench.path("disk"), &bench.path("target")));
     assert!(report["read"].as_u64().unwrap() < 20 * MIB, "the holes were read: {report}");
     // What is there already is not written again; one that lost a byte of its zeros gets that back.
-    let target = File::options().write(true).open(bench.path("target")).unwrap();
-    target.write_all_at(&[1], 50 * MIB + 77).unwrap();
+    write(&bench.path("target"), 50 * MIB + 77, &[1]);
     let report = clone(&bench, "disk", "target", &["--only-changed"]).ended(0).result();
     assert!(same(&bench.path("disk"), &bench.path("target")));
     assert!(report["written"].as_u64().unwrap() < 3 * MIB, "{report}");
@@ -92,7 +92,8 @@ fn chosen_partitions_are_cloned_and_nothing_beside_them_is_touched() {
     cut(&bench.path("target"), EXT4.start, EXT4.size, &bench.path("part"));
     tool("e2fsck", &["-fn", &bench.arg("part")]);
     // With the table, onto a disk that does not exist yet.
-    let run = clone(&bench, "disk", "new", &["--partitions", "3"]).ended(0);
+    let (from, new) = (bench.arg("disk"), bench.arg("new"));
+    let run = bench.run(&["clone", &from, &new, "--erase", &new, "--partitions", "3"]).ended(0);
     assert!(run.stdout.contains("partition 4: not restored, will be empty"), "{}", run.stdout);
     assert!(tool("sgdisk", &["-v", &bench.arg("new")]).contains("No problems found"));
 }
@@ -124,12 +125,12 @@ fn bad_sectors_of_the_source_cost_themselves_and_are_told() {
     assert!(same(&bench.path("healthy"), &bench.path("out")), "{report}");
 }
 
-/// Clones to a new file, of which the byte at `at` becomes another before it is read back.
-fn clone_with_a_lie(bench: &Bench, at: u64) -> OperationError {
+/// Clones `disk` to a new file, of which the byte at `at` becomes another before it is read back.
+fn clone_with_a_lie(bench: &Bench, disk: &str, at: u64) -> OperationError {
     let out = bench.path("out");
     let _ = fs::remove_file(&out);
     let request = CloneRequest {
-        source: SourceRequest::all_of(bench.path("disk")),
+        source: SourceRequest::all_of(bench.path(disk)),
         target: TargetRequest::all_of(&out, &bench.arg("out")),
     };
     let lie = |event| {
@@ -141,7 +142,8 @@ fn clone_with_a_lie(bench: &Bench, at: u64) -> OperationError {
         }
     };
     let control = Control { sink: &lie, cancel: &Cancel::new(), resume: None };
-    operation::clone(&request, control).unwrap_err()
+    let plan = operation::plan_clone(&request, control).unwrap();
+    plan.run(&request, control).unwrap_err()
 }
 
 #[test]
@@ -150,10 +152,10 @@ fn a_target_that_does_not_keep_what_is_written_is_found_out_to_the_byte() {
     let disk = make_gpt_disk(&bench, "disk");
     let block = ext4_blocks(&bench, &disk, "/file-7")[9];
     let in_a_file = EXT4.start + block * ext4_block_size(&bench) + 33;
-    let in_zeros = DISK_SIZE - 3 * MIB / 2;
-    assert!(fs::read(&disk).unwrap()[usize::try_from(in_zeros).unwrap()] == 0);
-    for at in [in_a_file, in_zeros] {
-        let told = clone_with_a_lie(&bench, at).to_string();
+    File::create(bench.path("zeros")).unwrap().set_len(64 * MIB).unwrap();
+    write(&bench.path("zeros"), 20 * MIB, &noise(1, 3 << 20));
+    for (disk, at) in [("disk", in_a_file), ("zeros", 50 * MIB + 77)] {
+        let told = clone_with_a_lie(&bench, disk, at).to_string();
         assert!(told.contains(&format!("the first at byte {at};")), "{told}");
         assert!(told.contains("do not use it"), "{told}");
         assert_not_usable(&bench, &bench.path("out"));

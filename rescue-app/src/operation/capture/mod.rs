@@ -12,7 +12,6 @@ use std::time::Instant;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::disk::{self, Source};
 use crate::image::content::{Entry, Slot, entries};
 use crate::image::manifest::Manifest;
 use crate::repository::{
@@ -27,8 +26,8 @@ use super::images::{DISK_FILE, ImageSummary, MANIFEST_FILE, TAG};
 use super::reporter::Reporter;
 use super::shortage::{Patient, patiently};
 use super::source::{SourcePlan, without_zeros};
-use super::transfer::{DiskMedium, DiskSource};
-use super::{guard, order, verify};
+use super::transfer::DiskMedium;
+use super::{order, verify};
 
 pub use plan::{CapturePlan, CaptureRequest, plan_capture};
 use repository_sink::RepositorySink;
@@ -82,27 +81,48 @@ pub fn capture(
     control: Control<'_>,
 ) -> Result<CaptureReport, OperationError> {
     let started = Instant::now();
-    let disk = disk::open(&request.source.disk, request.source.sector_size)?;
-    let doing = format!("capturing {}", disk.identity());
-    guard::source_is_free(&disk, Some(&request.repo.location), request.source.in_use)?;
-    guard::place_lasts(&request.repo.location, request.in_memory)?;
-    let work = |patient: &Patient<'_>| examine_and_store(disk, request, patient);
+    control.phase(Phase::Examining);
+    let source = plan::look(request)?;
+    run(source, request, started, control)
+}
+
+impl CapturePlan {
+    /// Captures the disk as it was planned, without reading its maps again; see [`capture`].
+    ///
+    /// # Errors
+    /// As [`capture`]; refuses a disk that is not as it was when it was planned.
+    pub fn run(
+        &self,
+        request: &CaptureRequest,
+        control: Control<'_>,
+    ) -> Result<CaptureReport, OperationError> {
+        let started = Instant::now();
+        self.source.still_holds(&request.source)?;
+        run(self.source.clone(), request, started, control)
+    }
+}
+
+fn run(
+    source: SourcePlan,
+    request: &CaptureRequest,
+    started: Instant,
+    control: Control<'_>,
+) -> Result<CaptureReport, OperationError> {
+    let doing = format!("capturing {}", source.disk.identity());
+    let work = |patient: &Patient<'_>| plan_and_store(source, request, patient);
     let mut report = patiently(request.repo.store(), control, work).doing(|| doing)?;
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
 }
 
-fn examine_and_store(
-    disk: disk::Disk,
+fn plan_and_store(
+    source: SourcePlan,
     request: &CaptureRequest,
     patient: &Patient<'_>,
 ) -> Result<CaptureReport, OperationError> {
     let control = patient.control;
     let repo = request.repo.open_in(Arc::clone(&patient.store))?;
     let lock = patient.insist(|| repo.lock_shared())?;
-    let source = guard::open_source(&disk, request.source.in_use)?;
-    source.advise_sequential();
-    control.phase(Phase::Examining);
     repo.load_index()?;
     let packs = repo.packs_with_sizes()?;
     let found = repo.adopt_packs(&lock, &packs)?;
@@ -113,8 +133,8 @@ fn examine_and_store(
              of them is stored again; 'lifeboat verify' tells which images lack something"
         ));
     }
-    let plan = plan::examine(disk, &source, request, &repo)?;
-    for warning in &plan.source.warnings {
+    let plan = CapturePlan::of(source, request, &repo)?;
+    for warning in &plan.warnings {
         control.warn(warning.clone());
     }
     if found.packs > 0 {
@@ -128,7 +148,7 @@ fn examine_and_store(
     }
     control.info(plan.space.sentence());
     let found = Found { adopted: found, bad_packs: bad };
-    let stored = store((&repo, &lock, &found), &source, plan, request, patient);
+    let stored = store((&repo, &lock, &found), plan, request, patient);
     match lock.ensure_held() {
         // What others do after they took the lock away shows in many ways.
         Err(lost @ RepositoryError::LockLost { .. })
@@ -173,7 +193,6 @@ fn drop_bad_packs(
 
 fn store(
     (repo, lock, found): (&Repository, &Lock, &Found),
-    source: &Source,
     mut plan: CapturePlan,
     request: &CaptureRequest,
     patient: &Patient<'_>,
@@ -181,17 +200,10 @@ fn store(
     let control = patient.control;
     let started = OffsetDateTime::now_utc();
     let mut saver = Saver::new(repo, lock)?;
-    let sector_size = plan.source.disk.logical_sector;
-    let medium = DiskMedium::new(source, sector_size);
+    let opened = Arc::clone(&plan.source.source);
+    let medium = DiskMedium::new(&opened, plan.source.disk.logical_sector);
     let zstd_level = request.compression.zstd_level();
-    let chunks = DiskSource {
-        medium: &medium,
-        rescue: &request.source.rescue,
-        sector_size,
-        regions: &plan.source.regions,
-        reads: &plan.source.reads,
-        chunk_size: plan.chunk_size,
-    };
+    let chunks = plan.source.chunks(&medium, &request.source.rescue, plan.chunk_size);
     let reporter =
         Reporter::start(control, Phase::Capturing, plan.source.read, plan.source.skipped);
     let sink = RepositorySink::new(&saver, zstd_level, &reporter);
@@ -200,7 +212,7 @@ fn store(
     reporter.finish();
 
     control.phase(Phase::Finishing);
-    let mut warnings = plan.source.warnings.clone();
+    let mut warnings = plan.warnings.clone();
     let damage = plan.source.damage(&medium, read.unreadable);
     for warning in damage.warnings() {
         control.warn(warning.clone());

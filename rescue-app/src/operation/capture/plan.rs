@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use crate::disk::{self, Disk, Source};
 use crate::image::chunks::ChunkSize;
 use crate::operation::access::{Compression, RepoAccess};
 use crate::operation::clock;
@@ -43,6 +42,8 @@ pub struct CapturePlan {
     pub space: Space,
     /// Whether one of the warnings is that this machine's clock can hardly be right.
     pub clock_is_doubted: bool,
+    /// Reasons to think again.
+    pub warnings: Vec<String>,
 }
 
 /// Examines the disk and the repository and says what a capture would do; writes nothing, not
@@ -52,30 +53,34 @@ pub fn plan_capture(
     control: Control<'_>,
 ) -> Result<CapturePlan, OperationError> {
     control.phase(Phase::Examining);
-    let SourceRequest { disk, sector_size, in_use, .. } = &request.source;
-    let disk = disk::open(disk, *sector_size)?;
-    guard::source_is_free(&disk, Some(&request.repo.location), *in_use)?;
-    guard::place_lasts(&request.repo.location, request.in_memory)?;
-    let source = guard::open_source(&disk, *in_use)?;
+    let source = look(request)?;
     let repo = request.repo.open()?;
     repo.load_index()?;
-    examine(disk, &source, request, &repo)
+    CapturePlan::of(source, request, &repo)
 }
 
-/// [`plan_capture`] on an open source, the repository's index loaded.
-pub(super) fn examine(
-    disk: Disk,
-    source: &Source,
-    request: &CaptureRequest,
-    repo: &Repository,
-) -> Result<CapturePlan, OperationError> {
-    let mut source = SourcePlan::examine(disk, source, &request.source)?;
-    let doubts = clock::doubts(&repo.snapshots()?);
-    let clock_is_doubted = !doubts.is_empty();
-    source.warnings.splice(0..0, doubts);
-    let zeros = source.unpartitioned.as_ref().map_or(0, Unpartitioned::likely_zero);
-    let stored = (source.regions.as_slice(), source.reads.as_slice(), zeros);
-    let space = Space::estimate(&source.identity(), stored, request.chunk_size, repo)?;
-    source.warnings.extend(space.warning());
-    Ok(CapturePlan { source, chunk_size: request.chunk_size, space, clock_is_doubted })
+/// Looks at the disk.
+pub(super) fn look(request: &CaptureRequest) -> Result<SourcePlan, OperationError> {
+    SourcePlan::make(&request.source, |disk| {
+        guard::repository_is_elsewhere(disk, &request.repo.location)?;
+        guard::place_lasts(&request.repo.location, request.in_memory)
+    })
+}
+
+impl CapturePlan {
+    /// The plan for a disk that was looked at, by a repository whose index is loaded.
+    pub(super) fn of(
+        source: SourcePlan,
+        request: &CaptureRequest,
+        repo: &Repository,
+    ) -> Result<Self, OperationError> {
+        let mut warnings = clock::doubts(&repo.snapshots()?);
+        let clock_is_doubted = !warnings.is_empty();
+        warnings.extend(source.warnings.iter().cloned());
+        let zeros = source.unpartitioned.as_ref().map_or(0, Unpartitioned::likely_zero);
+        let stored = (source.regions.as_slice(), source.reads.as_slice(), zeros);
+        let space = Space::estimate(&source.identity(), stored, request.chunk_size, repo)?;
+        warnings.extend(space.warning());
+        Ok(Self { source, chunk_size: request.chunk_size, space, clock_is_doubted, warnings })
+    }
 }

@@ -4,11 +4,12 @@ mod unpartitioned;
 mod victims;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::bytes::{Extents, ReadAt, Window};
-use crate::disk::{Disk, Source};
+use crate::disk::{self, Agreement, Disk, Source};
 use crate::filesystem::{self, Filesystem, LogicalVolume};
 use crate::image::chunks::ChunkSize;
 use crate::image::damage::{BadRange, Damage};
@@ -20,7 +21,7 @@ use crate::table::{self, Scheme, Table};
 use super::companions::MachineVolumes;
 use super::error::OperationError;
 use super::survey::read_table;
-use super::transfer::{DiskMedium, RescueOptions};
+use super::transfer::{DiskMedium, DiskSource, RescueOptions};
 use super::unlock::{Keys, name_of};
 use super::{guard, machine};
 
@@ -98,19 +99,52 @@ pub struct SourcePlan {
     /// Large stretches outside of partitions.
     pub unpartitioned: Option<Unpartitioned>,
     /// Reasons to think again.
+    #[serde(skip)]
     pub warnings: Vec<String>,
+    /// The disk, open and claimed for as long as the plan counts.
+    #[serde(skip)]
+    pub(super) source: Arc<Source>,
+    /// What tells it from another disk, and its first and last sectors.
+    #[serde(skip)]
+    agreement: Agreement,
     /// Of each region the bytes to read: what counts of it, but for holes of an image file.
     #[serde(skip)]
     pub(super) reads: Vec<Extents>,
 }
 
 impl SourcePlan {
-    /// Looks at an open disk that is free to be read.
-    pub(super) fn examine(
+    /// Opens a disk that is free to be read, and looks at it; `is_allowed` are the rules that the use
+    /// of it brings.
+    ///
+    /// # Errors
+    /// Refuses a disk in use; otherwise any failure to read its structure.
+    pub(super) fn make(
+        request: &SourceRequest,
+        is_allowed: impl FnOnce(&Disk) -> Result<(), OperationError>,
+    ) -> Result<Self, OperationError> {
+        let disk = disk::open(&request.disk, request.sector_size)?;
+        is_allowed(&disk)?;
+        guard::source_is_free(&disk, request.in_use)?;
+        let source = Arc::new(guard::open_source(&disk, request.in_use)?);
+        let agreement = Agreement::on(&disk, &source)?;
+        source.advise_sequential();
+        Self::examine(disk, source, agreement, request)
+    }
+
+    /// Refuses a disk that is not as it was when the plan was made, or is in use by now.
+    pub(super) fn still_holds(&self, request: &SourceRequest) -> Result<(), OperationError> {
+        self.agreement.refuse_another(&Agreement::on(&self.disk, &self.source)?)?;
+        let now = disk::open(&self.disk.path, Some(self.disk.logical_sector))?;
+        guard::source_is_free(&now, request.in_use)
+    }
+
+    fn examine(
         disk: Disk,
-        source: &Source,
+        opened: Arc<Source>,
+        agreement: Agreement,
         request: &SourceRequest,
     ) -> Result<Self, OperationError> {
+        let source = &*opened;
         is_finished(&disk, source, 0)?;
         let table = read_table(source, disk.logical_sector)?;
         check_partitions(&table, request.partitions.as_deref().unwrap_or_default())?;
@@ -136,6 +170,8 @@ impl SourcePlan {
             read,
             warnings,
             reads,
+            source: opened,
+            agreement,
         })
     }
 
@@ -197,6 +233,28 @@ impl SourcePlan {
             warnings,
             other: serde_json::Map::new(),
         }
+    }
+
+    /// How it is read; `medium` is of [`Self::source`].
+    pub(super) fn chunks<'a>(
+        &'a self,
+        medium: &'a DiskMedium<'a>,
+        rescue: &'a RescueOptions,
+        chunk_size: ChunkSize,
+    ) -> DiskSource<'a> {
+        DiskSource {
+            medium,
+            rescue,
+            sector_size: self.disk.logical_sector,
+            regions: &self.regions,
+            reads: &self.reads,
+            chunk_size,
+        }
+    }
+
+    /// The disk, as one that may be failing.
+    pub(super) fn medium(&self) -> DiskMedium<'_> {
+        DiskMedium::new(&self.source, self.disk.logical_sector)
     }
 
     /// Names the files that lie in what could not be read.

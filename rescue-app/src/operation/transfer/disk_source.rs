@@ -138,7 +138,7 @@ impl DiskSource<'_> {
             };
             let read = stop_on_error(&stop, self.read(&mut jobs));
             drop(jobs);
-            handles.into_iter().map(join).collect::<Result<(), _>>()?;
+            handles.into_iter().try_for_each(join)?;
             read
         })
     }

@@ -7,14 +7,14 @@ mod views;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use time::OffsetDateTime;
 
 use super::machine::Machine;
 use super::model::{
-    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Location, Log, Outcome,
-    Place, Places, PrepareOrder, PreparePlan, Repository, RestoreOrder, RestorePlan, below,
+    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Location, Log, Origin,
+    Outcome, Place, Places, PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan, below,
 };
 use crate::console;
 use crate::disk::{self, pci};
@@ -24,7 +24,7 @@ use crate::operation::{
     self, Cancel, Container, Control, Event, ForgetRequest, LockedDisk, OpenPlace, OperationError,
     Passphrase, PruneRequest, RepoAccess, Rules, Unwanted,
 };
-use requests::{capture_request, prepare_request, restore_request};
+use requests::{capture_request, clone_request, prepare_request, restore_request};
 
 /// How much of the log is shown: the end, in bytes.
 const LOG_SHOWN: u64 = 128 << 10;
@@ -98,20 +98,34 @@ impl LiveMachine {
         let reached = self.reach(&order.repository, Want::Write)?;
         let what = format!("capture of {} to {}", order.disk.line(), order.repository.title);
         let request = capture_request(order, reached.access.clone());
-        logged(&what, Some(&reached.access), control, |control| {
-            operation::capture(&request, control)
+        logged(&what, Some(&reached.access), control, |control| match &order.planned {
+            Some(plan) => plan.run(&request, control),
+            None => operation::capture(&request, control),
         })
         .map(|report| views::capture_outcome(&report))
     }
 
-    fn run_restore(&self, order: &RestoreOrder, control: Control<'_>) -> Result<Outcome, Failure> {
-        let reached = self.reach(&order.repository, Want::Read)?;
-        let what = format!("restore of image {} to {}", order.image.id, order.disk.line());
-        let request = restore_request(order, reached.access.clone());
-        logged(&what, Some(&reached.access), control, |control| {
-            operation::restore(&request, control)
-        })
-        .map(|report| views::restore_outcome(&report))
+    fn run_write(&self, order: &WriteOrder, control: Control<'_>) -> Result<Outcome, Failure> {
+        match &order.from {
+            Origin::Image { image, repository } => {
+                let reached = self.reach(repository, Want::Read)?;
+                let what = format!("restore of image {} to {}", image.id, order.disk.line());
+                let request = restore_request(order, image, reached.access.clone());
+                logged(&what, Some(&reached.access), control, |control| {
+                    operation::restore(&request, control)
+                })
+                .map(|report| views::restore_outcome(&report))
+            }
+            Origin::Disk(source) => {
+                let what = format!("clone of {} to {}", source.line(), order.disk.line());
+                let request = clone_request(order, source);
+                logged(&what, None, control, |control| match &order.planned {
+                    Some(plan) => plan.run(&request, control),
+                    None => operation::plan_clone(&request, control)?.run(&request, control),
+                })
+                .map(|report| views::clone_outcome(&report))
+            }
+        }
     }
 
     fn run_verify(
@@ -244,19 +258,32 @@ impl Machine for LiveMachine {
         Ok(views::capture_plan(plan))
     }
 
-    fn plan_restore(&self, order: &RestoreOrder) -> Result<RestorePlan, Failure> {
+    fn plan_write(&self, order: &WriteOrder, control: Control<'_>) -> Result<WritePlan, Failure> {
         let _turn = self.turn();
-        let reached = self.reach(&order.repository, Want::Read)?;
-        let request = restore_request(order, reached.access.clone());
-        let plan = operation::plan_restore(&request).map_err(views::failure)?;
-        Ok(views::restore_plan(plan))
+        match &order.from {
+            Origin::Image { image, repository } => {
+                let reached = self.reach(repository, Want::Read)?;
+                let request = restore_request(order, image, reached.access.clone());
+                let plan = operation::plan_restore(&request).map_err(views::failure)?;
+                Ok(WritePlan {
+                    with: plan.with.iter().map(views::image).collect(),
+                    ..views::write_plan(plan.onto)
+                })
+            }
+            Origin::Disk(source) => {
+                let request = clone_request(order, source);
+                let plan = operation::plan_clone(&request, control).map_err(views::failure)?;
+                let shown = views::write_plan(plan.onto.clone());
+                Ok(WritePlan { planned: Some(Arc::new(plan)), ..shown })
+            }
+        }
     }
 
     fn run(&self, job: &Job, control: Control<'_>) -> Result<Outcome, Failure> {
         let _turn = self.turn();
         match job {
             Job::Capture(order) => self.run_capture(order, control),
-            Job::Restore(order) => self.run_restore(order, control),
+            Job::Write(order) => self.run_write(order, control),
             Job::Verify { repository, image } => {
                 self.run_verify(repository, image.as_ref(), control)
             }

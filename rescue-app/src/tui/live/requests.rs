@@ -2,10 +2,10 @@
 
 use crate::image::chunks::ChunkSize;
 use crate::operation::{
-    CaptureRequest, PrepareRequest, RepoAccess, RescueOptions, RestoreRequest, SourceRequest,
-    TargetRequest, With,
+    CaptureRequest, CloneRequest, PrepareRequest, RepoAccess, RescueOptions, RestoreRequest,
+    SourceRequest, TargetRequest, With,
 };
-use crate::tui::model::{CaptureOrder, Content, PrepareOrder, RestoreOrder};
+use crate::tui::model::{CaptureOrder, Content, Disk, Image, PrepareOrder, WriteOrder};
 
 /// A capture into `repo`.
 pub(super) fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
@@ -28,18 +28,37 @@ pub(super) fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> Capture
     }
 }
 
-/// A restore out of `repo`.
-pub(super) fn restore_request(order: &RestoreOrder, repo: RepoAccess) -> RestoreRequest {
-    RestoreRequest {
-        image: order.image.id.clone(),
-        repo,
-        target: TargetRequest {
-            agreed: order.agreed.clone(),
+fn target_request(order: &WriteOrder) -> TargetRequest {
+    TargetRequest {
+        agreed: order.agreed.clone(),
+        partitions: order.partitions.clone(),
+        only_changed: order.only_changed,
+        read_back: order.read_back,
+        ..TargetRequest::all_of(&order.disk.path, &order.disk.erase)
+    }
+}
+
+/// A clone of `source`.
+pub(super) fn clone_request(order: &WriteOrder, source: &Disk) -> CloneRequest {
+    CloneRequest {
+        source: SourceRequest {
             partitions: order.partitions.clone(),
-            only_changed: order.only_changed,
-            read_back: order.read_back,
-            ..TargetRequest::all_of(&order.disk.path, &order.disk.erase)
+            ..SourceRequest::all_of(&source.path)
         },
+        target: target_request(order),
+    }
+}
+
+/// A restore of `image` out of `repo`.
+pub(super) fn restore_request(
+    order: &WriteOrder,
+    image: &Image,
+    repo: RepoAccess,
+) -> RestoreRequest {
+    RestoreRequest {
+        image: image.id.clone(),
+        repo,
+        target: target_request(order),
         volume: order.volume.clone(),
         // Those that the plan found are named in the order; before that they are looked for.
         with: match order.volume {

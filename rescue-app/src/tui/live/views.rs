@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -11,13 +12,13 @@ use crate::disk::pci::Controller;
 use crate::filesystem::{LastUse, LogicalVolume, State};
 use crate::image::manifest::Stored;
 use crate::operation::{
-    self, CaptureReport, CheckReport, ImageSummary, OperationError, PruneReport, RestoreReport,
-    Survey, VerifyReport, format,
+    self, CaptureReport, CheckReport, CloneReport, ImageSummary, OperationError, PruneReport,
+    RestoreReport, Survey, TargetPlan, VerifyReport, format,
 };
 use crate::table::Scheme;
 use crate::tui::model::{
     ByItself, CapturePlan, Disk, DiskList, Failure, FoundRepository, Image, ImagePartition,
-    MountPoint, Outcome, Place, Places, RestorePlan, Volume,
+    MountPoint, Outcome, Place, Places, Volume, WritePlan,
 };
 
 /// The cause and the next step of an error.
@@ -223,7 +224,8 @@ fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
 
 /// A capture's plan.
 pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
-    let operation::CapturePlan { source, space, clock_is_doubted, .. } = plan;
+    let planned = Some(Arc::new(plan.clone()));
+    let operation::CapturePlan { source, space, clock_is_doubted, warnings, .. } = plan;
     let outside = source.unpartitioned.as_ref().filter(|found| found.left_out);
     let known = source.unused + outside.map_or(0, |found| found.bytes);
     CapturePlan {
@@ -234,16 +236,17 @@ pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
         has_unclosed_ntfs: source.has_unclosed_ntfs(),
         unpartitioned: source.unpartitioned,
         space,
-        warnings: source.warnings,
+        warnings,
+        planned,
     }
 }
 
-/// A restore's plan.
-pub(super) fn restore_plan(plan: operation::RestorePlan) -> RestorePlan {
-    let operation::TargetPlan { before, after, writes, lost, notices, hold, agreement, .. } =
-        plan.onto;
-    RestorePlan {
-        with: plan.with.iter().map(image).collect(),
+/// The plan of a restore or clone, but for images that are taken along.
+pub(super) fn write_plan(plan: TargetPlan) -> WritePlan {
+    let TargetPlan { before, after, writes, lost, notices, hold, agreement, .. } = plan;
+    WritePlan {
+        with: Vec::new(),
+        planned: None,
         agreement: Some(agreement),
         before,
         after,
@@ -276,17 +279,34 @@ pub(super) fn capture_outcome(report: &CaptureReport) -> Outcome {
 
 /// What a restore achieved.
 pub(super) fn restore_outcome(report: &RestoreReport) -> Outcome {
-    let read_back = match report.read_back {
-        0 => "nothing".into(),
-        bytes => format!("{}, all as in the image", format::size(bytes)),
-    };
-    let facts = vec![
-        fact("Written", format::size(report.written)),
-        fact("There already", format::size(report.unchanged)),
-        fact("Read back", read_back),
-        time_taken(report.seconds),
-    ];
+    let counts = (report.written, report.unchanged, report.read_back);
+    let mut facts = written(counts, "in the image");
+    facts.push(time_taken(report.seconds));
     Outcome { facts, warnings: report.warnings.clone() }
+}
+
+/// What a clone achieved.
+pub(super) fn clone_outcome(report: &CloneReport) -> Outcome {
+    let mut facts = vec![fact("Read", format::size(report.read))];
+    let counts = (report.written, report.unchanged, report.read_back);
+    facts.extend(written(counts, "on the source"));
+    if report.unreadable > 0 {
+        facts.push(fact("Unreadable", format::size(report.unreadable)));
+    }
+    facts.push(time_taken(report.seconds));
+    Outcome { facts, warnings: report.warnings.clone() }
+}
+
+fn written((written, unchanged, read_back): (u64, u64, u64), like: &str) -> Vec<(String, String)> {
+    let read_back = match read_back {
+        0 => "nothing".into(),
+        bytes => format!("{}, all as {like}", format::size(bytes)),
+    };
+    vec![
+        fact("Written", format::size(written)),
+        fact("There already", format::size(unchanged)),
+        fact("Read back", read_back),
+    ]
 }
 
 /// What a verification achieved.

@@ -5,13 +5,15 @@ mod order;
 
 pub use machine::{ByItself, Confirmation, Disk, DiskList, FoundRepository, Place, Places, Volume};
 pub use order::{
-    CaptureOrder, Content, Image, ImagePartition, Job, Keep, Location, MountPoint, PrepareOrder,
-    Repository, RestoreOrder, below,
+    CaptureOrder, Content, Image, ImagePartition, Job, Keep, Location, MountPoint, Origin,
+    PrepareOrder, Repository, WriteOrder, below,
 };
+
+use std::sync::Arc;
 
 use crate::disk::{Agreement, Hold};
 pub use crate::operation::LayoutEntry;
-use crate::operation::{Space, Unpartitioned};
+use crate::operation::{self, Space, Unpartitioned};
 
 /// What the header says about the running system; fixed while the menu runs.
 #[derive(Clone, Debug, Default)]
@@ -45,11 +47,13 @@ pub struct CapturePlan {
     pub warnings: Vec<String>,
     /// What this machine's clock says, when that can hardly be right.
     pub wrong_clock: Option<String>,
+    /// The plan itself, to be carried out.
+    pub planned: Option<Arc<operation::CapturePlan>>,
 }
 
-/// What a restore would do. All counts are bytes.
+/// What writing a disk would do. All counts are bytes.
 #[derive(Clone, Debug, Default)]
-pub struct RestorePlan {
+pub struct WritePlan {
     /// The images of other disks that are taken along.
     pub with: Vec<Image>,
     /// The target as it is.
@@ -66,6 +70,8 @@ pub struct RestorePlan {
     pub agreement: Option<Agreement>,
     /// Keeps the target open while the plan is looked at and carried out.
     pub hold: Option<Hold>,
+    /// The plan of a clone itself, to be carried out.
+    pub planned: Option<Arc<operation::ClonePlan>>,
 }
 
 /// What preparing a disk would do.

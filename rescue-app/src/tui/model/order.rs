@@ -1,11 +1,14 @@
 //! What a person chose, and what is to be done with it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{ByItself, Disk, Volume};
 use crate::disk::Agreement;
 use crate::image::manifest::file_name;
-use crate::operation::{Compression, KeepRules, Keys, Passphrase, PlaceFilesystem};
+use crate::operation::{
+    CapturePlan, ClonePlan, Compression, KeepRules, Keys, Passphrase, PlaceFilesystem,
+};
 
 /// Where a repository is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +143,8 @@ pub struct CaptureOrder {
     pub retries: u32,
     /// Whether a map of what was read is kept beside the images.
     pub keeps_map: bool,
+    /// What was planned for it, once it was.
+    pub planned: Option<Arc<CapturePlan>>,
 }
 
 impl CaptureOrder {
@@ -168,13 +173,100 @@ pub struct PrepareOrder {
     pub agreed: Option<Agreement>,
 }
 
-/// What to restore and where to.
+/// What is written to a disk.
 #[derive(Clone, Debug)]
-pub struct RestoreOrder {
-    /// The image.
-    pub image: Image,
-    /// The repository it is in.
-    pub repository: Repository,
+pub enum Origin {
+    /// An image.
+    Image {
+        /// The image.
+        image: Box<Image>,
+        /// The repository it is in.
+        repository: Box<Repository>,
+    },
+    /// Another disk.
+    Disk(Box<Disk>),
+}
+
+impl Origin {
+    /// What writing it is called, as the first word of page titles.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Image { .. } => "Restore",
+            Self::Disk(_) => "Clone",
+        }
+    }
+
+    /// The work of writing it, as the start of a sentence.
+    pub fn work(&self) -> &'static str {
+        match self {
+            Self::Image { .. } => "The restore",
+            Self::Disk(_) => "The clone",
+        }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Image { .. } => "Image",
+            Self::Disk(_) => "Source",
+        }
+    }
+
+    /// Which one it is, in a line.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Image { image, .. } => format!("{}, {}", image.time, image.disk),
+            Self::Disk(disk) => disk.line(),
+        }
+    }
+
+    /// Size of its disk in bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Image { image, .. } => image.size,
+            Self::Disk(disk) => disk.size,
+        }
+    }
+
+    /// Bytes that a target has to have for any of it.
+    pub fn least_target(&self) -> u64 {
+        match self {
+            Self::Image { image, .. } => image.least_target(),
+            Self::Disk(disk) => disk.size,
+        }
+    }
+
+    /// Its partitions.
+    pub fn partitions(&self) -> Vec<ImagePartition> {
+        let of_disk = |volume: &Volume| ImagePartition { volume: volume.clone(), captured: true };
+        match self {
+            Self::Image { image, .. } => image.partitions.clone(),
+            Self::Disk(disk) => disk.volumes.iter().map(of_disk).collect(),
+        }
+    }
+
+    /// The logical volumes that may be written alone.
+    pub fn logical_volumes(&self) -> Vec<Volume> {
+        match self {
+            Self::Image { image, .. } => image.logical_volumes().cloned().collect(),
+            Self::Disk(_) => Vec::new(),
+        }
+    }
+
+    /// The repository it comes from.
+    pub fn repository(&self) -> Option<&Repository> {
+        match self {
+            Self::Image { repository, .. } => Some(repository),
+            Self::Disk(_) => None,
+        }
+    }
+}
+
+/// What to write and where to.
+#[derive(Clone, Debug)]
+pub struct WriteOrder {
+    /// What is written.
+    pub from: Origin,
     /// The target.
     pub disk: Disk,
     /// What the plan was made for, once there is one.
@@ -188,10 +280,30 @@ pub struct RestoreOrder {
     pub with: Vec<String>,
     /// Compare first and write only what differs.
     pub only_changed: bool,
-    /// Read and prove everything before the first write.
+    /// Read and prove everything of an image before the first write.
     pub verify_first: bool,
-    /// Read everything back afterwards and compare it with the image.
+    /// Read everything back afterwards and compare it.
     pub read_back: bool,
+    /// What was planned for a clone, once it was.
+    pub planned: Option<Arc<ClonePlan>>,
+}
+
+impl WriteOrder {
+    /// All of it onto all of `disk`, read back.
+    pub fn all_of(from: Origin, disk: Disk) -> Self {
+        Self {
+            from,
+            disk,
+            agreed: None,
+            partitions: None,
+            volume: None,
+            with: Vec::new(),
+            only_changed: false,
+            verify_first: false,
+            read_back: true,
+            planned: None,
+        }
+    }
 }
 
 /// A long-running piece of work with progress.
@@ -199,8 +311,8 @@ pub struct RestoreOrder {
 pub enum Job {
     /// Store a disk.
     Capture(CaptureOrder),
-    /// Write a disk.
-    Restore(Box<RestoreOrder>),
+    /// Write a disk: from an image, or from another disk.
+    Write(Box<WriteOrder>),
     /// Check stored data.
     Verify {
         /// The repository.
@@ -224,13 +336,13 @@ pub enum Job {
 
 impl Job {
     /// The repository it works on.
-    pub fn repository(&self) -> &Repository {
+    pub fn repository(&self) -> Option<&Repository> {
         match self {
-            Self::Capture(order) => &order.repository,
-            Self::Restore(order) => &order.repository,
+            Self::Capture(order) => Some(&order.repository),
+            Self::Write(order) => order.from.repository(),
             Self::Verify { repository, .. }
             | Self::Check { repository }
-            | Self::Free { repository, .. } => repository,
+            | Self::Free { repository, .. } => Some(repository),
         }
     }
 }

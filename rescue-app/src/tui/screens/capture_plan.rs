@@ -241,7 +241,8 @@ impl Page for CapturePlanPage {
     }
 
     fn on_open(&mut self) -> Action {
-        self.plan = None;
+        // The disk is free for the next plan only once nobody keeps this one.
+        (self.plan, self.order.planned) = (None, None);
         ask(Request::PlanCapture(self.order.clone()))
     }
 
@@ -275,7 +276,9 @@ impl Page for CapturePlanPage {
             Some('a') if self.plan.is_some() => return self.toggle(Content::All),
             Some('m') => self.order.keeps_map = !self.order.keeps_map,
             _ if key == Key::Enter && self.ready().is_some() => {
-                return open(ProgressPage::new(Job::Capture(self.order.clone())));
+                let planned = self.ready().and_then(|plan| plan.planned.clone());
+                let order = CaptureOrder { planned, ..self.order.clone() };
+                return open(ProgressPage::new(Job::Capture(order)));
             }
             _ => {}
         }

@@ -12,15 +12,15 @@ use super::progress::ProgressPage;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Confirmation, Disk, Failure, Image, Job, Keep, Repository, RestoreOrder};
+use crate::tui::model::{Confirmation, Disk, Failure, Image, Job, Keep, Repository, WriteOrder};
 use crate::tui::page::{Action, Context, Hint, Page, ask, replace};
 use crate::tui::widgets::{Field, Lines, spinner};
 
 /// What follows the agreement.
 #[derive(Clone, Debug)]
 pub(super) enum Then {
-    /// The restore, with what the target loses.
-    Restore(Box<RestoreOrder>, Vec<String>),
+    /// The disk is written, with what it loses.
+    Write(Box<WriteOrder>, Vec<String>),
     /// The page below is told to make the disk a place for images; with what the disk loses.
     Prepare(Box<Disk>, Vec<String>),
     /// The image leaves the repository's list.
@@ -43,7 +43,7 @@ impl Confirm {
     /// The question before `then`.
     pub(super) fn new(then: Then) -> Self {
         let confirmation = match &then {
-            Then::Restore(order, _) => order.disk.confirmation(),
+            Then::Write(order, _) => order.disk.confirmation(),
             Then::Prepare(disk, _) => disk.confirmation(),
             Then::Forget(_, image) => Confirmation {
                 ask: "the first 4 characters of its id".into(),
@@ -65,7 +65,7 @@ impl Confirm {
             return Action::None;
         }
         match &self.then {
-            Then::Restore(order, _) => replace(ProgressPage::new(Job::Restore(order.clone()))),
+            Then::Write(order, _) => replace(ProgressPage::new(Job::Write(order.clone()))),
             Then::Prepare(..) => Action::Answer(true),
             Then::Forget(repository, image) => {
                 self.working = true;
@@ -81,9 +81,13 @@ impl Confirm {
     fn lines(&self, columns: u16, look: Look) -> Vec<Line<'static>> {
         let mut lines = Lines::new(columns);
         match &self.then {
-            Then::Restore(order, lost) => {
+            Then::Write(order, lost) => {
                 lines.text("This disk will be overwritten:", Style::new());
                 lines.item(" ", &order.disk.line(), look.bad());
+                if order.from.repository().is_none() {
+                    lines.text("with this one, which is only read:", Style::new());
+                    lines.item(" ", &order.from.line(), look.heading());
+                }
                 if order.partitions.is_some() {
                     let numbers = super::capture_plan::partitions(order.partitions.as_deref());
                     lines.item(" ", &format!("only partitions {numbers}"), Style::new());
@@ -138,8 +142,8 @@ fn image_line(image: &Image) -> String {
 
 impl Page for Confirm {
     fn title(&self) -> String {
-        match self.then {
-            Then::Restore(..) => "Restore: the last question".into(),
+        match &self.then {
+            Then::Write(order, _) => format!("{}: the last question", order.from.verb()),
             Then::Prepare(..) => "Prepare a disk: the last question".into(),
             Then::Forget(..) => "Images: forget".into(),
             Then::Free(..) => "Images: free space".into(),
@@ -155,7 +159,7 @@ impl Page for Confirm {
 
     fn help(&self) -> &'static [&'static str] {
         match self.then {
-            Then::Restore(..) | Then::Prepare(..) => &[
+            Then::Write(..) | Then::Prepare(..) => &[
                 "Compare the serial number with the label of the disk you mean to overwrite, then \
                  type its end. Letter case does not matter.",
                 "Nothing has been written so far. Esc goes back without a change.",

@@ -1,4 +1,4 @@
-//! The list of disks: the source of a capture, or the target of a restore.
+//! The list of disks: the source of a capture or clone, or the target of a restore or clone.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::partitions::Partitions;
-use super::restore_options::RestoreOptions;
 use super::unlock::after_partitions;
+use super::write_options::WriteOptions;
 use super::{TextWindow, failure_lines, waiting};
 use crate::operation::format;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Disk, DiskList, Failure, Image, Repository, RestoreOrder};
+use crate::tui::model::{Disk, DiskList, Failure, Image, Origin, Repository, WriteOrder};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Cursor, Document, Lines, Row, rows, text, volume_bar, volume_lines};
 
@@ -25,10 +25,12 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// What the disk is wanted for.
 #[derive(Clone, Debug)]
 pub(super) enum Purpose {
-    /// It is read.
-    Source,
-    /// It is overwritten with this image.
-    Target { repository: Box<Repository>, image: Box<Image> },
+    /// It is read, for an image.
+    Capture,
+    /// It is read, for another disk.
+    Clone,
+    /// It is overwritten.
+    Target(Origin),
 }
 
 /// The list of disks.
@@ -46,7 +48,7 @@ pub(super) struct Disks {
 impl Purpose {
     /// The disk is overwritten with `image`.
     pub(super) fn target(repository: Repository, image: Image) -> Self {
-        Self::Target { repository: Box::new(repository), image: Box::new(image) }
+        Self::Target(Origin::Image { image: Box::new(image), repository: Box::new(repository) })
     }
 }
 
@@ -74,17 +76,27 @@ impl Disks {
 
     /// Why `disk` cannot be chosen.
     fn refusal(&self, disk: &Disk) -> Option<String> {
-        let Purpose::Target { repository, image } = &self.purpose else {
+        let Purpose::Target(from) = &self.purpose else {
             return disk.source_refusal.clone();
         };
-        if repository.disk.as_ref() == Some(&disk.path) {
-            return Some("the images are on it".into());
+        match from {
+            Origin::Image { repository, .. } if repository.disk.as_ref() == Some(&disk.path) => {
+                return Some("the images are on it".into());
+            }
+            Origin::Disk(source) if source.path == disk.path => {
+                return Some("it is the disk to clone".into());
+            }
+            _ => {}
         }
         if disk.target_refusal.is_some() {
             return disk.target_refusal.clone();
         }
-        (disk.size < image.least_target())
-            .then(|| format!("smaller than the captured disk ({})", format::size(image.size)))
+        let which = match from {
+            Origin::Image { .. } => "captured disk",
+            Origin::Disk(_) => "disk to clone",
+        };
+        (disk.size < from.least_target())
+            .then(|| format!("smaller than the {which} ({})", format::size(from.size())))
     }
 
     fn choose(&self) -> Action {
@@ -93,22 +105,16 @@ impl Disks {
             return Action::None;
         }
         match &self.purpose {
-            Purpose::Source if disk.volumes.iter().any(|volume| volume.number.is_some()) => {
+            Purpose::Capture if disk.volumes.iter().any(|volume| volume.number.is_some()) => {
                 open(Partitions::new(disk.clone()))
             }
-            Purpose::Source => after_partitions(disk, None),
-            Purpose::Target { repository, image } => open(RestoreOptions::new(RestoreOrder {
-                image: (**image).clone(),
-                repository: (**repository).clone(),
-                disk: disk.clone(),
-                agreed: None,
-                partitions: None,
-                volume: None,
-                with: Vec::new(),
-                only_changed: false,
-                verify_first: false,
-                read_back: true,
-            })),
+            Purpose::Capture => after_partitions(disk, None),
+            Purpose::Clone => {
+                open(Self::new(Purpose::Target(Origin::Disk(Box::new(disk.clone())))))
+            }
+            Purpose::Target(from) => {
+                open(WriteOptions::new(WriteOrder::all_of(from.clone(), disk.clone())))
+            }
         }
     }
 
@@ -195,8 +201,9 @@ impl Disks {
 impl Page for Disks {
     fn title(&self) -> String {
         match &self.purpose {
-            Purpose::Source => "Capture: choose the disk to store".into(),
-            Purpose::Target { .. } => "Restore: choose the disk to overwrite".into(),
+            Purpose::Capture => "Capture: choose the disk to store".into(),
+            Purpose::Clone => "Clone: choose the disk to read".into(),
+            Purpose::Target(from) => format!("{}: choose the disk to overwrite", from.verb()),
         }
     }
 
@@ -214,16 +221,16 @@ impl Page for Disks {
 
     fn help(&self) -> &'static [&'static str] {
         match self.purpose {
-            Purpose::Source => &[
-                "Choose the disk to be stored. It is opened for reading only.",
+            Purpose::Capture | Purpose::Clone => &[
+                "Choose the disk to be read. It is opened for reading only.",
                 "The bar shows the disk to scale: full is in use, light is free, half dark is not \
                  known, dots are outside of partitions.",
                 "Compare model and serial number with the label of the disk: names such as sda \
                  change from one start to the next.",
                 "Disks plugged in later appear by themselves.",
             ],
-            Purpose::Target { .. } => &[
-                "Choose the disk that the image is written to. What it holds now is lost; nothing \
+            Purpose::Target(_) => &[
+                "Choose the disk that is written to. What it holds now is lost; nothing \
                  is written before the next pages have shown the plan and you have agreed.",
                 "Disks that are in use, hold the images or are too small cannot be chosen.",
                 "Compare model and serial number with the label of the disk.",

@@ -20,6 +20,7 @@ use crate::tui::widgets::{Cursor, Lines, Row, rows, text};
 enum Choice {
     Capture,
     Restore,
+    Clone,
     Verify,
     Images,
     Leave(Exit),
@@ -32,7 +33,7 @@ struct Item {
     choice: Choice,
 }
 
-const WORK: [Item; 4] = [
+const WORK: [Item; 5] = [
     Item {
         letter: 'C',
         name: "Capture",
@@ -44,6 +45,12 @@ const WORK: [Item; 4] = [
         name: "Restore",
         text: "Write an image back to a disk.",
         choice: Choice::Restore,
+    },
+    Item {
+        letter: 'L',
+        name: "Clone",
+        text: "Write a disk to another disk, without an image.",
+        choice: Choice::Clone,
     },
     Item {
         letter: 'V',
@@ -107,8 +114,9 @@ impl Home {
     fn choose(&mut self, index: usize) -> Action {
         self.cursor.index = index;
         match self.items.get(index).map(|item| item.choice) {
-            Some(Choice::Capture) => open(Disks::new(Purpose::Source)),
+            Some(Choice::Capture) => open(Disks::new(Purpose::Capture)),
             Some(Choice::Restore) => open(Places::new(Goal::Restore)),
+            Some(Choice::Clone) => open(Disks::new(Purpose::Clone)),
             Some(Choice::Verify) => open(Places::new(Goal::Verify)),
             Some(Choice::Images) => open(Places::new(Goal::Images)),
             Some(Choice::Leave(exit @ (Exit::Reboot | Exit::PowerOff))) => {
@@ -139,7 +147,7 @@ impl Page for Home {
         &[
             "Lifeboat stores whole disks as images and writes them back.",
             "Capture reads a disk and stores what is in use. Restore writes an image to a disk. \
-             Verify reads stored images and checks every byte.",
+             Clone writes a disk to another one. Verify reads stored images and checks every byte.",
             "Images live in repositories: folders on any disk. Lifeboat finds them by itself.",
             "Nothing is written to a disk until you have seen what will happen and agreed by typing.",
             "Keys: arrows, Page Up and Page Down, Home and End move; Enter chooses; Esc goes back; \

@@ -50,6 +50,7 @@ impl Level {
             trusts_unclosed: false,
             retries: RescueOptions::default().retries,
             keeps_map: false,
+            planned: None,
         }))
     }
 }

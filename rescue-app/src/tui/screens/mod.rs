@@ -20,10 +20,10 @@ mod prepare;
 mod progress;
 mod question;
 mod report;
-mod restore_options;
-mod restore_plan;
 mod text_window;
 mod unlock;
+mod write_options;
+mod write_plan;
 
 pub(super) use home::Home;
 pub(super) use text_window::TextWindow;

@@ -40,7 +40,7 @@ pub(super) struct ProgressPage {
     stopping: bool,
     /// The place of the images is full.
     paused: Option<Paused>,
-    /// The target of a restore is being written.
+    /// The target is being written.
     writing: bool,
 }
 
@@ -128,7 +128,7 @@ impl ProgressPage {
             ("Elapsed", format::duration(self.elapsed(now))),
         ];
         // What is left out and stored belongs to the main phase alone.
-        let main = matches!(self.phase, Some(Phase::Capturing | Phase::Restoring));
+        let main = matches!(self.phase, Some(Phase::Capturing | Phase::Restoring | Phase::Cloning));
         let is_shown = |index: usize| main || !matches!(index, 2 | 4);
         let cells: Vec<String> = facts
             .iter()
@@ -165,10 +165,9 @@ fn subjects(job: &Job) -> (String, String) {
         Job::Capture(order) => {
             (format!("From  {}", order.disk.line()), format!("To    {}", order.repository.title))
         }
-        Job::Restore(order) => (
-            format!("From  {}, {}", order.image.time, order.image.disk),
-            format!("To    {}", order.disk.line()),
-        ),
+        Job::Write(order) => {
+            (format!("From  {}", order.from.line()), format!("To    {}", order.disk.line()))
+        }
         Job::Verify { repository, image } => (
             match image {
                 Some(image) => format!("{}, {}", image.time, image.disk),
@@ -196,7 +195,11 @@ fn stop_question(job: &Job) -> Question {
             "Stop the capture? Images stored earlier stay whole. Capturing the same disk again \
              carries on from here."
         }
-        Job::Restore(_) => {
+        Job::Write(order) if order.from.repository().is_none() => {
+            "Stop the clone? The target is left half written and will not start a computer. \
+             Cloning again with \"compare first\" carries on from here."
+        }
+        Job::Write(_) => {
             "Stop the restore? The target is left half written and will not start a computer. \
              Restoring again with \"compare first\" carries on from here."
         }
@@ -210,9 +213,9 @@ fn stop_question(job: &Job) -> Question {
 
 impl Page for ProgressPage {
     fn title(&self) -> String {
-        match self.job {
+        match &self.job {
             Job::Capture(_) => "Capture: running".into(),
-            Job::Restore(_) => "Restore: running".into(),
+            Job::Write(order) => format!("{}: running", order.from.verb()),
             Job::Verify { .. } => "Verify: running".into(),
             Job::Check { .. } => "Check: running".into(),
             Job::Free { .. } => "Free space: running".into(),
@@ -267,7 +270,7 @@ impl Page for ProgressPage {
                     self.history = History::default();
                 }
                 self.phase = Some(*phase);
-                self.writing |= *phase == Phase::Restoring;
+                self.writing |= matches!(phase, Phase::Restoring | Phase::Cloning);
             }
             Event::Progress(progress) => self.phase = Some(progress.phase),
             Event::Paused(shortage) => match &mut self.paused {

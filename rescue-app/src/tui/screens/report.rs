@@ -12,14 +12,14 @@ use super::log::LogView;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, Job, Outcome};
+use crate::tui::model::{Failure, Job, Origin, Outcome, WriteOrder};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Document, Lines};
 
 /// The two ways a job ends.
 pub(super) enum Ending {
     Done(Outcome),
-    /// `writing` tells whether a restore had come to writing the image.
+    /// `writing` tells whether it had come to writing the target.
     Failed {
         failure: Failure,
         writing: bool,
@@ -56,7 +56,8 @@ impl Report {
         match &self.kept {
             None => {}
             Some(Ok(path)) => {
-                lines.fact("Kept", &format!("{path} in {}", self.job.repository().title));
+                let title = self.job.repository().map_or("", |repository| &repository.title);
+                lines.fact("Kept", &format!("{path} in {title}"));
             }
             Some(Err(failure)) => failure_lines(&mut lines, failure, look),
         }
@@ -66,10 +67,7 @@ impl Report {
     fn success_lines(&self, outcome: &Outcome, lines: &mut Lines, look: Look) {
         let text = match &self.job {
             Job::Capture(_) => "The disk is stored, and what was stored has been checked.",
-            Job::Restore(order) if order.read_back => {
-                "The disk is restored. Every byte was read back and matches the image."
-            }
-            Job::Restore(_) => "The disk is restored. It was not read back.",
+            Job::Write(order) => written(order),
             Job::Verify { .. } if !outcome.warnings.is_empty() => {
                 "What is stored is whole: every byte was read and matches its hash."
             }
@@ -93,7 +91,7 @@ impl Report {
             Job::Capture(_) => {
                 "You can capture this disk again at any time: only what changed is stored."
             }
-            Job::Restore(_) => "You can now start a computer from this disk.",
+            Job::Write(_) => "You can now start a computer from this disk.",
             Job::Check { .. } => "Verify reads all data as well, which takes longer.",
             Job::Verify { .. } | Job::Free { .. } => "",
         };
@@ -115,14 +113,14 @@ impl Report {
                 "Images stored earlier are whole. What was stored so far is used when you capture \
                  this disk again.",
             ),
-            Job::Restore(_) if !writing => (
-                "The restore",
-                "It ended before the image was written. If the target was changed all the same, \
+            Job::Write(order) if !writing => (
+                order.from.work(),
+                "It ended before the target was written. If the target was changed all the same, \
                  the list of disks says that it is incomplete.",
             ),
-            Job::Restore(_) => (
-                "The restore",
-                "The target is not complete and will not start a computer. Restoring again with \
+            Job::Write(order) => (
+                order.from.work(),
+                "The target is not complete and will not start a computer. The same again with \
                  \"compare first\" carries on from where it stopped.",
             ),
             Job::Verify { .. } | Job::Check { .. } => ("The check", "Nothing was changed."),
@@ -141,11 +139,25 @@ impl Report {
     }
 }
 
+/// What became of a target.
+fn written(order: &WriteOrder) -> &'static str {
+    match (&order.from, order.read_back) {
+        (Origin::Image { .. }, true) => {
+            "The disk is restored. Every byte was read back and matches the image."
+        }
+        (Origin::Image { .. }, false) => "The disk is restored. It was not read back.",
+        (Origin::Disk(_), true) => {
+            "The disk is cloned. Every byte was read back and matches what was read."
+        }
+        (Origin::Disk(_), false) => "The disk is cloned. It was not read back.",
+    }
+}
+
 impl Page for Report {
     fn title(&self) -> String {
-        let what = match self.job {
+        let what = match &self.job {
             Job::Capture(_) => "Capture",
-            Job::Restore(_) => "Restore",
+            Job::Write(order) => order.from.verb(),
             Job::Verify { .. } => "Verify",
             Job::Check { .. } => "Check",
             Job::Free { .. } => "Free space",
@@ -160,13 +172,12 @@ impl Page for Report {
     }
 
     fn hints(&self) -> Vec<Hint> {
-        vec![
-            ("Enter", "Main menu"),
-            ("L", "Log"),
-            ("K", "Keep log"),
-            ("↑↓", "Scroll"),
-            ("Esc", "Back"),
-        ]
+        let mut hints = vec![("Enter", "Main menu"), ("L", "Log")];
+        if self.job.repository().is_some() {
+            hints.push(("K", "Keep log"));
+        }
+        hints.extend([("↑↓", "Scroll"), ("Esc", "Back")]);
+        hints
     }
 
     fn help(&self) -> &'static [&'static str] {
@@ -211,7 +222,10 @@ impl Page for Report {
         match key {
             Key::Enter => Action::Home,
             Key::Char('l' | 'L') => open(LogView::default()),
-            Key::Char('k' | 'K') => ask(Request::KeepLog(self.job.repository().clone())),
+            Key::Char('k' | 'K') => {
+                let repository = self.job.repository();
+                repository.map_or(Action::None, |it| ask(Request::KeepLog(it.clone())))
+            }
             _ => Action::None,
         }
     }

@@ -1,4 +1,4 @@
-//! What of the image is restored, and how.
+//! What of an image or a disk is written, and how.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::restore_plan::RestorePlanPage;
+use super::write_plan::WritePlanPage;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
-use crate::tui::model::{ByItself, RestoreOrder, Volume};
+use crate::tui::model::{ByItself, ImagePartition, Volume, WriteOrder};
 use crate::tui::page::{Action, Context, Hint, Page, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_line};
 
@@ -17,16 +17,17 @@ use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_line};
 const MORE_IMAGES: &str = "           with the images of its other disks";
 
 /// Ticks for partitions and ways of writing.
-pub(super) struct RestoreOptions {
-    order: RestoreOrder,
+pub(super) struct WriteOptions {
+    order: WriteOrder,
     what: What,
+    partitions: Vec<ImagePartition>,
     ticked: Vec<bool>,
     /// The logical volumes.
     volumes: Vec<Volume>,
     cursor: Cursor,
 }
 
-/// What of the image is restored.
+/// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
     Whole,
@@ -48,28 +49,27 @@ enum Setting {
     ReadBack,
 }
 
-impl RestoreOptions {
+impl WriteOptions {
     /// The usual choice: the whole disk, read back afterwards; on a smaller target a logical
     /// volume that fits.
-    pub(super) fn new(order: RestoreOrder) -> Self {
-        let ticked = order
-            .image
-            .partitions
+    pub(super) fn new(order: WriteOrder) -> Self {
+        let partitions = order.from.partitions();
+        let ticked = partitions
             .iter()
             .map(|partition| partition.captured && partition.volume.number.is_some())
             .collect();
-        let volumes = order.image.logical_volumes().cloned().collect();
-        let mut page =
-            Self { order, what: What::Whole, ticked, volumes, cursor: Cursor::default() };
+        let volumes = order.from.logical_volumes();
+        let (what, cursor) = (What::Whole, Cursor::default());
+        let mut page = Self { order, what, partitions, ticked, volumes, cursor };
         if !page.whole_fits() {
             page.toggle(Setting::Volumes);
         }
         page
     }
 
-    /// Whether the target has room for the captured disk.
+    /// Whether the target has room for all of the disk.
     fn whole_fits(&self) -> bool {
-        self.order.image.size <= self.order.disk.size
+        self.order.from.size() <= self.order.disk.size
     }
 
     /// Why the logical volume of that place cannot be chosen.
@@ -93,8 +93,7 @@ impl RestoreOptions {
 
     /// Whether single partitions can be restored at all.
     fn has_parts(&self) -> bool {
-        let parts = &self.order.image.partitions;
-        self.whole_fits() && parts.iter().any(|p| p.captured && p.volume.number.is_some())
+        self.whole_fits() && self.partitions.iter().any(|p| p.captured && p.volume.number.is_some())
     }
 
     fn settings(&self) -> Vec<Setting> {
@@ -133,7 +132,7 @@ impl RestoreOptions {
             Setting::OnlyChanged => self.order.only_changed = !self.order.only_changed,
             Setting::ReadBack => self.order.read_back = !self.order.read_back,
             Setting::Partition(index) => {
-                let captured = self.order.image.partitions.get(index).is_some_and(|p| p.captured);
+                let captured = self.partitions.get(index).is_some_and(|p| p.captured);
                 if let Some(ticked) = self.ticked.get_mut(index).filter(|_| captured) {
                     *ticked = !*ticked;
                 }
@@ -144,13 +143,13 @@ impl RestoreOptions {
     }
 
     /// The order as ticked; `None` while nothing is.
-    fn finished(&self) -> Option<RestoreOrder> {
+    fn finished(&self) -> Option<WriteOrder> {
         let mut order = self.order.clone();
         match self.what {
             What::Whole => {}
             What::Volume(index) => order.volume = Some(self.volumes.get(index)?.label.clone()?),
             What::Parts => {
-                let partitions = order.image.partitions.iter().zip(&self.ticked);
+                let partitions = self.partitions.iter().zip(&self.ticked);
                 let ticked = partitions.filter(|(_, ticked)| **ticked);
                 let numbers: Vec<u32> = ticked.filter_map(|(part, _)| part.volume.number).collect();
                 order.partitions = Some(numbers).filter(|numbers| !numbers.is_empty());
@@ -191,7 +190,7 @@ impl RestoreOptions {
     }
 
     fn partition_row(&self, index: usize, columns: usize, look: Look) -> Row {
-        let Some(partition) = self.order.image.partitions.get(index) else {
+        let Some(partition) = self.partitions.get(index) else {
             return Row::default();
         };
         let line = volume_line(&partition.volume, columns.saturating_sub(10));
@@ -204,7 +203,7 @@ impl RestoreOptions {
     }
 }
 
-impl RestoreOptions {
+impl WriteOptions {
     fn volume_row(&self, index: usize, columns: usize, look: Look) -> Row {
         let Some(volume) = self.volumes.get(index) else { return Row::default() };
         let line = volume_line(volume, columns.saturating_sub(10));
@@ -221,9 +220,9 @@ impl RestoreOptions {
     }
 }
 
-impl Page for RestoreOptions {
+impl Page for WriteOptions {
     fn title(&self) -> String {
-        "Restore: what and how".into()
+        format!("{}: what and how", self.order.from.verb())
     }
 
     fn hints(&self) -> Vec<Hint> {
@@ -237,7 +236,7 @@ impl Page for RestoreOptions {
 
     fn help(&self) -> &'static [&'static str] {
         &[
-            "The whole disk: the target becomes what the captured disk was. The place of partitions \
+            "The whole disk: the target becomes what the captured disk was, or the source is. The place of partitions \
              that are not in the image is left as it is.",
             "Only some partitions: they are written over partitions of the same number that are \
              large enough; the rest of the disk stays.",
@@ -249,9 +248,9 @@ impl Page for RestoreOptions {
             "Not alone: only LVM can put together thin, RAID and snapshot volumes, once the disk that \
              they are on was restored.",
             "Compare first: the target is read and only what differs is written. Good for going \
-             back to an earlier state, and for carrying on after an interrupted restore.",
+             back to an earlier state, and for carrying on after an interruption.",
             "Read back: after writing, everything is read from the disk again and compared with \
-             the image. Leave it on unless time matters more than certainty.",
+             the image or the source. Leave it on unless time matters more than certainty.",
         ]
     }
 
@@ -264,7 +263,7 @@ impl Page for RestoreOptions {
             Key::Enter => {
                 return self
                     .finished()
-                    .map_or(Action::None, |order| open(RestorePlanPage::new(order)));
+                    .map_or(Action::None, |order| open(WritePlanPage::new(order)));
             }
             Key::Char(' ') => {
                 if let Some(setting) = settings.get(self.cursor.index) {
@@ -283,8 +282,7 @@ impl Page for RestoreOptions {
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, _now: Duration) {
         let mut top = Lines::new(area.width);
-        let image = &self.order.image;
-        top.fact("Image", &format!("{}, {}", image.time, image.disk));
+        top.fact(self.order.from.name(), &self.order.from.line());
         top.fact("Target", &self.order.disk.line());
         let top = top.finish();
         let mut y = area.y;

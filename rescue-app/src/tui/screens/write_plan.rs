@@ -1,4 +1,4 @@
-//! The summary before a restore: the target before and after, and what is lost.
+//! The summary before a restore or clone: the target before and after, and what is lost.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::tui::command_line;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, LayoutEntry, RestoreOrder, RestorePlan};
+use crate::tui::model::{Failure, LayoutEntry, WriteOrder, WritePlan};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Document, Lines, layout_bar, text};
 
@@ -22,16 +22,21 @@ use crate::tui::widgets::{Document, Lines, layout_bar, text};
 const BAR_INDENT: u16 = 7;
 
 /// The plan, and the way to the typed agreement.
-pub(super) struct RestorePlanPage {
-    order: RestoreOrder,
-    plan: Option<Result<RestorePlan, Failure>>,
+pub(super) struct WritePlanPage {
+    order: WriteOrder,
+    plan: Option<Result<WritePlan, Failure>>,
     document: Document,
 }
 
-impl RestorePlanPage {
+impl WritePlanPage {
     /// Plans `order` once the page is in view.
-    pub(super) fn new(order: RestoreOrder) -> Self {
+    pub(super) fn new(order: WriteOrder) -> Self {
         Self { order, plan: None, document: Document::default() }
+    }
+
+    /// Whether it is an image that is written, which can be proven first.
+    fn is_restore(&self) -> bool {
+        self.order.from.repository().is_some()
     }
 
     fn lines(&self, columns: u16, look: Look, now: Duration) -> Vec<Line<'static>> {
@@ -39,7 +44,12 @@ impl RestorePlanPage {
             None => return waiting("Planning", now),
             Some(Err(failure)) => {
                 let mut lines = Lines::new(columns);
-                lines.text("This restore is not possible.", look.heading()).gap();
+                lines
+                    .text(
+                        &format!("This {} is not possible.", self.order.from.verb().to_lowercase()),
+                        look.heading(),
+                    )
+                    .gap();
                 failure_lines(&mut lines, failure, look);
                 return lines.finish();
             }
@@ -60,21 +70,20 @@ impl RestorePlanPage {
         lines.gap().text("Afterwards", look.heading());
         layout_lines(&mut lines, &plan.after, columns, look, "written");
         lines.gap();
-        let image = &self.order.image;
-        lines.fact("Image", &format!("{}, {}", image.time, image.disk));
+        lines.fact(self.order.from.name(), &self.order.from.line());
         for other in &plan.with {
             lines.fact("and image", &format!("{}, {}", other.time, other.disk));
         }
         lines.fact("To be written", &writes(plan.writes, &self.order));
         lines.gap().text("The same from the command line:", Style::new());
-        for line in command_line::restore(&self.order) {
+        for line in command_line::write(&self.order) {
             lines.item(" ", &line, look.heading());
         }
         lines.finish()
     }
 }
 
-fn writes(bytes: u64, order: &RestoreOrder) -> String {
+fn writes(bytes: u64, order: &WriteOrder) -> String {
     let first = if order.verify_first { ", once the image was read and proven" } else { "" };
     let most = if order.only_changed { "at most " } else { "" };
     let back = if order.read_back { ", then read back and compared" } else { ", not read back" };
@@ -106,16 +115,18 @@ fn layout_lines(
     }
 }
 
-impl Page for RestorePlanPage {
+impl Page for WritePlanPage {
     fn title(&self) -> String {
-        "Restore: summary".into()
+        format!("{}: summary", self.order.from.verb())
     }
 
     fn hints(&self) -> Vec<Hint> {
         let mut hints = Vec::new();
         if matches!(self.plan, Some(Ok(_))) {
             hints.push(("Enter", "Continue"));
-            hints.push(("V", "Verify first"));
+            if self.is_restore() {
+                hints.push(("V", "Verify first"));
+            }
         }
         hints.extend([("↑↓", "Scroll"), ("Esc", "Back")]);
         hints
@@ -128,7 +139,7 @@ impl Page for RestorePlanPage {
             "V reads and proves all that is needed of the image before anything is written: for images \
              on a disk that may be failing. Otherwise only the lengths and headers of its files are \
              looked at first.",
-            "The beginning of the disk is written last, so that a half-restored disk is never \
+            "The beginning of the disk is written last, so that a half-written disk is never \
              taken for a whole one.",
         ]
     }
@@ -137,14 +148,15 @@ impl Page for RestorePlanPage {
         self.plan = None;
         // What fits may have changed since.
         self.order.with.clear();
-        self.order.agreed = None;
-        ask(Request::PlanRestore(Box::new(self.order.clone())))
+        (self.order.agreed, self.order.planned) = (None, None);
+        ask(Request::PlanWrite(Box::new(self.order.clone())))
     }
 
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
-        if let Reply::RestorePlan(plan) = reply {
+        if let Reply::WritePlan(plan) = reply {
             let with = plan.iter().flat_map(|plan| &plan.with).map(|image| image.id.clone());
             self.order.with = with.collect();
+            self.order.planned = plan.as_ref().ok().and_then(|plan| plan.planned.clone());
             self.order.agreed = plan.as_ref().ok().and_then(|plan| plan.agreement.clone());
             self.plan = Some(plan);
         }
@@ -160,9 +172,9 @@ impl Page for RestorePlanPage {
         match (key, &self.plan) {
             (Key::Enter, Some(Ok(plan))) => {
                 let lost = plan.lost.clone();
-                open(Confirm::new(Then::Restore(Box::new(self.order.clone()), lost)))
+                open(Confirm::new(Then::Write(Box::new(self.order.clone()), lost)))
             }
-            (Key::Char('v' | 'V'), Some(Ok(_))) => {
+            (Key::Char('v' | 'V'), Some(Ok(_))) if self.is_restore() => {
                 self.order.verify_first = !self.order.verify_first;
                 Action::None
             }
