@@ -5,7 +5,7 @@
 # without partitions.
 # So "wipefs -n names one signature" is no test for a volume that was made anew, and a program that erases what wipefs
 # lists takes two bytes from the boot sector of a sound NTFS. Lifeboat names these two bytes as a table as well when it looks
-# for leftovers, and believes them only when an entry says something (signature/checks.rs, filesystem/foreign.rs).
+# for leftovers, and believes them only when an entry says something (signature/checks.rs, inspect/foreign.rs).
 # Seen: NTFS `0x3 ntfs` and `0x1fe dos`, no PTTYPE; exFAT `0x3 exfat` and `0x1fe dos`, PTTYPE dos.
 # Exit status: 0 as described, 1 it has changed, 2 the packages cannot be had.
 set -u

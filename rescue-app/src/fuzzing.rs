@@ -13,19 +13,19 @@ use summed::Summed;
 use crate::bytes::{Extents, ReadAt};
 use crate::disk::mount::parse_mounts;
 use crate::disk::uevent::Uevent;
-use crate::filesystem::fuzzing as seals;
-use crate::filesystem::{
-    Alone, Coverage, Effort, EntryKind, Place, around_shown_array, files as tree_of, inspect,
-    locate, locked_containers, owners, recognise, system, unlock, volumes, windows_version,
-};
 use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
 use crate::image::marker;
 use crate::image::neighbours::Neighbours;
+use crate::inspect::{
+    around_shown_array, files as tree_of, fuzzing as seals, inspect, locate, locked_containers,
+    owners, recognise, system, unlock, volumes, windows_version,
+};
 use crate::operation::read_any_map;
 pub use crate::repository::fuzzing::{blob, index, key_file, pack_header, sealed, snapshot, tree};
 use crate::signature;
 use crate::table;
+use crate::volume::{Alone, Coverage, Effort, EntryKind, Place};
 
 /// A target.
 pub type Target = fn(&[u8]);

@@ -9,14 +9,16 @@
 //!            |
 //!          image              what a captured disk is: manifest, chunk plan, restore plan
 //!        /       \
-//!  repository   disk · table · filesystem · signature
-//!  (restic      (block devices and ioctls · GPT/MBR · recognise + used-block maps · what blkid
-//!   format;      would find)
-//!   knows no disks)
+//!  repository   inspect         what a volume holds: recognition, volumes in volumes, unlocking, lost files, systems
+//!  (restic         |
+//!   format;     filesystem · container · encryption
+//!   knows no       |            readers: used-block maps · logical volumes, arrays · LUKS, BitLocker
+//!   disks)      volume          the words and traits they share
 //!       |
 //!     store                   where repository files live: a local folder
 //!
-//!  signature                  below table and filesystem: what libblkid knows volumes by
+//!  disk · table               below image: block devices and ioctls · GPT/MBR
+//!  signature                  below table and inspect: what libblkid knows volumes by
 //!  bytes · console            below everything: positioned reads, extents, checked integer fields ·
 //!                             the one way out to a terminal
 //! ```
@@ -30,14 +32,18 @@ pub mod boot;
 pub mod bytes;
 pub mod command;
 pub mod console;
+pub mod container;
 pub mod disk;
+pub mod encryption;
 pub mod filesystem;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod image;
+pub mod inspect;
 pub mod operation;
 pub mod repository;
 pub mod signature;
 pub mod store;
 pub mod table;
 pub mod tui;
+pub mod volume;

@@ -7,10 +7,11 @@ use std::io::{self, Write};
 use std::sync::Mutex;
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::Effort;
 use lifeboat::image::layout::{self, Selection};
 use lifeboat::image::neighbours::Neighbours;
-use lifeboat::{filesystem, table};
+use lifeboat::inspect;
+use lifeboat::table;
+use lifeboat::volume::Effort;
 
 /// Pieces lie at multiples of this many bytes.
 const UNIT: usize = 16;
@@ -49,8 +50,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let image = Watched { bytes, read };
     if kind == "owners" {
         let size = image.size();
-        let found = filesystem::owners(&image, &Extents::of(0, size));
-        let system = filesystem::system(&image);
+        let found = inspect::owners(&image, &Extents::of(0, size));
+        let system = inspect::system(&image);
         eprintln!("{} files, {:?}, {system:?}", found.files.len(), found.note);
     } else if kind == "disk" {
         let table = table::read(&image, 512)?;
@@ -62,13 +63,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     } else if kind == "locked" {
         // No key slot is tried: key material is noise, and much of it.
-        let opened = filesystem::unlock(&image, b"x", Effort { memory: 0, work: 0 });
+        let opened = inspect::unlock(&image, b"x", Effort { memory: 0, work: 0 });
         eprintln!("{}", opened.err().map(|error| error.to_string()).unwrap_or_default());
     } else if kind == "all" {
         // What would not be read as long as no checksum is right.
         image.read_vec(0, image.bytes.len())?;
     } else {
-        let found = filesystem::inspect(&image);
+        let found = inspect::inspect(&image);
         eprintln!("{:?} {:?}", found.coverage, found.warnings);
     }
     let read = image.read.into_inner()?;

@@ -1,10 +1,10 @@
 //! `lifeboat init`, `images` and `show`.
 
 use crate::console::{path, say, tell};
-use crate::filesystem::{Kind, State};
 use crate::image::manifest::Stored;
 use crate::operation::format::{size, time_of};
 use crate::operation::{self, Control, Event, ImagePartition, ImageSummary};
+use crate::volume::{Kind, State};
 
 use super::args::{ImagesArgs, InitArgs, ShowArgs};
 use super::output::{document, least_size, logical_volume};

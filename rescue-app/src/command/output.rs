@@ -8,10 +8,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::console::{self, say, say_json, tell};
-use crate::filesystem::LogicalVolume;
 use crate::operation::format;
 use crate::operation::log::{self, Log};
 use crate::operation::{Control, Event, Level, Meter, OperationError, Phase, RepoAccess};
+use crate::volume::LogicalVolume;
 
 use super::{CANCEL, signals};
 

@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
 use crate::console::{path, tell};
-use crate::filesystem::VolumeKey;
 use crate::operation::{Container, Keys, LockedDisk, OperationError};
+use crate::volume::VolumeKey;
 
 use super::passphrase::ask;
 use super::source::SourceArgs;

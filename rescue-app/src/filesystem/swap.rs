@@ -5,10 +5,9 @@
 
 use std::io;
 
-use super::format::{Doubt, Format, Map};
-use super::probe::{has, piece, read};
-use super::{Coverage, Filesystem, Kind, State, text};
 use crate::bytes::{Extents, ReadAt, be32, le32, slice};
+use crate::volume::probe::{has, piece, read};
+use crate::volume::{Coverage, Doubt, Filesystem, Format, Kind, Map, State, text};
 
 /// The signature ends a page, and the page size is the machine's that made it.
 const PAGE_SIZES: [u32; 5] = [4096, 8192, 16384, 32768, 65536];
@@ -33,7 +32,7 @@ const TUX_ON_ICE: &[u8] = &[0xed, 0xc3, 0x02, 0xe9, 0x98, 0x56, 0xe5, 0x0c];
 const MINIMUM_PAGES: u64 = 10;
 
 /// The reader.
-pub(super) struct Swap;
+pub(crate) struct Swap;
 
 impl Format for Swap {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {

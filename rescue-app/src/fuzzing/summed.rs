@@ -4,7 +4,7 @@ use std::io;
 
 use super::pieces::Pieces;
 use crate::bytes::ReadAt;
-use crate::filesystem::crc32c;
+use crate::volume::checksum::crc32c;
 
 /// Superblocks and tree blocks of Btrfs are at least and at most this long; in bytes.
 const BLOCKS: std::ops::RangeInclusive<usize> = 4096..=65536;

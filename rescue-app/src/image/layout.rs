@@ -1,8 +1,9 @@
 //! Cutting a disk into the regions of its manifest.
 
 use crate::bytes::{Extent, Extents, ReadAt, Window};
-use crate::filesystem::{self, Companions, Coverage, Inspection, VolumeKeys};
+use crate::inspect;
 use crate::table::{Partition, Purpose, Table};
+use crate::volume::{Companions, Coverage, Inspection, VolumeKeys};
 
 use super::chunks::MIB;
 use super::manifest::{Region, Stored};
@@ -124,8 +125,8 @@ pub fn inspect(
     }
     let volume = Window::new(disk, span.start, span.size);
     let inspect = match selection.trusts_unclosed {
-        true => filesystem::inspect_trusting,
-        false => filesystem::inspect_unlocked,
+        true => inspect::inspect_trusting,
+        false => inspect::inspect_unlocked,
     };
     let inspection = match span.purpose {
         Purpose::Volume => inspect(&volume, companions, &selection.keys),
@@ -147,7 +148,7 @@ pub fn inspect(
         Some(table) => used.union(&table),
         None => used,
     };
-    let system = filesystem.as_ref().and_then(|_| filesystem::system(&volume));
+    let system = filesystem.as_ref().and_then(|_| inspect::system(&volume));
     let region = Region {
         filesystem,
         inside,
@@ -183,7 +184,7 @@ fn region(span: Span, stored: Stored, used: Extents) -> Region {
 fn nothing(disk: &dyn ReadAt, span: Span) -> Inspected {
     let volume = Window::new(disk, span.start, span.size);
     let filesystem = match span.purpose {
-        Purpose::Volume => filesystem::recognise(&volume).ok().flatten(),
+        Purpose::Volume => inspect::recognise(&volume).ok().flatten(),
         Purpose::Raw | Purpose::Divided(_) => None,
     };
     let region = Region { filesystem, ..region(span, Stored::Nothing, Extents::new()) };

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::bytes::Extents;
 use crate::console;
-use crate::filesystem::{Filesystem, LogicalVolume, State};
 use crate::table::{PARTITIONS_MAX, Table};
+use crate::volume::{Filesystem, LogicalVolume, State};
 
 use super::damage::Damage;
 
@@ -154,7 +154,7 @@ pub struct Region {
     /// what was encrypted without labels and identities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inside: Vec<Filesystem>,
-    /// The operating system installed on it, as [`crate::filesystem::system`] names it.
+    /// The operating system installed on it, as [`crate::inspect::system`] names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
     /// How much of it the image holds.

@@ -4,8 +4,9 @@ use std::sync::OnceLock;
 
 use super::layout::{self, Span};
 use crate::bytes::{ReadAt, Window};
-use crate::filesystem::{self, Companions, Kind};
+use crate::inspect;
 use crate::table::{Purpose, Scheme, Table};
+use crate::volume::{Companions, Kind};
 
 /// The partitions of a disk that are volumes, or the disk as a whole when it has no table. What they
 /// hold is read when it is first asked for.
@@ -29,7 +30,7 @@ impl<D: ReadAt> Neighbours<D> {
     }
 
     fn kind(&self, span: &Span) -> Option<Kind> {
-        filesystem::recognise(&self.window(span)).ok().flatten().map(|found| found.kind)
+        inspect::recognise(&self.window(span)).ok().flatten().map(|found| found.kind)
     }
 }
 

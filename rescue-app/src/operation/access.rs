@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::filesystem::EntryKind;
 use crate::repository::{OpenedKey, PUBLIC_PASSPHRASE, Repository};
 use crate::store::{LocalStore, Store};
+use crate::volume::EntryKind;
 
 use super::error::OperationError;
 use super::guard;

@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 
 use crate::bytes::Window;
 use crate::disk::{self, Disk, DiskKind, Source};
-use crate::filesystem::{Companions, Kind};
 use crate::image::neighbours::Neighbours;
 use crate::table::Table;
+use crate::volume::{Companions, Kind};
 
 use super::survey::read_table;
 

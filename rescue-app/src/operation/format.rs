@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::filesystem::Kind;
 use crate::table::{Partition, Purpose, UNKNOWN_TYPE as UNKNOWN};
+use crate::volume::Kind;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};

@@ -4,13 +4,13 @@ use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
 use crate::console;
-use crate::filesystem::{Kind, LastUse, LogicalVolume, State};
 use crate::image::ImageError;
 use crate::image::content::{Placed, place};
 use crate::image::damage::Damage;
 use crate::image::manifest::{Manifest, ManifestError, Region, Stored};
 use crate::repository::{BlobReader, Id, Node, Repository, Snapshot, SnapshotFile};
 use crate::table::Table;
+use crate::volume::{Kind, LastUse, LogicalVolume, State};
 
 use super::access::RepoAccess;
 use super::catalog::Catalog;

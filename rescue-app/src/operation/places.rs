@@ -11,7 +11,7 @@ use crate::disk::mount::{
 };
 use crate::disk::remount::{self, Remounted};
 use crate::disk::{self, Disk, DiskKind, Source, Use};
-use crate::filesystem;
+use crate::inspect;
 
 use super::error::OperationError;
 use super::event::{Cancel, Control};
@@ -108,7 +108,7 @@ fn look(survey: &Survey, volume: &Volume, cancel: &Cancel) -> Option<Place> {
 fn look_unmounted(place: &mut Place, cancel: &Cancel) -> Option<()> {
     let source = Source::open(&place.device).ok()?;
     let volume = Limited::new(&source, cancel);
-    let mut tree = filesystem::files(&volume)?;
+    let mut tree = inspect::files(&volume)?;
     let repositories = search::repositories(&mut Unmounted(tree.as_mut()), cancel)?;
     // A name that our reader did not understand is not the kernel's.
     let is_known = |path: &Path| !path.to_string_lossy().contains(char::REPLACEMENT_CHARACTER);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use crate::bytes::ReadAt;
-use crate::filesystem::{EntryKind, FileId, FileTree, FolderEntry};
+use crate::volume::{EntryKind, FileId, FileTree, FolderEntry};
 
 use super::access::{REPOSITORY, is_repository};
 use super::event::Cancel;
@@ -235,11 +235,7 @@ mod tests {
             FileId(0, 0)
         }
 
-        fn list(
-            &mut self,
-            folder: FileId,
-            each: &mut crate::filesystem::EachEntry<'_>,
-        ) -> Option<()> {
+        fn list(&mut self, folder: FileId, each: &mut crate::volume::EachEntry<'_>) -> Option<()> {
             let entries = self.folders.get(usize::try_from(folder.0).ok()?)?;
             for (name, kind, number) in entries {
                 let file = FileId(*number, 0);

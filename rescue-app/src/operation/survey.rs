@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use crate::bytes::{Extent, ReadAt, Window};
 use crate::disk::{self, Disk, Source};
-use crate::filesystem::{self, Companions, Filesystem, Kind, LockedContainer, LogicalVolume};
 use crate::image::layout::Span;
 use crate::image::neighbours::Neighbours;
 use crate::image::{layout, marker};
+use crate::inspect;
 use crate::table::{self, Partition, Purpose, Scheme, Table};
+use crate::volume::{Companions, Filesystem, Kind, LockedContainer, LogicalVolume};
 
 use super::consent::Words;
 use super::error::OperationError;
@@ -108,11 +109,11 @@ pub(super) fn read_table(disk: &dyn ReadAt, sector_size: u32) -> Result<Table, O
     if table.scheme == Scheme::None {
         return Ok(table);
     }
-    let Some(container) = filesystem::container_over_table(disk, &extents(&table)) else {
+    let Some(container) = inspect::container_over_table(disk, &extents(&table)) else {
         return Ok(doubted(disk, table));
     };
     let scheme = table.scheme;
-    let (mut taken, notice) = match filesystem::around_shown_array(disk) {
+    let (mut taken, notice) = match inspect::around_shown_array(disk) {
         Some(_) => (table, "belongs to the content, which lies on it in one piece"),
         None => {
             (Table::none(sector_size, Vec::new()), "is from before or an array's, and is not used")
@@ -141,7 +142,7 @@ fn doubted(disk: &dyn ReadAt, mut table: Table) -> Table {
              partitions, libblkid the filesystem"
         ));
         table.contested = table.data_partitions().map(|partition| partition.number).collect();
-    } else if let Some(owner) = filesystem::owner_of_disk(disk, &extents(&table)) {
+    } else if let Some(owner) = inspect::owner_of_disk(disk, &extents(&table)) {
         table.doubts.push(format!(
             "the whole disk carries the signature of {owner}: the partitions may be from before, or \
              an array's that lies on other disks too"
@@ -164,7 +165,7 @@ fn counted_otherwise(disk: &dyn ReadAt, table: &Table) -> Option<u32> {
         let scaled = |bytes: u64| (bytes / own).saturating_mul(u64::from(sector));
         let (start, size) = (scaled(partition.start), scaled(partition.size));
         let fits = start.checked_add(size).is_some_and(|end| end <= disk.size());
-        fits && matches!(filesystem::recognise(&Window::new(disk, start, size)), Ok(Some(_)))
+        fits && matches!(inspect::recognise(&Window::new(disk, start, size)), Ok(Some(_)))
     };
     let any = |sector: u32| table.data_partitions().any(|partition| holds(partition, sector));
     if any(table.sector_size) {
@@ -178,7 +179,7 @@ fn boot_sector_of_disk(disk: &dyn ReadAt, table: &Table) -> Option<Kind> {
     if table.data_partitions().any(|partition| partition.start == 0) {
         return None;
     }
-    let kind = filesystem::recognise(disk).ok().flatten()?.kind;
+    let kind = inspect::recognise(disk).ok().flatten()?.kind;
     let in_first_sector =
         matches!(kind, Kind::Fat12 | Kind::Fat16 | Kind::Fat32 | Kind::Ntfs | Kind::ExFat);
     in_first_sector.then_some(kind)
@@ -208,7 +209,7 @@ fn volume(
     partition: Option<&Partition>,
     companions: &dyn Companions,
 ) -> Volume {
-    let filesystem = filesystem::recognise(window).ok().flatten();
+    let filesystem = inspect::recognise(window).ok().flatten();
     let (filesystem, minimum_size) = match filesystem {
         Some(found) => with_counts(window, found),
         None => (None, None),
@@ -216,9 +217,9 @@ fn volume(
     Volume {
         content: content_name(filesystem.as_ref().map(|found| found.kind), partition),
         minimum_size,
-        logical_volumes: filesystem::volumes(window),
-        containers: filesystem::locked_containers(window, companions),
-        system: filesystem.as_ref().and_then(|_| filesystem::system(window)),
+        logical_volumes: inspect::volumes(window),
+        containers: inspect::locked_containers(window, companions),
+        system: filesystem.as_ref().and_then(|_| inspect::system(window)),
         filesystem,
         ..unread(span, partition)
     }
@@ -244,9 +245,9 @@ fn unread(span: Span, partition: Option<&Partition>) -> Volume {
 fn with_counts(volume: &dyn ReadAt, found: Filesystem) -> (Option<Filesystem>, Option<u64>) {
     let counts = !matches!(found.kind, Kind::Ntfs | Kind::Fat12 | Kind::Fat16 | Kind::Fat32);
     if counts || found.used.is_some() {
-        return (Some(found), filesystem::least_size(volume));
+        return (Some(found), inspect::least_size(volume));
     }
-    let inspection = filesystem::inspect(volume);
+    let inspection = inspect::inspect(volume);
     (inspection.filesystem.or(Some(found)), inspection.minimum_size)
 }
 

@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use crate::bytes::{ReadAt, Window};
 use crate::disk::{self, Disk, Source};
-use crate::filesystem::{self, Effort, LockedContainer, UnlockError, VolumeKey};
 use crate::image::layout::{self, Span};
+use crate::inspect;
 use crate::table::{Purpose, Table};
+use crate::volume::{Effort, LockedContainer, UnlockError, VolumeKey};
 
 use super::companions::MachineVolumes;
 use super::error::OperationError;
@@ -62,7 +63,7 @@ impl LockedDisk {
         for span in spans {
             let companions = MachineVolumes::new(&disk, &source, &table);
             let volume = Window::new(&source, span.start, span.size);
-            let found = filesystem::locked_containers(&volume, &companions);
+            let found = inspect::locked_containers(&volume, &companions);
             containers.extend(found.into_iter().map(|container| (span, container)));
         }
         Ok(Self { disk, source, table, containers })
@@ -100,7 +101,7 @@ impl LockedDisk {
         let companions = MachineVolumes::new(&self.disk, &self.source, &self.table);
         let volume = Window::new(&self.source, span.start, span.size);
         let effort = Effort::with_memory(memory::available());
-        filesystem::unlock_in((&volume, &companions), locked, secret, effort).map_err(|error| {
+        inspect::unlock_in((&volume, &companions), locked, secret, effort).map_err(|error| {
             let next = next_step(&error);
             OperationError::refused(format!("{container} stays locked: {error}"), next)
         })

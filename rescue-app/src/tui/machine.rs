@@ -8,8 +8,8 @@ use super::model::{
     CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Log, Outcome, Place,
     Places, PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
 };
-use crate::filesystem::VolumeKey;
 use crate::operation::{Container, Control, Passphrase};
+use crate::volume::VolumeKey;
 
 /// Everything the menu can learn from and do to the machine. All calls may block; none is made on
 /// the thread that draws.

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use lifeboat::disk::Agreement;
-use lifeboat::filesystem::VolumeKey;
 use lifeboat::image::damage::{BadRange, Damage, DamagedFile};
 use lifeboat::operation::{Container, Control, LockedDisk, Passphrase, Space, Unpartitioned};
 use lifeboat::tui::machine::Machine;
+use lifeboat::volume::VolumeKey;
 use time::OffsetDateTime;
 
 use lifeboat::tui::model::{

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lifeboat::filesystem::VolumeKey;
 use lifeboat::operation::{Container, Control, Passphrase, Phase, Progress};
 use lifeboat::tui::app::{Host, run_menu};
 use lifeboat::tui::key::Key::{self, Char, Enter};
@@ -16,6 +15,7 @@ use lifeboat::tui::machine::Machine;
 use lifeboat::tui::model::*;
 use lifeboat::tui::state::Event;
 use lifeboat::tui::{Exit, TuiError};
+use lifeboat::volume::VolumeKey;
 use ratatui::Terminal;
 use ratatui::backend::{Backend, ClearType, TestBackend, WindowSize};
 use ratatui::buffer::Cell;

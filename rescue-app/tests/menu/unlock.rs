@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lifeboat::filesystem::{Kind, LockedContainer};
 use lifeboat::tui::key::Key::{Char, ClearField, Down, Enter, Esc, Reveal};
 use lifeboat::tui::model::Volume;
+use lifeboat::volume::{Kind, LockedContainer};
 use tempfile::TempDir;
 
 use crate::assert_screen;

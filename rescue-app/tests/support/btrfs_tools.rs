@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::{Extents, ReadAt, Window};
-use lifeboat::filesystem::{self, Companions, Inspection, Kind};
+use lifeboat::inspect;
+use lifeboat::volume::{Companions, Inspection, Kind};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Volume};
@@ -131,11 +132,11 @@ impl Companions for Others {
 /// The maps of all devices, each read with all of them at hand.
 pub fn inspect_all(images: &[PathBuf]) -> Vec<Inspection> {
     let all = Others(images.iter().map(|image| Volume::open(image)).collect());
-    all.0.iter().map(|volume| filesystem::inspect_among(volume, &all)).collect()
+    all.0.iter().map(|volume| inspect::inspect_among(volume, &all)).collect()
 }
 
 pub fn inspect(image: &Path) -> Inspection {
-    filesystem::inspect(&Volume::open(image))
+    inspect::inspect(&Volume::open(image))
 }
 
 /// Whether checker and scrub find nothing, and every file's hash. Mounted read-only.

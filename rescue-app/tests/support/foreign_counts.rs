@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use lifeboat::bytes::Extents;
-use lifeboat::filesystem::{Inspection, Kind, State};
+use lifeboat::volume::{Inspection, Kind, State};
 
 use crate::fs_tools as tools;
 use crate::{btrfs_tools, fs_ext};

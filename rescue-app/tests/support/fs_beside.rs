@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Inspection, Kind};
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Inspection, Kind};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Volume};
@@ -28,7 +29,7 @@ fn make(image: &Path, command: &str) {
 }
 
 fn inspect(image: &Path) -> Inspection {
-    filesystem::inspect(&Volume::open(image))
+    inspect::inspect(&Volume::open(image))
 }
 
 /// What libblkid takes a volume for: nothing when signatures contradict each other.
@@ -69,7 +70,7 @@ fn signatures_of_others_contradict_a_map() {
         let found = inspect(&image);
         assert_eq!(found.used, Extents::of(0, SIZE), "{command} {name}");
         assert!(found.warnings[0].contains(name), "{command} {name}: {:?}", found.warnings);
-        assert_eq!(filesystem::recognise(&Volume::open(&image)).unwrap(), None, "{command} {name}");
+        assert_eq!(inspect::recognise(&Volume::open(&image)).unwrap(), None, "{command} {name}");
     }
     make(&image, SWAP);
     put(&image, UFS.0, UFS.1);
@@ -97,7 +98,7 @@ fn what_owns_a_volume_wins_over_a_filesystem_on_it() {
         assert_eq!((filesystem.kind, filesystem.size), (kind, SIZE), "{name}");
         assert_eq!((found.coverage, found.used.total()), (Coverage::Whole, SIZE), "{name}");
         assert!(found.warnings[0].contains(name), "{:?}", found.warnings);
-        let listed = filesystem::recognise(&Volume::open(&image)).unwrap().unwrap();
+        let listed = inspect::recognise(&Volume::open(&image)).unwrap().unwrap();
         assert_eq!(listed.kind, kind);
     }
 }
@@ -133,7 +134,7 @@ fn a_table_inside_a_volume_contradicts_a_map() {
     // Old tools leave the superblock alone, new ones only when they are told to.
     let script = b"label: dos\n2048,,83\n";
     tools::run_with("sfdisk", &["-q", "--wipe", "never", path], script);
-    assert_eq!(filesystem::recognise(&Volume::open(&image)).unwrap(), None);
+    assert_eq!(inspect::recognise(&Volume::open(&image)).unwrap(), None);
     let found = inspect(&image);
     assert_eq!(found.coverage, Coverage::Whole);
     assert!(found.warnings[0].contains("partition table"), "{:?}", found.warnings);

@@ -5,9 +5,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::Extents;
-use lifeboat::filesystem::{
-    Alone, Coverage, Effort, Inspection, Kind, UnlockError, VolumeKey, VolumeKeys, inspect,
-    inspect_unlocked, locked_containers, recognise, unlock, unlock_in,
+use lifeboat::inspect::{
+    inspect, inspect_unlocked, locked_containers, recognise, unlock, unlock_in,
+};
+use lifeboat::volume::{
+    Alone, Coverage, Effort, Inspection, Kind, UnlockError, VolumeKey, VolumeKeys,
 };
 use tempfile::TempDir;
 

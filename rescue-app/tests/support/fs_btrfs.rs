@@ -6,7 +6,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::Extents;
-use lifeboat::filesystem::{self, Coverage, Inspection, Kind, State};
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Inspection, Kind, State};
 use tempfile::TempDir;
 
 use crate::btrfs_tools::{
@@ -108,7 +109,7 @@ fn btrfs_maps_after_and_during_changes_of_devices_hold_everything() {
     let tails = 2 * (3 * 512 + OUTSIDE);
     assert_eq!(total - tails, used_by_kernel(left));
     assert!(accepts(left, &maps));
-    assert_eq!(filesystem::recognise(&Volume::open(&gone[0])).unwrap(), None);
+    assert_eq!(inspect::recognise(&Volume::open(&gone[0])).unwrap(), None);
 
     // A balance that is paused, and what it looks like when power is cut.
     let mount = Mount::new(left, "noatime");

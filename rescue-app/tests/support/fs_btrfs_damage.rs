@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::Extents;
-use lifeboat::filesystem::{self, Alone, Coverage};
+use lifeboat::inspect;
+use lifeboat::volume::{Alone, Coverage};
 use tempfile::TempDir;
 
 use crate::btrfs_tools::{
@@ -24,7 +25,7 @@ fn a_device_whose_companions_are_missing_is_mapped_when_metadata_can_be_read() {
         fill(&Mount::new(&images, "noatime"), 4 * MIB);
         for (image, complete) in images.iter().zip(inspect_all(&images)) {
             let volume = Volume::open(image);
-            let found = filesystem::inspect_among(&volume, &Alone);
+            let found = inspect::inspect_among(&volume, &Alone);
             if mapped {
                 assert_eq!(found, complete, "{options}");
             } else {
@@ -40,7 +41,7 @@ fn a_device_whose_companions_are_missing_is_mapped_when_metadata_can_be_read() {
         fs::write(Mount::new(&images, "noatime").path().join("later"), "x").unwrap();
         let pair = |a: &Path, b: &Path| {
             let volume = Volume::open(a);
-            filesystem::inspect_among(&volume, &Others(vec![Volume::open(b)]))
+            inspect::inspect_among(&volume, &Others(vec![Volume::open(b)]))
         };
         let found = pair(&images[0], &old);
         assert_eq!(found.coverage == Coverage::Used, mapped, "{:?}", found.warnings);
@@ -64,7 +65,7 @@ fn damage_to_btrfs_metadata_never_makes_a_map_smaller() {
             let byte = at + usize::try_from(numbers.below(4096)).unwrap();
             let bit = 1 << numbers.below(8);
             image[byte] ^= bit;
-            let found = filesystem::inspect(&image);
+            let found = inspect::inspect(&image);
             image[byte] ^= bit;
             blocks += 1;
             if found.coverage == Coverage::Whole {
@@ -102,7 +103,7 @@ fn btrfs_that_cannot_be_mapped_is_kept_whole() {
         tools::unmount(mount.path());
     }
     let all = Others(vec![Volume::open(&seed[0]), Volume::open(&sprout)]);
-    let found = filesystem::inspect_among(&all.0[1], &all);
+    let found = inspect::inspect_among(&all.0[1], &all);
     assert_eq!(found.coverage, Coverage::Whole);
     assert!(found.warnings[0].contains("seed device"), "{:?}", found.warnings);
 }
@@ -158,7 +159,7 @@ fn btrfs_files_in_lost_bytes_are_those_that_cannot_be_read() {
         let bytes = numbers.bytes(usize::try_from(extent.len()).unwrap());
         std::os::unix::fs::FileExt::write_all_at(&file, &bytes, extent.start).unwrap();
     }
-    let found = filesystem::owners(&Volume::open(&images[0]), &lost);
+    let found = inspect::owners(&Volume::open(&images[0]), &lost);
     assert_eq!(found.note, None);
     let named: BTreeSet<PathBuf> =
         found.files.iter().map(|owner| PathBuf::from(&owner.path)).collect();

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage};
+use lifeboat::inspect;
+use lifeboat::volume::Coverage;
 use tempfile::TempDir;
 
 use crate::fs_hostile::{Strict, check};
@@ -51,7 +52,7 @@ impl ReadAt for Noted<'_> {
 /// The pieces of `len` bytes that the map is made from.
 fn pieces_of(bytes: &[u8], len: usize, numbers: &mut Numbers) -> Vec<usize> {
     let volume = Noted { bytes, len, pieces: Mutex::default() };
-    let found = filesystem::inspect(&volume);
+    let found = inspect::inspect(&volume);
     assert_eq!(found.coverage, Coverage::Used, "{:?}", found.warnings);
     let read = volume.pieces.into_inner().unwrap();
     let is_empty = |piece: &usize| {
@@ -107,7 +108,7 @@ fn damages(piece: &[u8], other: &[u8], numbers: &mut Numbers) -> Vec<(String, Ve
 /// Damages all pieces of `len` bytes in turn; the damages that cost a used block.
 fn losses(name: &str, mut bytes: Vec<u8>, len: usize) -> Vec<String> {
     let mut numbers = Numbers::new(61);
-    let sound = filesystem::inspect(&Strict::new(&bytes)).used;
+    let sound = inspect::inspect(&Strict::new(&bytes)).used;
     let pieces = pieces_of(&bytes, len, &mut numbers);
     let (mut lost, mut whole, mut tried) = (Vec::new(), 0, 0);
     for (index, &piece) in pieces.iter().enumerate() {
@@ -118,7 +119,7 @@ fn losses(name: &str, mut bytes: Vec<u8>, len: usize) -> Vec<String> {
         for (what, damage) in damages(&before, &other, &mut numbers) {
             bytes[place.clone()].copy_from_slice(&damage);
             let what = format!("{name}, {len} bytes, the {piece}th, {what}");
-            let found = filesystem::inspect(&Strict::new(&bytes));
+            let found = inspect::inspect(&Strict::new(&bytes));
             check(&found, bytes.len() as u64, &what);
             whole += usize::from(found.coverage == Coverage::Whole);
             lost.extend(Some(what).filter(|_| is_less(&found.used, &sound)));
@@ -137,11 +138,11 @@ fn losses(name: &str, mut bytes: Vec<u8>, len: usize) -> Vec<String> {
 
 /// Flips every bit of the first sector, which has no copy on FAT12 and FAT16, in turn.
 fn losses_by_boot_sector(name: &str, mut bytes: Vec<u8>) -> Vec<String> {
-    let sound = filesystem::inspect(&Strict::new(&bytes)).used;
+    let sound = inspect::inspect(&Strict::new(&bytes)).used;
     let mut lost = Vec::new();
     for at in 0..SECTOR * 8 {
         bytes[at / 8] ^= 1 << (at % 8);
-        let found = filesystem::inspect(&Strict::new(&bytes));
+        let found = inspect::inspect(&Strict::new(&bytes));
         bytes[at / 8] ^= 1 << (at % 8);
         if is_less(&found.used, &sound) {
             lost.push(format!("{name}, bit {} of byte {}", at % 8, at / 8));

@@ -5,7 +5,8 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use lifeboat::filesystem::{self, Coverage, Inspection, State};
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Inspection, State};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Volume};
@@ -13,7 +14,7 @@ use crate::fs_tools::{self as tools, Volume};
 const MIB: u64 = 1 << 20;
 
 fn inspect(image: &Path) -> Inspection {
-    filesystem::inspect(&Volume::open(image))
+    inspect::inspect(&Volume::open(image))
 }
 
 fn format(image: &Path, options: &str) {

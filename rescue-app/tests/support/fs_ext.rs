@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Inspection, Kind, State};
+use lifeboat::inspect;
 use lifeboat::operation::survey_disk;
+use lifeboat::volume::{Coverage, Inspection, Kind, State};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Judge, Mount, Numbers, Volume};
@@ -110,7 +111,7 @@ pub fn free_by_dumpe2fs(image: &Path) -> Extents {
 }
 
 fn inspect(image: &Path) -> Inspection {
-    filesystem::inspect(&Volume::open(image))
+    inspect::inspect(&Volume::open(image))
 }
 
 const JUDGE: Judge = Judge { is_sound, contents };
@@ -213,7 +214,7 @@ fn ext_identity_is_what_the_tools_say() {
     tools::old_medium(&image, 32 * MIB);
     format(&image, "-t ext4", None);
     let volume = Volume::open(&image);
-    let found = filesystem::recognise(&volume).unwrap().unwrap();
+    let found = inspect::recognise(&volume).unwrap().unwrap();
     assert_eq!(found.label.as_deref(), Some("lifeboat"));
     assert_eq!(found.uuid.as_deref(), Some("1b4e28ba-2fa1-11d2-883f-b9a761bde3fb"));
     assert_eq!(found.size, volume.size());
@@ -298,7 +299,7 @@ fn ext_last_use_is_what_dumpe2fs_says() {
         time.format(form).unwrap()
     };
     let ours = || {
-        let found = filesystem::recognise(&Volume::open(&image)).unwrap().unwrap().last_use;
+        let found = inspect::recognise(&Volume::open(&image)).unwrap().unwrap().last_use;
         let found = found.unwrap_or_default();
         [found.path, found.mounted.map(as_printed), found.written.map(as_printed)]
     };

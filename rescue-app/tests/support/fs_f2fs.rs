@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Inspection, State, owners};
+use lifeboat::inspect::{self, owners};
+use lifeboat::volume::{Coverage, Inspection, State};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Numbers, Volume};
@@ -14,7 +15,7 @@ use crate::fs_tools::{self as tools, Numbers, Volume};
 const MIB: u64 = 1 << 20;
 
 fn inspect(image: &Path) -> Inspection {
-    filesystem::inspect(&Volume::open(image))
+    inspect::inspect(&Volume::open(image))
 }
 
 fn format(image: &Path, options: &str) {
@@ -67,7 +68,7 @@ pub fn assert_older_journals_are_noticed(image: &Path, before: &[u8]) {
     let start = usize::try_from(field(image, "cp_blkaddr")).unwrap() * 4096;
     let (new, old) = (start + journals(&bytes[start..start + before.len()]), journals(before));
     bytes[new..new + 4096].copy_from_slice(&before[old..old + 4096]);
-    let found = filesystem::inspect(&bytes);
+    let found = inspect::inspect(&bytes);
     assert_eq!(found.coverage, Coverage::Whole, "{}", image.display());
 }
 
@@ -251,7 +252,7 @@ fn segments_of_f2fs_that_call_other_blocks_used_are_noticed() {
                 bytes[place + usize::try_from(block / 8).unwrap()] ^= 0x80 >> (block % 8);
             }
         }
-        let found = filesystem::inspect(&bytes);
+        let found = inspect::inspect(&bytes);
         assert_eq!(found.coverage, Coverage::Whole, "{log}");
         let reason = &found.warnings[0];
         assert!(reason.contains("its segment table calls blocks of node"), "{log}: {reason}");
@@ -275,7 +276,7 @@ fn one_wrong_bit_of_f2fs_never_drops_a_used_block() {
         let at = places[usize::try_from(numbers.below(places.len() as u64)).unwrap()];
         let bit = numbers.below(8);
         bytes[at] ^= 1 << bit;
-        let found = filesystem::inspect(&bytes);
+        let found = inspect::inspect(&bytes);
         bytes[at] ^= 1 << bit;
         if found.coverage == Coverage::Whole {
             assert_eq!(found.used, Extents::of(0, bytes.size()));

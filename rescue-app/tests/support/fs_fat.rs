@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Kind, State};
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Kind, State};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Judge, Volume};
@@ -94,7 +95,7 @@ fn fat_maps_hold_everything_that_matters() {
         fs::remove_dir_all(&tree).unwrap();
 
         let volume = Volume::open(&image);
-        let found = filesystem::inspect(&volume);
+        let found = inspect::inspect(&volume);
         assert_eq!(found.coverage, Coverage::Used, "{name}: {:?}", found.warnings);
         assert_eq!(found.warnings, Vec::<String>::new(), "{name}");
         let filesystem = found.filesystem.unwrap();
@@ -121,7 +122,7 @@ fn a_fat_map_that_drops_one_cluster_is_caught() {
     format(&image, "-F 32 -s 1");
     tools::make_tree(&tree, 12, 4 * MIB);
     copy_in(&image, &[tree], "::/");
-    let used = filesystem::inspect(&Volume::open(&image)).used;
+    let used = inspect::inspect(&Volume::open(&image)).used;
     assert!(JUDGE.accepts(&image, &used));
     let last = Extents::of(used.end() - 512, used.end());
     assert!(!JUDGE.accepts(&image, &tools::without(&used, &last, 48 * MIB)));
@@ -141,7 +142,7 @@ fn fat_volumes_in_doubt_are_told() {
         let wide = u64::from(u32::from_le_bytes([boot[36], boot[37], boot[38], boot[39]]));
         let narrow = u64::from(u16::from_le_bytes([boot[22], boot[23]]));
         let second = reserved + if narrow == 0 { wide } else { narrow } * 512;
-        let inspect = || filesystem::inspect(&Volume::open(&image));
+        let inspect = || inspect::inspect(&Volume::open(&image));
         let state = || inspect().filesystem.unwrap().state;
         assert_eq!(state(), State::Clean);
 

@@ -6,8 +6,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use lifeboat::filesystem::{self, Kind};
 use lifeboat::image::manifest::{Manifest, Region, Stored};
+use lifeboat::inspect;
+use lifeboat::volume::Kind;
 
 use crate::fs_program::{Bench, same_sums};
 use crate::fs_tools::{self as tools, Volume};
@@ -151,7 +152,7 @@ fn members_of_firmware_arrays_come_back_as_members() {
 
 /// Bytes of the metadata behind an array are changed, one at a time.
 fn damaged_metadata_never_make_a_map_smaller(disk: &Path) {
-    let intact = filesystem::inspect(&Volume::open(disk));
+    let intact = inspect::inspect(&Volume::open(disk));
     let file = File::options().read(true).write(true).open(disk).unwrap();
     let mut changed = 0;
     for sector in (SIZE - 40 * MIB) / 512..SIZE / 512 {
@@ -162,7 +163,7 @@ fn damaged_metadata_never_make_a_map_smaller(disk: &Path) {
         for at in told {
             let place = sector * 512 + u64::try_from(at).unwrap();
             file.write_all_at(&[block[at] ^ 0x41], place).unwrap();
-            let found = filesystem::inspect(&Volume::open(disk));
+            let found = inspect::inspect(&Volume::open(disk));
             let missing = intact.used.intersection(&found.used.gaps_within(0, SIZE));
             assert!(missing.is_empty(), "byte {place}: {missing:?}");
             file.write_all_at(&block[at..=at], place).unwrap();

@@ -8,7 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 
-use lifeboat::filesystem::{EntryKind, files};
+use lifeboat::inspect::files;
+use lifeboat::volume::EntryKind;
 use tempfile::TempDir;
 
 use crate::fs_ntfs;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Kind};
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Kind};
 use tempfile::TempDir;
 
 use crate::foreign;
@@ -92,7 +93,7 @@ impl Tally {
     /// Reads an image; scribbles over what the map leaves out.
     fn examine(&mut self, image: &Path, name: &str) {
         let volume = Volume::open(image);
-        let found = filesystem::inspect(&volume);
+        let found = inspect::inspect(&volume);
         check(&found, volume.size(), name);
         if found.coverage != Coverage::Used {
             println!("{name}: {:?}", found.warnings);
@@ -337,7 +338,7 @@ fn images_are_recognised_as_libblkid_expects() {
         let Some(image) = unpacked(&packed, scratch.path()) else { continue };
         let facts = expected_by_libblkid(name);
         let fact = |key: &str| facts.get(key).cloned().unwrap_or_default();
-        let found = filesystem::recognise(&Volume::open(&image)).unwrap();
+        let found = inspect::recognise(&Volume::open(&image)).unwrap();
         let kinds = kinds_of(&fact("ID_FS_TYPE"));
         let told = found.as_ref().map(|found| {
             let label = found.label.clone().unwrap_or_default();

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Inspection, Kind, State};
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Inspection, Kind, State};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Numbers, Volume};
@@ -291,7 +292,7 @@ fn no_wrong_bit_drops_a_used_block(case: &Case, image: &Path, sound: &Extents) {
         let at = extent.start + numbers.below(extent.len());
         let (at, bit) = (usize::try_from(at).unwrap(), numbers.below(8));
         bytes[at] ^= 1 << bit;
-        let found = filesystem::inspect(&bytes);
+        let found = inspect::inspect(&bytes);
         bytes[at] ^= 1 << bit;
         let lost = fs_damage::is_less(&found.used, sound);
         assert!(!lost, "{}: bit {bit} of byte {at}", case.name);
@@ -305,7 +306,7 @@ fn volumes_written_in_a_guest_survive_the_loss_of_unused_blocks() {
     let mut copies = Vec::new();
     for case in CASES {
         let image = bench.image(case);
-        let found = filesystem::inspect(&Volume::open(&image));
+        let found = inspect::inspect(&Volume::open(&image));
         check(case, &image, &found);
         assert!(case.is_sound(&image), "{}: not sound to begin with", case.name);
         assert!(bench.sums(case.name).lines().count() > 20, "{}: empty", case.name);

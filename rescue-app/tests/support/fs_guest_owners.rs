@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::owners;
+use lifeboat::inspect::owners;
 
 use crate::fs_tools::{self as tools, Volume};
 

@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Inspection, Kind, State};
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Inspection, Kind, State};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Numbers, Volume};
@@ -15,7 +16,7 @@ use crate::hfsplus_maker as maker;
 const MIB: u64 = 1 << 20;
 
 fn inspect(image: &Path) -> Inspection {
-    filesystem::inspect(&Volume::open(image))
+    inspect::inspect(&Volume::open(image))
 }
 
 fn put(image: &Path, at: u64, bytes: &[u8]) {

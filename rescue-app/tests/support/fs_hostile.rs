@@ -5,7 +5,8 @@ use std::fs;
 use std::io;
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Inspection};
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Inspection};
 use tempfile::TempDir;
 
 use crate::fs_damage;
@@ -103,7 +104,7 @@ pub fn check(found: &Inspection, size: u64, what: &str) {
 #[test]
 fn damaged_filesystems_do_no_harm() {
     for (name, mut image) in samples() {
-        let sound = filesystem::inspect(&Strict::new(&image));
+        let sound = inspect::inspect(&Strict::new(&image));
         assert_ne!(sound.coverage, Coverage::Whole, "{name}: {:?}", sound.warnings);
         let places = written(&image);
         let mut numbers = Numbers::new(41);
@@ -120,13 +121,13 @@ fn damaged_filesystems_do_no_harm() {
                     _ => u8::try_from(pick(256)).unwrap(),
                 };
             }
-            let found = filesystem::inspect(&Strict::new(&image));
+            let found = inspect::inspect(&Strict::new(&image));
             check(&found, image.len() as u64, &format!("{name}, round {round}"));
             undo.into_iter().rev().for_each(|(at, byte)| image[at] = byte);
         }
         for round in 0..100 {
             let len = pick(image.len());
-            let found = filesystem::inspect(&Strict::new(&image[..len]));
+            let found = inspect::inspect(&Strict::new(&image[..len]));
             check(&found, len as u64, &format!("{name} cut to {len}, round {round}"));
         }
     }
@@ -140,7 +141,7 @@ fn one_wrong_bit_never_drops_a_used_block() {
         if !["ext4", "ext4-meta-bg", "fat32", "btrfs", "exfat"].contains(&name) {
             continue;
         }
-        let sound = filesystem::inspect(&Strict::new(&image)).used;
+        let sound = inspect::inspect(&Strict::new(&image)).used;
         let places = written(&image);
         let mut numbers = Numbers::new(43);
         let mut whole = 0;
@@ -148,7 +149,7 @@ fn one_wrong_bit_never_drops_a_used_block() {
             let at = places[usize::try_from(numbers.below(places.len() as u64)).unwrap()];
             let bit = numbers.below(8);
             image[at] ^= 1 << bit;
-            let found = filesystem::inspect(&Strict::new(&image));
+            let found = inspect::inspect(&Strict::new(&image));
             image[at] ^= 1 << bit;
             let lost = fs_damage::is_less(&found.used, &sound);
             assert!(!lost, "{name}: bit {bit} of byte {at}");
@@ -161,13 +162,13 @@ fn one_wrong_bit_never_drops_a_used_block() {
 #[test]
 fn a_bad_sector_under_metadata_gives_the_whole_volume() {
     for (name, image) in samples() {
-        let sound = filesystem::inspect(&Strict::new(&image));
+        let sound = inspect::inspect(&Strict::new(&image));
         let mut numbers = Numbers::new(47);
         let mut whole = 0;
         for _ in 0..100 {
             let start = numbers.below(image.len() as u64 / 512) * 512;
             let volume = Strict { bytes: &image, bad: start..start + 512 };
-            let found = filesystem::inspect(&volume);
+            let found = inspect::inspect(&volume);
             check(&found, image.len() as u64, name);
             if found.coverage == Coverage::Whole {
                 whole += 1;

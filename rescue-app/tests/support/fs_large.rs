@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::Extents;
-use lifeboat::filesystem::{self, Coverage};
+use lifeboat::inspect;
+use lifeboat::volume::Coverage;
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Judge, Mount, Volume};
@@ -24,7 +25,7 @@ fn create(folder: &Path) -> PathBuf {
 
 /// The map of a volume that has to have one; where it leaves bytes out.
 fn gaps(image: &Path) -> Extents {
-    let found = filesystem::inspect(&Volume::open(image));
+    let found = inspect::inspect(&Volume::open(image));
     assert_eq!(found.coverage, Coverage::Used, "{}: {:?}", image.display(), found.warnings);
     found.used.gaps_within(0, SIZE)
 }

@@ -7,9 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::{Extents, ReadAt, Window};
-use lifeboat::filesystem::{
-    Alone, Coverage, Effort, Inspection, Kind, UnlockError, VolumeKey, VolumeKeys, inspect,
-    inspect_unlocked, recognise, unlock,
+use lifeboat::inspect::{inspect, inspect_unlocked, recognise, unlock};
+use lifeboat::volume::{
+    Alone, Coverage, Effort, Inspection, Kind, UnlockError, VolumeKey, VolumeKeys,
 };
 use serde_json::json;
 use tempfile::TempDir;

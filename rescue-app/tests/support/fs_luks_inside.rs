@@ -4,10 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use lifeboat::bytes::ReadAt;
-use lifeboat::filesystem::{
-    Alone, Kind, LockedContainer, UnlockError, VolumeKeys, inspect, inspect_unlocked,
-    locked_containers, unlock_in,
-};
+use lifeboat::inspect::{inspect, inspect_unlocked, locked_containers, unlock_in};
+use lifeboat::volume::{Alone, Kind, LockedContainer, UnlockError, VolumeKeys};
 use tempfile::TempDir;
 
 use crate::fs_luks::{CHEAP, EFFORT, SECRET, decrypted, encrypted, free_of, plain};

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::Extents;
-use lifeboat::filesystem::{self, Coverage, Inspection, Kind};
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Inspection, Kind};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -17,7 +18,7 @@ use crate::{fs_ext, fs_fat};
 const MIB: u64 = 1 << 20;
 
 pub fn inspect(image: &Path) -> Inspection {
-    filesystem::inspect(&Volume::open(image))
+    inspect::inspect(&Volume::open(image))
 }
 
 /// A filesystem of `mib` MiB with files in it, some deleted again.
@@ -126,7 +127,7 @@ fn lvm_maps_hold_everything_that_matters() {
     let kinds = found.volumes.iter().map(|v| v.filesystem.as_ref().map(|found| found.kind));
     let expected = [Some(Kind::Ext4), Some(Kind::Fat16), None, Some(Kind::Swap)];
     assert_eq!(kinds.collect::<Vec<_>>(), expected);
-    let quick = filesystem::volumes(&Volume::open(&image));
+    let quick = inspect::volumes(&Volume::open(&image));
     assert_eq!(quick.len(), 4);
     assert_eq!(quick[0], found.volumes[0]);
 }
@@ -174,7 +175,7 @@ fn files_in_logical_volumes_are_named_with_them() {
         (at, place) = (at - pieces[0].2, pieces[1].1);
     }
     let lost = Extents::from(vec![(4096, 512), (place + at, 512)]);
-    let found = filesystem::owners(&Volume::open(&image), &lost);
+    let found = inspect::owners(&Volume::open(&image), &lost);
     let files: Vec<_> = found.files.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
     assert_eq!(files, [("vg/root: /folder 1/sub1/file-0001.bin", 512)], "{:?}", found.note);
     assert_eq!((found.metadata, found.note), (512, None));

@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage};
+use lifeboat::inspect;
+use lifeboat::volume::Coverage;
 use tempfile::TempDir;
 
 use crate::fs_lvm::{VOLUMES, filesystem_file, inspect};
@@ -48,14 +49,14 @@ fn damaged_metadata_gives_the_other_copy_or_the_whole() {
         device.make_group(copies, VOLUMES);
         drop(device);
         let volume = Volume::open(&image);
-        let intact = filesystem::inspect(&volume);
+        let intact = inspect::inspect(&volume);
         assert_eq!(intact.coverage, Coverage::Used, "{:?}", intact.warnings);
         let (mut whole, mut other) = (0, 0);
         // The labels, headers and texts one by one, of the rest every 64th sector.
         let sectors = (0..MIB / 512).filter(|sector| *sector < 64 || sector % 64 == 0);
         let tail = sectors.clone().map(|sector| 63 * MIB / 512 + sector);
         for at in sectors.chain(tail).map(|sector| sector * 512) {
-            let found = filesystem::inspect(&Flipped { image: &volume, at, len: 512 });
+            let found = inspect::inspect(&Flipped { image: &volume, at, len: 512 });
             if found.coverage == Coverage::Whole {
                 whole += 1;
                 continue;

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use lifeboat::filesystem;
+use lifeboat::inspect;
 use lifeboat::operation::{
     self, Cancel, Control, OperationError, RepoAccess, RestorePlan, RestoreRequest, TargetRequest,
     With,
@@ -82,7 +82,7 @@ fn a_volume_group_comes_back_and_so_does_one_volume_alone() {
     assert!(fs_fat::contents(&data) == fs_fat::contents(&file));
     let before = fs::read(&data).unwrap();
     let target = File::options().write(true).open(&data).unwrap();
-    let used = filesystem::inspect(&Volume::open(&data)).used;
+    let used = inspect::inspect(&Volume::open(&data)).used;
     let place = used.within(2 * MIB, 16 * MIB).next().unwrap();
     target.write_all_at(&[7; 512], place.end - 512).unwrap();
     // A target that somebody has open for writing is refused.

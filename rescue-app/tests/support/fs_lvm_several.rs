@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use lifeboat::filesystem::{self, Coverage, Kind};
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Kind};
 use tempfile::TempDir;
 
 use crate::fs_ext;
@@ -58,7 +59,7 @@ fn volumes_on_several_devices_are_read_from_all_of_them() {
     devices.lvm("pvchange -q -y --metadataignore y PV0");
     let volumes = images.each_ref().map(|image| Volume::open(image));
     let maps = volumes.each_ref().map(|volume| {
-        let found = filesystem::inspect_among(volume, &Together(&volumes));
+        let found = inspect::inspect_among(volume, &Together(&volumes));
         assert_eq!(found.coverage, Coverage::Used, "{:?}", found.warnings);
         assert_eq!(found.warnings, Vec::<String>::new());
         let kinds = found.volumes.iter().map(|v| v.filesystem.as_ref().unwrap().kind);
@@ -82,13 +83,13 @@ fn volumes_on_several_devices_are_read_from_all_of_them() {
         assert!((hashes(&devices), devices.backup()) == expected, "{byte:#x}");
     }
     // Alone the first keeps no metadata; beside older metadata of the second it is not trusted.
-    assert_eq!(filesystem::inspect(&volumes[0]).coverage, Coverage::Whole);
+    assert_eq!(inspect::inspect(&volumes[0]).coverage, Coverage::Whole);
     let newer = Devices::attach(&[&images[0], &images[1]]);
     newer.lvm("pvchange -q -y --metadataignore n PV0");
     newer.lvm("lvremove -q -y vg/long");
     drop(newer);
     let [first, stale] = [Volume::open(&images[0]), Volume::open(&old)];
-    let found = filesystem::inspect_among(&stale, &Together(&[first]));
+    let found = inspect::inspect_among(&stale, &Together(&[first]));
     assert_eq!(found.coverage, Coverage::Whole);
     assert!(found.warnings[0].contains("on other devices differ"), "{:?}", found.warnings);
 }

@@ -7,8 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Kind};
 use lifeboat::image::manifest::Stored;
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Kind};
 use tempfile::TempDir;
 
 use crate::fs_ext;
@@ -184,7 +185,7 @@ pub fn filesystem_bytes(scratch: &Path) -> Vec<u8> {
 fn members_of_mirrors_are_mapped_by_what_is_in_them() {
     let scratch = TempDir::new().unwrap();
     let inside = filesystem_bytes(scratch.path());
-    let free = CONTENT - filesystem::inspect(&inside).used.total();
+    let free = CONTENT - inspect::inspect(&inside).used.total();
     for version in VERSIONS {
         let image = scratch.path().join(version.replace('.', "-"));
         make(&image, version, &inside, &|_| ());
@@ -193,7 +194,7 @@ fn members_of_mirrors_are_mapped_by_what_is_in_them() {
         let number = version.trim_end_matches("-swapped");
         let count = said.contains("Events : 17") || said.contains("Events : 0.17");
         assert!(state && count && said.contains(&format!("Version : {number}")), "{said}");
-        let found = filesystem::inspect(&Volume::open(&image));
+        let found = inspect::inspect(&Volume::open(&image));
         assert_eq!(found.filesystem.unwrap().kind, Kind::MdRaid, "{version}");
         assert_eq!(found.coverage, Coverage::Used, "{version}: {:?}", found.warnings);
         assert_eq!(found.warnings, Vec::<String>::new(), "{version}");
@@ -260,7 +261,7 @@ fn members_in_doubt_are_captured_whole() {
     for (version, changes) in [("1.2", version_1), ("1.0", version_1), ("0.90", version_0)] {
         let image = scratch.path().join(version.replace('.', "-"));
         let whole = |why: &str| {
-            let found = filesystem::inspect(&Volume::open(&image));
+            let found = inspect::inspect(&Volume::open(&image));
             assert_eq!(found.filesystem.unwrap().kind, Kind::MdRaid, "{version} {why}");
             assert_eq!(found.coverage, Coverage::Whole, "{version} {why}");
             assert!(found.warnings[0].contains(why), "{version} {why}: {:?}", found.warnings);
@@ -279,7 +280,7 @@ fn members_in_doubt_are_captured_whole() {
     let image = scratch.path().join("1-1");
     make(&image, "1.1", &inside, &|_| ());
     self::version_0(&image, &|_| ());
-    let found = filesystem::inspect(&Volume::open(&image));
+    let found = inspect::inspect(&Volume::open(&image));
     assert!(found.warnings[0].contains("two arrays"), "{:?}", found.warnings);
 }
 

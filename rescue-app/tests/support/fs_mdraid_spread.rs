@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Inspection};
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Inspection};
 use tempfile::TempDir;
 
 use crate::fs_ext;
@@ -95,7 +96,7 @@ impl Array {
 
 fn inspect(own: usize, images: &[&PathBuf]) -> Inspection {
     let volumes: Vec<Volume> = images.iter().map(|image| Volume::open(image)).collect();
-    filesystem::inspect_among(&volumes[own], &Together(&volumes))
+    inspect::inspect_among(&volumes[own], &Together(&volumes))
 }
 
 #[test]
@@ -103,7 +104,7 @@ fn linear_and_striped_arrays_are_mapped_when_all_members_are_there() {
     let scratch = TempDir::new().unwrap();
     let content = filesystem_bytes(scratch.path());
     let file = scratch.path().join("joined");
-    let free = CONTENT - filesystem::inspect(&content).used.total();
+    let free = CONTENT - inspect::inspect(&content).used.total();
     for version in ["1.2", "0.90"] {
         for level in ["linear", "raid0"] {
             let array = Array { version, level };

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Alone, Coverage, Inspection, Kind, State, VolumeKeys};
+use lifeboat::inspect;
+use lifeboat::volume::{Alone, Coverage, Inspection, Kind, State, VolumeKeys};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Judge, Numbers, Volume};
@@ -140,7 +141,7 @@ fn ntfs_maps_hold_everything_that_matters() {
             let mount = Mount::new(&image, "compression");
             tools::churn(mount.path(), 4, 100 << 10);
         }
-        let found = filesystem::inspect(&Volume::open(&image));
+        let found = inspect::inspect(&Volume::open(&image));
         assert_eq!(found.coverage, Coverage::Used, "{name}: {:?}", found.warnings);
         assert_eq!(found.warnings, Vec::<String>::new(), "{name}");
         let size = fs::metadata(&image).unwrap().len();
@@ -164,7 +165,7 @@ fn an_ntfs_map_without_the_backup_boot_sector_is_caught() {
     let mount = Mount::new(&image, "rw");
     tools::make_tree(mount.path(), 5, 2 * MIB);
     drop(mount);
-    let used = filesystem::inspect(&Volume::open(&image)).used;
+    let used = inspect::inspect(&Volume::open(&image)).used;
     assert!(JUDGE.accepts(&image, &used));
     let tail = Extents::of(32 * MIB - 512, 32 * MIB);
     assert!(!JUDGE.accepts(&image, &tools::without(&used, &tail, 32 * MIB)));
@@ -193,7 +194,7 @@ fn a_fragmented_master_file_table_is_followed() {
     drop(mount);
     let record = tools::run("ntfsinfo", &["-i", "0", "-v", image.to_str().unwrap()]);
     assert!(record.contains("$ATTRIBUTE_LIST"), "{record}");
-    let found = filesystem::inspect(&Volume::open(&image));
+    let found = inspect::inspect(&Volume::open(&image));
     assert_eq!(found.coverage, Coverage::Used, "{:?}", found.warnings);
     assert!(JUDGE.accepts(&image, &found.used));
 }
@@ -201,7 +202,7 @@ fn a_fragmented_master_file_table_is_followed() {
 /// Somebody who trusts the tables gets every file as it is on the disk, and is told.
 fn check_trusted(image: &Path) {
     let volume = Volume::open(image);
-    let found = filesystem::inspect_trusting(&volume, &Alone, &VolumeKeys::new());
+    let found = inspect::inspect_trusting(&volume, &Alone, &VolumeKeys::new());
     assert_eq!(found.coverage, Coverage::Used, "{:?}", found.warnings);
     assert!(found.used.total() < 16 * MIB, "{}", found.used.total());
     assert_eq!(found.minimum_size, None);
@@ -224,7 +225,7 @@ fn claimed_clusters_are_not_given_up(image: &Path) {
     let used: Vec<usize> = (0..8 * 900).filter(|at| bitmap[at / 8] >> (at % 8) & 1 == 1).collect();
     for bit in used.iter().step_by(used.len() / 40) {
         bytes[place + bit / 8] ^= 1 << (bit % 8);
-        let found = filesystem::inspect_trusting(&bytes, &Alone, &VolumeKeys::new());
+        let found = inspect::inspect_trusting(&bytes, &Alone, &VolumeKeys::new());
         bytes[place + bit / 8] ^= 1 << (bit % 8);
         assert_eq!(found.coverage, Coverage::Whole, "cluster {bit}");
         assert!(found.warnings[0].contains("$Bitmap calls clusters"), "{:?}", found.warnings);
@@ -244,7 +245,7 @@ fn dirty_and_hibernated_volumes_are_told_and_kept_whole() {
     fs::write(mount.path().join("HIBERFIL.SYS"), [0; 8192]).unwrap();
     drop(mount);
     let state = || {
-        let found = filesystem::inspect(&Volume::open(&image));
+        let found = inspect::inspect(&Volume::open(&image));
         (found.filesystem.unwrap().state, found.coverage, found.used.total(), found.warnings)
     };
     assert_eq!((state().0, state().1), (State::Clean, Coverage::Used));
@@ -269,7 +270,7 @@ fn dirty_and_hibernated_volumes_are_told_and_kept_whole() {
     assert_eq!((coverage, total), (Coverage::Whole, 32 * MIB));
     check_trusted(&image);
     let volume = Volume::open(&image);
-    let recognised = filesystem::recognise(&volume).unwrap().unwrap();
+    let recognised = inspect::recognise(&volume).unwrap().unwrap();
     assert!(matches!(recognised.state, State::Dirty(_)));
     assert_eq!(recognised.size, volume.size());
 }

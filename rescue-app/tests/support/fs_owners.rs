@@ -8,7 +8,8 @@ use std::process::Command;
 
 use lifeboat::bytes::Extents;
 use lifeboat::disk::Source;
-use lifeboat::filesystem::{Owners, owners};
+use lifeboat::inspect::owners;
+use lifeboat::volume::Owners;
 use tempfile::TempDir;
 
 const KIB: u64 = 1 << 10;

@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use lifeboat::bytes::{Extents, ReadAt};
-use lifeboat::filesystem::{self, Coverage, Kind, State};
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Kind, State};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Volume};
@@ -85,7 +86,7 @@ fn volumes_are_recognised_as_libblkid_does() {
         assert_eq!(blkid(&image, "TYPE"), *name, "{command}");
 
         let volume = Volume::open(&image);
-        let found = filesystem::recognise(&volume).unwrap();
+        let found = inspect::recognise(&volume).unwrap();
         let found = found.unwrap_or_else(|| panic!("{kind} was not recognised"));
         assert_eq!(found.kind, *kind);
         assert_eq!(found.label.unwrap_or_default(), blkid(&image, "LABEL"), "{kind}");
@@ -94,7 +95,7 @@ fn volumes_are_recognised_as_libblkid_does() {
         if matches!(kind, Kind::Xfs | Kind::Btrfs | Kind::ExFat | Kind::Swap) {
             assert_eq!(found.size, volume.size(), "{kind}");
         }
-        let inspection = filesystem::inspect(&volume);
+        let inspection = inspect::inspect(&volume);
         let expected = match kind {
             Kind::Swap => Coverage::HeaderOnly,
             Kind::Ext2 | Kind::Ext3 | Kind::Ext4 | Kind::Ntfs | Kind::Xfs => Coverage::Used,
@@ -122,7 +123,7 @@ fn a_physical_volume_is_recognised() {
     tools::run("pvcreate", &["-q", "-y", "--config", config, device]);
     tools::run("losetup", &["-d", device]);
     assert_eq!(blkid(&image, "TYPE"), "LVM2_member");
-    let found = filesystem::recognise(&Volume::open(&image)).unwrap().unwrap();
+    let found = inspect::recognise(&Volume::open(&image)).unwrap().unwrap();
     assert_eq!((found.kind, found.size), (Kind::Lvm2, 32 * MIB));
     assert_eq!(found.uuid.unwrap(), blkid(&image, "UUID"));
 }
@@ -157,7 +158,7 @@ fn a_raid_member_wins_over_the_filesystem_inside() {
         }
         add_raid_superblock(&image, at, offset);
         assert_eq!(blkid(&image, "TYPE"), "linux_raid_member", "{at}");
-        let found = filesystem::inspect(&Volume::open(&image));
+        let found = inspect::inspect(&Volume::open(&image));
         let member = found.filesystem.unwrap();
         assert_eq!(member.kind, Kind::MdRaid, "{at}");
         assert_eq!(member.uuid.unwrap(), blkid(&image, "UUID"), "{at}");
@@ -179,8 +180,8 @@ fn contradicting_signatures_are_kept_whole() {
     file.write_all_at(&leftover, 65536).unwrap();
     assert_eq!(blkid(&image, "TYPE"), "", "libblkid calls it ambivalent as well");
     let volume = Volume::open(&image);
-    assert_eq!(filesystem::recognise(&volume).unwrap(), None);
-    let found = filesystem::inspect(&volume);
+    assert_eq!(inspect::recognise(&volume).unwrap(), None);
+    let found = inspect::inspect(&volume);
     assert_eq!((found.coverage, found.used.total()), (Coverage::Whole, volume.size()));
     let words = &found.warnings[0];
     assert!(words.contains("ext4") && words.contains("Btrfs"), "{words}");
@@ -192,12 +193,12 @@ fn a_hibernated_swap_space_is_kept_whole() {
     let image = scratch.path().join("image");
     tools::sparse_medium(&image, 8 * MIB);
     tools::run("mkswap", &["-L", "label", image.to_str().unwrap()]);
-    let found = filesystem::inspect(&Volume::open(&image));
+    let found = inspect::inspect(&Volume::open(&image));
     assert_eq!(found.used, Extents::of(0, 4096));
     let file = OpenOptions::new().write(true).open(&image).unwrap();
     file.write_all_at(b"S1SUSPEND\0", 4086).unwrap();
     assert_eq!(blkid(&image, "TYPE"), "swsuspend");
-    let found = filesystem::inspect(&Volume::open(&image));
+    let found = inspect::inspect(&Volume::open(&image));
     let swap = found.filesystem.unwrap();
     assert!(matches!(swap.state, State::Hibernated(_)));
     assert_eq!(swap.label.as_deref(), Some("label"));
@@ -208,7 +209,7 @@ fn a_hibernated_swap_space_is_kept_whole() {
 fn bitlocker_wins_over_what_it_looks_like() {
     let mut disk = vec![0u8; 1 << 20];
     disk[..11].copy_from_slice(b"\xeb\x58\x90-FVE-FS-");
-    let found = filesystem::inspect(&disk);
+    let found = inspect::inspect(&disk);
     assert_eq!(found.filesystem.unwrap().kind, Kind::BitLocker);
     assert_eq!(found.coverage, Coverage::Whole);
     // BitLocker To Go hides behind a FAT32 boot sector.
@@ -220,7 +221,7 @@ fn bitlocker_wins_over_what_it_looks_like() {
     file.write_all_at(b"MSWIN4.1", 3).unwrap();
     let id = hex::decode("3bd66749292ed84a8399f6a339e3d001").unwrap();
     file.write_all_at(&id, 0x1a8).unwrap();
-    let found = filesystem::inspect(&Volume::open(&image));
+    let found = inspect::inspect(&Volume::open(&image));
     assert_eq!(found.filesystem.unwrap().kind, Kind::BitLocker);
     assert_eq!(found.coverage, Coverage::Whole);
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 
-use lifeboat::filesystem::system;
+use lifeboat::inspect::system;
 use tempfile::TempDir;
 
 use crate::fs_ext;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lifeboat::filesystem::system;
+use lifeboat::inspect::system;
 use tempfile::TempDir;
 
 use crate::fs_hfsplus::xorriso_volume;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use lifeboat::bytes::{Extents, ReadAt, Window};
-use lifeboat::filesystem::{self, Companions, Kind};
+use lifeboat::inspect;
+use lifeboat::volume::{Companions, Kind};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -47,7 +48,7 @@ impl Companions for Together<'_> {
     fn of_kind(&self, kind: Kind) -> Vec<Window<'_>> {
         let all = self.0.iter().map(|volume| Window::new(volume, 0, volume.size()));
         let is_wanted = |volume: &Window<'_>| {
-            let found = filesystem::recognise(volume).unwrap();
+            let found = inspect::recognise(volume).unwrap();
             found.is_some_and(|found| found.kind == kind)
         };
         all.filter(is_wanted).collect()

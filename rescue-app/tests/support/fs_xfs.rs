@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use lifeboat::bytes::Extents;
-use lifeboat::filesystem::{self, Coverage, Inspection, Kind, State};
+use lifeboat::inspect;
+use lifeboat::volume::{Coverage, Inspection, Kind, State};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -110,7 +111,7 @@ pub const JUDGE: Judge = Judge { is_sound, contents };
 const OLD_JUDGE: Judge = Judge { is_sound, contents: contents_by_xfs_db };
 
 pub fn inspect(image: &Path) -> Inspection {
-    filesystem::inspect(&Volume::open(image))
+    inspect::inspect(&Volume::open(image))
 }
 
 /// Files and holes of all sizes.

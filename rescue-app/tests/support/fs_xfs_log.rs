@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use lifeboat::filesystem::{Coverage, State};
+use lifeboat::volume::{Coverage, State};
 use tempfile::TempDir;
 
 use crate::fs_tools::{self as tools, Mount, Numbers};

@@ -7,7 +7,7 @@ use blake2::digest::consts::U32;
 use sha2::{Digest, Sha256};
 use twox_hash::XxHash64;
 
-use crate::filesystem::checksum::crc32c;
+use crate::volume::checksum::crc32c;
 
 /// Bytes at the start of a block that are kept for its checksum and not covered by it.
 const FIELD: usize = 32;

@@ -4,8 +4,8 @@
 //! `btrfs_map_block` and `btrfs_check_chunk_valid`.
 
 use crate::bytes::{le16, le32, le64, slice};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::piece;
+use crate::volume::Doubt;
+use crate::volume::probe::piece;
 
 /// Bytes of a chunk item before its stripes.
 const HEAD: usize = 48;

@@ -9,8 +9,8 @@ use super::node::Key;
 use super::superblock::Superblock;
 use super::trees::{Trees, Visitor};
 use crate::bytes::{Extents, le64};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::has;
+use crate::volume::Doubt;
+use crate::volume::probe::has;
 
 /// The chunk tree's number.
 const CHUNK_TREE: u64 = 3;

@@ -6,8 +6,7 @@ use std::io;
 use super::chunk::Stripe;
 use super::superblock::{self, Superblock};
 use crate::bytes::{ReadAt, Window};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::{Companions, Kind};
+use crate::volume::{Companions, Doubt, Kind};
 
 /// Devices by their numbers.
 pub(super) struct Devices<'a>(BTreeMap<u64, Device<'a>>);

@@ -3,7 +3,7 @@
 //! Source: Linux `include/uapi/linux/btrfs.h` and `btrfs_tree.h`.
 
 use super::superblock::Superblock;
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// `incompat_flags`.
 pub(super) mod incompat {

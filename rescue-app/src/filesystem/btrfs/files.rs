@@ -12,10 +12,10 @@ use super::roots::{ROOT_ITEM, root};
 use super::superblock::Root;
 use super::trees::Trees;
 use crate::bytes::{le16, le32, le64, slice};
-use crate::filesystem::checksum::crc32c;
-use crate::filesystem::format::Doubt;
-use crate::filesystem::path::{LONGEST_LINK, Tree};
-use crate::filesystem::probe::byte;
+use crate::volume::Doubt;
+use crate::volume::checksum::crc32c;
+use crate::volume::path::{LONGEST_LINK, Tree};
+use crate::volume::probe::byte;
 
 /// Key kinds.
 pub(super) const INODE_ITEM: u8 = 1;

@@ -12,10 +12,8 @@ use super::roots::ROOT_ITEM;
 use super::trees::Trees;
 use super::{feature, superblock, trees};
 use crate::bytes::{ReadAt, le16, le64, slice};
-use crate::filesystem::Alone;
-use crate::filesystem::files::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::byte;
+use crate::volume::probe::byte;
+use crate::volume::{Alone, Doubt, EachEntry, EntryKind, FileId, FileTree, FolderEntry};
 
 /// Key kinds.
 const DIR_INDEX: u8 = 96;

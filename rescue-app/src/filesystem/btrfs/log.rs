@@ -10,9 +10,8 @@ use super::roots::{ROOT_ITEM, root};
 use super::superblock::Root;
 use super::trees::{Trees, Visitor};
 use crate::bytes::{Extents, le64};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::byte;
-use crate::filesystem::used_map::UsedMap;
+use crate::volume::probe::byte;
+use crate::volume::{Doubt, UsedMap};
 
 /// Object of the log trees: -6.
 const LOG_TREE: u64 = !5;

@@ -25,15 +25,15 @@ use self::devices::Devices;
 use self::roots::Roots;
 use self::superblock::Superblock;
 use self::trees::Trees;
-use super::files::FileTree;
-use super::format::{Doubt, Format, Map};
-use super::owners::{Names, Tally};
-use super::probe::read;
-use super::{Alone, Companions, Coverage, Filesystem, Kind, path};
 use crate::bytes::ReadAt;
+use crate::volume::owners::{Names, Tally};
+use crate::volume::probe::read;
+use crate::volume::{
+    Alone, Companions, Coverage, Doubt, FileTree, Filesystem, Format, Kind, Map, path,
+};
 
 /// The reader.
-pub(super) struct Btrfs;
+pub(crate) struct Btrfs;
 
 impl Format for Btrfs {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {

@@ -7,7 +7,7 @@ use std::ops::{Range, RangeInclusive};
 
 use super::superblock::{Root, Superblock};
 use crate::bytes::{le32, le64, slice};
-use crate::filesystem::probe::{byte, has};
+use crate::volume::probe::{byte, has};
 
 /// Bytes of the header.
 const HEADER: usize = 101;

@@ -12,9 +12,9 @@ use super::superblock::Root;
 use super::trees::{Trees, Visitor};
 use super::used::{EXTENT_ITEM, EXTENT_TREE, METADATA_ITEM};
 use crate::bytes::{le16, le64, slice};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::owners::{Names, Tally, join};
-use crate::filesystem::probe::byte;
+use crate::volume::Doubt;
+use crate::volume::owners::{Names, Tally, join};
+use crate::volume::probe::byte;
 
 /// Key kinds.
 const INODE_REF: u8 = 12;

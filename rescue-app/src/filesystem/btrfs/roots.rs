@@ -7,8 +7,8 @@ use super::node::Key;
 use super::superblock::Root;
 use super::trees::Trees;
 use crate::bytes::le64;
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::byte;
+use crate::volume::Doubt;
+use crate::volume::probe::byte;
 
 /// Numbers of trees.
 pub(super) const ROOT_TREE: u64 = 1;

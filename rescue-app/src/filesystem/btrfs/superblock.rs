@@ -6,9 +6,8 @@
 use super::checksum::Checksum;
 use super::feature::incompat;
 use crate::bytes::{ReadAt, le16, le32, le64, slice};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::{byte, has, piece};
-use crate::filesystem::{Filesystem, Kind, State, text};
+use crate::volume::probe::{byte, has, piece};
+use crate::volume::{Doubt, Filesystem, Kind, State, text};
 
 /// Where the superblock starts, in bytes.
 pub(super) const PRIMARY: u64 = 64 << 10;

@@ -12,7 +12,7 @@ use super::chunks::Chunks;
 use super::devices::Devices;
 use super::node::{Expected, Key, LEVELS, Node};
 use super::superblock::{Root, Superblock};
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// The keys of a whole tree.
 const ALL: RangeInclusive<Key> = Key::FIRST..=Key::LAST;

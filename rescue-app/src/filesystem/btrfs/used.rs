@@ -13,8 +13,7 @@ use super::roots::Roots;
 use super::superblock::{COPIES, LEN};
 use super::trees::{Trees, Visitor};
 use crate::bytes::{Extents, le64};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::used_map::UsedMap;
+use crate::volume::{Doubt, UsedMap};
 
 /// Numbers of trees.
 pub(super) const EXTENT_TREE: u64 = 2;

@@ -6,8 +6,7 @@ use super::boot_region::{FIRST_CLUSTER, Layout};
 use super::directory::{self, Item};
 use super::fat::{Fat, Length, Place, Run};
 use crate::bytes::{Extents, ReadAt};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::used_map::UsedMap;
+use crate::volume::{Doubt, UsedMap};
 
 /// Bytes read at once.
 const PIECE: u64 = 1 << 20;

@@ -3,9 +3,8 @@
 //! Source: Microsoft, "exFAT file system specification", §2 and §3.
 
 use crate::bytes::{ReadAt, le16, le32, le64};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::{byte, has};
-use crate::filesystem::{Filesystem, Kind, State, text};
+use crate::volume::probe::{byte, has};
+use crate::volume::{Doubt, Filesystem, Kind, State, text};
 
 /// Sectors that the checksum covers; the next one holds it, over and over (§3.4).
 const SUMMED_SECTORS: usize = 11;

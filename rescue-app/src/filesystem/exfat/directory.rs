@@ -5,9 +5,8 @@
 use super::boot_region::Layout;
 use super::fat::{Fat, Length, Place, Run};
 use crate::bytes::{le16, le32, le64, slice};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::byte;
-use crate::filesystem::text;
+use crate::volume::probe::byte;
+use crate::volume::{Doubt, text};
 
 /// Bytes of a directory entry.
 pub(super) const ENTRY: usize = 32;

@@ -4,7 +4,7 @@
 
 use super::boot_region::BootSector;
 use crate::bytes::{ReadAt, le32};
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// Bytes of the FAT read at once.
 const PIECE: u64 = 16 << 10;

@@ -6,7 +6,7 @@ use super::directory;
 use super::fat::{Fat, Length, Place};
 use super::{BITMAP_READS, boot_sector, owners};
 use crate::bytes::ReadAt;
-use crate::filesystem::files::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
+use crate::volume::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
 
 /// Pieces of the FAT that may be read for one folder.
 const MOST_READS: u32 = 1 << 12;

@@ -16,13 +16,10 @@ use self::bitmap::Bitmap;
 use self::boot_region::BootSector;
 use self::directory::Item;
 use self::fat::{Fat, Run};
-use super::files::FileTree;
-use super::format::{Doubt, Format, Map};
-use super::owners::{Names, Tally};
-use super::probe::read;
-use super::used_map::UsedMap;
-use super::{Coverage, Filesystem, State};
 use crate::bytes::{Extents, ReadAt};
+use crate::volume::owners::{Names, Tally};
+use crate::volume::probe::read;
+use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, State, UsedMap};
 
 /// Reads that may go into finding the volume's label.
 const LABEL_READS: u32 = 16;
@@ -33,12 +30,12 @@ const LIST_READS: u32 = 1 << 20;
 
 /// What makes changed bytes pass the checksums.
 #[cfg(any(test, fuzzing))]
-pub(super) fn seal(volume: &dyn ReadAt) -> Vec<(u64, Vec<u8>)> {
+pub(crate) fn seal(volume: &dyn ReadAt) -> Vec<(u64, Vec<u8>)> {
     boot_region::seal(volume).into_iter().collect()
 }
 
 /// The reader.
-pub(super) struct ExFat;
+pub(crate) struct ExFat;
 
 impl Format for ExFat {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {

@@ -9,10 +9,9 @@ use super::directory::{self, ALLOCATION_POSSIBLE, DIRECTORY, ENTRY, NO_FAT_CHAIN
 use super::directory::{BITMAP, FILE, IN_USE, SECONDARY, STREAM, UPCASE};
 use super::fat::{Fat, Length, Place};
 use crate::bytes::{ReadAt, le16, le32, le64, slice};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::owners::{Names, Tally, join};
-use crate::filesystem::probe::byte;
-use crate::filesystem::text;
+use crate::volume::owners::{Names, Tally, join};
+use crate::volume::probe::byte;
+use crate::volume::{Doubt, text};
 
 /// `EntryType` of a piece of a name.
 const NAME: u8 = 0xc1;

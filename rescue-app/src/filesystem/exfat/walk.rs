@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::directory::{self, Item};
 use super::fat::{Fat, Length, Place, Run};
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// More directories than this are not remembered.
 const MOST_DIRECTORIES: usize = 1 << 20;

@@ -5,7 +5,7 @@ use super::inode::read_inode;
 use super::layout::Layout;
 use super::superblock::{self, Superblock};
 use crate::bytes::{ReadAt, le16};
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// Without `sparse_super` every group has a copy; more than this are not read.
 const MOST: usize = 64;

@@ -6,7 +6,7 @@ use super::layout::Layout;
 use super::owners::{Lookup, ROOT};
 use super::superblock::Superblock;
 use crate::bytes::{ReadAt, le16, le32};
-use crate::filesystem::files::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
+use crate::volume::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
 
 /// `EXT4_ENCRYPT_FL`: the names in a folder are ciphertext.
 const ENCRYPTED: u32 = 0x800;

@@ -6,7 +6,7 @@
 use super::feature::{incompat, ro_compat};
 use super::superblock::Superblock;
 use crate::bytes::{le16, le32, slice};
-use crate::filesystem::checksum::{crc16, crc32c};
+use crate::volume::checksum::{crc16, crc32c};
 
 /// `EXT4_BG_BLOCK_UNINIT`: the block bitmap was never written.
 const BLOCK_UNINIT: u16 = 0x2;

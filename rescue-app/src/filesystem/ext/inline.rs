@@ -5,7 +5,7 @@
 
 use super::owners::parse;
 use crate::bytes::{le16, le32, slice};
-use crate::filesystem::probe::{byte, has};
+use crate::volume::probe::{byte, has};
 
 /// Where the block numbers of other inodes are, behind the number of the parent, and the end.
 const START: usize = 44;

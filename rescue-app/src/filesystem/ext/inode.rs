@@ -6,7 +6,7 @@ use super::group::Group;
 use super::layout::Layout;
 use super::map::descriptor_block;
 use crate::bytes::{ReadAt, le16, le32, slice};
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// `EXT4_EXTENTS_FL`.
 pub(super) const EXTENTS: u32 = 0x8_0000;

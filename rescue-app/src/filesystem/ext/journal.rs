@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 use super::inode::FileBlocks;
 use super::overlay::{JOURNAL_MAGIC, Newer};
 use crate::bytes::{ReadAt, be16, be32, slice};
-use crate::filesystem::checksum::crc32c;
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::byte;
+use crate::volume::Doubt;
+use crate::volume::checksum::crc32c;
+use crate::volume::probe::byte;
 
 /// Block types, `h_blocktype`.
 mod block_type {

@@ -6,7 +6,7 @@
 use super::feature::{compat, incompat, ro_compat};
 use super::group::Group;
 use super::superblock::Superblock;
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// The smallest group that `mke2fs -g` accepts; keeps hostile geometry from costing time.
 const FEWEST_BLOCKS_PER_GROUP: u32 = 256;

@@ -3,8 +3,7 @@
 use super::group::{Group, descriptor_is_intact};
 use super::layout::Layout;
 use crate::bytes::{Extents, ReadAt};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::used_map::UsedMap;
+use crate::volume::{Doubt, UsedMap};
 
 /// Most bytes of bitmaps read at once.
 const PIECE: u64 = 1 << 20;

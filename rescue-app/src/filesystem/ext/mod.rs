@@ -23,15 +23,13 @@ use self::layout::Layout;
 use self::map::Strictness;
 use self::overlay::Overlay;
 use self::superblock::Superblock;
-use super::files::FileTree;
-use super::format::{Doubt, Format, Map};
-use super::owners::{Names, Tally};
-use super::probe::read;
-use super::{Coverage, Filesystem, path};
 use crate::bytes::{Extents, ReadAt};
+use crate::volume::owners::{Names, Tally};
+use crate::volume::probe::read;
+use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, path};
 
 /// The reader.
-pub(super) struct Ext;
+pub(crate) struct Ext;
 
 impl Format for Ext {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {

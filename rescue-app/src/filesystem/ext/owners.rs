@@ -10,10 +10,10 @@ use super::inode::{self, EXTENT_MAGIC, EXTENTS, read_inode};
 use super::layout::Layout;
 use super::map::descriptor_block;
 use crate::bytes::{ReadAt, le16, le32, slice};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::owners::{Names, Tally, join};
-use crate::filesystem::path::{LONGEST_LINK, Tree};
-use crate::filesystem::probe::byte;
+use crate::volume::Doubt;
+use crate::volume::owners::{Names, Tally, join};
+use crate::volume::path::{LONGEST_LINK, Tree};
+use crate::volume::probe::byte;
 
 /// The root directory.
 pub(super) const ROOT: u32 = 2;

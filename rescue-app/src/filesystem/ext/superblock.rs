@@ -2,9 +2,9 @@
 
 use super::feature::{compat, incompat, ro_compat};
 use crate::bytes::{le16, le32, slice};
-use crate::filesystem::checksum::crc32c;
-use crate::filesystem::probe::{byte, piece};
-use crate::filesystem::{Filesystem, Kind, LastUse, State, text};
+use crate::volume::checksum::crc32c;
+use crate::volume::probe::{byte, piece};
+use crate::volume::{Filesystem, Kind, LastUse, State, text};
 
 /// Byte at which the primary superblock starts, whatever the block size.
 pub(super) const AT: u64 = 1024;

@@ -5,10 +5,9 @@
 
 use super::superblock::{BLOCK, MAGIC, SEGMENT, Superblock};
 use crate::bytes::{ReadAt, le16, le32, le64, slice};
-use crate::filesystem::State;
-use crate::filesystem::checksum::crc32;
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::byte;
+use crate::volume::checksum::crc32;
+use crate::volume::probe::byte;
+use crate::volume::{Doubt, State};
 
 /// Where the bitmaps start that tell which copies of table blocks count.
 const BITMAPS: usize = 192;

@@ -4,7 +4,7 @@
 //! `struct f2fs_dir_entry`; `fs/f2fs/f2fs.h`, `make_dentry_ptr_inline`.
 
 use crate::bytes::{le16, le32, slice};
-use crate::filesystem::probe::byte;
+use crate::volume::probe::byte;
 
 /// Bytes of an entry, and of a piece of a name.
 const ENTRY: usize = 11;

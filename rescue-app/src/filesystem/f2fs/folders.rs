@@ -6,8 +6,7 @@ use super::inode::{Block, Inode};
 use super::nodes::Nodes;
 use super::superblock::{BLOCK, Superblock};
 use crate::bytes::ReadAt;
-use crate::filesystem::State;
-use crate::filesystem::files::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
+use crate::volume::{EachEntry, EntryKind, FileId, FileTree, FolderEntry, State};
 
 /// Of a larger folder not all is looked at, blocks.
 const LARGEST: usize = 1 << 13;

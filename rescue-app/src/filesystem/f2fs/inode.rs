@@ -7,7 +7,7 @@
 use super::nodes::{Identity, Nodes};
 use super::superblock::Superblock;
 use crate::bytes::{le16, le32, slice};
-use crate::filesystem::probe::byte;
+use crate::volume::probe::byte;
 
 /// Bytes of the inode at which the addresses of blocks are, and the numbers of nodes behind them.
 const ADDRESSES: usize = 360;

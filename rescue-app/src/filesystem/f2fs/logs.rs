@@ -15,7 +15,7 @@ use super::nodes::{Identity, Nodes};
 use super::summaries::{self, Datum};
 use super::superblock::{BLOCK, SEGMENT, Superblock};
 use crate::bytes::{Extents, ReadAt, le32};
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// Blocks to be read at most: for each in a log one of the address table and another node.
 const MOST_BLOCKS: u64 = SEGMENT as u64 * 6 * 2;

@@ -20,15 +20,13 @@ use std::io;
 use self::checkpoint::Checkpoint;
 use self::segments::Used;
 use self::superblock::{BLOCK, Superblock};
-use super::files::FileTree;
-use super::format::{Doubt, Format, Map};
-use super::owners::{Names, Tally};
-use super::{Coverage, Filesystem, State};
 use crate::bytes::ReadAt;
+use crate::volume::owners::{Names, Tally};
+use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, State};
 
 /// What makes changed bytes pass checksums and comparisons.
 #[cfg(any(test, fuzzing))]
-pub(super) fn seal(volume: &dyn ReadAt) -> Vec<(u64, Vec<u8>)> {
+pub(crate) fn seal(volume: &dyn ReadAt) -> Vec<(u64, Vec<u8>)> {
     let Ok(Some((superblock, _))) = Superblock::read(volume) else { return Vec::new() };
     let mut patches = checkpoint::seal(volume, &superblock).unwrap_or_default();
     let copy = volume.read_vec(0, BLOCK as usize);
@@ -40,7 +38,7 @@ pub(super) fn seal(volume: &dyn ReadAt) -> Vec<(u64, Vec<u8>)> {
 const UNFINISHED: &str = "what was written after its last checkpoint is in no table";
 
 /// The reader.
-pub(super) struct F2fs;
+pub(crate) struct F2fs;
 
 impl Format for F2fs {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {

@@ -9,9 +9,8 @@ use super::nodes::Nodes;
 use super::segments;
 use super::superblock::{BLOCK, Superblock};
 use crate::bytes::ReadAt;
-use crate::filesystem::format::Doubt;
-use crate::filesystem::owners::{Names, Tally, join};
-use crate::filesystem::used_map::UsedMap;
+use crate::volume::owners::{Names, Tally, join};
+use crate::volume::{Doubt, UsedMap};
 
 /// More blocks than this are not read.
 const MOST_BLOCKS: u64 = 1 << 24;

@@ -10,8 +10,7 @@ use super::entry::SegmentInfo;
 use super::summaries;
 use super::superblock::{BLOCK, SEGMENT, Superblock};
 use crate::bytes::{Extents, ReadAt, le16, le32};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::used_map::UsedMap;
+use crate::volume::{Doubt, UsedMap};
 
 /// Entries of a block of the table.
 const PER_BLOCK: u32 = 55;

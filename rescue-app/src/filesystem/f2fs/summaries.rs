@@ -7,7 +7,7 @@
 use super::checkpoint::{Checkpoint, Log, Table};
 use super::superblock::{BLOCK, SEGMENT, Superblock};
 use crate::bytes::{ReadAt, le16, le32, slice};
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// Bytes of a journal.
 const JOURNAL: usize = 507;

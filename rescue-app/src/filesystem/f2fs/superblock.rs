@@ -4,10 +4,9 @@
 //! `sanity_check_area_boundary`.
 
 use crate::bytes::{ReadAt, le32, le64, slice};
-use crate::filesystem::checksum::crc32;
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::piece;
-use crate::filesystem::{Filesystem, Kind, State, text};
+use crate::volume::checksum::crc32;
+use crate::volume::probe::piece;
+use crate::volume::{Doubt, Filesystem, Kind, State, text};
 
 /// Also what every checksum starts from.
 pub(super) const MAGIC: u32 = 0xf2f5_2010;
@@ -97,7 +96,7 @@ impl Superblock {
 
     /// Reads the first superblock; `None` when this is no F2FS.
     pub(super) fn read(volume: &dyn ReadAt) -> std::io::Result<Option<(Self, Filesystem)>> {
-        let bytes = crate::filesystem::probe::read(volume, AT, LEN)?;
+        let bytes = crate::volume::probe::read(volume, AT, LEN)?;
         Ok(bytes.and_then(|bytes| {
             let superblock = Self::parse(&bytes)?;
             let found = superblock.describe(&bytes)?;

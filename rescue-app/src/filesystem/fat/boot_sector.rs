@@ -1,9 +1,8 @@
 //! The boot sector and its BIOS parameter block.
 
 use crate::bytes::{le16, le32, slice};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::byte;
-use crate::filesystem::{Filesystem, Kind, State, text};
+use crate::volume::probe::byte;
+use crate::volume::{Doubt, Filesystem, Kind, State, text};
 
 /// The geometry, with the names of the specification.
 #[derive(Clone, Debug, PartialEq, Eq)]

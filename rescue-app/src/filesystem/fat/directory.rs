@@ -4,10 +4,8 @@ use super::boot_sector::BootSector;
 use super::table::Chains;
 use super::{DELETED, ENTRY, VOLUME_ID};
 use crate::bytes::{ReadAt, le16, le32, slice};
-use crate::filesystem::Kind;
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::byte;
-use crate::filesystem::text;
+use crate::volume::probe::byte;
+use crate::volume::{Doubt, Kind, text};
 
 /// Attributes of an entry: a folder, a piece of a long name.
 const FOLDER: u8 = 0x10;

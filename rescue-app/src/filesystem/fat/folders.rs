@@ -5,7 +5,7 @@ use super::boot_sector::BootSector;
 use super::directory;
 use super::table::Chains;
 use crate::bytes::ReadAt;
-use crate::filesystem::files::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
+use crate::volume::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
 
 /// The root directory, where that has a place of its own: no folder has this cluster.
 const FIXED_ROOT: u32 = 0;

@@ -13,13 +13,10 @@ use std::io;
 
 use self::boot_sector::BootSector;
 use self::table::Table;
-use super::files::FileTree;
-use super::format::{Doubt, Format, Map};
-use super::owners::{Names, Tally};
-use super::probe::{byte, read};
-use super::used_map::UsedMap;
-use super::{Coverage, Filesystem, State, text};
 use crate::bytes::{ReadAt, slice};
+use crate::volume::owners::{Names, Tally};
+use crate::volume::probe::{byte, read};
+use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, State, UsedMap, text};
 
 /// Bytes of the root directory in which the volume label is looked for.
 const ROOT: usize = 16 << 10;
@@ -33,7 +30,7 @@ const KIND_MASK: u8 = 0x1f;
 const DELETED: u8 = 0xe5;
 
 /// The reader.
-pub(super) struct Fat;
+pub(crate) struct Fat;
 
 impl Format for Fat {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {

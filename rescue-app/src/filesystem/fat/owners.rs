@@ -6,9 +6,8 @@ use super::boot_sector::BootSector;
 use super::directory;
 use super::table::Chains;
 use crate::bytes::ReadAt;
-use crate::filesystem::Kind;
-use crate::filesystem::format::Doubt;
-use crate::filesystem::owners::{Names, Tally, join};
+use crate::volume::owners::{Names, Tally, join};
+use crate::volume::{Doubt, Kind};
 
 /// More entries than this are not followed.
 const MOST_ENTRIES: u64 = 1 << 26;

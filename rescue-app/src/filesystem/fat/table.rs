@@ -2,9 +2,7 @@
 
 use super::boot_sector::{BootSector, RESERVED};
 use crate::bytes::{ReadAt, le16, le32, slice};
-use crate::filesystem::Kind;
-use crate::filesystem::format::Doubt;
-use crate::filesystem::used_map::UsedMap;
+use crate::volume::{Doubt, Kind, UsedMap};
 
 /// Bytes read at once; a multiple of every entry's length, also of a pair of 12-bit entries.
 const PIECE: usize = 3 << 18;

@@ -4,7 +4,7 @@ use super::boot_sector::BootSector;
 use super::directory;
 use super::table::Chains;
 use crate::bytes::ReadAt;
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// More folders than this are not remembered.
 const MOST_FOLDERS: usize = 1 << 20;

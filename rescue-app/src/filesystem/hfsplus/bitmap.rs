@@ -4,8 +4,7 @@
 
 use super::header::{Header, Run};
 use crate::bytes::{Extents, ReadAt};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::used_map::UsedMap;
+use crate::volume::{Doubt, UsedMap};
 
 /// Bytes read at once.
 const PIECE: u64 = 1 << 20;

@@ -5,9 +5,9 @@
 use super::header::{Fork, Header};
 use super::tree::BTree;
 use crate::bytes::{ReadAt, be16, be32, slice};
-use crate::filesystem::path::Tree;
-use crate::filesystem::probe::byte;
-use crate::filesystem::text;
+use crate::volume::path::Tree;
+use crate::volume::probe::byte;
+use crate::volume::text;
 
 /// Number of the root folder.
 pub(super) const ROOT: u32 = 2;

@@ -5,9 +5,8 @@
 use md5::{Digest, Md5};
 
 use crate::bytes::{ReadAt, Window, be16, be32, be64, slice};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::has;
-use crate::filesystem::{Filesystem, Kind, LastUse, State, text};
+use crate::volume::probe::has;
+use crate::volume::{Doubt, Filesystem, Kind, LastUse, State, text};
 
 /// Where the header is, and its length; the alternate header lies as far from the end.
 pub(super) const AT: u64 = 1024;

@@ -4,7 +4,7 @@
 
 use super::header::Header;
 use crate::bytes::{ReadAt, be32, be64, le32, le64};
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// Bytes of the journal header that its checksum covers, and the place of the sum in them.
 const HEADER: usize = 44;

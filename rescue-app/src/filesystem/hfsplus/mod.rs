@@ -14,22 +14,21 @@ use std::io;
 use self::catalog::Catalog;
 use self::header::Header;
 use self::journal::Journal;
-use super::format::{Doubt, Format, Map};
-use super::owners::{Names, Tally};
-use super::probe::read;
-use super::{Coverage, Filesystem, State, path};
 use crate::bytes::{Extents, ReadAt, Window};
+use crate::volume::owners::{Names, Tally};
+use crate::volume::probe::read;
+use crate::volume::{Coverage, Doubt, Filesystem, Format, Map, State, path};
 
 /// What makes changed bytes pass the comparison with the alternate header.
 #[cfg(any(test, fuzzing))]
-pub(super) fn seal(volume: &dyn ReadAt) -> Vec<(u64, Vec<u8>)> {
+pub(crate) fn seal(volume: &dyn ReadAt) -> Vec<(u64, Vec<u8>)> {
     let header = volume.read_vec(header::AT, header::LEN);
     let at = volume.size().saturating_sub(header::AT);
     header.map(|header| (at, header)).into_iter().collect()
 }
 
 /// The reader.
-pub(super) struct HfsPlus;
+pub(crate) struct HfsPlus;
 
 impl Format for HfsPlus {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {

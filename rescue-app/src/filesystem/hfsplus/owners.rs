@@ -8,8 +8,8 @@ use super::catalog::{FILE, FOLDER, FORKS, NUMBER, ROOT, name, parent};
 use super::header::{Fork, Header, Run};
 use super::tree::{BTree, Node};
 use crate::bytes::{ReadAt, be16, be32, slice};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::owners::{Names, Tally, join};
+use crate::volume::Doubt;
+use crate::volume::owners::{Names, Tally, join};
 
 /// Nodes of a tree that are read at most.
 const MOST_NODES: u32 = 1 << 20;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::header::{Fork, Header};
 use crate::bytes::{ReadAt, be16, be32, slice};
-use crate::filesystem::probe::byte;
+use crate::volume::probe::byte;
 
 /// Bytes of a node's descriptor.
 const DESCRIPTOR: usize = 14;

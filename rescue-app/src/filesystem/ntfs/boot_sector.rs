@@ -1,7 +1,7 @@
 //! The boot sector: geometry of the volume.
 
 use crate::bytes::{le16, le64};
-use crate::filesystem::probe::{byte, has};
+use crate::volume::probe::{byte, has};
 
 /// The geometry.
 #[derive(Clone, Debug, PartialEq, Eq)]

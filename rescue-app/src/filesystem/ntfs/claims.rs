@@ -7,8 +7,8 @@ use super::master::Master;
 use super::record::Record;
 use super::stream;
 use crate::bytes::{Extents, le16};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::has;
+use crate::volume::Doubt;
+use crate::volume::probe::has;
 
 /// Bytes of `$MFT` read at once.
 const PIECE: u64 = 1 << 20;

@@ -9,9 +9,8 @@ use super::master::Master;
 use super::record::{REFERENCE_MASK, fix_up, kind};
 use super::stream::Stream;
 use crate::bytes::{le16, le32, le64, slice};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::byte;
-use crate::filesystem::text;
+use crate::volume::probe::byte;
+use crate::volume::{Doubt, text};
 
 /// File record of the root directory.
 pub(super) const ROOT: u64 = 5;

@@ -9,7 +9,7 @@ use super::directory::{self, ROOT};
 use super::master::Master;
 use super::owners::FIRST_FREE;
 use crate::bytes::ReadAt;
-use crate::filesystem::files::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
+use crate::volume::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
 
 /// `FILE_ATTR_REPARSE_POINT`: something else stands here, of the kind that its tag tells.
 const REPARSE_POINT: u32 = 0x400;

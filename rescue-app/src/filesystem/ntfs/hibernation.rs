@@ -5,7 +5,7 @@
 use super::directory::{self, ROOT};
 use super::master::Master;
 use super::record::kind;
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// The file looked for.
 const NAME: &str = "hiberfil.sys";

@@ -5,7 +5,7 @@
 use super::master::Master;
 use super::record::{fix_up, kind};
 use crate::bytes::{le16, le32, le64};
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// File record of `$LogFile`.
 const RECORD: u64 = 2;

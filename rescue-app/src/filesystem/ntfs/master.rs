@@ -6,8 +6,8 @@ use super::boot_sector::BootSector;
 use super::record::{Attribute, REFERENCE_MASK, Record, kind};
 use super::stream::Stream;
 use crate::bytes::{ReadAt, le16, le32, le64, slice};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::byte;
+use crate::volume::Doubt;
+use crate::volume::probe::byte;
 
 /// An attribute list larger than this (Windows' own limit is 256 KiB) is not believed.
 const LARGEST_LIST: u64 = 256 << 10;

@@ -20,13 +20,12 @@ use std::io;
 use self::boot_sector::BootSector;
 use self::master::Master;
 use self::record::{Record, kind};
-use super::files::FileTree;
-use super::format::{Doubt, Format, Map};
-use super::owners::{Names, Tally};
-use super::probe::read;
-use super::used_map::UsedMap;
-use super::{Companions, Coverage, Filesystem, Kind, State, text};
 use crate::bytes::{Extents, ReadAt, le16};
+use crate::volume::owners::{Names, Tally};
+use crate::volume::probe::read;
+use crate::volume::{
+    Companions, Coverage, Doubt, FileTree, Filesystem, Format, Kind, Map, State, UsedMap, text,
+};
 
 /// File record of `$Volume`.
 const VOLUME: u64 = 3;
@@ -40,7 +39,7 @@ const MIRRORED: u64 = 4;
 const PIECE: usize = 1 << 20;
 
 /// The reader.
-pub(super) struct Ntfs;
+pub(crate) struct Ntfs;
 
 impl Format for Ntfs {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {

@@ -7,10 +7,9 @@ use super::master::Master;
 use super::record::{REFERENCE_MASK, Record, kind};
 use super::stream;
 use crate::bytes::{le64, slice};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::owners::{Names, Tally, join};
-use crate::filesystem::probe::byte;
-use crate::filesystem::text;
+use crate::volume::owners::{Names, Tally, join};
+use crate::volume::probe::byte;
+use crate::volume::{Doubt, text};
 
 /// Records below this belong to the filesystem itself, but for the root.
 pub(super) const FIRST_FREE: u64 = 16;

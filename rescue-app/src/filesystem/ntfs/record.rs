@@ -3,7 +3,7 @@
 //! Source: ntfs-3g `include/ntfs-3g/layout.h` (`MFT_RECORD`, `ATTR_RECORD`), `mst.c`.
 
 use crate::bytes::{le16, le32, le64, slice};
-use crate::filesystem::probe::{byte, has};
+use crate::volume::probe::{byte, has};
 
 /// Update sequence numbers protect blocks of this size, whatever the sector size.
 const FIXUP_BLOCK: usize = 512;

@@ -3,7 +3,7 @@
 //! Source: Linux `fs/xfs/libxfs/xfs_cksum.h`.
 
 use crate::bytes::{le32, slice};
-use crate::filesystem::checksum::crc32c;
+use crate::volume::checksum::crc32c;
 
 /// Whether `bytes` carry their own CRC-32C in the four bytes at `at`, which count as zeros.
 pub(super) fn is_intact(bytes: &[u8], at: usize) -> bool {

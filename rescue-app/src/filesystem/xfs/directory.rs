@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use super::checksum;
 use super::inode::{Fork, Inode, Inodes, Type};
 use crate::bytes::{be16, be32, be64, slice};
-use crate::filesystem::probe::{byte, has};
+use crate::volume::probe::{byte, has};
 
 /// Bytes before the entries of a data block in version 4 and version 5.
 const HEADERS: [usize; 2] = [16, 64];

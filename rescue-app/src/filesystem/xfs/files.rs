@@ -6,7 +6,7 @@ use super::directory;
 use super::inode::{Fork, Inodes, Type};
 use super::layout::Layout;
 use crate::bytes::ReadAt;
-use crate::filesystem::path::{LONGEST_LINK, Tree};
+use crate::volume::path::{LONGEST_LINK, Tree};
 
 /// For one path, of which the directories are searched, no more blocks are read.
 pub(super) const MOST_BLOCKS: u64 = 1 << 14;

@@ -10,7 +10,7 @@ use super::layout::Layout;
 use super::log;
 use super::superblock::Superblock;
 use crate::bytes::ReadAt;
-use crate::filesystem::files::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
+use crate::volume::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
 
 /// The folders of a volume, by their inodes.
 pub(super) struct Folders<'a> {

@@ -8,7 +8,7 @@ use super::checksum;
 use super::layout::Layout;
 use super::superblock::Superblock;
 use crate::bytes::{be32, slice};
-use crate::filesystem::probe::has;
+use crate::volume::probe::has;
 
 /// Byte of `agf_crc`.
 const CHECKSUM: usize = 216;

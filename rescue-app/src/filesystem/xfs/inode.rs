@@ -7,7 +7,7 @@
 use super::checksum;
 use super::layout::Layout;
 use crate::bytes::{ReadAt, be16, be32, be64, slice};
-use crate::filesystem::probe::{byte, has};
+use crate::volume::probe::{byte, has};
 
 /// Byte of `di_crc` (version 3).
 const CHECKSUM: usize = 100;

@@ -5,7 +5,7 @@
 
 use super::feature::{features2, incompat, log_incompat, ro_compat, version};
 use super::superblock::Superblock;
-use crate::filesystem::format::Doubt;
+use crate::volume::Doubt;
 
 /// Bytes of the largest allocation group.
 const LARGEST_GROUP: u64 = 1 << 40;

@@ -12,8 +12,8 @@ use super::feature::version;
 use super::layout::Layout;
 use super::superblock::Superblock;
 use crate::bytes::{ReadAt, be32, le32, slice};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::byte;
+use crate::volume::Doubt;
+use crate::volume::probe::byte;
 
 /// Bytes of a block of the log.
 const BLOCK: u64 = 512;

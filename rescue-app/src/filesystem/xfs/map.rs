@@ -8,8 +8,7 @@ use super::group::Group;
 use super::layout::{Blocks, Layout};
 use super::tree::{Order, Record, Walk};
 use crate::bytes::{Extents, ReadAt};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::used_map::UsedMap;
+use crate::volume::{Doubt, UsedMap};
 
 struct Reader<'a> {
     volume: &'a dyn ReadAt,

@@ -22,15 +22,13 @@ use self::feature::incompat;
 use self::files::Files;
 use self::layout::Layout;
 use self::superblock::Superblock;
-use super::files::FileTree;
-use super::format::{Doubt, Format, Map};
-use super::owners::{Names, Tally};
-use super::probe::read;
-use super::{Coverage, Filesystem, State, path};
 use crate::bytes::ReadAt;
+use crate::volume::owners::{Names, Tally};
+use crate::volume::probe::read;
+use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, State, path};
 
 /// The reader.
-pub(super) struct Xfs;
+pub(crate) struct Xfs;
 
 impl Format for Xfs {
     fn probe(&self, volume: &dyn ReadAt) -> io::Result<Option<Filesystem>> {

@@ -5,8 +5,8 @@
 use super::checksum;
 use super::feature::{features2, incompat, version};
 use crate::bytes::{be16, be32, be64, slice};
-use crate::filesystem::probe::{byte, has, piece};
-use crate::filesystem::{Filesystem, Kind, State, text};
+use crate::volume::probe::{byte, has, piece};
+use crate::volume::{Filesystem, Kind, State, text};
 
 /// Bytes that hold all fields.
 pub(super) const LEN: usize = 512;

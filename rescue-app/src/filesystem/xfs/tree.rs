@@ -7,8 +7,8 @@ use super::checksum;
 use super::group::Tree;
 use super::layout::Layout;
 use crate::bytes::{ReadAt, be16, be32, be64};
-use crate::filesystem::format::Doubt;
-use crate::filesystem::probe::has;
+use crate::volume::Doubt;
+use crate::volume::probe::has;
 
 /// `XFS_BTREE_MAXLEVELS`.
 const DEEPEST: u32 = 9;

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use crate::console;
 use crate::disk::{Agreement, Disk, DiskKind, Target, Transport};
-use crate::filesystem::Kind;
 use crate::operation::error::OperationError;
+use crate::volume::Kind;
 
 /// Where programs are that only root needs, and that are not in everybody's `PATH`.
 const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/bin"];

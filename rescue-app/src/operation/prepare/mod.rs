@@ -10,9 +10,10 @@ use serde::Serialize;
 
 use crate::bytes::{ReadAt, Window};
 use crate::disk::{Agreement, Disk, Hold, Source, Target};
-use crate::filesystem::{self as filesystems, Filesystem};
+use crate::inspect;
 use crate::signature::{self, Signature};
 use crate::table::{Fresh, FreshType};
+use crate::volume::Filesystem;
 
 use super::error::{Doing, OperationError};
 use super::event::{Control, Phase};
@@ -234,7 +235,7 @@ fn read_back(
         }
     }
     let volume = Window::new(&target, fresh.start, fresh.size);
-    let found = filesystems::recognise(&volume)
+    let found = inspect::recognise(&volume)
         .map_err(|error| OperationError::io("reading the new filesystem back", error))?;
     found
         .filter(|found| found.kind == plan.filesystem.kind())

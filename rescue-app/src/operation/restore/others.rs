@@ -1,11 +1,12 @@
 //! The images of other disks that a logical volume lies on besides, looked for in the repository.
 
 use crate::bytes::Window;
-use crate::filesystem::{self, Kind, PhysicalVolume, VolumeGroup};
+use crate::container::{self, PhysicalVolume, VolumeGroup};
 use crate::image::manifest::{Region, Stored};
 use crate::image::reader::DiskImage;
 use crate::operation::error::OperationError;
 use crate::operation::images::OpenImage;
+use crate::volume::Kind;
 
 /// The newest images of the other devices of the group that the volume `name` of `image` is in,
 /// that know the group in the same state.
@@ -64,5 +65,5 @@ fn physical_volumes(
     let disk = DiskImage::new(image.repo, &placed)?;
     let wanted = regions(image).filter(|region| wanted(region));
     let windows = wanted.map(|region| Window::new(&disk, region.start, region.size));
-    Ok(windows.filter_map(|window| filesystem::physical_volume(&window)).collect())
+    Ok(windows.filter_map(|window| container::physical_volume(&window)).collect())
 }

@@ -1,7 +1,6 @@
 //! The image that is restored, and those of other disks that a logical volume lies on besides.
 
 use crate::bytes::{Extents, Window};
-use crate::filesystem::{Companions, Kind};
 use crate::image::content::Placed;
 use crate::image::manifest::{Region, Stored};
 use crate::image::reader::DiskImage;
@@ -10,6 +9,7 @@ use crate::operation::format::time;
 use crate::operation::images::OpenImage;
 use crate::operation::latest::{self, Meant, OfSeveral};
 use crate::repository::Repository;
+use crate::volume::{Companions, Kind};
 
 use super::others::others;
 use super::plan::{RestoreRequest, With};

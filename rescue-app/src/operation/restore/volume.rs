@@ -1,12 +1,13 @@
 //! One logical volume of an image.
 
 use crate::bytes::Window;
-use crate::filesystem::{self, Located, LogicalVolume, Obstacle, Place};
 use crate::image::reader::DiskImage;
+use crate::inspect;
 use crate::operation::error::OperationError;
 use crate::operation::format::time;
 use crate::operation::images::OpenImage;
 use crate::operation::transfer::Transfer;
+use crate::volume::{Located, LogicalVolume, Obstacle, Place};
 
 use super::sources::{Beside, Sources};
 
@@ -71,7 +72,7 @@ fn look(sources: &Sources<'_>, name: &str) -> Result<Look, OperationError> {
     for (base, region) in sources.regions() {
         let start = base + region.start;
         let window = Window::new(&disk, start, region.size);
-        if let Some(Located { volume, fragments }) = filesystem::locate(&window, &beside, name) {
+        if let Some(Located { volume, fragments }) = inspect::locate(&window, &beside, name) {
             let fragments = match fragments {
                 Ok(fragments) => fragments,
                 Err(obstacle) => return Ok(Look::Obstructed(volume, obstacle)),
@@ -86,7 +87,7 @@ fn look(sources: &Sources<'_>, name: &str) -> Result<Look, OperationError> {
             });
             return Ok(Look::Found(FoundVolume { transfers: transfers.collect(), volume }));
         }
-        others.extend(filesystem::volumes(&window).iter().map(ToString::to_string));
+        others.extend(inspect::volumes(&window).iter().map(ToString::to_string));
     }
     Ok(Look::Unknown(others))
 }

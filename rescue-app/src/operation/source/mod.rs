@@ -10,13 +10,14 @@ use serde::Serialize;
 
 use crate::bytes::{Extents, ReadAt, Window};
 use crate::disk::{self, Agreement, Disk, Source};
-use crate::filesystem::{self, Filesystem, LogicalVolume};
 use crate::image::chunks::ChunkSize;
 use crate::image::damage::{BadRange, Damage};
 use crate::image::layout::{self, Inspected, Selection};
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest, Region, Stored};
 use crate::image::marker;
+use crate::inspect;
 use crate::table::{self, Scheme, Table};
+use crate::volume::{Filesystem, LogicalVolume};
 
 use super::companions::MachineVolumes;
 use super::error::OperationError;
@@ -319,7 +320,7 @@ fn inspect_regions(
     warnings: &mut Vec<String>,
 ) -> Vec<Region> {
     let metadata = (table.scheme != Scheme::None).then(|| {
-        let around = filesystem::around_shown_array(source).unwrap_or_default();
+        let around = inspect::around_shown_array(source).unwrap_or_default();
         table::metadata_extents(source, table).union(&around)
     });
     let companions = MachineVolumes::new(disk, source, table);

@@ -3,9 +3,9 @@
 use std::io;
 
 use crate::bytes::{Extent, Extents, ReadAt, Window};
-use crate::filesystem;
 use crate::image::damage::{BadRange, Damage, DamagedFile};
 use crate::image::manifest::{Region, Stored};
+use crate::inspect;
 
 use crate::operation::transfer::Medium;
 
@@ -41,7 +41,7 @@ fn look_up(survivors: &Survivors<'_>, region: &Region, hit: &Extents, damage: &m
     }
     let hit: Vec<(u64, u64)> = hit.iter().map(|e| (e.start - region.start, e.len())).collect();
     let volume = Window::new(survivors, region.start, region.size);
-    let owners = filesystem::owners(&volume, &Extents::from(hit));
+    let owners = inspect::owners(&volume, &Extents::from(hit));
     let room = MOST_FILES.saturating_sub(damage.files.len());
     damage.more_files += owners.more + owners.files.len().saturating_sub(room) as u64;
     damage.files.extend(owners.files.into_iter().take(room).map(|owner| DamagedFile {

@@ -15,11 +15,11 @@ use serde::Serialize;
 
 use crate::bytes::{Extent, Extents, ReadAt};
 use crate::disk::{Agreement, Disk, Hold};
-use crate::filesystem::LogicalVolume;
 use crate::image::manifest::{Manifest, Region};
 use crate::image::marker::Marker;
 use crate::signature::Signature;
 use crate::table::{self, Patch, TableError};
+use crate::volume::LogicalVolume;
 
 use super::consent::Words;
 use super::error::OperationError;

@@ -2,11 +2,12 @@
 
 use crate::bytes::{ReadAt as _, Window, le32};
 use crate::disk::{self, Disk, DiskKind, Source};
-use crate::filesystem::{self, Kind};
 use crate::image::manifest::Region;
+use crate::inspect;
 use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::table::{self, Patch, Scheme};
+use crate::volume::Kind;
 
 use super::Aim;
 use super::scope::Scope;
@@ -77,7 +78,7 @@ impl Aim<'_> {
         }
         let own =
             manifest.regions.iter().find_map(|region| region.filesystem.as_ref()?.uuid.clone());
-        let theirs = filesystem::recognise(&source).ok()??.uuid;
+        let theirs = inspect::recognise(&source).ok()??.uuid;
         Some(theirs.is_some() && own == theirs)
     }
 

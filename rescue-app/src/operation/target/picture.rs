@@ -4,13 +4,13 @@ use serde::Serialize;
 
 use crate::bytes::{Extent, Extents};
 use crate::disk::Source;
-use crate::filesystem::{Filesystem, LogicalVolume};
 use crate::image::manifest::{Manifest, Region};
 use crate::operation::error::OperationError;
 use crate::operation::format::{content_name, size as human};
 use crate::operation::survey::Survey;
 use crate::operation::transfer::Transfer;
 use crate::table::{Scheme, UNKNOWN_TYPE};
+use crate::volume::{Filesystem, LogicalVolume};
 
 use super::absent::{Absent, Remains};
 use super::scope::Scope;

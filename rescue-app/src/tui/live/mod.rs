@@ -18,12 +18,12 @@ use super::model::{
 };
 use crate::console;
 use crate::disk::{self, pci};
-use crate::filesystem::VolumeKey;
 use crate::operation::log::{self, Log as RunLog, keep_what_would_be_lost};
 use crate::operation::{
     self, Cancel, Container, Control, Event, ForgetRequest, LockedDisk, OpenPlace, OperationError,
     Passphrase, PruneRequest, RepoAccess, Rules, Unwanted,
 };
+use crate::volume::VolumeKey;
 use requests::{capture_request, clone_request, prepare_request, restore_request};
 
 /// How much of the log is shown: the end, in bytes.

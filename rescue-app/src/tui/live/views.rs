@@ -9,7 +9,6 @@ use time::OffsetDateTime;
 
 use crate::disk;
 use crate::disk::pci::Controller;
-use crate::filesystem::{LastUse, LogicalVolume, State};
 use crate::image::manifest::Stored;
 use crate::operation::{
     self, CaptureReport, CheckReport, CloneReport, ImageSummary, OperationError, PruneReport,
@@ -20,6 +19,7 @@ use crate::tui::model::{
     ByItself, CapturePlan, Disk, DiskList, Failure, FoundRepository, Image, ImagePartition,
     MountPoint, Outcome, Place, Places, Volume, WritePlan,
 };
+use crate::volume::{LastUse, LogicalVolume, State};
 
 /// The cause and the next step of an error.
 pub(super) fn failure(error: OperationError) -> Failure {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{Location, MountPoint};
-use crate::filesystem::LockedContainer;
 use crate::operation::format;
+use crate::volume::LockedContainer;
 
 /// All disks, as of one look at the machine.
 #[derive(Clone, Debug, Default)]

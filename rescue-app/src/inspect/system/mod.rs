@@ -1,0 +1,42 @@
+//! Which operating system lives on a volume, by its own files.
+
+mod hive;
+mod macos;
+mod os_release;
+mod windows;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use windows::version as windows_version;
+
+use super::{nested, recognition};
+use crate::bytes::ReadAt;
+use crate::volume::{Alone, Format};
+
+/// A longer name is cut, characters.
+const LONGEST: usize = 64;
+
+/// "Debian GNU/Linux 12 (bookworm)", "Windows 11 Pro 23H2", "Mac OS X 10.11.6": the operating system that is installed
+/// on a volume, if any is and its filesystem's files are looked up by this version. Reads a
+/// bounded number of blocks; whatever fails means that nothing is known.
+pub fn system(volume: &dyn ReadAt) -> Option<String> {
+    Some(system_at(volume, 0)?.chars().take(LONGEST).collect())
+}
+
+/// [`system`] of a volume that lies in `depth` containers.
+fn system_at(volume: &dyn ReadAt, depth: u32) -> Option<String> {
+    let (format, mut filesystem) = recognition::found_on(volume)?;
+    if let Ok(Some(content)) = format.content(volume, &Alone, &mut filesystem) {
+        let deeper = depth.checked_add(1).filter(|depth| *depth <= nested::DEEPEST)?;
+        return nested::first(volume, &content, &mut |part| system_at(part, deeper));
+    }
+    os_release::name(format, volume)
+        .or_else(|| windows::name(format, volume))
+        .or_else(|| macos::name(format, volume))
+}
+
+/// The start of a small file.
+fn start_of(format: &dyn Format, volume: &dyn ReadAt, path: &[&str], most: u64) -> Option<Vec<u8>> {
+    let file = format.open(volume, path)?;
+    let len = usize::try_from(file.size().min(most)).ok()?;
+    file.read_vec(0, len).ok()
+}

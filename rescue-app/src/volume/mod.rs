@@ -1,0 +1,44 @@
+//! What can be said of a volume: the words, and the traits that readers implement.
+//!
+//! [`Kind`], [`Filesystem`] and [`Inspection`] describe what is on a volume. `Format` is the shape of
+//! a reader of one family of filesystems, of a container or of an encryption; [`FileTree`] that of
+//! its folders. A reader answers with a `Map` of the bytes in use, or with a `Doubt`: then the volume
+//! is captured whole.
+//!
+//! Nothing here names a format, nothing here writes, and nothing here panics on any bytes.
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+pub(crate) mod checksum;
+mod companions;
+mod content;
+mod description;
+mod doubt;
+mod encryption;
+mod files;
+mod format;
+mod kind;
+mod last_use;
+mod logical_volume;
+pub(crate) mod owners;
+pub(crate) mod path;
+mod placement;
+pub(crate) mod probe;
+pub(crate) mod text;
+mod used_map;
+
+pub use companions::{Alone, Companions};
+pub(crate) use content::{Content, Part, PartName};
+pub(crate) use description::CAPTURED_WHOLE;
+pub use description::{Coverage, Filesystem, Inspection, State};
+pub(crate) use doubt::Doubt;
+pub use encryption::{Effort, LockedContainer, UnlockError, VolumeKey, VolumeKeys};
+pub(crate) use encryption::{Encryption, OpenContainer};
+pub use files::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
+pub(crate) use format::{Format, Map};
+pub use kind::Kind;
+pub use last_use::LastUse;
+pub use logical_volume::{Fragment, Located, LogicalVolume, Obstacle, Place};
+pub use owners::{Owner, Owners};
+pub(crate) use placement::{Piece, Placement, Spot};
+pub(crate) use used_map::UsedMap;
