@@ -9,10 +9,10 @@
 //!            |
 //!          image              what a captured disk is: manifest, chunk plan, restore plan
 //!        /       \
-//!  repository   inspect         what a volume holds: recognition, volumes in volumes, unlocking, lost files, systems
-//!  (restic         |
+//!  repository   inspect         what a volume holds: recognition, volumes in volumes, unlocking,
+//!  (restic         |            lost files, systems
 //!   format;     filesystem · container · encryption
-//!   knows no       |            readers: used-block maps · logical volumes, arrays · LUKS, BitLocker
+//!   knows no       |            readers: used-block maps · volume groups, arrays · LUKS, BitLocker
 //!   disks)      volume          the words and traits they share
 //!       |
 //!     store                   where repository files live: a local folder

@@ -5,7 +5,7 @@
 //! its folders. A reader answers with a `Map` of the bytes in use, or with a `Doubt`: then the volume
 //! is captured whole.
 //!
-//! Nothing here names a format, nothing here writes, and nothing here panics on any bytes.
+//! No reader is named here, nothing here writes, and nothing here panics on any bytes.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
