@@ -365,6 +365,7 @@ impl Machine for Fake {
         _control: Control<'_>,
     ) -> Result<CapturePlan, Failure> {
         Ok(CapturePlan {
+            planned: None,
             read: if order.content == Content::All { order.disk.size } else { 185 * GIB },
             unused: if order.content == Content::All { 0 } else { 131 * GIB },
             not_chosen: 0,
@@ -408,6 +409,7 @@ impl Machine for Fake {
             kept,
         };
         Ok(WritePlan {
+            planned: None,
             with: self.others.clone(),
             before: vec![entry(1, MIB, 499 * GIB, "xfs scratch 3.0/499 GiB", false)],
             after: vec![
