@@ -15,7 +15,7 @@ use super::{passphrase, target};
 
 pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
     let partitions = args.partitions.as_deref();
-    let mut request = RestoreRequest {
+    let request = RestoreRequest {
         image: reference(&args.image, args.of_disk.as_deref()),
         repo: passphrase::access(&args.repo)?,
         target: args.target.request(partitions, args.sector_size, args.mend_table),
@@ -33,9 +33,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
     if !args.json {
         console::say(&plan_text(&plan));
     }
-    request.target.agreed = Some(plan.onto.agreement.clone());
-    let report =
-        printer.watch_at(&request.repo, |control| operation::restore(&request, control))?;
+    let report = printer.watch_at(&request.repo, |control| plan.run(&request, control))?;
     printer.result(&report, &report_text(&report))?;
     Ok(match report.missing.is_empty() {
         true => Ending::lacking(report.unreadable),

@@ -1,5 +1,6 @@
 //! What a captured disk is: its manifest, its chunks, and the plan that puts it back.
 
+mod chunk_cache;
 pub mod chunks;
 pub mod content;
 pub mod damage;

@@ -1,52 +1,49 @@
 //! A captured disk read like a disk.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::bytes::ReadAt;
-use crate::repository::{BlobReader, Id, Repository, RepositoryError};
+use crate::repository::{BlobReader, Id, Repository};
 
+use super::chunk_cache::ChunkCache;
 use super::content::Placed;
 
-/// The `disk.img` of an image: random access, one blob cached.
-pub struct DiskImage<'r> {
-    repo: &'r Repository,
-    placed: &'r [Placed],
+/// Bytes of decoded chunks that are kept.
+const CACHE: usize = 64 << 20;
+
+/// The `disk.img` of an image: random access, by several threads at once.
+pub struct ImageReader {
+    repo: Arc<Repository>,
+    placed: Arc<[Placed]>,
     size: u64,
-    cache: Mutex<Cache>,
+    cache: ChunkCache,
+    /// Decoders that nobody uses at the moment.
+    idle: Mutex<Vec<BlobReader>>,
 }
 
-struct Cache {
-    id: Option<Id>,
-    bytes: Vec<u8>,
-    reader: BlobReader,
-}
-
-impl<'r> DiskImage<'r> {
+impl ImageReader {
     /// The disk whose blobs are `placed`, which must be in order and without gaps.
-    ///
-    /// # Errors
-    /// When there is no memory for the decoder.
-    pub fn new(repo: &'r Repository, placed: &'r [Placed]) -> Result<Self, RepositoryError> {
+    pub fn new(repo: Arc<Repository>, placed: Arc<[Placed]>) -> Self {
         let size = placed.last().map_or(0, |last| last.offset + last.len);
-        let cache = Cache { id: None, bytes: Vec::new(), reader: BlobReader::new()? };
-        Ok(Self { repo, placed, size, cache: Mutex::new(cache) })
+        Self { repo, placed, size, cache: ChunkCache::new(CACHE), idle: Mutex::default() }
+    }
+
+    fn decode(&self, id: &Id) -> io::Result<Vec<u8>> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = idle().pop();
+        let mut reader = taken.map_or_else(BlobReader::new, Ok).map_err(io::Error::other)?;
+        let bytes = self.repo.read_blob(id, &mut reader).map(<[u8]>::to_vec);
+        idle().push(reader);
+        bytes.map_err(io::Error::other)
     }
 
     fn read_part(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
         let index = self.placed.partition_point(|blob| blob.offset + blob.len <= at);
         let blob = self.placed.get(index).ok_or(io::ErrorKind::UnexpectedEof)?;
-        let mut guard = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let cache = &mut *guard;
-        if cache.id != Some(blob.id) {
-            cache.id = None;
-            let bytes = self.repo.read_blob(&blob.id, &mut cache.reader);
-            cache.bytes.clear();
-            cache.bytes.extend_from_slice(bytes.map_err(io::Error::other)?);
-            cache.id = Some(blob.id);
-        }
+        let bytes = self.cache.get(blob.id, || self.decode(&blob.id))?;
         let from = usize::try_from(at - blob.offset).map_err(io::Error::other)?;
-        let part = cache.bytes.get(from..).unwrap_or_default();
+        let part = bytes.get(from..).unwrap_or_default();
         let len = part.len().min(buf.len());
         if len == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -56,7 +53,7 @@ impl<'r> DiskImage<'r> {
     }
 }
 
-impl ReadAt for DiskImage<'_> {
+impl ReadAt for ImageReader {
     fn size(&self) -> u64 {
         self.size
     }

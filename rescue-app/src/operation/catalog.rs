@@ -23,7 +23,7 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    fn whole(file: SnapshotFile, image: &OpenImage<'_>) -> (Self, Vec<String>) {
+    fn whole(file: SnapshotFile, image: &OpenImage) -> (Self, Vec<String>) {
         let content_id = identity::content_id(&image.manifest);
         let summary = image.summary();
         (Self { file, summary, disk: 0, content_id }, identity::signs(&image.manifest))

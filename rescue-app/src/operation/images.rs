@@ -230,8 +230,8 @@ pub(super) fn rfc3339(snapshot: &Snapshot) -> String {
 }
 
 /// An image found in an open repository.
-pub(super) struct OpenImage<'r> {
-    pub(super) repo: &'r Repository,
+#[derive(Debug)]
+pub(super) struct OpenImage {
     pub(super) id: Id,
     pub(super) snapshot: Snapshot,
     pub(super) manifest: Manifest,
@@ -239,14 +239,14 @@ pub(super) struct OpenImage<'r> {
     manifest_node: Node,
 }
 
-impl<'r> OpenImage<'r> {
+impl OpenImage {
     /// The image of that id. The repository's index must be loaded.
-    pub(super) fn load(repo: &'r Repository, id: Id) -> Result<Self, OperationError> {
+    pub(super) fn load(repo: &Repository, id: Id) -> Result<Self, OperationError> {
         Self::open(repo, repo.load_snapshot(id)?)
     }
 
     /// Reads the manifest of a snapshot.
-    pub(super) fn open(repo: &'r Repository, file: SnapshotFile) -> Result<Self, OperationError> {
+    pub(super) fn open(repo: &Repository, file: SnapshotFile) -> Result<Self, OperationError> {
         let SnapshotFile { id, snapshot } = file;
         let not_a_disk = || ImageError::NotADisk(id.short());
         let root = repo.read_tree(&snapshot.tree)?;
@@ -260,14 +260,17 @@ impl<'r> OpenImage<'r> {
             let (stored, expected) = (disk.size, manifest.disk.size);
             return Err(ImageError::WrongSize { stored, expected }.into());
         }
-        Ok(Self { repo, id, snapshot, manifest, disk, manifest_node })
+        Ok(Self { id, snapshot, manifest, disk, manifest_node })
     }
 
     /// All images of disks, oldest first; an error for each whose manifest cannot be read.
     /// Snapshots made by other programs are left out.
     pub(super) fn all(
-        repo: &'r Repository,
-    ) -> Result<impl DoubleEndedIterator<Item = Result<Self, OperationError>>, OperationError> {
+        repo: &Repository,
+    ) -> Result<
+        impl DoubleEndedIterator<Item = Result<Self, OperationError>> + use<'_>,
+        OperationError,
+    > {
         let files = repo.snapshots()?.snapshots.into_iter();
         Ok(files.filter_map(|file| {
             let ours = is_ours(&file.snapshot);
@@ -279,9 +282,9 @@ impl<'r> OpenImage<'r> {
         }))
     }
 
-    /// Where each chunk lies on the disk.
-    pub(super) fn placed(&self) -> Result<Vec<Placed>, OperationError> {
-        Ok(place(self.repo, content(&self.disk), self.disk.size)?)
+    /// Where each chunk lies on the disk, by the index of the repository that it is in.
+    pub(super) fn placed(&self, repo: &Repository) -> Result<Vec<Placed>, OperationError> {
+        Ok(place(repo, content(&self.disk), self.disk.size)?)
     }
 
     /// Every blob the image needs, its trees excepted.

@@ -51,7 +51,7 @@ pub use prepare::{
     PlaceFilesystem, PreparePlan, PrepareReport, PrepareRequest, plan_prepare, prepare,
 };
 pub use prune::{PruneRequest, prune};
-pub use restore::{RestorePlan, RestoreReport, RestoreRequest, With, plan_restore, restore};
+pub use restore::{RestorePlan, RestoreReport, RestoreRequest, With, plan_restore};
 pub use search::FoundRepository;
 pub use source::{SourcePlan, SourceRequest, Unpartitioned};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};

@@ -65,7 +65,7 @@ fn verify_image(
     let meant = latest::find(repo, reference, OfSeveral::Newest)?;
     meant.doubts.into_iter().for_each(|doubt| control.warn(doubt));
     let image = OpenImage::load(repo, meant.id)?;
-    let placed = image.placed()?;
+    let placed = image.placed(repo)?;
     let wanted: HashSet<Id> = image.blobs().collect();
     let found = blobs(repo, &wanted, control)?;
     let place = |id: &Id| placed.iter().find(|blob| blob.id == *id).map(|blob| blob.offset);
@@ -107,7 +107,7 @@ fn verify_repository(
     let (mut unreadable, mut warnings) = (0, Vec::new());
     for image in OpenImage::all(repo)? {
         let image = image?;
-        image.placed()?;
+        image.placed(repo)?;
         unreadable += image.manifest.unreadable.total();
         warnings.extend(repeat_warnings(&image, control));
     }
@@ -116,7 +116,7 @@ fn verify_repository(
 }
 
 /// What was stored is right, but it may not be all of the disk.
-fn repeat_warnings(image: &OpenImage<'_>, control: Control<'_>) -> Vec<String> {
+fn repeat_warnings(image: &OpenImage, control: Control<'_>) -> Vec<String> {
     let name = |warning| format!("image {}: {warning}", image.short_id());
     let warnings: Vec<String> = image.manifest.damage.warnings().into_iter().map(name).collect();
     for warning in &warnings {

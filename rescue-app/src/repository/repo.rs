@@ -72,6 +72,13 @@ pub struct IndexSummary {
     pub damaged: Vec<(Id, RepositoryError)>,
 }
 
+impl fmt::Debug for Repository {
+    /// Neither keys nor index.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repository").finish_non_exhaustive()
+    }
+}
+
 impl Repository {
     /// Creates a repository and opens it. The empty passphrase is refused, for older restic
     /// cannot open such repositories; [`PUBLIC_PASSPHRASE`] is for images that are no secret.

@@ -1,5 +1,5 @@
 //! The power goes, or the program is killed, while images are captured, forgotten and pruned, the
-//! index is written anew, packs are mended, or an image is restored, in places of all kinds:
+//! index is written anew, packs are mended, or an image is restored or a disk cloned, in places of all kinds:
 //! filesystems with a journal, without one, and those of USB sticks, which write in whatever order
 //! they like between two flushes. As in `power_cut.rs` one run logs everything; what each point of it
 //! leaves is checked by the filesystem's own tool, mounted by the medium's kernel, and judged here.
@@ -127,7 +127,9 @@ impl Cut {
                 run(env!("CARGO_BIN_EXE_lifeboat"), &["repair", "packs", "--repo", repo]);
                 lifeboat(repo, &["forget", &id(repo, "spoiled")]);
             }
-            "restore" => judge_target(repo, &folder.join(format!("{name}-goal")), disks),
+            "restore" | "clone" => {
+                judge_target(repo, self.work.0, &folder.join(format!("{name}-goal")), disks);
+            }
             _ => {}
         }
         assert_whole_but_for_an_emptied_index_file(repo);
@@ -143,7 +145,9 @@ fn cuts(worked: &Worked, random: &mut Random) -> Vec<Cut> {
     for place in PLACES {
         let log = worked.log(place.0);
         for (work, marks) in WORK.into_iter().zip(worked.marks(place.0)) {
-            let flushes = log.flushes(marks.0.place, marks.1.place);
+            let goal = worked.log(&format!("{}-goal", place.0));
+            let flushes = log.flushes(marks.0.place, marks.1.place)
+                + goal.flushes(marks.0.goal, marks.1.goal);
             assert!(flushes > 1, "{} {}: {flushes} flushes", place.0, work.0);
             cells.extend([true, false].map(|is_kill| Cut { place, work, marks, is_kill }));
         }
@@ -155,18 +159,25 @@ fn cuts(worked: &Worked, random: &mut Random) -> Vec<Cut> {
     (0..Random::count(POINTS)).map(cell).collect()
 }
 
-/// A target is what it was, or the whole image, or says that it is neither and has no table; the same
+/// A target is what it was, or the whole disk, or says that it is neither and has no table; the same
 /// command completes it.
-fn judge_target(repo: &str, goal: &Path, disks: &Path) {
+fn judge_target(repo: &str, work: &str, goal: &Path, disks: &Path) {
     let (source, goal) = (disks.join("source"), goal.to_str().unwrap());
     let is = |disk: &Path| run("cmp", &["-s", disk.to_str().unwrap(), goal]).status.success();
+    let again = |more: &[&str]| match work {
+        "restore" => lifeboat(repo, &[&["restore", &id(repo, "source"), goal], more].concat()),
+        _ => {
+            let source = source.to_str().unwrap();
+            tool(env!("CARGO_BIN_EXE_lifeboat"), &[&["clone", source, goal], more].concat())
+        }
+    };
     if !is(&disks.join("old")) && !is(&source) {
         let table = run("sfdisk", &["-d", goal]);
         assert!(!table.status.success(), "a half-restored disk has a partition table");
-        let plan = lifeboat(repo, &["restore", &id(repo, "source"), goal, "--plan"]);
+        let plan = again(&["--plan"]);
         assert!(plan.contains("was not finished"), "{plan}");
     }
-    lifeboat(repo, &["restore", &id(repo, "source"), goal, "--erase", goal, "--only-changed"]);
+    again(&["--erase", goal, "--only-changed"]);
     assert!(is(&source), "the restored disk is not the source");
 }
 

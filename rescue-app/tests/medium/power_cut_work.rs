@@ -17,7 +17,7 @@ const MIB: usize = 1 << 20;
 /// Bytes of each place.
 pub(super) const SIZE: u64 = 64 << 20;
 
-/// Bytes of the disk that is restored.
+/// Bytes of the disk that is restored or cloned.
 pub(super) const GOAL: u64 = 3 << 20;
 
 /// The longest that a machine may take for its work.
@@ -36,7 +36,7 @@ pub(super) const PLACES: [Place; 4] = [
 /// A kind of work: its name, the images that are there whenever it is cut off, the command.
 pub(super) type Work = (&'static str, [&'static str; 3], &'static str);
 
-pub(super) const WORK: [Work; 6] = [
+pub(super) const WORK: [Work; 7] = [
     ("capture", ["earlier", "doomed", "kept"], "capture /disks/source"),
     ("forget", ["earlier", "kept", "source"], "forget $(id doomed)"),
     ("prune", ["earlier", "kept", "source"], "prune --max-unused 0"),
@@ -44,6 +44,8 @@ pub(super) const WORK: [Work; 6] = [
     // One pack of another image is damaged.
     ("repair-packs", ["earlier", "kept", "source"], "repair packs"),
     ("restore", ["earlier", "kept", "source"], "restore $(id source) $goal --erase $erase"),
+    // The target is again what it was before the restore.
+    ("clone", ["earlier", "kept", "source"], "clone /disks/source $goal --erase $erase"),
 ];
 
 /// Runs the program in a place; `begin` opens that of a disk, `goal` is what is restored to.
@@ -70,8 +72,9 @@ place() {
     begin "$1" "$2"
     "$LIFEBOAT" init --no-passphrase
     for disk in earlier doomed kept; do "$LIFEBOAT" capture "/disks/$disk" 2>&1; done
-    dd if=/disks/old "of=$goal" bs=1M conv=fsync 2>/dev/null
+    old
 }
+old() { dd if=/disks/old "of=$goal" bs=1M conv=fsync 2>/dev/null; }
 work() {
     command=$(eval "echo $2")
     mark "$1"
@@ -132,9 +135,10 @@ impl Worked {
             script += &format!("place {place} {kind} '{mkfs}'\n");
             for (work, _, command) in WORK {
                 let is_mended = work == "repair-packs";
-                let (before, after) = match is_mended {
-                    true => ("spoil", "\"$LIFEBOAT\" forget \"$(id spoiled)\""),
-                    false => (":", ":"),
+                let (before, after) = match work {
+                    "repair-packs" => ("spoil", "\"$LIFEBOAT\" forget \"$(id spoiled)\""),
+                    "clone" => ("old", ":"),
+                    _ => (":", ":"),
                 };
                 let may = if is_mended { "may_warn" } else { "must" };
                 script += &format!("{before}\nwork {place} '{command}' {may}\n{after}\n");

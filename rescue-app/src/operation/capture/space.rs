@@ -108,10 +108,10 @@ impl Space {
 }
 
 /// The newest image of the same disk that can be read.
-fn newest_image<'r>(
+fn newest_image(
     disk: &DiskIdentity,
-    repo: &'r Repository,
-) -> Result<Option<OpenImage<'r>>, OperationError> {
+    repo: &Repository,
+) -> Result<Option<OpenImage>, OperationError> {
     let path = format!("/{}", disk.folder());
     let of_this_disk = repo.snapshots()?.snapshots.into_iter().rev();
     let mut images = of_this_disk

@@ -12,12 +12,10 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::disk::Target;
-use crate::image::content::Placed;
 use crate::repository::Id;
 
 use super::error::{Doing, OperationError};
 use super::event::{Control, Phase};
-use super::images::OpenImage;
 use super::target::{Absent, Overwrite, re_read_table};
 use super::transfer::{Task, places, tasks};
 use super::verify;
@@ -47,42 +45,41 @@ pub struct RestoreReport {
     pub warnings: Vec<String>,
 }
 
-/// Writes an image to a disk, as [`plan_restore`] said.
-///
-/// # Errors
-/// Refuses before the first write what the rules forbid; afterwards any failure to read the
-/// image, to write the target, or a difference found by reading back. After a failure the target
-/// does not look like a usable disk; restoring again completes it.
-pub fn restore(
-    request: &RestoreRequest,
-    control: Control<'_>,
-) -> Result<RestoreReport, OperationError> {
-    let started = Instant::now();
-    request.target.refuse_unnamed()?;
-    control.phase(Phase::Examining);
-    let repo = request.repo.open()?;
-    let _lock = repo.lock_for_reading()?;
-    let (sources, placed) = plan::find(&repo, request)?;
-    let plan = plan::plan(request, &sources, &placed)?;
-    let id = sources.image.short_id();
-    let doing = || format!("restoring image {id} to {}", plan.onto.target.identity());
-    let mut report = execute(request, &sources, &plan, placed, control).doing(doing)?;
-    report.seconds = started.elapsed().as_secs_f64();
-    Ok(report)
+impl RestorePlan {
+    /// Writes the image to the disk, as it was planned.
+    ///
+    /// # Errors
+    /// Refuses before the first write a request without consent, a target that is not as it was when
+    /// it was planned, and images of which something is gone since; afterwards any failure to read the
+    /// image, to write the target, or a difference found by reading back. After a failure the target
+    /// does not look like a usable disk; restoring again completes it.
+    pub fn run(
+        &self,
+        request: &RestoreRequest,
+        control: Control<'_>,
+    ) -> Result<RestoreReport, OperationError> {
+        let started = Instant::now();
+        request.target.refuse_unnamed()?;
+        let _lock = self.sources.repo.lock_for_reading()?;
+        // Somebody may have freed space since, and moved what is needed.
+        plan::refuse_incomplete(&self.sources, &self.placed, &self.onto.transfers)?;
+        let id = self.sources.image.short_id();
+        let doing = || format!("restoring image {id} to {}", self.onto.target.identity());
+        let mut report = execute(request, self, control).doing(doing)?;
+        report.seconds = started.elapsed().as_secs_f64();
+        Ok(report)
+    }
 }
 
 fn execute(
     request: &RestoreRequest,
-    sources: &Sources<'_>,
     plan: &RestorePlan,
-    placed: Vec<Placed>,
     control: Control<'_>,
 ) -> Result<RestoreReport, OperationError> {
-    let (image, onto) = (&sources.image, &plan.onto);
-    let source = ImageSource { repo: image.repo, places: places(&placed, &onto.transfers) };
-    drop(placed);
+    let RestorePlan { sources, onto, placed, .. } = plan;
+    let source = ImageSource { repo: &sources.repo, places: places(placed, &onto.transfers) };
     if request.verify_first {
-        prove(image, &tasks(&source.places), control)?;
+        prove(sources, &tasks(&source.places), control)?;
     }
     let target = Target::open(&onto.target, &onto.agreement)?;
     let phase = (Phase::Restoring, onto.writes);
@@ -108,14 +105,14 @@ fn execute(
 /// Reads all that is needed of the image and proves it, so that nothing is wiped for one that
 /// cannot be read to its end.
 fn prove(
-    image: &OpenImage<'_>,
+    sources: &Sources,
     tasks: &[Task<'_>],
     control: Control<'_>,
 ) -> Result<(), OperationError> {
-    let found = verify::blobs(image.repo, tasks.iter().map(Task::id), control)?;
+    let found = verify::blobs(&sources.repo, tasks.iter().map(Task::id), control)?;
     let Some((first, error)) = found.damaged.first() else { return Ok(()) };
     let bad: HashSet<&Id> = found.damaged.iter().map(|(id, _)| id).collect();
     let lacking = tasks.iter().filter(|task| bad.contains(task.id())).copied();
     let why = format!("the first of them {first}, cannot be read ({error})");
-    Err(plan::incomplete(image, &lacking.collect::<Vec<_>>(), &why))
+    Err(plan::incomplete(&sources.image, &lacking.collect::<Vec<_>>(), &why))
 }

@@ -1,32 +1,36 @@
 //! The images of other disks that a logical volume lies on besides, looked for in the repository.
 
+use std::sync::Arc;
+
 use crate::bytes::Window;
 use crate::container::{self, PhysicalVolume, VolumeGroup};
 use crate::image::manifest::{Region, Stored};
-use crate::image::reader::DiskImage;
+use crate::image::reader::ImageReader;
 use crate::operation::error::OperationError;
 use crate::operation::images::OpenImage;
+use crate::repository::Repository;
 use crate::volume::Kind;
 
 /// The newest images of the other devices of the group that the volume `name` of `image` is in,
 /// that know the group in the same state.
-pub(super) fn others<'r>(
-    image: &OpenImage<'r>,
+pub(super) fn others(
+    repo: &Arc<Repository>,
+    image: &OpenImage,
     name: &str,
-) -> Result<Vec<OpenImage<'r>>, OperationError> {
+) -> Result<Vec<OpenImage>, OperationError> {
     let lists = |region: &Region| region.logical_volumes.iter().any(|v| v.to_string() == name);
-    let own = physical_volumes(image, lists)?;
+    let own = physical_volumes(repo, image, lists)?;
     let Some(group) = own.iter().find_map(|device| device.group.clone()) else {
         return Ok(Vec::new());
     };
     let mut known: Vec<String> = ids(image).collect();
     let mut found = Vec::new();
-    for other in OpenImage::all(image.repo)?.rev().flatten() {
+    for other in OpenImage::all(repo)?.rev().flatten() {
         let members: Vec<String> = ids(&other).filter(|id| group.members.contains(id)).collect();
         if members.is_empty() || members.iter().any(|id| known.contains(id)) {
             continue;
         }
-        let devices = physical_volumes(&other, |_| true)?;
+        let devices = physical_volumes(repo, &other, |_| true)?;
         if devices.iter().all(|device| fits(device, &group)) {
             known.extend(members);
             found.push(other);
@@ -42,7 +46,7 @@ fn fits(device: &PhysicalVolume, group: &VolumeGroup) -> bool {
 }
 
 /// The regions with a physical volume that the image holds.
-fn regions<'i>(image: &'i OpenImage<'_>) -> impl Iterator<Item = &'i Region> {
+fn regions(image: &OpenImage) -> impl Iterator<Item = &Region> {
     let is_one = |region: &&Region| {
         region.filesystem.as_ref().is_some_and(|found| found.kind == Kind::Lvm2)
             && region.stored != Stored::Nothing
@@ -52,17 +56,17 @@ fn regions<'i>(image: &'i OpenImage<'_>) -> impl Iterator<Item = &'i Region> {
 
 /// The identities of its physical volumes as LVM's metadata has them: without the dashes that are
 /// put in for people.
-fn ids(image: &OpenImage<'_>) -> impl Iterator<Item = String> {
+fn ids(image: &OpenImage) -> impl Iterator<Item = String> {
     let uuids = regions(image).filter_map(|region| region.filesystem.as_ref()?.uuid.as_ref());
     uuids.map(|uuid| uuid.replace('-', ""))
 }
 
 fn physical_volumes(
-    image: &OpenImage<'_>,
+    repo: &Arc<Repository>,
+    image: &OpenImage,
     wanted: impl Fn(&Region) -> bool,
 ) -> Result<Vec<PhysicalVolume>, OperationError> {
-    let placed = image.placed()?;
-    let disk = DiskImage::new(image.repo, &placed)?;
+    let disk = ImageReader::new(Arc::clone(repo), image.placed(repo)?.into());
     let wanted = regions(image).filter(|region| wanted(region));
     let windows = wanted.map(|region| Window::new(&disk, region.start, region.size));
     Ok(windows.filter_map(|window| container::physical_volume(&window)).collect())

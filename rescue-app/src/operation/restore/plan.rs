@@ -1,10 +1,12 @@
 //! What a restore will write, decided and checked before it writes anything.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::image::content::Placed;
 use crate::image::marker::Marker;
-use crate::image::reader::DiskImage;
+use crate::image::reader::ImageReader;
 use crate::operation::access::RepoAccess;
 use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
@@ -12,7 +14,6 @@ use crate::operation::guard;
 use crate::operation::images::{ImageSummary, OpenImage};
 use crate::operation::target::{Aim, Content, TargetPlan, TargetRequest};
 use crate::operation::transfer::{Task, Transfer, places, tasks};
-use crate::repository::Repository;
 
 use super::sources::Sources;
 use super::volume::{self, FoundVolume};
@@ -55,37 +56,36 @@ pub struct RestorePlan {
     /// What is done to the target.
     #[serde(flatten)]
     pub onto: TargetPlan,
+    /// What was opened for it.
+    #[serde(skip)]
+    pub(super) sources: Arc<Sources>,
+    /// Where each chunk lies in the images.
+    #[serde(skip)]
+    pub(super) placed: Arc<[Placed]>,
 }
 
-/// Says what a restore would do, after checking every rule that could forbid it.
+/// Says what a restore would do, after checking every rule that could forbid it. Packs that are missing
+/// or cut short do not count: of a piece that is stored several times, another copy is taken.
+///
+/// # Errors
+/// Refuses what the rules forbid; otherwise any failure to read the repository or the target.
 pub fn plan_restore(request: &RestoreRequest) -> Result<RestorePlan, OperationError> {
-    let repo = request.repo.open()?;
-    let (sources, placed) = find(&repo, request)?;
-    plan(request, &sources, &placed)
-}
-
-/// The images that a request names, and where each chunk of them lies, by the index as it is.
-/// Afterwards packs that are missing or cut short do not count: of a piece that is stored several
-/// times, another copy is taken.
-pub(super) fn find<'r>(
-    repo: &'r Repository,
-    request: &RestoreRequest,
-) -> Result<(Sources<'r>, Vec<Placed>), OperationError> {
+    let repo = Arc::new(request.repo.open()?);
     repo.load_index()?;
     let sources = Sources::find(repo, request)?;
     let placed = sources.placed()?;
-    repo.distrust_bad_packs(&repo.packs_with_sizes()?);
-    Ok((sources, placed))
+    plan(request, sources, placed.into())
 }
 
 /// A restore that starts must be able to finish: nothing is wiped for an image of which a piece is
 /// gone.
-fn refuse_incomplete(
-    sources: &Sources<'_>,
+pub(super) fn refuse_incomplete(
+    sources: &Sources,
     placed: &[Placed],
     transfers: &[Transfer],
 ) -> Result<(), OperationError> {
-    let repo = sources.image.repo;
+    let repo = &sources.repo;
+    repo.distrust_bad_packs(&repo.packs_with_sizes()?);
     let places = places(placed, transfers);
     let tasks = tasks(&places).into_iter();
     let lacking: Vec<Task<'_>> = tasks.filter(|task| repo.blob(task.id()).is_none()).collect();
@@ -95,7 +95,7 @@ fn refuse_incomplete(
 }
 
 /// The refusal of an image of which these pieces are gone, before anything was written.
-pub(super) fn incomplete(image: &OpenImage<'_>, lacking: &[Task<'_>], why: &str) -> OperationError {
+pub(super) fn incomplete(image: &OpenImage, lacking: &[Task<'_>], why: &str) -> OperationError {
     let bytes: u64 = lacking.iter().map(Task::bytes).sum();
     OperationError::refused(
         format!(
@@ -110,17 +110,16 @@ pub(super) fn incomplete(image: &OpenImage<'_>, lacking: &[Task<'_>], why: &str)
     )
 }
 
-/// [`plan_restore`] with the images found, and where each chunk of them lies.
-pub(super) fn plan(
+fn plan(
     request: &RestoreRequest,
-    sources: &Sources<'_>,
-    placed: &[Placed],
+    sources: Sources,
+    placed: Arc<[Placed]>,
 ) -> Result<RestorePlan, OperationError> {
     let image = &sources.image;
     let searched = request.with == With::Searched;
-    let find = |name: &String| volume::find(sources, name, searched);
+    let find = |name: &String| volume::find(&sources, name, searched);
     let volume = request.volume.as_ref().map(find).transpose()?;
-    let disk = DiskImage::new(image.repo, placed)?;
+    let disk = ImageReader::new(Arc::clone(&sources.repo), Arc::clone(&placed));
     let content = Content {
         manifest: &image.manifest,
         disk: &disk,
@@ -132,16 +131,18 @@ pub(super) fn plan(
     let aim = Aim::take(&request.target, content, |target, words| {
         guard::target_is_expendable(target, words, &request.repo.location, consent)
     })?;
-    refuse_incomplete(sources, placed, &aim.transfers)?;
+    refuse_incomplete(&sources, &placed, &aim.transfers)?;
     Ok(RestorePlan {
         image: image.summary(),
         with: sources.with.iter().map(OpenImage::summary).collect(),
         onto: aim.plan()?,
+        sources: Arc::new(sources),
+        placed,
     })
 }
 
 /// The note that this restore leaves on its target until it has finished.
-fn note(request: &RestoreRequest, image: &OpenImage<'_>) -> Marker {
+fn note(request: &RestoreRequest, image: &OpenImage) -> Marker {
     Marker {
         image: image.id.to_string(),
         disk: image.manifest.disk.name(),

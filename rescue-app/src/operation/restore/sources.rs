@@ -1,9 +1,11 @@
 //! The image that is restored, and those of other disks that a logical volume lies on besides.
 
+use std::sync::Arc;
+
 use crate::bytes::{Extents, Window};
 use crate::image::content::Placed;
 use crate::image::manifest::{Region, Stored};
-use crate::image::reader::DiskImage;
+use crate::image::reader::ImageReader;
 use crate::operation::error::OperationError;
 use crate::operation::format::time;
 use crate::operation::images::OpenImage;
@@ -16,31 +18,35 @@ use super::plan::{RestoreRequest, With};
 use super::volume;
 
 /// Images as one disk: the first byte of one follows the last byte of the one before.
-pub(super) struct Sources<'r> {
+#[derive(Debug)]
+pub(super) struct Sources {
+    /// The repository that they are in, its index loaded.
+    pub(super) repo: Arc<Repository>,
     /// The image that was asked for.
-    pub(super) image: OpenImage<'r>,
+    pub(super) image: OpenImage,
     /// Those named besides.
-    pub(super) with: Vec<OpenImage<'r>>,
+    pub(super) with: Vec<OpenImage>,
     /// Why the image may not be the one that was meant.
     pub(super) doubts: Vec<String>,
 }
 
-impl<'r> Sources<'r> {
+impl Sources {
     /// Finds the images that a request names.
     pub(super) fn find(
-        repo: &'r Repository,
+        repo: Arc<Repository>,
         request: &RestoreRequest,
     ) -> Result<Self, OperationError> {
         // A new file loses nothing when it turns out to be another disk's.
         let of_several =
             if request.target.creates_file() { OfSeveral::Newest } else { OfSeveral::Refused };
-        let Meant { id, doubts } = latest::find(repo, &request.image, of_several)?;
-        let mut sources = Self { image: OpenImage::load(repo, id)?, with: Vec::new(), doubts };
+        let Meant { id, doubts } = latest::find(&repo, &request.image, of_several)?;
+        let image = OpenImage::load(&repo, id)?;
+        let mut sources = Self { repo, image, with: Vec::new(), doubts };
         match (&request.with, &request.volume) {
             (With::Named(references), _) => {
                 for reference in references {
-                    let meant = latest::find(repo, reference, OfSeveral::Refused)?;
-                    let other = OpenImage::load(repo, meant.id)?;
+                    let meant = latest::find(&sources.repo, reference, OfSeveral::Refused)?;
+                    let other = OpenImage::load(&sources.repo, meant.id)?;
                     if sources.all().all(|known| known.id != other.id) {
                         sources.with.push(other);
                     }
@@ -57,7 +63,7 @@ impl<'r> Sources<'r> {
         if !volume::is_elsewhere_too(self, name)? {
             return Ok(());
         }
-        self.with = others(&self.image, name)?;
+        self.with = others(&self.repo, &self.image, name)?;
         let Some(transfers) = volume::transfers(self, name)? else { return Ok(()) };
         let mut end = self.image.manifest.disk.size;
         self.with.retain(|other| {
@@ -69,7 +75,7 @@ impl<'r> Sources<'r> {
     }
 
     /// All of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = &OpenImage<'r>> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &OpenImage> {
         std::iter::once(&self.image).chain(&self.with)
     }
 
@@ -88,10 +94,10 @@ impl<'r> Sources<'r> {
 
     /// Where each chunk lies in the whole.
     pub(super) fn placed(&self) -> Result<Vec<Placed>, OperationError> {
-        let mut placed = self.image.placed()?;
+        let mut placed = self.image.placed(&self.repo)?;
         let mut base = self.image.manifest.disk.size;
         for other in &self.with {
-            let moved = other.placed()?.into_iter();
+            let moved = other.placed(&self.repo)?.into_iter();
             placed.extend(moved.map(|blob| Placed { offset: base + blob.offset, ..blob }));
             base += other.manifest.disk.size;
         }
@@ -148,7 +154,7 @@ impl<'r> Sources<'r> {
 /// The regions of images, as the volumes beside each other that they were.
 pub(super) struct Beside<'a> {
     /// The images as one disk.
-    pub(super) disk: &'a DiskImage<'a>,
+    pub(super) disk: &'a ImageReader,
     /// Their regions.
     pub(super) regions: Vec<(u64, &'a Region)>,
 }

@@ -1,7 +1,9 @@
 //! One logical volume of an image.
 
+use std::sync::Arc;
+
 use crate::bytes::Window;
-use crate::image::reader::DiskImage;
+use crate::image::reader::ImageReader;
 use crate::inspect;
 use crate::operation::error::OperationError;
 use crate::operation::format::time;
@@ -30,7 +32,7 @@ enum Look {
 /// Finds the volume `name` (`group/name`) in the images: the metadata that says where it lies is in
 /// them too. `searched` tells whether all images that fit were taken along.
 pub(super) fn find(
-    sources: &Sources<'_>,
+    sources: &Sources,
     name: &str,
     searched: bool,
 ) -> Result<FoundVolume, OperationError> {
@@ -49,13 +51,13 @@ pub(super) fn find(
 }
 
 /// Whether a part of the volume lies on a disk that none of the images is of.
-pub(super) fn is_elsewhere_too(sources: &Sources<'_>, name: &str) -> Result<bool, OperationError> {
+pub(super) fn is_elsewhere_too(sources: &Sources, name: &str) -> Result<bool, OperationError> {
     Ok(matches!(look(sources, name)?, Look::Obstructed(_, Obstacle::Missing)))
 }
 
 /// Where the bytes of the volume are taken from, if all of them are there.
 pub(super) fn transfers(
-    sources: &Sources<'_>,
+    sources: &Sources,
     name: &str,
 ) -> Result<Option<Vec<Transfer>>, OperationError> {
     Ok(match look(sources, name)? {
@@ -64,9 +66,8 @@ pub(super) fn transfers(
     })
 }
 
-fn look(sources: &Sources<'_>, name: &str) -> Result<Look, OperationError> {
-    let placed = sources.placed()?;
-    let disk = DiskImage::new(sources.image.repo, &placed)?;
+fn look(sources: &Sources, name: &str) -> Result<Look, OperationError> {
+    let disk = ImageReader::new(Arc::clone(&sources.repo), sources.placed()?.into());
     let beside = Beside { disk: &disk, regions: sources.regions().collect() };
     let mut others = Vec::new();
     for (base, region) in sources.regions() {
@@ -93,7 +94,7 @@ fn look(sources: &Sources<'_>, name: &str) -> Result<Look, OperationError> {
 }
 
 fn refusal(
-    sources: &Sources<'_>,
+    sources: &Sources,
     volume: &LogicalVolume,
     obstacle: Obstacle,
     searched: bool,
@@ -117,10 +118,7 @@ fn refusal(
 }
 
 /// What is missing, after all images that fit were taken along.
-fn not_found(
-    sources: &Sources<'_>,
-    volume: &LogicalVolume,
-) -> Result<OperationError, OperationError> {
+fn not_found(sources: &Sources, volume: &LogicalVolume) -> Result<OperationError, OperationError> {
     let older: Vec<String> =
         images_of_others(sources, volume)?.iter().map(|image| image.manifest.disk.name()).collect();
     let why = if older.is_empty() {
@@ -139,11 +137,8 @@ fn not_found(
     Ok(OperationError::refused(why, next))
 }
 
-fn name_the_others(
-    sources: &Sources<'_>,
-    volume: &LogicalVolume,
-) -> Result<String, OperationError> {
-    let named = |image: &OpenImage<'_>| {
+fn name_the_others(sources: &Sources, volume: &LogicalVolume) -> Result<String, OperationError> {
+    let named = |image: &OpenImage| {
         let (disk, made) = (image.manifest.disk.name(), time(image.snapshot.time));
         format!("--with {} ({disk}, {made})", image.short_id())
     };
@@ -156,17 +151,17 @@ fn name_the_others(
 }
 
 /// The newest image of each other disk that lists the volume.
-fn images_of_others<'r>(
-    sources: &Sources<'r>,
+fn images_of_others(
+    sources: &Sources,
     volume: &LogicalVolume,
-) -> Result<Vec<OpenImage<'r>>, OperationError> {
-    let holds = |image: &OpenImage<'_>| {
+) -> Result<Vec<OpenImage>, OperationError> {
+    let holds = |image: &OpenImage| {
         let mut volumes = image.manifest.regions.iter().flat_map(|r| &r.logical_volumes);
         volumes.any(|other| other.uuid == volume.uuid)
     };
     let mut disks: Vec<_> = sources.all().map(|image| image.manifest.disk.clone()).collect();
     let mut found = Vec::new();
-    for image in OpenImage::all(sources.image.repo)?.rev().flatten().filter(holds) {
+    for image in OpenImage::all(&sources.repo)?.rev().flatten().filter(holds) {
         if !disks.contains(&image.manifest.disk) {
             disks.push(image.manifest.disk.clone());
             found.push(image);

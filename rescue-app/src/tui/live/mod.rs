@@ -7,21 +7,22 @@ mod views;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use time::OffsetDateTime;
 
 use super::machine::Machine;
 use super::model::{
     CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Location, Log, Origin,
-    Outcome, Place, Places, PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan, below,
+    Outcome, Place, Places, Planned, PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
+    below,
 };
 use crate::console;
 use crate::disk::{self, pci};
 use crate::operation::log::{self, Log as RunLog, keep_what_would_be_lost};
 use crate::operation::{
-    self, Cancel, Container, Control, Event, ForgetRequest, LockedDisk, OpenPlace, OperationError,
-    Passphrase, PruneRequest, RepoAccess, Rules, Unwanted,
+    self, Cancel, ClonePlan, Container, Control, Event, ForgetRequest, LockedDisk, OpenPlace,
+    OperationError, Passphrase, PruneRequest, RepoAccess, RestorePlan, Rules, Unwanted,
 };
 use crate::volume::VolumeKey;
 use requests::{capture_request, clone_request, prepare_request, restore_request};
@@ -46,6 +47,12 @@ pub(super) struct LiveMachine {
 struct Reached {
     access: RepoAccess,
     _place: Option<OpenPlace>,
+}
+
+/// A restore that was planned, and the place of its image for as long as the plan counts.
+struct PlannedRestore {
+    plan: RestorePlan,
+    reached: Reached,
 }
 
 /// What an operation needs of the partition that holds the repository.
@@ -98,28 +105,48 @@ impl LiveMachine {
         let reached = self.reach(&order.repository, Want::Write)?;
         let what = format!("capture of {} to {}", order.disk.line(), order.repository.title);
         let request = capture_request(order, reached.access.clone());
-        logged(&what, Some(&reached.access), control, |control| match &order.planned {
+        let planned = order.planned.as_ref().and_then(Planned::get::<operation::CapturePlan>);
+        logged(&what, Some(&reached.access), control, |control| match planned {
             Some(plan) => plan.run(&request, control),
             None => operation::capture(&request, control),
         })
         .map(|report| views::capture_outcome(&report))
     }
 
+    fn plan_restore(
+        &self,
+        order: &WriteOrder,
+        image: &Image,
+        repository: &Repository,
+    ) -> Result<PlannedRestore, Failure> {
+        let reached = self.reach(repository, Want::Read)?;
+        let request = restore_request(order, image, reached.access.clone());
+        let plan = operation::plan_restore(&request).map_err(views::failure)?;
+        Ok(PlannedRestore { plan, reached })
+    }
+
     fn run_write(&self, order: &WriteOrder, control: Control<'_>) -> Result<Outcome, Failure> {
         match &order.from {
             Origin::Image { image, repository } => {
-                let reached = self.reach(repository, Want::Read)?;
+                let anew;
+                let planned = match order.planned.as_ref().and_then(Planned::get) {
+                    Some(planned) => planned,
+                    None => {
+                        anew = self.plan_restore(order, image, repository)?;
+                        &anew
+                    }
+                };
+                let PlannedRestore { plan, reached } = planned;
                 let what = format!("restore of image {} to {}", image.id, order.disk.line());
                 let request = restore_request(order, image, reached.access.clone());
-                logged(&what, Some(&reached.access), control, |control| {
-                    operation::restore(&request, control)
-                })
-                .map(|report| views::restore_outcome(&report))
+                logged(&what, Some(&reached.access), control, |control| plan.run(&request, control))
+                    .map(|report| views::restore_outcome(&report))
             }
             Origin::Disk(source) => {
                 let what = format!("clone of {} to {}", source.line(), order.disk.line());
                 let request = clone_request(order, source);
-                logged(&what, None, control, |control| match &order.planned {
+                let planned = order.planned.as_ref().and_then(Planned::get::<ClonePlan>);
+                logged(&what, None, control, |control| match planned {
                     Some(plan) => plan.run(&request, control),
                     None => operation::plan_clone(&request, control)?.run(&request, control),
                 })
@@ -262,19 +289,16 @@ impl Machine for LiveMachine {
         let _turn = self.turn();
         match &order.from {
             Origin::Image { image, repository } => {
-                let reached = self.reach(repository, Want::Read)?;
-                let request = restore_request(order, image, reached.access.clone());
-                let plan = operation::plan_restore(&request).map_err(views::failure)?;
-                Ok(WritePlan {
-                    with: plan.with.iter().map(views::image).collect(),
-                    ..views::write_plan(plan.onto)
-                })
+                let planned = self.plan_restore(order, image, repository)?;
+                let with = planned.plan.with.iter().map(views::image).collect();
+                let shown = views::write_plan(planned.plan.onto.clone());
+                Ok(WritePlan { with, planned: Some(Planned::new(planned)), ..shown })
             }
             Origin::Disk(source) => {
                 let request = clone_request(order, source);
                 let plan = operation::plan_clone(&request, control).map_err(views::failure)?;
                 let shown = views::write_plan(plan.onto.clone());
-                Ok(WritePlan { planned: Some(Arc::new(plan)), ..shown })
+                Ok(WritePlan { planned: Some(Planned::new(plan)), ..shown })
             }
         }
     }

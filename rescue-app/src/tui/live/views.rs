@@ -2,7 +2,6 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -17,7 +16,7 @@ use crate::operation::{
 use crate::table::Scheme;
 use crate::tui::model::{
     ByItself, CapturePlan, Disk, DiskList, Failure, FoundRepository, Image, ImagePartition,
-    MountPoint, Outcome, Place, Places, Volume, WritePlan,
+    MountPoint, Outcome, Place, Places, Planned, Volume, WritePlan,
 };
 use crate::volume::{LastUse, LogicalVolume, State};
 
@@ -224,7 +223,7 @@ fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
 
 /// A capture's plan.
 pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
-    let planned = Some(Arc::new(plan.clone()));
+    let planned = Some(Planned::new(plan.clone()));
     let operation::CapturePlan { source, space, clock_is_doubted, warnings, .. } = plan;
     let outside = source.unpartitioned.as_ref().filter(|found| found.left_out);
     let known = source.unused + outside.map_or(0, |found| found.bytes);

@@ -5,15 +5,13 @@ mod order;
 
 pub use machine::{ByItself, Confirmation, Disk, DiskList, FoundRepository, Place, Places, Volume};
 pub use order::{
-    CaptureOrder, Content, Image, ImagePartition, Job, Keep, Location, MountPoint, Origin,
+    CaptureOrder, Content, Image, ImagePartition, Job, Keep, Location, MountPoint, Origin, Planned,
     PrepareOrder, Repository, WriteOrder, below,
 };
 
-use std::sync::Arc;
-
 use crate::disk::{Agreement, Hold};
 pub use crate::operation::LayoutEntry;
-use crate::operation::{self, Space, Unpartitioned};
+use crate::operation::{Space, Unpartitioned};
 
 /// What the header says about the running system; fixed while the menu runs.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +46,7 @@ pub struct CapturePlan {
     /// What this machine's clock says, when that can hardly be right.
     pub wrong_clock: Option<String>,
     /// The plan itself, to be carried out.
-    pub planned: Option<Arc<operation::CapturePlan>>,
+    pub planned: Option<Planned>,
 }
 
 /// What writing a disk would do. All counts are bytes.
@@ -70,8 +68,8 @@ pub struct WritePlan {
     pub agreement: Option<Agreement>,
     /// Keeps the target open while the plan is looked at and carried out.
     pub hold: Option<Hold>,
-    /// The plan of a clone itself, to be carried out.
-    pub planned: Option<Arc<operation::ClonePlan>>,
+    /// The plan itself, to be carried out.
+    pub planned: Option<Planned>,
 }
 
 /// What preparing a disk would do.

@@ -1,14 +1,14 @@
 //! What a person chose, and what is to be done with it.
 
+use std::any::Any;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{ByItself, Disk, Volume};
 use crate::disk::Agreement;
 use crate::image::manifest::file_name;
-use crate::operation::{
-    CapturePlan, ClonePlan, Compression, KeepRules, Keys, Passphrase, PlaceFilesystem,
-};
+use crate::operation::{Compression, KeepRules, Keys, Passphrase, PlaceFilesystem};
 
 /// Where a repository is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +144,7 @@ pub struct CaptureOrder {
     /// Whether a map of what was read is kept beside the images.
     pub keeps_map: bool,
     /// What was planned for it, once it was.
-    pub planned: Option<Arc<CapturePlan>>,
+    pub planned: Option<Planned>,
 }
 
 impl CaptureOrder {
@@ -171,6 +171,29 @@ pub struct PrepareOrder {
     pub label: String,
     /// What the plan was made for, once there is one.
     pub agreed: Option<Agreement>,
+}
+
+/// A plan as it was made, with all that was opened for it: a mounted place, a claimed disk. What was
+/// shown is what is carried out.
+#[derive(Clone)]
+pub struct Planned(Arc<dyn Any + Send + Sync>);
+
+impl Planned {
+    /// Keeps a plan.
+    pub fn new(plan: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(plan))
+    }
+
+    /// The plan, if it is of this kind.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Planned")
+    }
 }
 
 /// What is written to a disk.
@@ -284,8 +307,8 @@ pub struct WriteOrder {
     pub verify_first: bool,
     /// Read everything back afterwards and compare it.
     pub read_back: bool,
-    /// What was planned for a clone, once it was.
-    pub planned: Option<Arc<ClonePlan>>,
+    /// What was planned for it, once it was.
+    pub planned: Option<Planned>,
 }
 
 impl WriteOrder {
@@ -335,6 +358,17 @@ pub enum Job {
 }
 
 impl Job {
+    /// The same without its plan, so that nothing stays open for it.
+    #[must_use]
+    pub fn ended(mut self) -> Self {
+        match &mut self {
+            Self::Capture(order) => order.planned = None,
+            Self::Write(order) => order.planned = None,
+            Self::Verify { .. } | Self::Check { .. } | Self::Free { .. } => {}
+        }
+        self
+    }
+
     /// The repository it works on.
     pub fn repository(&self) -> Option<&Repository> {
         match self {

@@ -277,6 +277,8 @@ impl Page for CapturePlanPage {
             Some('m') => self.order.keeps_map = !self.order.keeps_map,
             _ if key == Key::Enter && self.ready().is_some() => {
                 let planned = self.ready().and_then(|plan| plan.planned.clone());
+                // From here on it is the next page's; this one plans anew when it comes into view.
+                self.plan = None;
                 let order = CaptureOrder { planned, ..self.order.clone() };
                 return open(ProgressPage::new(Job::Capture(order)));
             }

@@ -303,7 +303,7 @@ impl Page for ProgressPage {
             }
             Err(failure) => Ending::Failed { failure, writing: self.writing },
         };
-        replace(Report::new(self.job.clone(), ending))
+        replace(Report::new(self.job.clone().ended(), ending))
     }
 
     fn on_escape(&mut self) -> Action {

@@ -172,7 +172,10 @@ impl Page for WritePlanPage {
         match (key, &self.plan) {
             (Key::Enter, Some(Ok(plan))) => {
                 let lost = plan.lost.clone();
-                open(Confirm::new(Then::Write(Box::new(self.order.clone()), lost)))
+                let order = Box::new(self.order.clone());
+                // From here on it is the next page's; this one plans anew when it comes into view.
+                (self.plan, self.order.planned) = (None, None);
+                open(Confirm::new(Then::Write(order, lost)))
             }
             (Key::Char('v' | 'V'), Some(Ok(_))) if self.is_restore() => {
                 self.order.verify_first = !self.order.verify_first;
