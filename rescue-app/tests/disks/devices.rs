@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use common::tool;
 use lifeboat::bytes::ReadAt;
 use lifeboat::disk::{
     self, Agreement, Disk, DiskError, DiskKind, Source, Target, Transport, Use, create_image_file,
@@ -13,14 +13,6 @@ use lifeboat::disk::{
 use tempfile::TempDir;
 
 pub const MIB: u64 = 1 << 20;
-
-/// Runs a tool; a failure fails the test.
-pub fn run(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program).args(args).output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{program} {args:?}: {error}");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
 
 /// Opens what is there as what was agreed to.
 pub fn open_target(disk: &Disk) -> Result<Target, DiskError> {
@@ -33,29 +25,28 @@ pub fn agree(disk: &Disk) -> Result<Agreement, DiskError> {
 
 /// A loop device over a new file of 8 MiB.
 pub struct Loop {
-    pub dir: TempDir,
+    /// Detached when dropped.
+    pub attached: common::Loop,
     pub device: PathBuf,
+    pub dir: TempDir,
 }
 
 impl Loop {
     pub fn new(options: &[&str]) -> Self {
+        Self::over_new_file(|file| common::Loop::with(options, file))
+    }
+
+    /// Like [`common::Loop::numbered`].
+    pub fn numbered(number: u32) -> Self {
+        Self::over_new_file(|file| common::Loop::numbered(number, file))
+    }
+
+    fn over_new_file(attach: impl FnOnce(&Path) -> common::Loop) -> Self {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("disk.img");
         create_image_file(&file, 8 * MIB).unwrap();
-        let mut args = vec!["--find", "--show"];
-        args.extend(options);
-        args.push(file.to_str().unwrap());
-        Self { device: run("losetup", &args).into(), dir }
-    }
-
-    /// With a number that `losetup --find` gives to nobody: for tests that detach it and attach
-    /// something else, while others look for a free one.
-    pub fn numbered(number: u32) -> Self {
-        let dir = TempDir::new().unwrap();
-        let (file, device) = (dir.path().join("disk.img"), format!("/dev/loop{number}"));
-        create_image_file(&file, 8 * MIB).unwrap();
-        run("losetup", &[&device, file.to_str().unwrap()]);
-        Self { device: device.into(), dir }
+        let attached = attach(&file);
+        Self { device: attached.path().into(), attached, dir }
     }
 
     pub fn file(&self) -> PathBuf {
@@ -63,7 +54,7 @@ impl Loop {
     }
 
     pub fn name(&self) -> &str {
-        self.device.to_str().unwrap()
+        self.attached.name()
     }
 
     pub fn disk(&self) -> Disk {
@@ -75,17 +66,21 @@ impl Drop for Loop {
     fn drop(&mut self) {
         // The kernel keeps the flag for whoever gets this loop device next.
         let _ = disk::set_read_only(&self.device, false);
-        let _ = Command::new("losetup").arg("-d").arg(&self.device).status();
     }
+}
+
+/// A property as `blockdev` tells it.
+fn blockdev(property: &str, device: &Loop) -> String {
+    tool("blockdev", &[property, device.name()]).trim().to_owned()
 }
 
 #[test]
 fn loop_device_is_described_as_blockdev_does() {
     let device = Loop::new(&["-b", "4096"]);
     let disk = device.disk();
-    assert_eq!(disk.size.to_string(), run("blockdev", &["--getsize64", device.name()]));
-    assert_eq!(disk.logical_sector.to_string(), run("blockdev", &["--getss", device.name()]));
-    assert_eq!(disk.physical_sector.to_string(), run("blockdev", &["--getpbsz", device.name()]));
+    assert_eq!(disk.size.to_string(), blockdev("--getsize64", &device));
+    assert_eq!(disk.logical_sector.to_string(), blockdev("--getss", &device));
+    assert_eq!(disk.physical_sector.to_string(), blockdev("--getpbsz", &device));
     assert_eq!((disk.transport, disk.logical_sector), (Transport::Loop, 4096));
     assert!(disk.matches_identity(device.file().to_str().unwrap()));
     assert!(disk::list().unwrap().contains(&disk));
@@ -125,30 +120,30 @@ fn target_takes_the_device_for_itself() {
 fn write_protection_is_lifted_and_put_back() {
     let device = Loop::new(&[]);
     disk::set_read_only(&device.device, true).unwrap();
-    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    assert_eq!(blockdev("--getro", &device), "1");
     let disk = device.disk();
     assert!(disk.read_only);
     let source = Source::open(&device.device).unwrap();
     let mut first = [1; 16];
     source.read_at(0, &mut first).unwrap();
     assert_eq!(first, [0; 16]);
-    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    assert_eq!(blockdev("--getro", &device), "1");
     let target = open_target(&disk).unwrap();
-    assert_eq!(run("blockdev", &["--getro", device.name()]), "0");
+    assert_eq!(blockdev("--getro", &device), "0");
     // Not flushed: what the page cache holds must reach the device all the same.
     target.write_at(4 * MIB, &[0x5a; 1 << 20]).unwrap();
     drop(target);
-    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    assert_eq!(blockdev("--getro", &device), "1");
     let written = fs::read(device.file()).unwrap();
     assert!(written[4 << 20..5 << 20].iter().all(|byte| *byte == 0x5a));
     // A refused target leaves the protection as it was.
     let other = Disk { serial: Some("another".into()), ..disk };
     assert!(matches!(open_target(&other), Err(DiskError::Changed { .. })));
-    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    assert_eq!(blockdev("--getro", &device), "1");
     // A device that was not protected is not protected afterwards.
     disk::set_read_only(&device.device, false).unwrap();
     drop(open_target(&device.disk()).unwrap());
-    assert_eq!(run("blockdev", &["--getro", device.name()]), "0");
+    assert_eq!(blockdev("--getro", &device), "0");
 }
 
 #[test]
@@ -157,14 +152,14 @@ fn device_that_is_read_only_by_itself_is_refused() {
     let before = fs::read(device.file()).unwrap();
     let refused = open_target(&device.disk());
     assert!(matches!(refused, Err(DiskError::Refused { .. })), "{refused:?}");
-    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    assert_eq!(blockdev("--getro", &device), "1");
     assert!(fs::read(device.file()).unwrap() == before);
 }
 
 #[test]
 fn mounted_disk_is_refused_and_named() {
     let device = Loop::new(&[]);
-    run("mkfs.ext4", &["-q", device.name()]);
+    tool("mkfs.ext4", &["-q", device.name()]);
     let dir = device.dir.path().join("mounted here");
     let guard = mount::mount_read_only(&device.device, "ext4", &dir).unwrap();
     assert_eq!(guard.dir(), dir);
@@ -182,7 +177,7 @@ fn mounted_disk_is_refused_and_named() {
 #[test]
 fn filesystems_without_a_journal_are_mounted_too() {
     let device = Loop::new(&[]);
-    run("mkfs.ext2", &["-q", device.name()]);
+    tool("mkfs.ext2", &["-q", device.name()]);
     let dir = device.dir.path().join("m");
     mount::mount_read_only(&device.device, "ext2", &dir).unwrap().unmount().unwrap();
     assert!(mount::can_mount_read_only("ext2") && !mount::can_mount_read_only("crypto_luks"));
@@ -193,10 +188,10 @@ fn filesystems_without_a_journal_are_mounted_too() {
 #[test]
 fn a_filesystem_s_own_policy_for_damage_does_not_count() {
     let device = Loop::new(&[]);
-    run("mkfs.ext4", &["-q", device.name()]);
-    run("tune2fs", &["-e", "panic", device.name()]);
+    tool("mkfs.ext4", &["-q", device.name()]);
+    tool("tune2fs", &["-e", "panic", device.name()]);
     let dir = device.dir.path().join("m");
-    let options = || run("findmnt", &["-n", "-o", "OPTIONS", dir.to_str().unwrap()]);
+    let options = || tool("findmnt", &["-n", "-o", "OPTIONS", dir.to_str().unwrap()]);
     let guard = mount::mount_read_only(&device.device, "ext4", &dir).unwrap();
     let shown = options();
     assert!(shown.contains("errors=continue") && shown.starts_with("ro,"), "{shown}");
@@ -211,23 +206,22 @@ fn a_filesystem_s_own_policy_for_damage_does_not_count() {
 #[test]
 fn read_only_mount_replays_no_journal() {
     let device = Loop::new(&[]);
-    run("mkfs.ext4", &["-q", "-O", "has_journal", device.name()]);
+    tool("mkfs.ext4", &["-q", "-O", "has_journal", device.name()]);
     let dir = device.dir.path().join("m");
     let guard = mount::mount_read_write(&device.device, &device.device, "ext4", &dir).unwrap();
     fs::write(dir.join("file"), "content").unwrap();
     File::open(dir.join("file")).unwrap().sync_all().unwrap();
     // What a power cut at this moment would leave behind.
     let cut = device.dir.path().join("cut.img");
-    run("dd", &[&format!("if={}", device.name()), &format!("of={}", cut.display()), "bs=1M"]);
+    tool("dd", &[&format!("if={}", device.name()), &format!("of={}", cut.display()), "bs=1M"]);
     drop(guard);
-    let features = run("dumpe2fs", &["-h", cut.to_str().unwrap()]);
+    let features = tool("dumpe2fs", &["-h", cut.to_str().unwrap()]);
     assert!(features.contains("needs_recovery"), "{features}");
     let before = fs::read(&cut).unwrap();
-    let second: PathBuf = run("losetup", &["--find", "--show", cut.to_str().unwrap()]).into();
-    let mounted = mount::mount_read_only(&second, "ext4", &dir);
-    let unmounted = mounted.map(|guard| guard.unmount());
-    run("losetup", &["-d", second.to_str().unwrap()]);
-    unmounted.unwrap().unwrap();
+    let second = common::Loop::new(&cut);
+    let mounted = mount::mount_read_only(second.path(), "ext4", &dir);
+    mounted.map(|guard| guard.unmount()).unwrap().unwrap();
+    drop(second);
     assert!(fs::read(&cut).unwrap() == before);
 }
 
@@ -235,43 +229,43 @@ fn read_only_mount_replays_no_journal() {
 #[test]
 fn a_read_only_mount_of_somebody_else_is_writable_for_a_time() {
     let device = Loop::new(&[]);
-    run("mkfs.ext4", &["-q", device.name()]);
+    tool("mkfs.ext4", &["-q", device.name()]);
     disk::set_read_only(&device.device, true).unwrap();
     let dir = device.dir.path().join("left behind");
     fs::create_dir(&dir).unwrap();
     let folder = dir.to_str().unwrap();
-    run("mount", &["-t", "ext4", "-o", "ro,nosuid", device.name(), folder]);
+    tool("mount", &["-t", "ext4", "-o", "ro,nosuid", device.name(), folder]);
     assert!(remount::is_read_only(&dir) && fs::write(dir.join("image"), "bytes").is_err());
     {
         let _writable = remount::make_writable(&device.device, &dir).unwrap().unwrap();
         fs::write(dir.join("image"), "bytes").unwrap();
         assert!(remount::make_writable(&device.device, &dir).unwrap().is_none());
     }
-    let shown = run("findmnt", &["-n", "-o", "OPTIONS", folder]);
+    let shown = tool("findmnt", &["-n", "-o", "OPTIONS", folder]);
     assert!(shown.starts_with("ro,nosuid"), "as it was: {shown}");
-    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    assert_eq!(blockdev("--getro", &device), "1");
     assert_eq!(fs::read(dir.join("image")).unwrap(), b"bytes");
-    run("umount", &[folder]);
+    tool("umount", &[folder]);
 
-    run("mount", &["-t", "ext4", "-o", "ro,noload", device.name(), folder]);
+    tool("mount", &["-t", "ext4", "-o", "ro,noload", device.name(), folder]);
     let refused = remount::make_writable(&device.device, &dir).unwrap_err().to_string();
     let still = remount::is_read_only(&dir);
-    run("umount", &[folder]);
+    tool("umount", &[folder]);
     assert!(refused.contains("without its journal") && still, "{refused}");
 }
 
 #[test]
 fn mount_for_writing_lifts_the_protection_for_its_time() {
     let device = Loop::new(&[]);
-    run("mkfs.ext4", &["-q", device.name()]);
+    tool("mkfs.ext4", &["-q", device.name()]);
     disk::set_read_only(&device.device, true).unwrap();
     let dir = device.dir.path().join("store");
     {
         let guard = mount::mount_read_write(&device.device, &device.device, "ext4", &dir).unwrap();
         fs::write(guard.dir().join("image"), "bytes").unwrap();
-        assert_eq!(run("blockdev", &["--getro", device.name()]), "0");
+        assert_eq!(blockdev("--getro", &device), "0");
     }
-    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    assert_eq!(blockdev("--getro", &device), "1");
     let guard = mount::mount_read_only(&device.device, "ext4", &dir).unwrap();
     assert_eq!(fs::read_to_string(dir.join("image")).unwrap(), "bytes");
     assert!(fs::write(dir.join("image"), "other").is_err());
@@ -280,7 +274,7 @@ fn mount_for_writing_lifts_the_protection_for_its_time() {
     assert!(matches!(unknown, Err(DiskError::CannotMount { .. })), "{unknown:?}");
     // A failed mount leaves the protection as it was.
     assert!(mount::mount_read_write(&device.device, &device.device, "vfat", &dir).is_err());
-    assert_eq!(run("blockdev", &["--getro", device.name()]), "1");
+    assert_eq!(blockdev("--getro", &device), "1");
 }
 
 #[test]

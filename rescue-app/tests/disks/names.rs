@@ -6,13 +6,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use common::tool;
 use lifeboat::bytes::ReadAt;
 use lifeboat::disk::{
     self, Agreement, Disk, DiskError, Source, Target, Use, create_image_file, mount,
 };
 use tempfile::TempDir;
 
-use crate::devices::{Loop, MIB, agree, open_target, run};
+use crate::devices::{Loop, MIB, agree, open_target};
 
 #[test]
 fn image_file_behind_a_loop_device_is_in_use() {
@@ -30,9 +31,9 @@ fn swapped(device: &Loop) -> Disk {
     let other = device.dir.path().join("other.img");
     create_image_file(&other, 8 * MIB).unwrap();
     // The same name, so that not even that differs.
-    run("losetup", &["-d", device.name()]);
+    tool("losetup", &["-d", device.name()]);
     fs::rename(&other, device.file()).unwrap();
-    run("losetup", &[device.name(), device.file().to_str().unwrap()]);
+    tool("losetup", &[device.name(), device.file().to_str().unwrap()]);
     device.disk()
 }
 
@@ -110,7 +111,7 @@ impl Drop for Elsewhere {
 #[test]
 fn a_disk_mounted_out_of_sight_is_in_use() {
     let device = Loop::new(&[]);
-    run("mkfs.ext4", &["-q", device.name()]);
+    tool("mkfs.ext4", &["-q", device.name()]);
     let dir = device.dir.path().join("m");
     fs::create_dir(&dir).unwrap();
     let elsewhere = Elsewhere::new(&format!("mount {} {}", device.name(), dir.display()));
@@ -134,11 +135,11 @@ fn a_file_is_in_use_under_all_of_its_names() {
     fs::hard_link(device.file(), &link).unwrap();
     fs::create_dir(&shown).unwrap();
     let folder = device.dir.path().to_str().unwrap();
-    run("mount", &["--bind", folder, shown.to_str().unwrap()]);
+    tool("mount", &["--bind", folder, shown.to_str().unwrap()]);
     let through_bind = shown.join("disk.img");
     let uses = |path: &Path| disk::open(path, None).unwrap().uses;
     let (linked, bound) = (uses(&link), uses(&through_bind));
-    run("umount", &[shown.to_str().unwrap()]);
+    tool("umount", &[shown.to_str().unwrap()]);
     let held = |path: &Path| {
         vec![Use::Holder { device: path.canonicalize().unwrap(), holder: device.device.clone() }]
     };
@@ -155,18 +156,19 @@ fn blanks_at_the_end_of_a_name_belong_to_it() {
     for name in ["disk.img ", "disk (deleted)", " disk"] {
         let file = dir.path().join(name);
         create_image_file(&file, MIB).unwrap();
-        let device = run("losetup", &["--find", "--show", file.to_str().unwrap()]);
+        let device = common::Loop::new(&file);
         let uses = disk::open(&file, None).unwrap().uses;
-        run("losetup", &["-d", &device]);
-        assert!(matches!(&uses[..], [Use::Holder { holder, .. }] if *holder == Path::new(&device)));
+        assert!(matches!(&uses[..], [Use::Holder { holder, .. }] if *holder == device.path()));
     }
 }
 
 #[test]
 fn loop_devices_over_the_same_file_and_over_each_other_use_each_other() {
     let first = Loop::new(&[]);
-    let attach = |path: &Path| run("losetup", &["--find", "--show", path.to_str().unwrap()]);
-    let detach = |device: &str| run("losetup", &["-d", device]);
+    let attach = |file: &Path| {
+        let device = common::Loop::new(file);
+        (device.path().to_owned(), device)
+    };
     let uses = |path: &Path| disk::open(path, None).unwrap().uses;
     let holders = |path: &Path| -> Vec<PathBuf> {
         let holder = |found| match found {
@@ -176,17 +178,15 @@ fn loop_devices_over_the_same_file_and_over_each_other_use_each_other() {
         uses(path).into_iter().map(holder).collect()
     };
     assert_eq!(uses(&first.device), [], "its own file is no use of it");
-    let second = PathBuf::from(attach(&first.file()));
+    let (second, attached) = attach(&first.file());
     let beside = (holders(&first.device), holders(&second));
-    detach(second.to_str().unwrap());
+    drop(attached);
     assert_eq!(beside, (vec![second.clone()], vec![first.device.clone()]));
-    let above = PathBuf::from(attach(&first.device));
+    let (above, _attached) = attach(&first.device);
     let (below, top) = (holders(&first.device), uses(&above));
     // What is written to the upper one is written to the lower one's file.
-    let third = PathBuf::from(attach(&first.file()));
+    let (third, _also_attached) = attach(&first.file());
     let through = holders(&above);
-    detach(third.to_str().unwrap());
-    detach(above.to_str().unwrap());
     assert_eq!((below, top), (vec![above], vec![]));
     assert_eq!(through, [third]);
 }
@@ -195,8 +195,8 @@ fn loop_devices_over_the_same_file_and_over_each_other_use_each_other() {
 fn what_a_filesystem_stands_on_is_found_through_all_layers() {
     let outer = Loop::new(&[]);
     fs::File::options().write(true).open(outer.file()).unwrap().set_len(64 * MIB).unwrap();
-    run("losetup", &["-c", outer.name()]);
-    run("mkfs.ext4", &["-q", outer.name()]);
+    tool("losetup", &["-c", outer.name()]);
+    tool("mkfs.ext4", &["-q", outer.name()]);
     let (mounted, merged) = (outer.dir.path().join("m"), outer.dir.path().join("merged"));
     fs::create_dir(&merged).unwrap();
     let guard = mount::mount_read_write(&outer.device, &outer.device, "ext4", &mounted).unwrap();
@@ -207,24 +207,23 @@ fn what_a_filesystem_stands_on_is_found_through_all_layers() {
     let options =
         format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("up:per"), at("work"));
     let merged_name = merged.to_str().unwrap();
-    run("mount", &["-t", "overlay", "overlay", "-o", &options, merged_name]);
+    tool("mount", &["-t", "overlay", "overlay", "-o", &options, merged_name]);
     let disk = outer.disk();
     let file = disk::open(&outer.file(), None).unwrap();
     let stands = [&mounted.join("sub"), &merged].map(|path| (disk.holds(path), file.holds(path)));
-    run("umount", &[merged_name]);
+    tool("umount", &[merged_name]);
     let beside = (disk.holds(outer.dir.path()), file.holds(outer.dir.path()));
     // A file in it, as a disk of its own.
     let inner_file = mounted.join("inner.img");
     create_image_file(&inner_file, 32 * MIB).unwrap();
-    let inner = run("losetup", &["--find", "--show", inner_file.to_str().unwrap()]);
-    run("mkfs.ext4", &["-q", &inner]);
+    let inner = common::Loop::new(&inner_file);
+    tool("mkfs.ext4", &["-q", inner.name()]);
     let inside = outer.dir.path().join("inside");
-    let inner_guard =
-        mount::mount_read_write(Path::new(&inner), Path::new(&inner), "ext4", &inside).unwrap();
-    let inner_disk = disk::open(Path::new(&inner), None).unwrap();
+    let inner_guard = mount::mount_read_write(inner.path(), inner.path(), "ext4", &inside).unwrap();
+    let inner_disk = disk::open(inner.path(), None).unwrap();
     let through = (disk.holds(&inside), inner_disk.holds(&inside), inner_disk.holds(&mounted));
     inner_guard.unmount().unwrap();
-    run("losetup", &["-d", &inner]);
+    drop(inner);
     guard.unmount().unwrap();
     for (disk, file) in stands {
         assert!(disk.unwrap() && file.unwrap(), "the filesystem, and an overlay on it");
@@ -236,32 +235,29 @@ fn what_a_filesystem_stands_on_is_found_through_all_layers() {
 #[test]
 fn all_devices_and_subvolumes_of_a_btrfs_are_in_use() {
     let dir = TempDir::new().unwrap();
-    let devices: Vec<String> = ["a", "b"]
-        .map(|name| {
-            let file = dir.path().join(name);
-            create_image_file(&file, 256 * MIB).unwrap();
-            run("losetup", &["--find", "--show", file.to_str().unwrap()])
-        })
-        .into();
+    let devices = ["a", "b"].map(|name| {
+        let file = dir.path().join(name);
+        create_image_file(&file, 256 * MIB).unwrap();
+        common::Loop::new(&file)
+    });
     let mounted = dir.path().join("m");
     fs::create_dir(&mounted).unwrap();
     let folder = mounted.to_str().unwrap();
-    run("mkfs.btrfs", &["-q", "-f", &devices[0], &devices[1]]);
-    run("btrfs", &["device", "scan", &devices[0], &devices[1]]);
-    run("mount", &["-t", "btrfs", &devices[0], folder]);
+    tool("mkfs.btrfs", &["-q", "-f", devices[0].name(), devices[1].name()]);
+    tool("btrfs", &["device", "scan", devices[0].name(), devices[1].name()]);
+    tool("mount", &["-t", "btrfs", devices[0].name(), folder]);
     let sub = mounted.join("sub");
-    run("btrfs", &["-q", "subvolume", "create", sub.to_str().unwrap()]);
+    tool("btrfs", &["-q", "subvolume", "create", sub.to_str().unwrap()]);
     let found: Vec<_> = devices
         .iter()
         .map(|device| {
-            let disk = disk::open(Path::new(device), None).unwrap();
+            let disk = disk::open(device.path(), None).unwrap();
             let open = open_target(&disk).map(drop);
             (disk.uses.clone(), disk.holds(&sub), open)
         })
         .collect();
-    run("umount", &[folder]);
-    run("btrfs", &["device", "scan", "--forget"]);
-    devices.iter().for_each(|device| drop(run("losetup", &["-d", device])));
+    tool("umount", &[folder]);
+    tool("btrfs", &["device", "scan", "--forget"]);
     for (uses, holds, open) in found {
         assert!(uses.iter().any(|found| found.to_string().contains("is mounted at")), "{uses:?}");
         assert!(holds.unwrap() && open.unwrap_err().is_refusal());

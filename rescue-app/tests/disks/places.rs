@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use common::tool;
 use lifeboat::operation::{
     Cancel, Control, FoundRepository, OperationError, Place, find_places, survey_disk,
 };
 use tempfile::TempDir;
 
-use crate::devices::{Loop, MIB, run};
+use crate::devices::{Loop, MIB};
 
 /// Repositories and what is none, as the rescue medium has to tell them apart.
 fn fill(root: &Path) {
@@ -47,14 +48,10 @@ impl Bench {
         let (image, content) = (dir.path().join("disk.img"), dir.path().join("content"));
         File::create(&image).unwrap().set_len(mebibytes * MIB).unwrap();
         fill(&content);
-        let prologue = format!(
-            "set -e; export LC_ALL=C.UTF-8 PATH=$PATH:/usr/sbin:/sbin; I='{}'; C='{}'; ",
-            image.display(),
-            content.display()
-        );
-        run("sh", &["-c", &format!("{prologue}{script}")]);
-        let device = run("losetup", &["--find", "--show", image.to_str().unwrap()]);
-        let bench = Self { disk: Loop { dir, device: device.into() } };
+        let prologue = format!("set -e; I='{}'; C='{}'; ", image.display(), content.display());
+        tool("sh", &["-c", &format!("{prologue}{script}")]);
+        let attached = common::Loop::new(&image);
+        let bench = Self { disk: Loop { device: attached.path().into(), attached, dir } };
         // What an earlier test has left, whose loop device it was.
         let _ = fs::remove_dir(bench.mountpoint());
         bench
@@ -114,10 +111,10 @@ fn free_space_is_what_the_kernel_says_or_a_little_more() {
     let free = bench.place().0.free.unwrap();
     let folder = TempDir::new().unwrap();
     let folder = folder.path().to_str().unwrap();
-    run("mount", &["-o", "ro,noload", bench.disk.name(), folder]);
-    let words = run("stat", &["-f", "-c", "%a %S %f", folder]);
-    run("umount", &[folder]);
-    let numbers: Vec<u64> = words.split(' ').map(|word| word.parse().unwrap()).collect();
+    tool("mount", &["-o", "ro,noload", bench.disk.name(), folder]);
+    let words = tool("stat", &["-f", "-c", "%a %S %f", folder]);
+    tool("umount", &[folder]);
+    let numbers: Vec<u64> = words.split_whitespace().map(|word| word.parse().unwrap()).collect();
     let (available, unused) = (numbers[0] * numbers[1], numbers[2] * numbers[1]);
     // The kernel keeps a fiftieth back to write out what it has promised room for.
     assert!((available..available + 6 * MIB).contains(&free), "{free} {words}");
@@ -127,7 +124,7 @@ fn free_space_is_what_the_kernel_says_or_a_little_more() {
 #[test]
 fn free_space_of_fat_is_what_mtools_count() {
     let bench = Bench::new(64, "mkfs.fat -F 32 -s 1 $I; cd $C; mcopy -s -Q -i $I * ::");
-    let said = run("mdir", &["-i", bench.disk.file().to_str().unwrap(), "::"]);
+    let said = tool("mdir", &["-i", bench.disk.file().to_str().unwrap(), "::"]);
     let free = said.lines().find_map(|line| line.trim().strip_suffix("bytes free")).unwrap();
     let free: String = free.split_whitespace().collect();
     assert_eq!(bench.place().0.free.unwrap().to_string(), free);
@@ -161,12 +158,12 @@ fn a_doubtful_place_is_mounted() {
 fn what_is_mounted_is_looked_at_there() {
     let bench = Bench::new(32, "mke2fs -q -F -t ext4 -d $C $I");
     let folder = TempDir::new().unwrap();
-    run("mount", &[bench.disk.name(), folder.path().to_str().unwrap()]);
+    tool("mount", &[bench.disk.name(), folder.path().to_str().unwrap()]);
     // Not on the disk yet.
     fs::rename(folder.path().join("images"), folder.path().join("renamed")).unwrap();
     symlink("renamed", folder.path().join("images")).unwrap();
     let (place, was_mounted) = bench.place();
-    run("umount", &[folder.path().to_str().unwrap()]);
+    tool("umount", &[folder.path().to_str().unwrap()]);
     let folders: Vec<_> = place.repositories.iter().map(|found| found.folder.clone()).collect();
     assert_eq!(folders, [PathBuf::from("by date/2026"), PathBuf::from("renamed")]);
     assert_eq!(place.mounted_at.as_deref(), Some(folder.path()));

@@ -3,8 +3,9 @@
 //! has the last word on the content, and the restored disk starts in BIOS and UEFI.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
+
+use common::tool;
 
 use super::built;
 use super::qemu::{BOOT, Firmware, Machine, REACTION, Running, key};
@@ -22,20 +23,6 @@ pub(super) const TARGET: &str = "TARGET-4711";
 
 /// Where the filesystem of the disk for images begins, bytes.
 const IMAGES_START: u64 = 1 << 20;
-
-/// Runs a tool that must succeed.
-#[track_caller]
-pub(super) fn tool(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(args)
-        .env("RESTIC_PASSWORD", PASSPHRASE)
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}; run `make setup`"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {args:?}: {text}\n{errors}");
-    text
-}
 
 pub(super) struct Disks {
     folder: TempDir,
@@ -165,9 +152,7 @@ fn judge_by_restic(disks: &Disks) {
     let judged = std::panic::catch_unwind(|| {
         let repo = format!("{mount}/lifeboat");
         let restic = |args: &[&str]| {
-            let mut all = vec!["-r", &repo, "--no-cache", "--no-lock"];
-            all.extend(args);
-            tool("restic", &all)
+            common::restic(repo.as_ref(), PASSPHRASE, &[&["--no-lock"], args].concat())
         };
         assert!(restic(&["check", "--read-data"]).contains("no errors were found"));
         let logs = tool("sh", &["-c", &format!("cat {repo}/logs/*.log")]);

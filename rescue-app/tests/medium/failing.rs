@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
+use common::{Random, tool};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -23,33 +23,11 @@ const PULLED: u64 = 32 << 20;
 /// What the slow disk delivers, bytes a second.
 const SLOW: u64 = 3 << 20;
 
-fn tool(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(args)
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}; run `make setup`"));
-    assert!(output.status.success(), "{program} {args:?}: {output:?}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Bytes that do not compress, each chunk another.
-fn noise(len: u64) -> Vec<u8> {
-    let mut state = 88_172_645_463_325_252u64;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.flatten().take(usize::try_from(len).unwrap()).collect()
-}
-
 /// An ext4 disk with a file; the sectors of one of the file's blocks.
 fn ext4_disk(folder: &Path, disk: &Path) -> Vec<u64> {
     let content = folder.join("content");
     fs::create_dir_all(content.join("home")).unwrap();
-    fs::write(content.join("home/letter"), noise(200_000)).unwrap();
+    fs::write(content.join("home/letter"), Random::new(1).bytes(200_000)).unwrap();
     fs::File::create(disk).unwrap().set_len(SMALL).unwrap();
     let disk = disk.to_str().unwrap();
     tool("mke2fs", &["-q", "-F", "-b", "4096", "-d", content.to_str().unwrap(), disk]);
@@ -213,7 +191,7 @@ fn a_failing_disk_is_captured_and_a_pulled_one_is_continued() {
     let sectors = ext4_disk(folder.path(), &path("failing"));
     // Two of the eight sectors of a block: the others must survive.
     let bad = [sectors[2], sectors[5]];
-    fs::write(path("pulled"), noise(PULLED)).unwrap();
+    fs::write(path("pulled"), Random::new(2).bytes(usize::try_from(PULLED).unwrap())).unwrap();
     // A sector of the same block that can be read, for a target to fail in.
     let targets = Targets::new(folder.path(), sectors[0]);
     let machine = Machine::new(Firmware::Bios).cd(&iso()).failing_scsi_disk(

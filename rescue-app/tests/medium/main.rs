@@ -3,10 +3,6 @@
 
 mod end_to_end;
 mod failing;
-#[path = "../support/guest.rs"]
-mod guest;
-#[path = "../support/hfsplus_maker.rs"]
-mod hfsplus_maker;
 mod memory;
 mod nbd;
 mod places;
@@ -15,15 +11,14 @@ mod power_cut_places;
 mod power_cut_work;
 mod prepare;
 mod qemu;
-#[path = "../support/random.rs"]
-mod random;
 mod sources;
 mod write_log;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use common::project;
 use qemu::{BOOT, Firmware, Machine, REACTION, Running, key};
 use tempfile::NamedTempFile;
 
@@ -36,7 +31,7 @@ fn iso() -> PathBuf {
 
 /// A file that `make test` has built.
 fn built(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build").join(name);
+    let path = project().join("build").join(name);
     assert!(path.exists(), "{} is missing: run `make test`", path.display());
     path
 }
@@ -56,8 +51,7 @@ fn the_iso_is_small() {
 #[test]
 fn built_elsewhere_it_is_the_same_byte_for_byte() {
     iso();
-    let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/check-reproducible");
-    let output = Command::new(check).output().unwrap();
+    let output = Command::new(project().join("scripts/check-reproducible")).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
 }

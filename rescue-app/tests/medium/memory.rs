@@ -1,6 +1,8 @@
 //! Machines with little memory: what the medium needs, and what it says where there is less.
 
-use super::end_to_end::{Disks, IMAGES, SOURCE, TARGET, capture, restore, tool};
+use common::tool;
+
+use super::end_to_end::{Disks, IMAGES, SOURCE, TARGET, capture, restore};
 use super::iso;
 use super::qemu::{BOOT, Firmware, Machine};
 

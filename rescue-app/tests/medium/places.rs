@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::end_to_end::tool;
+use common::tool;
+
 use crate::qemu::{BOOT, Firmware, Machine, REACTION, key};
 use crate::{empty_disk, iso};
 

@@ -5,14 +5,14 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
+use common::{Random, restic, stdout_of, succeeds, tool};
 use tempfile::TempDir;
 
 use super::iso;
 use super::qemu::{Firmware, Machine};
-use super::random::Random;
 use super::write_log::{WriteLog, entries_so_far};
 
 const MIB: usize = 1 << 20;
@@ -23,34 +23,17 @@ const WORK: Duration = Duration::from_secs(300);
 /// Points tried of each kind of work unless the environment says otherwise.
 const POINTS: u64 = 5;
 
-/// A tool's output; it must succeed.
+/// The program of this machine.
+pub(super) fn program(args: &[&str]) -> Command {
+    let mut command = common::command(env!("CARGO_BIN_EXE_lifeboat"));
+    command.args(args).env("LIFEBOAT_LOG", "/dev/null");
+    command
+}
+
+/// What it writes to standard output; it must succeed.
 #[track_caller]
-pub(super) fn tool(program: &str, args: &[&str]) -> String {
-    let output = run(program, args);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {args:?}: {text}\n{errors}");
-    text
-}
-
-pub(super) fn run(program: &str, args: &[&str]) -> Output {
-    Command::new(program)
-        .args(args)
-        .env("RESTIC_PASSWORD", "lifeboat")
-        .env("LIFEBOAT_LOG", "/dev/null")
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}; run `make setup`"))
-}
-
-#[track_caller]
-fn lifeboat(args: &[&str]) -> String {
-    tool(env!("CARGO_BIN_EXE_lifeboat"), args)
-}
-
-/// Bytes that do not compress.
-pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut random = Random::new(seed);
-    (0..len / 8).flat_map(|_| random.next().to_le_bytes()).collect()
+pub(super) fn lifeboat(args: &[&str]) -> String {
+    stdout_of(&mut program(args))
 }
 
 struct Scene {
@@ -65,7 +48,7 @@ struct Mounted<'s> {
 
 impl Drop for Mounted<'_> {
     fn drop(&mut self) {
-        run("umount", &["-l", &self.root]);
+        let _ = succeeds("umount", &["-l", &self.root]);
     }
 }
 
@@ -77,8 +60,8 @@ impl Scene {
         fs::create_dir(scene.path("mnt")).unwrap();
         scene.make_disk("source", 21, 40);
         scene.make_disk("target", 22, 40);
-        let mut doomed = noise(24, 24 * MIB);
-        fs::write(scene.path("earlier"), noise(23, 12 * MIB)).unwrap();
+        let mut doomed = Random::new(24).bytes(24 * MIB);
+        fs::write(scene.path("earlier"), Random::new(23).bytes(12 * MIB)).unwrap();
         fs::write(scene.path("doomed"), &doomed).unwrap();
         doomed.truncate(14 * MIB);
         fs::write(scene.path("kept"), doomed).unwrap();
@@ -95,11 +78,11 @@ impl Scene {
     }
 
     fn make_disk(&self, name: &str, seed: u64, mib: usize) {
-        fs::write(self.path(name), noise(seed, mib * MIB)).unwrap();
-        let _ = run("sgdisk", &["-Z", &self.name(name)]);
+        fs::write(self.path(name), Random::new(seed).bytes(mib * MIB)).unwrap();
+        let _ = succeeds("sgdisk", &["-Z", &self.name(name)]);
         tool("sgdisk", &["-n1:2048:0", "-t1:8300", &self.name(name)]);
         fs::create_dir_all(self.path("files")).unwrap();
-        fs::write(self.path("files/file"), noise(seed + 100, 16 * MIB)).unwrap();
+        fs::write(self.path("files/file"), Random::new(seed + 100).bytes(16 * MIB)).unwrap();
         let (size, files) = (format!("{}M", mib - 2), self.name("files"));
         let options = ["-q", "-F", "-t", "ext4", "-E", "offset=1048576,nodiscard", "-d", &files];
         tool("mke2fs", &[&options[..], &[&self.name(name), &size]].concat());
@@ -150,7 +133,7 @@ impl Mounted<'_> {
             assert!(images.iter().any(|image| image.contains(name)), "{name} is gone: {images:?}");
         }
         lifeboat(&["verify", "--repo", &self.repo()]);
-        let checked = tool("restic", &["-r", &self.repo(), "--no-cache", "--no-lock", "check"]);
+        let checked = restic(self.repo().as_ref(), "lifeboat", &["--no-lock", "check"]);
         assert!(checked.contains("no errors were found"), "{checked}");
     }
 
@@ -169,7 +152,7 @@ impl Mounted<'_> {
         tool("e2fsck", &["-fn", &part]);
         let dump = self.scene.name("dump");
         tool("debugfs", &["-R", &format!("dump file {dump}"), &part]);
-        assert!(fs::read(&dump).unwrap() == noise(121, 16 * MIB), "the file differs");
+        assert!(fs::read(&dump).unwrap() == Random::new(121).bytes(16 * MIB), "the file differs");
     }
 }
 
@@ -243,7 +226,7 @@ fn during_restore(scene: &Scene, log: &WriteLog, point: u64, random: &mut Random
     };
     let restore =
         ["restore", "latest:SOURCE", &target, "--erase", &target, "--repo", &mounted.repo()];
-    let table = run("sfdisk", &["-d", &target]).status.success();
+    let table = succeeds("sfdisk", &["-d", &target]);
     if table && head(&target) == head(&scene.name("target")) {
         tool("cmp", &[&scene.name("target"), &target]);
     } else if table {
@@ -260,7 +243,7 @@ fn during_restore(scene: &Scene, log: &WriteLog, point: u64, random: &mut Random
     tool("e2fsck", &["-fn", &part]);
     let dump = scene.name("dump");
     tool("debugfs", &["-R", &format!("dump file {dump}"), &part]);
-    assert!(fs::read(&dump).unwrap() == noise(121, 16 * MIB), "the file differs");
+    assert!(fs::read(&dump).unwrap() == Random::new(121).bytes(16 * MIB), "the file differs");
 }
 
 fn copy(scene: &Scene, disk: &str) {

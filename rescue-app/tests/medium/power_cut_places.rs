@@ -9,12 +9,11 @@ use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use common::{Guest, Random, restic, succeeds, tool};
 use serde_json::Value;
 
-use crate::guest::Guest;
-use crate::power_cut::{run, tool};
+use crate::power_cut;
 use crate::power_cut_work::{GOAL, LONGEST, Mark, PLACES, Place, SIZE, WORK, Work, Worked, script};
-use crate::random::Random;
 
 /// Points tried unless the environment says otherwise.
 const POINTS: u64 = 16;
@@ -50,7 +49,7 @@ kill_after() {
 /// Runs the program on a repository.
 #[track_caller]
 fn lifeboat(repo: &str, args: &[&str]) -> String {
-    tool(env!("CARGO_BIN_EXE_lifeboat"), &[args, &["--repo", repo]].concat())
+    power_cut::lifeboat(&[args, &["--repo", repo]].concat())
 }
 
 /// The id of a disk's image.
@@ -124,7 +123,7 @@ impl Cut {
         match self.work.0 {
             "repair-packs" => {
                 // It ends with a warning, for an image is incomplete.
-                run(env!("CARGO_BIN_EXE_lifeboat"), &["repair", "packs", "--repo", repo]);
+                power_cut::program(&["repair", "packs", "--repo", repo]).output().unwrap();
                 lifeboat(repo, &["forget", &id(repo, "spoiled")]);
             }
             "restore" | "clone" => {
@@ -163,7 +162,7 @@ fn cuts(worked: &Worked, random: &mut Random) -> Vec<Cut> {
 /// command completes it.
 fn judge_target(repo: &str, work: &str, goal: &Path, disks: &Path) {
     let (source, goal) = (disks.join("source"), goal.to_str().unwrap());
-    let is = |disk: &Path| run("cmp", &["-s", disk.to_str().unwrap(), goal]).status.success();
+    let is = |disk: &Path| succeeds("cmp", &["-s", disk.to_str().unwrap(), goal]);
     let again = |more: &[&str]| match work {
         "restore" => lifeboat(repo, &[&["restore", &id(repo, "source"), goal], more].concat()),
         _ => {
@@ -172,8 +171,8 @@ fn judge_target(repo: &str, work: &str, goal: &Path, disks: &Path) {
         }
     };
     if !is(&disks.join("old")) && !is(&source) {
-        let table = run("sfdisk", &["-d", goal]);
-        assert!(!table.status.success(), "a half-restored disk has a partition table");
+        let table = succeeds("sfdisk", &["-d", goal]);
+        assert!(!table, "a half-restored disk has a partition table");
         let plan = again(&["--plan"]);
         assert!(plan.contains("was not finished"), "{plan}");
     }
@@ -197,7 +196,7 @@ fn assert_whole_but_for_an_emptied_index_file(repo: &str) {
 #[track_caller]
 fn assert_whole(repo: &str) {
     lifeboat(repo, &["verify"]);
-    let checked = tool("restic", &["-r", repo, "--no-cache", "--no-lock", "check", "--read-data"]);
+    let checked = restic(repo.as_ref(), "lifeboat", &["--no-lock", "check", "--read-data"]);
     assert!(checked.contains("no errors were found"), "{checked}");
 }
 

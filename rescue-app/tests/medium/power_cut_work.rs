@@ -5,11 +5,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use common::{Guest, Random, tool};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::guest::Guest;
-use crate::power_cut::{noise, tool};
 use crate::write_log::WriteLog;
 
 const MIB: usize = 1 << 20;
@@ -153,15 +152,15 @@ impl Worked {
     fn make_disks(&self) {
         let disks = self.path("disks");
         fs::create_dir(&disks).unwrap();
-        let mut doomed = noise(31, 5 * MIB);
+        let mut doomed = Random::new(31).bytes(5 * MIB);
         fs::write(disks.join("doomed"), &doomed).unwrap();
         doomed.truncate(4 * MIB);
         fs::write(disks.join("kept"), doomed).unwrap();
-        fs::write(disks.join("earlier"), noise(32, MIB)).unwrap();
-        fs::write(disks.join("spoiled"), noise(35, 2 * MIB)).unwrap();
+        fs::write(disks.join("earlier"), Random::new(32).bytes(MIB)).unwrap();
+        fs::write(disks.join("spoiled"), Random::new(35).bytes(2 * MIB)).unwrap();
         for (name, seed) in [("source", 33), ("old", 34)] {
             let disk = disks.join(name);
-            fs::write(&disk, noise(seed, usize::try_from(GOAL).unwrap())).unwrap();
+            fs::write(&disk, Random::new(seed).bytes(usize::try_from(GOAL).unwrap())).unwrap();
             let disk = disk.to_str().unwrap();
             tool("sgdisk", &["-o", "-n1:2048:0", disk]);
         }

@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::Command;
 
+use common::tool;
 use tempfile::NamedTempFile;
 
 use crate::qemu::{Firmware, Machine, REACTION, Running};
@@ -20,14 +20,6 @@ fn prepare_and_use(machine: &Running, filesystem: &str) {
     machine.shell(&format!("test $(blockdev --getro /dev/vdb) = 1 && {line} --no-passphrase"));
     machine.shell("lifeboat capture /dev/vda --repo /mnt/lifeboat && umount /mnt && sync");
     machine.shell("blockdev --setro /dev/vdb");
-}
-
-/// A tool that judges; it must find nothing wrong.
-fn judge(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{program}: {said}");
-    said
 }
 
 /// The one partition of a prepared disk as a file.
@@ -60,11 +52,11 @@ fn a_blank_disk_is_prepared_and_takes_an_image_by_the_commands_shown() {
     machine.wait_for_end(REACTION);
 
     let disk = blank.path().to_str().unwrap();
-    assert!(judge("sgdisk", &["-v", disk]).contains("No problems found"));
+    assert!(tool("sgdisk", &["-v", disk]).contains("No problems found"));
     let part = partition(blank.path());
     let part = part.path().to_str().unwrap();
-    judge("e2fsck", &["-fn", part]);
-    let types = judge("wipefs", &["-n", "--parsable", "--output", "TYPE", part]);
+    tool("e2fsck", &["-fn", part]);
+    let types = tool("wipefs", &["-n", "--parsable", "--output", "TYPE", part]);
     let types: Vec<&str> = types.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(types, ["ext4"], "nothing of the exFAT before is left");
 }

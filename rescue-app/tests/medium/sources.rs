@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
+use common::{hfsplus_maker, tool};
 use tempfile::TempDir;
 
+use super::iso;
 use super::qemu::{BOOT, Firmware, Machine, REACTION};
-use super::{hfsplus_maker, iso};
 
 /// The longest that a small capture may take under emulation.
 const WORK: Duration = Duration::from_secs(300);
@@ -83,7 +83,7 @@ impl Disks {
             fs::File::create(&image).unwrap().set_len(mebibytes << 20).unwrap();
             let text = |path: &Path| path.to_str().unwrap().to_owned();
             let recipe = recipe.replace("IMAGE", &text(&image)).replace("KEY", &text(&key));
-            sh(&format!("set -e; {}", recipe.replace("TREE", &text(&tree))));
+            tool("sh", &["-ec", &recipe.replace("TREE", &text(&tree))]);
         }
         for serial in ["HFSPLUS", "HFSPLUS-DIRTY"] {
             hfsplus_maker::make(&disks.path(serial), true);
@@ -98,21 +98,9 @@ impl Disks {
 
     /// SHA-256 of all disks.
     fn sums(&self) -> Vec<String> {
-        let sum = |(serial, _, _): &(&str, u64, &str)| {
-            sh(&format!("sha256sum {}", self.path(serial).display()))
-        };
+        let sum = |(serial, _, _): &(&str, u64, &str)| tool("sha256sum", &[self.path(serial)]);
         DISKS.iter().map(sum).collect()
     }
-}
-
-fn sh(script: &str) -> String {
-    let output = Command::new("sh")
-        .args(["-c", script])
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{script}: {output:?}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use common::{command, stdout_of};
 use lifeboat::tui::key::Key::{Char, ClearField, Down, Enter, Esc, Reveal};
 use lifeboat::tui::model::Volume;
 use lifeboat::volume::{Kind, LockedContainer};
@@ -18,11 +18,8 @@ fn container(folder: &Path) -> PathBuf {
     let (key, image) = (folder.join("key"), folder.join("container"));
     fs::write(&key, "ebb").unwrap();
     File::create(&image).unwrap().set_len(3 << 20).unwrap();
-    let made = Command::new("/usr/sbin/cryptsetup")
-        .args(["-q", "luksFormat", "--type", "luks1", "--pbkdf-force-iterations", "1000"])
-        .args([&image, &key])
-        .status();
-    assert!(made.unwrap().success());
+    let words = ["-q", "luksFormat", "--type", "luks1", "--pbkdf-force-iterations", "1000"];
+    stdout_of(command("cryptsetup").args(words).args([&image, &key]));
     image
 }
 

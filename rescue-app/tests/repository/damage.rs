@@ -4,8 +4,9 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use common::Random;
+
 use crate::fixture::{CHUNK, disk, init, open, read_all, save, store};
-use crate::random::Random;
 use crate::stock_restic::{Restic, files_below};
 use lifeboat::repository::{
     BlobReader, CheckEvent, CheckReport, Id, PUBLIC_PASSPHRASE, Repository, RepositoryError,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use common::Random;
 use lifeboat::repository::{
     BlobReader, BlobType, Id, Node, NodeType, PUBLIC_PASSPHRASE, Repository, Saver, Snapshot,
     Totals, Tree,
@@ -32,20 +33,14 @@ pub fn open(restic: &Restic) -> Repository {
 
 /// Bytes like a disk's: text, noise, zeros; different for each seed.
 pub fn disk(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut random = Random::new(seed);
     let mut bytes = Vec::with_capacity(len);
     while bytes.len() < len {
-        match next() % 3 {
+        match random.below(3) {
             0 => bytes.resize(bytes.len() + CHUNK, 0),
-            1 => (0..CHUNK / 8).for_each(|_| bytes.extend(next().to_le_bytes())),
+            1 => bytes.extend(random.bytes(CHUNK)),
             _ => {
-                let line = format!("line {:x} of a text that compresses well\n", next());
+                let line = format!("line {:x} of a text that compresses well\n", random.next_u64());
                 (0..CHUNK / line.len()).for_each(|_| bytes.extend(line.as_bytes()));
             }
         }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use common::Random;
 use lifeboat::repository::{KeepRules, Snapshot};
 use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::fixture::{init, remove, save, snapshot};
-use crate::random::Random;
 use crate::stock_restic::Restic;
 
 /// Generated sets of snapshots, one for each path.

@@ -10,7 +10,5 @@ mod interoperation;
 mod interruption;
 mod locks;
 mod prune;
-#[path = "../support/random.rs"]
-mod random;
 mod repair;
 mod stock_restic;

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use common::Random;
 use lifeboat::repository::{
     BlobType, Id, PUBLIC_PASSPHRASE, PruneEvent, PruneOptions, PruneReport, Repository,
     RepositoryError, Result, Saver,
@@ -14,7 +15,6 @@ use lifeboat::store::FileKind;
 
 use crate::faults::{Faulty, changes_made, remove_own_locks, stopping_after};
 use crate::fixture::{CHUNK, disk, init, open, read_all, remove, save};
-use crate::random::Random;
 use crate::stock_restic::{Restic, files_below};
 
 /// Images by the snapshots they are in.
@@ -40,7 +40,7 @@ fn pack_bytes(repo: &Repository) -> u64 {
 /// A megabyte that does not compress, always the same for one number.
 fn part(number: u64) -> Vec<u8> {
     let mut random = Random::new(number + 1);
-    (0..(1 << 20) / 8).flat_map(|_| random.next().to_le_bytes()).collect()
+    random.bytes(1 << 20)
 }
 
 /// Images of parts chosen by chance, of which later ones share some with earlier ones; packs are

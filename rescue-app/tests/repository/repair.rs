@@ -4,13 +4,13 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use common::Random;
 use lifeboat::repository::{
     PUBLIC_PASSPHRASE, RebuiltIndex, RepairedPacks, Repository, RepositoryError, Result,
 };
 
 use crate::faults::{changes_made, remove_own_locks, stopping_after};
 use crate::fixture::{disk, init, open, read_all, remove, save, store};
-use crate::random::Random;
 use crate::stock_restic::{Restic, files_below};
 
 /// Opens without demanding that the index is whole.

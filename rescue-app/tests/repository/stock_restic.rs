@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use common::{stdout_of, tool};
 use lifeboat::repository::PUBLIC_PASSPHRASE;
 use tempfile::TempDir;
 
@@ -33,13 +34,12 @@ impl Restic {
     pub fn copy(&self) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("repo");
-        let copied = Command::new("cp").arg("-a").args([&self.repo(), &folder]).status();
-        assert!(copied.unwrap().success());
+        tool("cp", &[Path::new("-a"), &self.repo(), &folder]);
         Self { folder, dir }
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("restic");
+        let mut command = common::command("restic");
         command
             .arg("--repo")
             .arg(self.repo())
@@ -57,10 +57,7 @@ impl Restic {
 
     /// Runs restic, which must succeed, and returns what it prints.
     pub fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "restic {args:?}:\n{out}\n{err}");
-        out
+        stdout_of(&mut self.command(args))
     }
 
     /// `check --read-data` without any complaint, not even a harmless one.

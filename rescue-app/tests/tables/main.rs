@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod gpt;
+mod hostile;
 mod mbr;
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
+use common::{Random, command, tool};
 use lifeboat::bytes::{ReadAt, Window};
 use lifeboat::disk::Source;
 use lifeboat::table::{Patch, Scheme, Table, TableError, fit_to_disk, read};
@@ -17,27 +18,10 @@ use tempfile::TempDir;
 
 const MIB: u64 = 1 << 20;
 
-/// Runs a tool and returns its standard output; a failure fails the test.
-fn run(program: &str, args: &[&str], input: &str) -> String {
-    let mut child = Command::new(program)
-        .args(args)
-        .env("LC_ALL", "C.UTF-8")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program} is needed: {error}"));
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{program} {args:?}: {}", text(&output.stderr));
-    text(&output.stdout)
-}
-
 fn sgdisk(disk: &Path, args: &[&str]) -> String {
     let mut all = args.to_vec();
     all.push(disk.to_str().unwrap());
-    run("sgdisk", &all, "")
+    tool("sgdisk", &all)
 }
 
 /// sgdisk's own opinion of a disk.
@@ -46,7 +30,7 @@ fn assert_sound(disk: &Path) {
     assert!(opinion.contains("No problems found"), "{opinion}");
     assert!(!opinion.contains("Warning") && !opinion.contains("Caution"), "{opinion}");
     // The kernel's tools also want the protective MBR to cover the disk.
-    let listing = Command::new("sfdisk").arg("-l").arg(disk).output().unwrap();
+    let listing = command("sfdisk").arg("-l").arg(disk).output().unwrap();
     let complaints = String::from_utf8_lossy(&listing.stderr).into_owned();
     assert_eq!(complaints, "", "sfdisk -l complains");
 }
@@ -107,25 +91,6 @@ const GPT_WITH_GAPS: [&str; 18] = [
     "5:set:2",
 ];
 
-/// A loop device over a file, with a sector size of its own.
-struct Loop {
-    device: PathBuf,
-}
-
-impl Loop {
-    fn new(file: &Path, sector_size: u32) -> Self {
-        let sector = sector_size.to_string();
-        let args = ["--find", "--show", "-b", &sector, file.to_str().unwrap()];
-        Self { device: run("losetup", &args, "").trim().into() }
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("-d").arg(&self.device).status();
-    }
-}
-
 fn open(path: &Path) -> Source {
     Source::open(path).unwrap()
 }
@@ -141,7 +106,7 @@ fn overwrite(path: &Path, offset: u64, bytes: &[u8]) {
 /// Our table and sfdisk's must say the same in every field that sfdisk knows.
 fn assert_agrees_with_sfdisk(table: &Table, disk: &Path) {
     let json: Value =
-        serde_json::from_str(&run("sfdisk", &["-J", disk.to_str().unwrap()], "")).unwrap();
+        serde_json::from_str(&tool("sfdisk", &["-J", disk.to_str().unwrap()])).unwrap();
     let theirs = &json["partitiontable"];
     let lower = |value: &Value| value.as_str().unwrap_or_default().to_lowercase();
     let sector = u64::from(table.sector_size);
@@ -167,40 +132,29 @@ fn assert_agrees_with_sfdisk(table: &Table, disk: &Path) {
     }
 }
 
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
+/// A random order of `0..count`.
+fn order(random: &mut Random, count: u64) -> Vec<u64> {
+    let mut order: Vec<u64> = (0..count).collect();
+    for at in (1..order.len()).rev() {
+        let other = random.below(at as u64 + 1);
+        order.swap(at, usize::try_from(other).unwrap());
     }
-
-    /// A random order of `0..count`.
-    fn order(&mut self, count: u64) -> Vec<u64> {
-        let mut order: Vec<u64> = (0..count).collect();
-        for at in (1..order.len()).rev() {
-            let other = self.below(at as u64 + 1);
-            order.swap(at, usize::try_from(other).unwrap());
-        }
-        order
-    }
+    order
 }
 
 #[test]
 fn filesystems_on_the_whole_disk_are_no_tables() {
     let images = Images::new();
     let disk = images.blank("fat.img", 16 * MIB);
-    for tool in [vec!["mkfs.fat", "--mbr=no", "-I"], vec!["mkfs.ext4", "-q", "-F"]] {
-        let mut args = tool[1..].to_vec();
+    for maker in [vec!["mkfs.fat", "--mbr=no", "-I"], vec!["mkfs.ext4", "-q", "-F"]] {
+        let mut args = maker[1..].to_vec();
         args.push(disk.to_str().unwrap());
-        run(tool[0], &args, "");
+        tool(maker[0], &args);
         let table = table_of(&disk, 512);
-        assert_eq!((table.scheme, table.notices.len()), (Scheme::None, 0), "{tool:?}");
+        assert_eq!((table.scheme, table.notices.len()), (Scheme::None, 0), "{maker:?}");
     }
     // dosfstools can add a table that has the filesystem itself, from sector 0, as partition 1.
-    run("mkfs.fat", &["--mbr=yes", "-I", disk.to_str().unwrap()], "");
+    tool("mkfs.fat", &["--mbr=yes", "-I", disk.to_str().unwrap()]);
     let table = table_of(&disk, 512);
     assert_eq!((table.scheme, table.partition(1).unwrap().start), (Scheme::Mbr, 0));
     assert!(table.doubts[0].contains("lies over"), "{table:?}");

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::{Loop, Random, tool, tool_with_input};
 use lifeboat::table::{Role, Scheme, Table, fit_to_disk, metadata_extents};
 
-use crate::{Dice, Images, Loop, MIB, assert_agrees_with_sfdisk, open, overwrite, run, table_of};
+use crate::{Images, MIB, assert_agrees_with_sfdisk, open, order, overwrite, table_of};
 
 /// sfdisk numbers the logical partitions as the kernel does: along the chain, which here runs
 /// backwards on the disk.
@@ -20,7 +21,7 @@ fn mbr_with_logical_partitions() {
         5: start=30000,size=5000,type=83\n\
         6: start=14336,size=8192,type=82\n\
         7: start=40000,size=2000,type=7\n";
-    run("sfdisk", &[disk.to_str().unwrap()], script);
+    tool_with_input("sfdisk", &[disk.to_str().unwrap()], script);
     let table = table_of(&disk, 512);
     assert_eq!(table.scheme, Scheme::Mbr);
     assert_eq!(table.notices, Vec::<String>::new());
@@ -42,29 +43,29 @@ fn mbr_with_logical_partitions() {
 fn random_mbr_layouts_agree_with_sfdisk() {
     let images = Images::new();
     for seed in 0..20 {
-        let mut dice = Dice(seed);
+        let mut random = Random::new(seed);
         let disk = images.blank("random.img", 64 * MIB);
-        let slots = dice.order(4);
-        let used = 1 + dice.below(3);
-        let mut script = format!("label: dos\nlabel-id: {:#010x}\n", 1 + dice.below(1 << 30));
+        let slots = order(&mut random, 4);
+        let used = 1 + random.below(3);
+        let mut script = format!("label: dos\nlabel-id: {:#010x}\n", 1 + random.below(1 << 30));
         for (place, slot) in (0..used).zip(&slots) {
-            let (start, kind) = (2048 + place * 8192 + dice.below(2048), 0x83 - dice.below(2));
+            let (start, kind) = (2048 + place * 8192 + random.below(2048), 0x83 - random.below(2));
             script += &format!(
                 "{}: start={start},size={},type={kind:x}\n",
                 slot + 1,
-                1 + dice.below(6000)
+                1 + random.below(6000)
             );
         }
-        if dice.below(4) > 0 {
+        if random.below(4) > 0 {
             script += &format!("{}: start=40960,size=90000,type=f\n", slots[3] + 1);
-            let count = dice.below(12);
-            for (number, place) in (5..).zip(dice.order(count)) {
+            let count = random.below(12);
+            for (number, place) in (5..).zip(order(&mut random, count)) {
                 let (start, size) =
-                    (43_008 + place * 6144 + dice.below(2000), 1 + dice.below(2000));
+                    (43_008 + place * 6144 + random.below(2000), 1 + random.below(2000));
                 script += &format!("{number}: start={start},size={size},type=83\n");
             }
         }
-        run("sfdisk", &[disk.to_str().unwrap()], &script);
+        tool_with_input("sfdisk", &[disk.to_str().unwrap()], &script);
         let table = table_of(&disk, 512);
         assert_eq!((table.scheme, table.notices.len()), (Scheme::Mbr, 0), "{script}{table:?}");
         let mut sorted = table.clone();
@@ -79,7 +80,7 @@ fn with_three_logical_partitions(images: &Images) -> PathBuf {
     let disk = images.blank("chain.img", 64 * MIB);
     let script = "label: dos\n1: start=2048,size=100000,type=5\n\
         5: start=4096,size=2048\n6: start=8192,size=2048\n7: start=12288,size=2048\n";
-    run("sfdisk", &[disk.to_str().unwrap()], script);
+    tool_with_input("sfdisk", &[disk.to_str().unwrap()], script);
     disk
 }
 
@@ -91,7 +92,7 @@ fn deleted_logical_partitions_take_no_number() {
     let metadata = metadata_extents(&open(&disk), &table_of(&disk, 512));
     for record in [2, 1] {
         overwrite(&disk, metadata.iter().nth(record).unwrap().start + 446, &[0; 16]);
-        let listed = run("partx", &["-g", "-o", "NR,START,UUID", "-s", disk.to_str().unwrap()], "");
+        let listed = tool("partx", &["-g", "-o", "NR,START,UUID", "-s", disk.to_str().unwrap()]);
         let theirs: Vec<Vec<&str>> =
             listed.lines().map(|line| line.split_whitespace().collect()).collect();
         let ours = table_of(&disk, 512);
@@ -111,13 +112,13 @@ fn deleted_logical_partitions_take_no_number() {
 fn mbr_with_sectors_of_4096_bytes() {
     let images = Images::new();
     let disk = images.blank("mbr4k.img", 64 * MIB);
-    let device = Loop::new(&disk, 4096);
+    let device = Loop::with(&["-b", "4096"], &disk);
     let script = "label: dos\n1: start=256,size=1024,type=83\n2: start=2048,size=8192,type=5\n\
         5: start=2304,size=1024,type=83\n6: start=4096,size=512,type=83\n";
-    run("sfdisk", &[device.device.to_str().unwrap()], script);
-    let table = table_of(&device.device, 4096);
+    tool_with_input("sfdisk", &[device.name()], script);
+    let table = table_of(device.path(), 4096);
     assert_eq!(table.scheme, Scheme::Mbr);
-    assert_agrees_with_sfdisk(&table, &device.device);
+    assert_agrees_with_sfdisk(&table, device.path());
 }
 
 #[test]
@@ -147,8 +148,7 @@ fn broken_chains_are_cut_and_told() {
 
 /// `partx` lists what libblkid sees, which reads as Linux does.
 fn assert_agrees_with_partx(table: &Table, disk: &Path) {
-    let listed =
-        run("partx", &["-g", "-b", "-o", "NR,START,SIZE", "-s", disk.to_str().unwrap()], "");
+    let listed = tool("partx", &["-g", "-b", "-o", "NR,START,SIZE", "-s", disk.to_str().unwrap()]);
     let theirs: Vec<Vec<u64>> = listed
         .lines()
         .map(|line| line.split_whitespace().map(|word| word.parse().unwrap()).collect())
@@ -190,7 +190,7 @@ fn contradictory_tables_are_doubted() {
     let images = Images::new();
     let disk = images.blank("overlap.img", 16 * MIB);
     let script = "label: dos\n1: start=2048,size=4096\n2: start=8192,size=4096\n";
-    run("sfdisk", &[disk.to_str().unwrap()], script);
+    tool_with_input("sfdisk", &[disk.to_str().unwrap()], script);
     let whole = fs::read(&disk).unwrap();
     // Start of partition 2, size of partition 2, start of partition 1.
     for (word, offset, value, contested) in [
@@ -213,7 +213,7 @@ fn contradictory_tables_are_doubted() {
 fn an_odd_boot_flag_makes_a_table_doubtful() {
     let images = Images::new();
     let disk = images.blank("flag.img", 16 * MIB);
-    run("sfdisk", &[disk.to_str().unwrap()], "label: dos\n1: start=2048,size=4096\n");
+    tool_with_input("sfdisk", &[disk.to_str().unwrap()], "label: dos\n1: start=2048,size=4096\n");
     overwrite(&disk, 446, &[0x17]);
     let table = table_of(&disk, 512);
     assert_eq!((table.scheme, table.doubts.len()), (Scheme::None, 1), "{table:?}");
@@ -224,7 +224,7 @@ fn mbr_over_the_remains_of_a_gpt() {
     let images = Images::new();
     let disk = images.gpt(16 * MIB);
     let mbr = images.blank("mbr-only.img", 16 * MIB);
-    run("sfdisk", &[mbr.to_str().unwrap()], "label: dos\n1: start=2048,size=4096\n");
+    tool_with_input("sfdisk", &[mbr.to_str().unwrap()], "label: dos\n1: start=2048,size=4096\n");
     overwrite(&disk, 0, &fs::read(&mbr).unwrap()[..512]);
     let table = table_of(&disk, 512);
     assert_eq!((table.scheme, table.partitions.len()), (Scheme::Mbr, 1));

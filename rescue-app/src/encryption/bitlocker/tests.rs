@@ -1,13 +1,10 @@
 //! Decryption, judged by the sums that cryptsetup's tests expect of volumes that Windows encrypted.
 
-#[path = "../../../tests/support/bitlocker_images.rs"]
-mod bitlocker_images;
-
 use std::fs;
 
+use common::bitlocker_images::{self, Image};
 use sha2::{Digest, Sha256};
 
-use self::bitlocker_images::Image;
 use super::*;
 
 /// The sum of the content as it is seen through a secret.
