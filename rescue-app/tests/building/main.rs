@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::project;
+use common::{command, project, stdout_of, tool};
 use tempfile::TempDir;
 
 /// The archive's state that the tests' lock names.
@@ -38,12 +38,8 @@ impl Tree {
     fn new(list: &str, lock: &str) -> Self {
         let tree = Self { folder: tempfile::tempdir().unwrap() };
         let from = project();
-        succeed(
-            Command::new("cp")
-                .arg("-r")
-                .args([from.join("scripts"), from.join("Cargo.toml")])
-                .arg(tree.path("")),
-        );
+        let what = [from.join("scripts"), from.join("Cargo.toml"), tree.path("")];
+        stdout_of(command("cp").arg("-r").args(what));
         fs::create_dir(tree.path("initramfs")).unwrap();
         fs::write(tree.path("initramfs/packages.list"), list).unwrap();
         fs::write(tree.path("initramfs/packages.lock"), lock).unwrap();
@@ -83,12 +79,8 @@ impl Archive {
         fs::write(package.path().join("content"), content).unwrap();
         fs::create_dir_all(archive.path("dists/trixie/main/binary-amd64")).unwrap();
         let file = archive.path("old-thing_1.0-1_amd64.deb");
-        succeed(
-            Command::new("dpkg-deb")
-                .args(["--root-owner-group", "-b"])
-                .arg(package.path())
-                .arg(&file),
-        );
+        let pack = ["--root-owner-group", "-b"];
+        stdout_of(command("dpkg-deb").args(pack).args([package.path(), &file]));
         let (size, sum) = size_and_sum(&file);
         let index = archive.path("dists/trixie/main/binary-amd64/Packages");
         let entry =
@@ -120,7 +112,7 @@ impl Archive {
 }
 
 fn size_and_sum(file: &Path) -> (u64, String) {
-    let said = succeed(Command::new("sha256sum").arg(file));
+    let said = tool("sha256sum", &[file]);
     (fs::metadata(file).unwrap().len(), said.split(' ').next().unwrap().to_owned())
 }
 
@@ -193,19 +185,13 @@ fn where_a_locked_version_is_gone_a_build_takes_today_s_and_says_so_and_a_releas
 fn the_medium_s_file_and_volume_id_say_whether_its_packages_are_the_locked_ones() {
     let build = project().join("build");
     let told = fs::read_to_string(build.join("lifeboat-build")).unwrap();
-    let id = succeed(
-        Command::new("blkid")
-            .args(["-p", "-s", "LABEL", "-o", "value"])
-            .arg(build.join("lifeboat.iso")),
-    );
+    let iso = build.join("lifeboat.iso");
+    let iso = iso.to_str().unwrap();
+    let id = tool("blkid", &["-p", "-s", "LABEL", "-o", "value", iso]);
     assert!(id.starts_with("LIFEBOAT_"), "{id}");
     assert_eq!(id.contains("UNLOCKED"), told.contains("PACKAGES=\"unlocked\""), "{id}{told}");
-    let inside = succeed(
-        Command::new("xorriso")
-            .args(["-osirrox", "on", "-indev"])
-            .arg(build.join("lifeboat.iso"))
-            .args(["-concat", "append", "-", "/lifeboat-build", "--"]),
-    );
+    let concat = ["-concat", "append", "-", "/lifeboat-build", "--"];
+    let inside = tool("xorriso", &[&["-osirrox", "on", "-indev", iso], &concat[..]].concat());
     assert!(inside.contains(&told), "{inside}");
 }
 

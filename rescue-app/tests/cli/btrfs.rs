@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use common::{noise, tool};
+use common::{Loop, noise, tool};
 
 use crate::support::{Bench, MIB};
 
@@ -15,7 +15,7 @@ const STRIPED: [&str; 9] = ["-q", "-f", "-K", "-d", "raid0", "-m", "raid0", "-n"
 const DEVICE: u64 = 180 * MIB;
 
 /// Block devices that stand on files, for as long as this lives.
-struct Loops(Vec<String>);
+struct Loops(Vec<Loop>);
 
 impl Loops {
     fn new() -> Self {
@@ -25,22 +25,25 @@ impl Loops {
     /// The device of `len` bytes of a file.
     fn add(&mut self, file: &Path, offset: u64, len: u64) {
         let (offset, len) = (offset.to_string(), len.to_string());
-        let file = file.to_str().unwrap();
-        let args = ["-f", "--show", "--offset", &offset, "--sizelimit", &len, file];
-        self.0.push(tool("losetup", &args).trim().to_owned());
+        let part = ["--offset", &offset, "--sizelimit", &len];
+        self.0.push(Loop::with(&part, file));
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.0.iter().map(Loop::name).collect()
     }
 
     fn make(&self) {
-        tool("mkfs.btrfs", &[&STRIPED[..], &[&self.0[0], &self.0[1]]].concat());
+        tool("mkfs.btrfs", &[&STRIPED[..], &self.names()].concat());
     }
 
     /// Runs `work` on the mounted filesystem.
     fn mounted<T>(&self, bench: &Bench, options: &str, work: impl FnOnce(&Path) -> T) -> T {
         let folder = bench.path("mounted");
         fs::create_dir_all(&folder).unwrap();
-        let options = format!("{options},device={},device={}", self.0[0], self.0[1]);
+        let options = format!("{options},device={},device={}", self.names()[0], self.names()[1]);
         let place = folder.to_str().unwrap();
-        tool("mount", &["-t", "btrfs", "-o", &options, &self.0[0], place]);
+        tool("mount", &["-t", "btrfs", "-o", &options, self.names()[0], place]);
         let done = work(&folder);
         tool("umount", &[place]);
         done
@@ -49,9 +52,8 @@ impl Loops {
 
 impl Drop for Loops {
     fn drop(&mut self) {
-        for device in &self.0 {
+        for device in self.names() {
             tool("btrfs", &["device", "scan", "--forget", device]);
-            tool("losetup", &["-d", device]);
         }
     }
 }
@@ -64,7 +66,7 @@ fn fill(folder: &Path) {
 }
 
 fn judge(bench: &Bench, loops: &Loops) {
-    tool("btrfs", &["check", "--readonly", "--check-data-csum", &loops.0[0]]);
+    tool("btrfs", &["check", "--readonly", "--check-data-csum", loops.names()[0]]);
     loops.mounted(bench, "ro", |folder| {
         let scrub = tool("btrfs", &["scrub", "start", "-B", "-r", folder.to_str().unwrap()]);
         assert!(scrub.contains("no errors found"), "{scrub}");
@@ -122,12 +124,12 @@ fn a_btrfs_on_two_disks_is_read_from_both() {
     // While it is mounted each of its disks is in use, though a mount names only one.
     loops.mounted(&bench, "noatime", |folder| {
         fill(folder);
-        for device in &loops.0 {
+        for device in loops.names() {
             let refused = bench.run(&["capture", device]).ended(4);
             assert!(refused.stderr.contains("is mounted at"), "{}", refused.stderr);
         }
     });
-    for device in &loops.0 {
+    for device in loops.names() {
         let run = bench.run(&["capture", device, "--json"]).ended(0);
         assert!(!run.stdout.contains("captured whole"), "{}", run.stdout);
         let skipped = run.result()["skipped"].as_u64().unwrap();

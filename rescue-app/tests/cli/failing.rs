@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use common::{Loop, Random, noise, tool};
+use common::{Loop, Random, noise, succeeds, tool};
 use lifeboat::operation::{self, Cancel, Control, Event, OperationError, Phase, RestoreReport};
 
 use crate::agreement::request;
@@ -185,7 +184,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+        let _ = succeeds("umount", &[Path::new("-l"), &self.0]);
     }
 }
 
@@ -223,8 +222,7 @@ fn restore_fails(bench: &Bench, disk: &Faulty) -> Run {
 /// A disk that firmware and systems take for blank.
 pub fn assert_not_usable(bench: &Bench, disk: &Path) {
     let disk = disk.to_str().unwrap();
-    let table = Command::new("sfdisk").args(["-d", disk]).output().unwrap();
-    assert!(!table.status.success(), "a half-restored disk has a partition table");
+    assert!(!succeeds("sfdisk", &["-d", disk]), "a half-restored disk has a partition table");
     cut(Path::new(disk), 0, 512, &bench.path("head"));
     assert!(fs::read(bench.path("head")).unwrap()[510..] == [0, 0], "looks bootable");
 }

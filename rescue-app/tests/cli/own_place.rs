@@ -145,7 +145,7 @@ fn a_disk_mounted_in_another_namespace_is_captured_on_request_only() {
     let bench = Bench::new();
     blank(&bench.path("disk"), 32 * MIB);
     tool("mke2fs", &["-q", "-F", "-t", "ext4", &bench.arg("disk")]);
-    let device = Loop::new(&bench.arg("disk"));
+    let device = Loop::new(bench.path("disk"));
     fs::create_dir(bench.path("mnt")).unwrap();
     let script =
         format!("mount {} {} && echo up && exec sleep 600", device.name(), bench.arg("mnt"));

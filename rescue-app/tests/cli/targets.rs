@@ -325,10 +325,10 @@ fn the_same_restore_again_carries_on() {
 fn a_disk_beside_its_source_is_said_to_carry_the_same_identity() {
     let bench = Bench::new();
     two_partitions(&bench, "disk");
-    let source = Loop::new(&bench.arg("disk"));
+    let source = Loop::new(bench.path("disk"));
     bench.run(&["capture", source.name()]).ended(0);
     bench.blank("target", 64 * MIB);
-    let target = Loop::new(&bench.arg("target"));
+    let target = Loop::new(bench.path("target"));
     let plan = ["restore", "latest", target.name(), "--plan"];
     let told = bench.run(&plan).ended(0).stdout;
     assert!(told.contains("carries the same identities"), "{told}");

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::noise;
+use common::{noise, tool};
 
 use crate::support::{Bench, Run, same};
 
@@ -181,11 +181,7 @@ fn a_passphrase_file_opens_in_restic_and_here() {
         let typed = bench.command(&["images"]).env("LIFEBOAT_PASSPHRASE", word).status();
         assert!(typed.unwrap().success(), "{name}");
         let restic = |args: &[&str]| {
-            let status = Command::new("restic")
-                .args(["-q", "--no-cache", "--password-file", &file])
-                .args(args)
-                .status();
-            assert!(status.unwrap().success(), "{name}: {args:?}");
+            tool("restic", &[&["-q", "--no-cache", "--password-file", &file], args].concat());
         };
         restic(&["-r", &bench.arg("repo"), "snapshots"]);
         restic(&["-r", &bench.arg("theirs"), "init"]);

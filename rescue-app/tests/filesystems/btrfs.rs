@@ -101,7 +101,7 @@ fn btrfs_maps_after_and_during_changes_of_devices_hold_everything() {
     fill(&mount, 8 * MIB);
     // Profiles change, chunks move, and one device leaves.
     mount.btrfs("balance start -dconvert=raid0 -mconvert=dup -f");
-    let (path, last) = (mount.path().to_str().unwrap(), &mount.loops.0[2]);
+    let (path, last) = (mount.path().to_str().unwrap(), mount.loops.0[2].name());
     tool("btrfs", &["device", "remove", last, path]);
     drop(mount);
     let (left, gone) = images.split_at(2);

@@ -97,7 +97,10 @@ fn btrfs_that_cannot_be_mapped_is_kept_whole() {
     {
         let mount = Mount::new(&seed, "ro");
         let loops = Loops::new(std::slice::from_ref(&sprout));
-        tool("btrfs", &["device", "add", "-f", "-K", &loops.0[0], mount.path().to_str().unwrap()]);
+        tool(
+            "btrfs",
+            &["device", "add", "-f", "-K", loops.first(), mount.path().to_str().unwrap()],
+        );
         tools::unmount(mount.path());
     }
     let all = Others(vec![Volume::open(&seed[0]), Volume::open(&sprout)]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use common::{output_of, succeeds, tool};
+use common::{Loop, output_of, succeeds, tool};
 use lifeboat::bytes::{Extents, ReadAt, Window};
 use lifeboat::inspect;
 use lifeboat::volume::{Companions, Inspection, Kind};
@@ -15,15 +15,15 @@ use crate::tools::{self, Volume};
 const MIB: u64 = 1 << 20;
 
 /// Images as block devices, for as long as this lives.
-pub struct Loops(pub Vec<String>);
+pub struct Loops(pub Vec<Loop>);
 
 impl Loops {
     pub fn new(images: &[PathBuf]) -> Self {
-        let attach = |image: &PathBuf| {
-            let device = tool("losetup", &["-f", "--show", image.to_str().unwrap()]);
-            device.trim().to_owned()
-        };
-        Self(images.iter().map(attach).collect())
+        Self(images.iter().map(Loop::new).collect())
+    }
+
+    pub fn first(&self) -> &str {
+        self.0[0].name()
     }
 }
 
@@ -31,8 +31,7 @@ impl Drop for Loops {
     fn drop(&mut self) {
         for device in &self.0 {
             // The kernel must not take a copy with the same identity for this device.
-            output_of("btrfs", &["device", "scan", "--forget", device]);
-            tool("losetup", &["-d", device]);
+            output_of("btrfs", &["device", "scan", "--forget", device.name()]);
         }
     }
 }
@@ -52,10 +51,10 @@ impl Mount {
     pub fn try_new(images: &[PathBuf], options: &str) -> Option<Self> {
         let mount = Self { folder: TempDir::new().unwrap(), loops: Loops::new(images) };
         let devices: String =
-            mount.loops.0.iter().map(|device| format!(",device={device}")).collect();
+            mount.loops.0.iter().map(|device| format!(",device={}", device.name())).collect();
         let options = format!("{options}{devices}");
         let folder = mount.path().to_str().unwrap();
-        let args = ["-t", "btrfs", "-o", &options, &mount.loops.0[0], folder];
+        let args = ["-t", "btrfs", "-o", &options, mount.loops.first(), folder];
         succeeds("mount", &args).then_some(mount)
     }
 
@@ -88,7 +87,7 @@ pub fn format(folder: &Path, devices: usize, mib: u64, options: &str) -> Vec<Pat
     let loops = Loops::new(&images);
     let mut args = vec!["-q", "-f", "-K", "-L", "lifeboat"];
     args.extend(options.split_whitespace());
-    args.extend(loops.0.iter().map(String::as_str));
+    args.extend(loops.0.iter().map(Loop::name));
     tool("mkfs.btrfs", &args);
     images
 }
@@ -144,7 +143,7 @@ pub fn inspect(image: &Path) -> Inspection {
 pub fn judge(images: &[PathBuf]) -> Option<BTreeMap<PathBuf, String>> {
     {
         let loops = Loops::new(images);
-        if !succeeds("btrfs", &["check", "--readonly", "--check-data-csum", &loops.0[0]]) {
+        if !succeeds("btrfs", &["check", "--readonly", "--check-data-csum", loops.first()]) {
             return None;
         }
     }

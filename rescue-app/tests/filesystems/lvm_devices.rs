@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use common::{succeeds, tool};
+use common::{Loop, succeeds, tool};
 use lifeboat::bytes::{Extents, ReadAt};
 use tempfile::TempDir;
 
@@ -16,26 +16,22 @@ const MIB: u64 = 1 << 20;
 /// Images attached as loop devices, which lvm2 sees alone.
 pub struct Devices {
     pub images: Vec<PathBuf>,
-    devices: Vec<String>,
+    devices: Vec<Loop>,
     locks: TempDir,
 }
 
 impl Devices {
     pub fn attach(images: &[&Path]) -> Self {
-        let attach = |image: &&Path| {
-            let device = tool("losetup", &["-f", "--show", image.to_str().unwrap()]);
-            device.trim().to_owned()
-        };
         Self {
             images: images.iter().map(|image| image.to_path_buf()).collect(),
-            devices: images.iter().map(attach).collect(),
+            devices: images.iter().map(Loop::new).collect(),
             locks: TempDir::new().unwrap(),
         }
     }
 
     fn args(&self, words: &str) -> Vec<String> {
         let accept: Vec<String> =
-            self.devices.iter().map(|device| format!("\"a|^{device}$|\"")).collect();
+            self.devices.iter().map(|device| format!("\"a|^{}$|\"", device.name())).collect();
         let config = format!(
             "devices{{use_devicesfile=0 filter=[{},\"r|.*|\"]}} \
              activation{{udev_sync=0 udev_rules=0}} backup{{backup=0 archive=0}} \
@@ -45,7 +41,8 @@ impl Devices {
         );
         let mut args: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
         for (index, device) in self.devices.iter().enumerate() {
-            args.iter_mut().for_each(|arg| *arg = arg.replace(&format!("PV{index}"), device));
+            args.iter_mut()
+                .for_each(|arg| *arg = arg.replace(&format!("PV{index}"), device.name()));
         }
         args.extend(["--driverloaded".into(), "n".into(), "--config".into(), config]);
         args
@@ -119,7 +116,7 @@ impl Devices {
         let (device, extents) = range.rsplit_once(':').unwrap();
         let (first, last) = extents.split_once('-').unwrap();
         let (first, last): (u64, u64) = (first.parse().unwrap(), last.parse().unwrap());
-        let index = self.devices.iter().position(|own| own == device).unwrap();
+        let index = self.devices.iter().position(|own| own.name() == device).unwrap();
         let start =
             self.lvm(&format!("pvs -o pe_start --noheadings --nosuffix --units b PV{index}"));
         let start: u64 = start.trim().parse().unwrap();
@@ -154,13 +151,5 @@ impl Devices {
     pub fn taken(&self, name: &str, pv: usize) -> Extents {
         let own = self.pieces(name).into_iter().filter(|(device, ..)| *device == pv);
         Extents::from(own.map(|(_, at, len)| (at, len)).collect::<Vec<_>>())
-    }
-}
-
-impl Drop for Devices {
-    fn drop(&mut self) {
-        for device in &self.devices {
-            let _ = succeeds("losetup", &["-d", device]);
-        }
     }
 }

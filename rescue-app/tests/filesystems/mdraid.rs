@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use common::{output_of, tool};
+use common::{Loop, output_of, tool};
 use lifeboat::bytes::{Extents, ReadAt};
 use lifeboat::image::manifest::Stored;
 use lifeboat::inspect;
@@ -134,10 +134,9 @@ fn content(image: &Path) -> (TempDir, PathBuf) {
 
 /// What mdadm says, without the names of devices: those of other tests come and go.
 pub fn examined(image: &Path) -> String {
-    let device = tool("losetup", &["-f", "--show", image.to_str().unwrap()]);
+    let device = Loop::new(image);
     let version: &[&str] = if is_swapped(image) { &["--metadata=0.swap"] } else { &[] };
-    let said = output_of("mdadm", &[&["--examine", device.trim()], version].concat());
-    tool("losetup", &["-d", device.trim()]);
+    let said = output_of("mdadm", &[&["--examine", device.name()], version].concat());
     let nameless = |line: &str| line.split("/dev/loop").next().unwrap().trim_end().to_owned();
     said.lines().map(nameless).collect::<Vec<_>>().join("\n")
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Random, succeeds, tool};
+use common::{Random, command, succeeds, tool};
 use lifeboat::bytes::{Extents, ReadAt};
 use lifeboat::inspect;
 use lifeboat::volume::{Alone, Coverage, Inspection, Kind, State, VolumeKeys};
@@ -218,8 +218,7 @@ fn check_trusted(image: &Path) {
 /// A cluster that fell out of `$Bitmap` and that a file record claims gives the whole volume,
 /// whoever trusts it.
 fn claimed_clusters_are_not_given_up(image: &Path) {
-    let bitmap =
-        Command::new("ntfscat").args(["-f", "-i", "6"]).arg(image).output().unwrap().stdout;
+    let bitmap = command("ntfscat").args(["-f", "-i", "6"]).arg(image).output().unwrap().stdout;
     let bitmap = &bitmap[..900];
     let mut bytes = fs::read(image).unwrap();
     let place = (0..bytes.len()).step_by(512).find(|&at| bytes[at..].starts_with(bitmap)).unwrap();

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use common::{output_of, tool};
+use common::{Loop, output_of, tool};
 use lifeboat::bytes::{Extents, ReadAt};
 use lifeboat::inspect;
 use lifeboat::volume::{Coverage, Kind, State};
@@ -118,11 +118,10 @@ fn a_physical_volume_is_recognised() {
     let scratch = TempDir::new().unwrap();
     let image = scratch.path().join("image");
     tools::sparse_medium(&image, 32 * MIB);
-    let device = tool("losetup", &["-f", "--show", image.to_str().unwrap()]);
-    let device = device.trim();
+    let device = Loop::new(&image);
     let config = "devices{use_devicesfile=0} activation{udev_sync=0 udev_rules=0}";
-    tool("pvcreate", &["-q", "-y", "--config", config, device]);
-    tool("losetup", &["-d", device]);
+    tool("pvcreate", &["-q", "-y", "--config", config, device.name()]);
+    drop(device);
     assert_eq!(blkid(&image, "TYPE"), "LVM2_member");
     let found = inspect::recognise(&Volume::open(&image)).unwrap().unwrap();
     assert_eq!((found.kind, found.size), (Kind::Lvm2, 32 * MIB));

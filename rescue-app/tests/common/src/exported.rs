@@ -1,13 +1,15 @@
 //! What QEMU's storage daemon makes of images, as files through FUSE.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::tool::succeeds;
 
 /// The longest that the daemon may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -59,6 +61,6 @@ impl Drop for Exported {
     fn drop(&mut self) {
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
-        let _ = Command::new("umount").arg("-l").arg(self.path()).stderr(Stdio::null()).status();
+        let _ = succeeds("umount", &[Path::new("-l"), &self.path()]);
     }
 }

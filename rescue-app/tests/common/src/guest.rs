@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::project;
+use crate::tool::{command, stdout_of};
 
 /// The longest that a machine may run unless it is told otherwise: seconds on a quiet computer,
 /// minutes on a busy one.
@@ -186,14 +187,13 @@ fn make_initramfs(scratch: &Path, unpacked: &Path, kernel: &Path) -> PathBuf {
         /sbin/depmod -b . "$version"
         find . | cpio --quiet -o -H newc >../initramfs
     "#;
-    let status = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", script])
+    let mut bash = command("bash");
+    bash.args(["-euo", "pipefail", "-c", script])
         .env("TREE", &tree)
         .env("LIST", &list)
         .env("KERNEL", kernel)
         .env("UNPACKED", unpacked)
-        .env("SELECT", project().join("scripts/select-modules"))
-        .status();
-    assert!(status.unwrap().success(), "the initramfs cannot be packed");
+        .env("SELECT", project().join("scripts/select-modules"));
+    stdout_of(&mut bash);
     scratch.join("initramfs")
 }
