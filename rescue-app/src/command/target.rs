@@ -47,7 +47,6 @@ impl TargetArgs {
             sector_size,
             size: self.size,
             erase: self.erase.as_ref().map(|name| name.to_string_lossy().into_owned()),
-            agreed: None,
             partitions: partitions.map(<[u32]>::to_vec),
             only_changed: self.only_changed,
             read_back: !self.no_read_back,

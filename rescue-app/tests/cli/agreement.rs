@@ -8,7 +8,7 @@ use std::path::Path;
 use common::{Loop, noise, succeeds, tool};
 use lifeboat::operation::{
     self, Cancel, Control, OperationError, PlaceFilesystem, PrepareRequest, RepoAccess,
-    RestoreRequest, TargetRequest, With,
+    RestorePlan, RestoreRequest, TargetRequest, With,
 };
 
 use crate::support::{Bench, MIB};
@@ -37,29 +37,27 @@ pub fn request(bench: &Bench, disk: &str, erase: &str) -> RestoreRequest {
     }
 }
 
-fn restore(request: &RestoreRequest) -> Result<(), OperationError> {
+fn restore(plan: &RestorePlan, request: &RestoreRequest) -> Result<(), OperationError> {
     let cancel = Cancel::new();
     let control = Control { sink: &|_| {}, cancel: &cancel, resume: None };
-    operation::restore(request, control).map(drop)
+    plan.run(request, control).map(drop)
 }
 
 /// Plans a restore to `disk`, lets `swap` change something, and restores as it was agreed to; that is
 /// refused, for reasons in which each of `why` occurs.
 #[track_caller]
 fn refused(bench: &Bench, disk: &str, erase: &str, why: &[&str], swap: impl FnOnce()) {
-    let mut request = request(bench, disk, erase);
-    let plan = operation::plan_restore(&request).unwrap();
-    request.target.agreed = Some(plan.onto.agreement.clone());
-    drop(plan);
+    let request = request(bench, disk, erase);
+    let mut plan = operation::plan_restore(&request).unwrap();
+    // What is held open cannot be swapped.
+    plan.onto.hold = None;
     swap();
-    let refusal = restore(&request).unwrap_err();
+    let refusal = restore(&plan, &request).unwrap_err();
     let told = refusal.to_string();
     assert!(refusal.is_refusal(), "{told}");
     why.iter().for_each(|why| assert!(told.contains(why), "{why}: {told}"));
     // As it is now it can be agreed to.
-    request.target.agreed = None;
-    request.target.agreed = Some(operation::plan_restore(&request).unwrap().onto.agreement);
-    restore(&request).unwrap();
+    restore(&operation::plan_restore(&request).unwrap(), &request).unwrap();
 }
 
 #[test]

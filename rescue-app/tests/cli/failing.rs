@@ -304,7 +304,8 @@ fn restore_with_a_lie(
         }
     };
     let cancel = Cancel::new();
-    operation::restore(&request, Control { sink: &lie, cancel: &cancel, resume: None })
+    let control = Control { sink: &lie, cancel: &cancel, resume: None };
+    operation::plan_restore(&request)?.run(&request, control)
 }
 
 #[test]

@@ -196,7 +196,8 @@ fn the_images_of_the_other_disks_are_found_by_the_state_of_the_group() {
     for image in [&first, &third, &fourth] {
         let cancel = Cancel::new();
         let control = Control { sink: &|_| {}, cancel: &cancel, resume: None };
-        operation::restore(&searching(&bench, image, "vg/wide"), control).unwrap();
+        let request = searching(&bench, image, "vg/wide");
+        operation::plan_restore(&request).unwrap().run(&request, control).unwrap();
         assert!(ext::contents(&bench.path("new")) == expected);
         fs::remove_file(bench.path("new")).unwrap();
     }

@@ -5,7 +5,7 @@ use lifeboat::tui::key::Key::{self, Char, Down, End, Enter, Esc};
 use lifeboat::tui::machine::Request;
 use lifeboat::tui::model::{Failure, Job, Origin, Outcome, WriteOrder};
 
-use crate::fake::{Fake, GIB, agreement};
+use crate::fake::{Fake, GIB, planned_for};
 use crate::harness::Menu;
 use crate::{assert_screen, walk};
 
@@ -41,7 +41,7 @@ fn a_whole_disk_with_all_pages_on_the_way() {
     assert_eq!(source.path, std::path::Path::new("/dev/sda"));
     assert_eq!(order.disk.path, std::path::Path::new("/dev/nvme0n1"));
     assert_eq!((&order.partitions, order.only_changed, order.read_back), (&None, false, true));
-    assert_eq!(order.agreed, Some(agreement(&order.disk)), "what the plan was made for");
+    assert_eq!(planned_for(order), Some(&order.disk.path), "the plan that was shown");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use time::OffsetDateTime;
 
 use lifeboat::tui::model::{
     CaptureOrder, CapturePlan, Content, Disk, DiskList, Facts, Failure, FoundRepository, Image,
-    ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Place, Places, PrepareOrder, PreparePlan,
-    Repository, Volume, WriteOrder, WritePlan,
+    ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Place, Places, Planned, PrepareOrder,
+    PreparePlan, Repository, Volume, WriteOrder, WritePlan,
 };
 
 pub const MIB: u64 = 1 << 20;
@@ -101,6 +101,11 @@ pub fn agreement(disk: &Disk) -> Agreement {
 
 /// What names the disk that tells no serial number.
 pub const NO_SERIAL: &str = "500GiB-5f3a9c01";
+
+/// The target that the plan which comes with an order was made for.
+pub fn planned_for(order: &WriteOrder) -> Option<&PathBuf> {
+    order.planned.as_ref().and_then(Planned::get)
+}
 
 fn disks() -> Vec<Disk> {
     let mut disks = attached();
@@ -409,7 +414,7 @@ impl Machine for Fake {
             kept,
         };
         Ok(WritePlan {
-            planned: None,
+            planned: Some(Planned::new(order.disk.path.clone())),
             with: self.others.clone(),
             before: vec![entry(1, MIB, 499 * GIB, "xfs scratch 3.0/499 GiB", false)],
             after: vec![
@@ -426,8 +431,6 @@ impl Machine for Fake {
                 &self.lacking[..],
             ]
             .concat(),
-            agreement: Some(agreement(&order.disk)),
-            hold: None,
         })
     }
 

@@ -7,7 +7,7 @@ use lifeboat::tui::key::Key::{self, Char, Down, End, Enter, Esc, Up};
 use lifeboat::tui::machine::Request;
 use lifeboat::tui::model::{ByItself, Failure, Job, Origin, Outcome, Volume, WriteOrder};
 
-use crate::fake::{Fake, GIB, NO_SERIAL, agreement, damage_warnings};
+use crate::fake::{Fake, GIB, NO_SERIAL, damage_warnings, planned_for};
 use crate::harness::{Menu, warning_event};
 use crate::{assert_screen, walk};
 
@@ -49,7 +49,7 @@ fn a_whole_disk_with_all_pages_on_the_way() {
     let Origin::Image { image, .. } = &order.from else { panic!("{order:?}") };
     assert!(image.id.starts_with("b3f29c51"), "the newest image");
     assert_eq!((&order.partitions, order.only_changed, order.read_back), (&None, false, true));
-    assert_eq!(order.agreed, Some(agreement(&order.disk)), "what the plan was made for");
+    assert_eq!(planned_for(order), Some(&order.disk.path), "the plan that was shown");
 }
 
 #[test]

@@ -45,8 +45,6 @@ pub struct TargetRequest {
     pub size: Option<u64>,
     /// Serial number, WWN, path of a file, or the word of the plan: the consent to erase the target.
     pub erase: Option<String>,
-    /// What was agreed to when a plan was shown: the target must still be that.
-    pub agreed: Option<Agreement>,
     /// Partition numbers; `None` for the whole disk.
     pub partitions: Option<Vec<u32>>,
     /// Write only what differs.
@@ -65,7 +63,6 @@ impl TargetRequest {
             sector_size: None,
             size: None,
             erase: Some(erase.to_owned()),
-            agreed: None,
             partitions: None,
             only_changed: false,
             read_back: true,
@@ -201,9 +198,6 @@ impl<'a> Aim<'a> {
         let size = content.volume.as_ref().map_or(manifest.disk.size, |(volume, _)| volume.size);
         let state = TargetState::find(request, manifest, size)?;
         may_be_erased(&state.survey.disk, &state.survey.words)?;
-        if let Some(agreed) = &request.agreed {
-            agreed.refuse_another(&state.agreement)?;
-        }
         check_sectors(&state.survey.disk, manifest)?;
         let carries_on = state.begun(|found| found.is_of_the_same(&content.note));
         let (transfers, scope) = choose(request, &state, &content, carries_on)?;

@@ -105,12 +105,9 @@ impl LiveMachine {
         let reached = self.reach(&order.repository, Want::Write)?;
         let what = format!("capture of {} to {}", order.disk.line(), order.repository.title);
         let request = capture_request(order, reached.access.clone());
-        let planned = order.planned.as_ref().and_then(Planned::get::<operation::CapturePlan>);
-        logged(&what, Some(&reached.access), control, |control| match planned {
-            Some(plan) => plan.run(&request, control),
-            None => operation::capture(&request, control),
-        })
-        .map(|report| views::capture_outcome(&report))
+        let plan: &operation::CapturePlan = planned(order.planned.as_ref())?;
+        logged(&what, Some(&reached.access), control, |control| plan.run(&request, control))
+            .map(|report| views::capture_outcome(&report))
     }
 
     fn plan_restore(
@@ -127,16 +124,8 @@ impl LiveMachine {
 
     fn run_write(&self, order: &WriteOrder, control: Control<'_>) -> Result<Outcome, Failure> {
         match &order.from {
-            Origin::Image { image, repository } => {
-                let anew;
-                let planned = match order.planned.as_ref().and_then(Planned::get) {
-                    Some(planned) => planned,
-                    None => {
-                        anew = self.plan_restore(order, image, repository)?;
-                        &anew
-                    }
-                };
-                let PlannedRestore { plan, reached } = planned;
+            Origin::Image { image, .. } => {
+                let PlannedRestore { plan, reached } = planned(order.planned.as_ref())?;
                 let what = format!("restore of image {} to {}", image.id, order.disk.line());
                 let request = restore_request(order, image, reached.access.clone());
                 logged(&what, Some(&reached.access), control, |control| plan.run(&request, control))
@@ -145,12 +134,9 @@ impl LiveMachine {
             Origin::Disk(source) => {
                 let what = format!("clone of {} to {}", source.line(), order.disk.line());
                 let request = clone_request(order, source);
-                let planned = order.planned.as_ref().and_then(Planned::get::<ClonePlan>);
-                logged(&what, None, control, |control| match planned {
-                    Some(plan) => plan.run(&request, control),
-                    None => operation::plan_clone(&request, control)?.run(&request, control),
-                })
-                .map(|report| views::clone_outcome(&report))
+                let plan: &ClonePlan = planned(order.planned.as_ref())?;
+                logged(&what, None, control, |control| plan.run(&request, control))
+                    .map(|report| views::clone_outcome(&report))
             }
         }
     }
@@ -291,13 +277,13 @@ impl Machine for LiveMachine {
             Origin::Image { image, repository } => {
                 let planned = self.plan_restore(order, image, repository)?;
                 let with = planned.plan.with.iter().map(views::image).collect();
-                let shown = views::write_plan(planned.plan.onto.clone());
+                let shown = views::write_plan(&planned.plan.onto);
                 Ok(WritePlan { with, planned: Some(Planned::new(planned)), ..shown })
             }
             Origin::Disk(source) => {
                 let request = clone_request(order, source);
                 let plan = operation::plan_clone(&request, control).map_err(views::failure)?;
-                let shown = views::write_plan(plan.onto.clone());
+                let shown = views::write_plan(&plan.onto);
                 Ok(WritePlan { planned: Some(Planned::new(plan)), ..shown })
             }
         }
@@ -364,6 +350,15 @@ impl Machine for LiveMachine {
         })?;
         Ok(Log { path: console::path(&path), text })
     }
+}
+
+/// The plan that a person saw: nothing else is carried out.
+fn planned<T: 'static>(planned: Option<&Planned>) -> Result<&T, Failure> {
+    planned.and_then(Planned::get).ok_or_else(|| Failure {
+        text: "There is no plan for it any more.".into(),
+        next_step: Some("Go back to the summary, and start it from there.".into()),
+        ..Failure::default()
+    })
 }
 
 /// Runs an operation with its events in the log as well as in the menu; the log is kept beside the

@@ -30,7 +30,6 @@ pub(super) fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> Capture
 
 fn target_request(order: &WriteOrder) -> TargetRequest {
     TargetRequest {
-        agreed: order.agreed.clone(),
         partitions: order.partitions.clone(),
         only_changed: order.only_changed,
         read_back: order.read_back,

@@ -241,19 +241,9 @@ pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
 }
 
 /// The plan of a restore or clone, but for images that are taken along.
-pub(super) fn write_plan(plan: TargetPlan) -> WritePlan {
-    let TargetPlan { before, after, writes, lost, notices, hold, agreement, .. } = plan;
-    WritePlan {
-        with: Vec::new(),
-        planned: None,
-        agreement: Some(agreement),
-        before,
-        after,
-        writes,
-        lost,
-        notices,
-        hold,
-    }
+pub(super) fn write_plan(plan: &TargetPlan) -> WritePlan {
+    let TargetPlan { before, after, writes, lost, notices, .. } = plan.clone();
+    WritePlan { with: Vec::new(), planned: None, before, after, writes, lost, notices }
 }
 
 /// What a capture achieved.

@@ -64,10 +64,6 @@ pub struct WritePlan {
     pub lost: Vec<String>,
     /// What else a person should know before it starts.
     pub notices: Vec<String>,
-    /// What is agreed to with it.
-    pub agreement: Option<Agreement>,
-    /// Keeps the target open while the plan is looked at and carried out.
-    pub hold: Option<Hold>,
     /// The plan itself, to be carried out.
     pub planned: Option<Planned>,
 }

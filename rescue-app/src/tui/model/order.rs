@@ -292,8 +292,6 @@ pub struct WriteOrder {
     pub from: Origin,
     /// The target.
     pub disk: Disk,
-    /// What the plan was made for, once there is one.
-    pub agreed: Option<Agreement>,
     /// Partition numbers; `None` for the whole disk.
     pub partitions: Option<Vec<u32>>,
     /// The one logical volume (`group/name`) to restore instead, to the start of the target.
@@ -317,7 +315,6 @@ impl WriteOrder {
         Self {
             from,
             disk,
-            agreed: None,
             partitions: None,
             volume: None,
             with: Vec::new(),

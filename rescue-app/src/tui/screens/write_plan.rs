@@ -148,7 +148,7 @@ impl Page for WritePlanPage {
         self.plan = None;
         // What fits may have changed since.
         self.order.with.clear();
-        (self.order.agreed, self.order.planned) = (None, None);
+        self.order.planned = None;
         ask(Request::PlanWrite(Box::new(self.order.clone())))
     }
 
@@ -157,7 +157,6 @@ impl Page for WritePlanPage {
             let with = plan.iter().flat_map(|plan| &plan.with).map(|image| image.id.clone());
             self.order.with = with.collect();
             self.order.planned = plan.as_ref().ok().and_then(|plan| plan.planned.clone());
-            self.order.agreed = plan.as_ref().ok().and_then(|plan| plan.agreement.clone());
             self.plan = Some(plan);
         }
         Action::None
