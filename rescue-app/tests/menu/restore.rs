@@ -282,7 +282,7 @@ fn a_running_restore_its_stop_and_its_reports() {
         ..Failure::default()
     }));
     let screen = menu.screen();
-    assert!(screen.contains("It ended before the image was written."), "{screen}");
+    assert!(screen.contains("It ended before the target was written."), "{screen}");
     menu.keys(&[Esc, Enter]).typed("khld").key(Enter);
     let facts = vec![("Written".into(), "185 GiB".into())];
     menu.finish(Ok(Outcome { facts, warnings: vec!["Restart to see the partitions.".into()] }));

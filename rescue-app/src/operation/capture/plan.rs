@@ -59,11 +59,12 @@ pub fn plan_capture(
     CapturePlan::of(source, request, &repo)
 }
 
-/// Looks at the disk.
+/// Looks at the disk, once the repository opens: that is told before anything takes long.
 pub(super) fn look(request: &CaptureRequest) -> Result<SourcePlan, OperationError> {
     SourcePlan::make(&request.source, |disk| {
         guard::repository_is_elsewhere(disk, &request.repo.location)?;
-        guard::place_lasts(&request.repo.location, request.in_memory)
+        guard::place_lasts(&request.repo.location, request.in_memory)?;
+        request.repo.try_open()
     })
 }
 

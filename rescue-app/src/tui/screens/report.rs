@@ -91,7 +91,13 @@ impl Report {
             Job::Capture(_) => {
                 "You can capture this disk again at any time: only what changed is stored."
             }
-            Job::Write(_) => "You can now start a computer from this disk.",
+            Job::Write(order) => match order.from {
+                Origin::Image { .. } => "You can now start a computer from this disk.",
+                Origin::Disk(_) => {
+                    "Detach one of the two disks before a computer starts from the other: systems \
+                     tell disks apart by what both of them carry now."
+                }
+            },
             Job::Check { .. } => "Verify reads all data as well, which takes longer.",
             Job::Verify { .. } | Job::Free { .. } => "",
         };
