@@ -41,6 +41,7 @@ pub mod fuzzing;
 pub mod image;
 pub mod inspect;
 pub mod operation;
+pub mod progress;
 pub mod repository;
 pub mod signature;
 pub mod store;

@@ -12,11 +12,11 @@ use crate::image::marker::Marker;
 
 use super::consent::Words;
 use super::error::{Doing, OperationError};
-use super::event::{Control, Phase};
 use super::guard;
 use super::source::{SourcePlan, SourceRequest};
 use super::target::{Absent, Aim, Content, Overwrite, TargetPlan, TargetRequest, re_read_table};
 use super::transfer::DiskCopy;
+use crate::progress::{Control, Phase};
 
 /// A clone as it was asked for.
 #[derive(Clone, Debug)]

@@ -9,8 +9,8 @@ use crate::repository::{Id, RepositoryError};
 use crate::store::StoreError;
 use crate::table::TableError;
 
-use super::event::Shortage;
 use super::format::size;
+use crate::progress::{Cancelled, Shortage};
 
 /// The one error of this layer; its text reads as a chain from what was attempted to the cause.
 #[derive(Debug, thiserror::Error)]
@@ -169,6 +169,12 @@ impl OperationError {
     /// Whether the repository has a passphrase of its own that is missing or wrong.
     pub fn needs_passphrase(&self) -> bool {
         matches!(self.root(), Self::Repository(RepositoryError::WrongPassphrase { .. }))
+    }
+}
+
+impl From<Cancelled> for OperationError {
+    fn from(Cancelled: Cancelled) -> Self {
+        Self::Cancelled
     }
 }
 

@@ -11,10 +11,10 @@ use crate::repository::{
 use super::access::RepoAccess;
 use super::catalog::{Catalog, Listed, clock_warning};
 use super::error::{Doing, OperationError};
-use super::event::Control;
 use super::images::{folder_of, rfc3339};
 use super::latest::{self, OfSeveral};
 use super::{order, prune};
+use crate::progress::Control;
 
 /// Which images are to go.
 #[derive(Clone, Debug)]

@@ -15,10 +15,10 @@ use crate::volume::{Kind, LastUse, LogicalVolume, State};
 use super::access::RepoAccess;
 use super::catalog::Catalog;
 use super::error::OperationError;
-use super::event::Control;
 use super::format::content_name;
 use super::format::count;
 use super::latest::{self, OfSeveral};
+use crate::progress::Control;
 
 /// Name of the raw disk in an image's folder.
 pub(super) const DISK_FILE: &str = "disk.img";

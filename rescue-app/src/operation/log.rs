@@ -14,8 +14,8 @@ use crate::console;
 
 use super::access::RepoAccess;
 use super::error::OperationError;
-use super::event::{Event, Level};
 use super::guard;
+use crate::progress::{Event, Level};
 use crate::store::Store;
 
 /// Names another file than the usual one.

@@ -8,7 +8,6 @@ mod clone;
 mod companions;
 mod consent;
 mod error;
-mod event;
 mod forget;
 pub mod format;
 mod guard;
@@ -16,14 +15,10 @@ mod images;
 mod latest;
 pub mod log;
 mod machine;
-mod memory;
-mod meter;
 mod order;
-mod parallel;
 mod places;
 mod prepare;
 mod prune;
-mod reporter;
 mod restore;
 mod search;
 mod shortage;
@@ -40,12 +35,10 @@ pub use capture::{CapturePlan, CaptureReport, CaptureRequest, Space, capture, pl
 pub use clock::set_clock;
 pub use clone::{ClonePlan, CloneReport, CloneRequest, plan_clone};
 pub use error::OperationError;
-pub use event::{Cancel, Control, Event, Level, Notice, Phase, Progress, Resume, Shortage};
 pub use forget::{
     ForgetReport, ForgetRequest, ForgottenDisk, ForgottenImage, Rules, Unwanted, forget,
 };
 pub use images::{ImagePartition, ImageSummary, list_images, show_image};
-pub use meter::Meter;
 pub use places::{OpenPlace, Place, find_places, open_place};
 pub use prepare::{
     PlaceFilesystem, PreparePlan, PrepareReport, PrepareRequest, plan_prepare, prepare,
@@ -63,4 +56,7 @@ pub use unlock::{Container, Keys, LockedDisk};
 pub use upkeep::{Repair, Repaired, check, repair, unlock};
 pub use verify::{VerifyReport, verify};
 
+pub use crate::progress::{
+    Cancel, Control, Event, Level, Meter, Notice, Phase, Progress, Resume, Shortage,
+};
 pub use crate::repository::{CheckReport, KeepRules, PruneReport};

@@ -14,9 +14,9 @@ use crate::disk::{self, Disk, DiskKind, Source, Use};
 use crate::inspect;
 
 use super::error::OperationError;
-use super::event::{Cancel, Control};
 use super::search::{self, FoundRepository, Limited, Mounted as MountedFolders, Unmounted};
 use super::survey::{Survey, Volume};
+use crate::progress::{Cancel, Control};
 
 /// Folder under which places are mounted.
 const MOUNT_ROOT: &str = "/run/lifeboat/places";

@@ -8,8 +8,7 @@ use crate::repository::{Lock, PruneEvent, PruneOptions, PruneReport, Repository}
 
 use super::access::RepoAccess;
 use super::error::{Doing, OperationError};
-use super::event::{Control, Phase};
-use super::reporter::Reporter;
+use crate::progress::{Control, Phase, Reporter};
 
 /// How to prune.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use crate::bytes::ReadAt;
 use crate::volume::{EntryKind, FileId, FileTree, FolderEntry};
 
 use super::access::{REPOSITORY, is_repository};
-use super::event::Cancel;
+use crate::progress::Cancel;
 
 /// How many folders deep repositories are looked for; the root itself is depth 0.
 const DEPTH: usize = 2;

@@ -11,8 +11,8 @@ use crate::repository::RepositoryError;
 use crate::store::{PatientStore, Store, StoreError, WhenFull};
 
 use super::error::OperationError;
-use super::event::{Control, Event, Phase, Progress, Shortage};
 use super::format::size;
+use crate::progress::{Control, Event, Phase, Progress, Shortage};
 
 /// How often a paused operation looks whether it may go on.
 const POLL: Duration = Duration::from_millis(100);

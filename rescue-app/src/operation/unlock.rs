@@ -16,8 +16,8 @@ use crate::volume::{Effort, LockedContainer, UnlockError, VolumeKey};
 
 use super::companions::MachineVolumes;
 use super::error::OperationError;
-use super::memory;
 use super::survey::read_table;
+use crate::progress::available_memory;
 
 /// Opened containers.
 pub type Keys = BTreeMap<Container, VolumeKey>;
@@ -100,7 +100,7 @@ impl LockedDisk {
         };
         let companions = MachineVolumes::new(&self.disk, &self.source, &self.table);
         let volume = Window::new(&self.source, span.start, span.size);
-        let effort = Effort::with_memory(memory::available());
+        let effort = Effort::with_memory(available_memory());
         inspect::unlock_in((&volume, &companions), locked, secret, effort).map_err(|error| {
             let next = next_step(&error);
             OperationError::refused(format!("{container} stays locked: {error}"), next)

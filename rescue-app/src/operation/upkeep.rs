@@ -13,9 +13,7 @@ use crate::store::FileKind;
 
 use super::access::RepoAccess;
 use super::error::{Doing, OperationError};
-use super::event::{Control, Phase};
-use super::parallel::mixed_workers;
-use super::reporter::Reporter;
+use crate::progress::{Cancelled, Control, Phase, Reporter, mixed_workers};
 
 /// Checks the repository's structure: that all files are there and fit together, and that every
 /// image has all it needs; with `read_data` also every byte of every pack.
@@ -65,7 +63,7 @@ pub(super) fn run_check(
 }
 
 /// Whether the engine is to go on, as it asks.
-fn go_on(advanced: Result<(), OperationError>) -> ControlFlow<()> {
+fn go_on(advanced: Result<(), Cancelled>) -> ControlFlow<()> {
     match advanced {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),

@@ -12,12 +12,10 @@ use crate::store::FileKind;
 
 use super::access::RepoAccess;
 use super::error::OperationError;
-use super::event::{Control, Phase};
 use super::images::OpenImage;
 use super::latest::{self, OfSeveral};
-use super::parallel::{self, mixed_workers};
-use super::reporter::Reporter;
 use super::upkeep;
+use crate::progress::{self, Control, Phase, Reporter, mixed_workers};
 
 /// What a verification read.
 #[derive(Clone, Debug, Serialize)]
@@ -150,7 +148,7 @@ pub(super) fn stored(
     sized.sort_unstable_by(|one, other| other.cmp(one));
     let groups = groups(&sized, total / mixed_workers() as u64);
     let prove = |packs: Vec<Id>, bufs: &mut _| prove_packs(repo, &packs, bufs, &reporter);
-    parallel::for_each(groups.into_iter(), || Ok(Vec::new()), prove)?;
+    progress::for_each(groups.into_iter(), || Ok(Vec::new()), prove)?;
     Ok(reporter.finish().done)
 }
 

@@ -20,14 +20,13 @@ use crate::repository::{
 };
 
 use super::error::{Doing, OperationError};
-use super::event::{Control, Phase};
 use super::format::size;
 use super::images::{DISK_FILE, ImageSummary, MANIFEST_FILE, TAG};
-use super::reporter::Reporter;
 use super::shortage::{Patient, patiently};
 use super::source::{SourcePlan, without_zeros};
 use super::transfer::DiskMedium;
 use super::{order, verify};
+use crate::progress::{Control, Phase, Reporter};
 
 pub use plan::{CapturePlan, CaptureRequest, plan_capture};
 use repository_sink::RepositorySink;

@@ -6,9 +6,9 @@ use crate::image::chunks::ChunkSize;
 use crate::operation::access::{Compression, RepoAccess};
 use crate::operation::clock;
 use crate::operation::error::OperationError;
-use crate::operation::event::{Control, Phase};
 use crate::operation::guard;
 use crate::operation::source::{SourcePlan, SourceRequest, Unpartitioned};
+use crate::progress::{Control, Phase};
 use crate::repository::Repository;
 
 use super::space::Space;

@@ -8,8 +8,8 @@ use crate::bytes::{AlignedBuffer, Extent};
 use crate::image::chunks::Piece;
 use crate::image::content::Slot;
 use crate::operation::error::OperationError;
-use crate::operation::reporter::Reporter;
 use crate::operation::transfer::{ChunkSink, ChunkWorker, DiskSource, Filled, no_workers};
+use crate::progress::Reporter;
 use crate::repository::{BlobType, BlobWriter, Id, Saver, TOGETHER};
 
 /// Stores chunks.

@@ -16,10 +16,10 @@ use crate::table::{Fresh, FreshType};
 use crate::volume::Filesystem;
 
 use super::error::{Doing, OperationError};
-use super::event::{Control, Phase};
 use super::guard;
 use super::survey::survey_disk;
 use super::target::{LayoutEntry, all_lost};
+use crate::progress::{Control, Phase};
 
 pub use filesystem::PlaceFilesystem;
 use filesystem::Room;

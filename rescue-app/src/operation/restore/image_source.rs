@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::bytes::{AlignedBuffer, Extents, PAGE};
 use crate::operation::error::OperationError;
-use crate::operation::parallel;
 use crate::operation::transfer::{
     Again, ChunkSource, Comparison, DiskSink, Place, Put, ReadBack, Scratch, Task, tasks,
 };
+use crate::progress;
 use crate::repository::{BlobReader, Id, Repository, TOGETHER};
 
 /// Size of the reads of packs, and the unwanted bytes between two chunks that are read along
@@ -56,7 +56,7 @@ impl ImageSource<'_> {
             }
             Ok::<_, OperationError>(())
         };
-        parallel::for_each(plan.runs(RUN_SIZE, PACK_READ_ALONG), Buffers::new, |run, buffers| {
+        progress::for_each(plan.runs(RUN_SIZE, PACK_READ_ALONG), Buffers::new, |run, buffers| {
             let Buffers { reader, sealed, plain: copy, scratch } = buffers;
             let read = self.repo.read_run(&run, sealed).is_ok();
             let mut damaged = Vec::new();
@@ -86,7 +86,7 @@ impl ImageSource<'_> {
             tasks.iter().partition(|task| sink.is_reserved(task));
         let missing = Mutex::new(Vec::new());
         let now = ReadBack { source: self, sink };
-        parallel::for_each(there.chunks(TOGETHER), Comparison::new, |tasks, scratch| {
+        progress::for_each(there.chunks(TOGETHER), Comparison::new, |tasks, scratch| {
             let mut held = [true; TOGETHER];
             now.compare(tasks, scratch, |number, _, holds| {
                 held[number] &= holds;

@@ -15,10 +15,10 @@ use crate::disk::Target;
 use crate::repository::Id;
 
 use super::error::{Doing, OperationError};
-use super::event::{Control, Phase};
 use super::target::{Absent, Overwrite, re_read_table};
 use super::transfer::{Task, places, tasks};
 use super::verify;
+use crate::progress::{Control, Phase};
 
 use image_source::ImageSource;
 pub use plan::{RestorePlan, RestoreRequest, With, plan_restore};

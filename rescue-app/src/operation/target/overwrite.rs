@@ -5,12 +5,11 @@ use crate::bytes::{Extents, ReadAt};
 use crate::disk::Target;
 use crate::image::chunks::MIB;
 use crate::operation::error::OperationError;
-use crate::operation::event::{Control, Phase, Progress};
-use crate::operation::reporter::Reporter;
 use crate::operation::transfer::{
     ChunkSource, DiskSink, Put, ReadBack, Reserved, Task, first_difference, reading, tasks,
     writing, written,
 };
+use crate::progress::{Control, Phase, Progress, Reporter};
 
 use super::{TargetPlan, unfinished};
 

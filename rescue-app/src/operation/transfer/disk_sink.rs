@@ -3,7 +3,7 @@
 use crate::bytes::{AlignedBuffer, Extent, Extents, ReadAt, is_zero};
 use crate::disk::Target;
 use crate::operation::error::OperationError;
-use crate::operation::reporter::Reporter;
+use crate::progress::Reporter;
 
 use super::read_back::{bad_range, reading};
 use super::reserved::Reserved;
@@ -48,7 +48,7 @@ impl DiskSink<'_> {
         scratch: &mut Scratch,
     ) -> Result<(), OperationError> {
         let Written { written, there } = put(self, place, plain, &mut scratch.current)?;
-        self.reporter.advance(done, written, there)
+        Ok(self.reporter.advance(done, written, there)?)
     }
 
     /// Zeros a range, but for reserved parts of it, which are zero until the end as it is.

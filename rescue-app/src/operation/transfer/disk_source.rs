@@ -13,8 +13,7 @@ use crate::image::chunks::{ChunkSize, Piece, pieces};
 use crate::image::damage::BadRange;
 use crate::image::manifest::Region;
 use crate::operation::error::OperationError;
-use crate::operation::parallel::{join, workers};
-use crate::operation::reporter::Reporter;
+use crate::progress::{Reporter, join, workers};
 use crate::repository::TOGETHER;
 
 use super::chunk::Chunk;
@@ -257,7 +256,7 @@ impl Feed for Jobs<'_> {
         if self.was_zero {
             self.keep(buffer);
             (self.zeros)(chunk.range)?;
-            return self.reporter.advance(used, 0, 0);
+            return Ok(self.reporter.advance(used, 0, 0)?);
         }
         let (number, start) = (chunk.slot, chunk.range.start);
         self.batch.push(Filled { number, start, used, buffer });
@@ -317,7 +316,7 @@ fn without_zeros<'c>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::event::{Cancel, Control, Phase};
+    use crate::progress::{Cancel, Control, Phase};
 
     #[test]
     fn buffers_of_zero_chunks_that_are_nobody_s_are_not_collected() {

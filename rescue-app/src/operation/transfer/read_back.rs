@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::bytes::{AlignedBuffer, Extents, ReadAt};
 use crate::operation::error::OperationError;
-use crate::operation::parallel;
+use crate::progress;
 use crate::repository::{Id, TOGETHER};
 
 use super::disk_sink::DiskSink;
@@ -55,22 +55,22 @@ impl ReadBack<'_> {
         zeros: &Extents,
     ) -> Result<Differences, OperationError> {
         let found = Found::default();
-        parallel::for_each(tasks.chunks(TOGETHER), Comparison::new, |tasks, scratch| {
+        progress::for_each(tasks.chunks(TOGETHER), Comparison::new, |tasks, scratch| {
             self.compare(tasks, scratch, |_, place, holds| {
                 if !holds {
                     let at = place.runs().next().map_or(0, |(at, _)| at);
                     found.differs(at, place.used_bytes());
                 }
-                self.sink.reporter.advance(place.used_bytes(), 0, 0)
+                Ok(self.sink.reporter.advance(place.used_bytes(), 0, 0)?)
             })
         })?;
         let pieces = zeros.iter().flat_map(|range| {
             let starts = (range.start..range.end).step_by(ZEROS);
             starts.map(move |start| (start, range.end.min(start + ZEROS as u64)))
         });
-        parallel::for_each(
+        progress::for_each(
             pieces,
-            || Ok(AlignedBuffer::default()),
+            || Ok::<_, OperationError>(AlignedBuffer::default()),
             |(start, end), buffer| {
                 buffer.set_len(usize::try_from(end - start).unwrap_or(ZEROS));
                 self.sink.target.read_at(start, buffer).map_err(|error| reading(start, error))?;
@@ -78,7 +78,7 @@ impl ReadBack<'_> {
                 if let Some(other) = buffer.iter().position(|byte| *byte != 0) {
                     found.differs(start + other as u64, end - start);
                 }
-                self.sink.reporter.advance(end - start, 0, 0)
+                Ok(self.sink.reporter.advance(end - start, 0, 0)?)
             },
         )?;
         Ok(found.into_differences())

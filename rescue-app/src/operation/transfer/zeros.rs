@@ -6,8 +6,7 @@ use std::thread;
 
 use crate::bytes::{AlignedBuffer, is_zero};
 use crate::operation::error::OperationError;
-use crate::operation::parallel::join;
-use crate::operation::reporter::Reporter;
+use crate::progress::{Reporter, join};
 
 use super::chunk::Chunk;
 use super::rescue::Medium;
@@ -80,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::bytes::{Extent, Extents, ReadAt};
-    use crate::operation::event::{Cancel, Control, Phase};
+    use crate::progress::{Cancel, Control, Phase};
 
     const CHUNK: u64 = 8192;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::bytes::Extent;
 use crate::console;
 use crate::operation::error::OperationError;
-use crate::operation::reporter::Reporter;
+use crate::progress::Reporter;
 
 use super::marks::{Mark, Marks, Trouble};
 

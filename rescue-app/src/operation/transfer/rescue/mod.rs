@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use crate::bytes::{AlignedBuffer, Extent, Extents};
 use crate::image::damage::BadRange;
 use crate::operation::error::OperationError;
-use crate::operation::reporter::Reporter;
+use crate::progress::Reporter;
 
 use super::chunk::{Chunk, slice_of};
 #[cfg(any(test, fuzzing))]

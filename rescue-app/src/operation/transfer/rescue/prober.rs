@@ -4,7 +4,7 @@ use std::io;
 
 use crate::bytes::Extent;
 use crate::operation::error::OperationError;
-use crate::operation::reporter::Reporter;
+use crate::progress::Reporter;
 
 use super::medium::Medium;
 

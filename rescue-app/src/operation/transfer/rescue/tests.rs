@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bytes::{AlignedBuffer, ReadAt};
-use crate::operation::event::{Cancel, Control, Event, Level, Notice, Phase};
+use crate::progress::{Cancel, Control, Event, Level, Notice, Phase};
 
 const SECTOR: u64 = 512;
 const MIB: u64 = 1 << 20;

@@ -4,7 +4,7 @@ use std::fs;
 
 /// What is left for programs, in bytes: the kernel's `MemAvailable` (proc_meminfo(5)); where it
 /// does not tell, what any machine has.
-pub(super) fn available() -> u64 {
+pub(crate) fn available() -> u64 {
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());

@@ -146,7 +146,7 @@ impl Resume {
     }
 
     /// Whether another try was asked for since the last call.
-    pub(super) fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         self.0.swap(false, Ordering::AcqRel)
     }
 }

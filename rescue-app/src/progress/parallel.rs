@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::error::OperationError;
 use super::memory;
 
 /// Threads beyond one per processor where each thread also reads or writes: while some wait for
@@ -18,7 +17,7 @@ const WORKER_MEMORY: u64 = 112 << 20;
 
 /// Number of threads that keep all processors busy by calculating alone; fewer when their buffers
 /// would not fit the memory that is free.
-pub(super) fn workers() -> usize {
+pub(crate) fn workers() -> usize {
     let processors = thread::available_parallelism().map_or(2, usize::from);
     that_fit(processors, memory::available())
 }
@@ -30,17 +29,17 @@ fn that_fit(processors: usize, memory: u64) -> usize {
 
 /// Number of threads that keep all processors and the devices busy when each thread reads,
 /// calculates and writes in turn.
-pub(super) fn mixed_workers() -> usize {
+pub(crate) fn mixed_workers() -> usize {
     workers() + WAITING
 }
 
 /// Calls `each` for every item, on [`mixed_workers`] threads; each thread has a scratch of its
 /// own, whose buffers are reused from item to item. The first error ends it.
-pub(super) fn for_each<T: Send, S>(
+pub(crate) fn for_each<T: Send, S, E: Send>(
     items: impl Iterator<Item = T> + Send,
-    scratch: impl Fn() -> Result<S, OperationError> + Sync,
-    each: impl Fn(T, &mut S) -> Result<(), OperationError> + Sync,
-) -> Result<(), OperationError> {
+    scratch: impl Fn() -> Result<S, E> + Sync,
+    each: impl Fn(T, &mut S) -> Result<(), E> + Sync,
+) -> Result<(), E> {
     let items = Mutex::new(items);
     let stop = AtomicBool::new(false);
     let work = || {
@@ -60,9 +59,7 @@ pub(super) fn for_each<T: Send, S>(
 }
 
 /// The result of a thread; a panic in it goes on here.
-pub(super) fn join<T>(
-    thread: thread::ScopedJoinHandle<'_, Result<T, OperationError>>,
-) -> Result<T, OperationError> {
+pub(crate) fn join<T, E>(thread: thread::ScopedJoinHandle<'_, Result<T, E>>) -> Result<T, E> {
     thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
 }
 
@@ -88,11 +85,11 @@ mod tests {
             sum.fetch_add(item, Ordering::Relaxed);
             Ok(())
         };
-        for_each(1..=100, || Ok(()), add).unwrap();
+        for_each(1..=100, || Ok::<_, u64>(()), add).unwrap();
         assert_eq!(sum.load(Ordering::Relaxed), 5050);
         let fail = |item: u64, (): &mut ()| {
-            if item == 50 { Err(OperationError::Cancelled) } else { Ok(()) }
+            if item == 50 { Err(item) } else { Ok(()) }
         };
-        assert!(for_each(1.., || Ok(()), fail).unwrap_err().is_cancelled());
+        assert_eq!(for_each(1.., || Ok(()), fail), Err(50));
     }
 }

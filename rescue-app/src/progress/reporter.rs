@@ -4,13 +4,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::error::OperationError;
+use super::Cancelled;
 use super::event::{Control, Phase, Progress};
 
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Counts a phase and reports it through a [`Control`].
-pub(super) struct Reporter<'a> {
+pub(crate) struct Reporter<'a> {
     control: Control<'a>,
     phase: Phase,
     total: u64,
@@ -23,7 +23,7 @@ pub(super) struct Reporter<'a> {
 
 impl<'a> Reporter<'a> {
     /// Announces `phase` with `total` bytes to do.
-    pub(super) fn start(control: Control<'a>, phase: Phase, total: u64, skipped: u64) -> Self {
+    pub(crate) fn start(control: Control<'a>, phase: Phase, total: u64, skipped: u64) -> Self {
         control.phase(phase);
         let reporter = Self {
             control,
@@ -40,12 +40,7 @@ impl<'a> Reporter<'a> {
     }
 
     /// Adds to the counts, bytes each; an error when the person asked to stop.
-    pub(super) fn advance(
-        &self,
-        done: u64,
-        written: u64,
-        skipped: u64,
-    ) -> Result<(), OperationError> {
+    pub(crate) fn advance(&self, done: u64, written: u64, skipped: u64) -> Result<(), Cancelled> {
         self.done.fetch_add(done, Ordering::Relaxed);
         self.written.fetch_add(written, Ordering::Relaxed);
         self.skipped.fetch_add(skipped, Ordering::Relaxed);
@@ -54,18 +49,18 @@ impl<'a> Reporter<'a> {
     }
 
     /// Sets the number of places on the source that cannot be read so far.
-    pub(super) fn bad_areas(&self, count: u64) {
+    pub(crate) fn bad_areas(&self, count: u64) {
         self.bad_areas.store(count, Ordering::Relaxed);
         self.report_if_due();
     }
 
     /// A line for the log.
-    pub(super) fn info(&self, text: String) {
+    pub(crate) fn info(&self, text: String) {
         self.control.info(text);
     }
 
     /// A line for the log and for the result page.
-    pub(super) fn warn(&self, text: String) {
+    pub(crate) fn warn(&self, text: String) {
         self.control.warn(text);
     }
 
@@ -80,12 +75,12 @@ impl<'a> Reporter<'a> {
     }
 
     /// An error when the person asked to stop.
-    pub(super) fn check_cancel(&self) -> Result<(), OperationError> {
-        if self.control.cancel.is_requested() { Err(OperationError::Cancelled) } else { Ok(()) }
+    pub(crate) fn check_cancel(&self) -> Result<(), Cancelled> {
+        if self.control.cancel.is_requested() { Err(Cancelled) } else { Ok(()) }
     }
 
     /// Reports the last state of the phase and returns it.
-    pub(super) fn finish(&self) -> Progress {
+    pub(crate) fn finish(&self) -> Progress {
         self.report();
         self.snapshot()
     }
