@@ -10,12 +10,22 @@ pub mod manifest;
 pub mod marker;
 pub mod neighbours;
 pub mod reader;
+pub mod stored;
+pub mod writer;
 
-use crate::repository::Id;
+use crate::repository::{Id, RepositoryError};
+
+use manifest::ManifestError;
 
 /// Why the content of an image is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
+    /// The repository failed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// Its manifest is unusable.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     /// A blob of the image is in no index.
     #[error(
         "the image needs data that is missing from the repository (blob {0}); \

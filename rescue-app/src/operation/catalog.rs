@@ -7,8 +7,9 @@ use crate::repository::{Id, Repository, RepositoryError, SnapshotFile};
 use super::access::RepoAccess;
 use super::error::OperationError;
 use super::format;
-use super::images::{ImageSummary, OpenImage, folder_of, is_ours};
+use super::images::ImageSummary;
 use super::order;
+use crate::image::stored::{OpenImage, folder_of, is_ours};
 
 /// An image in a repository.
 pub(super) struct Listed {
@@ -25,12 +26,12 @@ pub(super) struct Listed {
 impl Listed {
     fn whole(file: SnapshotFile, image: &OpenImage) -> (Self, Vec<String>) {
         let content_id = identity::content_id(&image.manifest);
-        let summary = image.summary();
+        let summary = ImageSummary::of(image);
         (Self { file, summary, disk: 0, content_id }, identity::signs(&image.manifest))
     }
 
     /// Nothing is known but what its snapshot says: it is a disk of its own.
-    fn lacking(file: SnapshotFile, problem: &OperationError) -> (Self, Vec<String>) {
+    fn lacking(file: SnapshotFile, problem: &ImageError) -> (Self, Vec<String>) {
         let summary = ImageSummary::incomplete(&file, problem.to_string());
         (Self { file, summary, disk: 0, content_id: None }, Vec::new())
     }
@@ -111,7 +112,7 @@ impl Catalog {
 fn look_at(repo: &Repository, file: SnapshotFile) -> Option<(Listed, Vec<String>)> {
     let image = match OpenImage::open(repo, file.clone()) {
         Ok(image) => image,
-        Err(OperationError::Image(ImageError::NotADisk(_))) => return None,
+        Err(ImageError::NotADisk(_)) => return None,
         Err(error) => return is_ours(&file.snapshot).then(|| Listed::lacking(file, &error)),
     };
     let (mut listed, signs) = Listed::whole(file, &image);

@@ -9,6 +9,7 @@ use crate::disk::{Disk, Source, Target};
 use crate::image::chunks::ChunkSize;
 use crate::image::damage::Damage;
 use crate::image::marker::Marker;
+use crate::progress::{Control, Phase};
 
 use super::consent::Words;
 use super::error::{Doing, OperationError};
@@ -16,7 +17,6 @@ use super::guard;
 use super::source::{SourcePlan, SourceRequest};
 use super::target::{Absent, Aim, Content, Overwrite, TargetPlan, TargetRequest, re_read_table};
 use super::transfer::DiskCopy;
-use crate::progress::{Control, Phase};
 
 /// A clone as it was asked for.
 #[derive(Clone, Debug)]

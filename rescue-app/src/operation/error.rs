@@ -5,12 +5,12 @@ use std::io;
 use crate::disk::DiskError;
 use crate::image::ImageError;
 use crate::image::manifest::ManifestError;
+use crate::progress::{Cancelled, Shortage};
 use crate::repository::{Id, RepositoryError};
 use crate::store::StoreError;
 use crate::table::TableError;
 
 use super::format::size;
-use crate::progress::{Cancelled, Shortage};
 
 /// The one error of this layer; its text reads as a chain from what was attempted to the cause.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum OperationError {
     Manifest(#[from] ManifestError),
     /// The image's content is unusable.
     #[error(transparent)]
-    Image(#[from] ImageError),
+    Image(ImageError),
     /// The operating system refused something.
     #[error("{what}: {source}")]
     Io {
@@ -169,6 +169,16 @@ impl OperationError {
     /// Whether the repository has a passphrase of its own that is missing or wrong.
     pub fn needs_passphrase(&self) -> bool {
         matches!(self.root(), Self::Repository(RepositoryError::WrongPassphrase { .. }))
+    }
+}
+
+impl From<ImageError> for OperationError {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Repository(error) => error.into(),
+            ImageError::Manifest(error) => error.into(),
+            error => Self::Image(error),
+        }
     }
 }
 

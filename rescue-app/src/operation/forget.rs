@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::progress::Control;
 use crate::repository::{
     Choice, Id, KeepRules, KeptAs, PruneOptions, PruneReport, Repository, SnapshotFile,
 };
@@ -11,10 +12,10 @@ use crate::repository::{
 use super::access::RepoAccess;
 use super::catalog::{Catalog, Listed, clock_warning};
 use super::error::{Doing, OperationError};
-use super::images::{folder_of, rfc3339};
+use super::images::rfc3339;
 use super::latest::{self, OfSeveral};
 use super::{order, prune};
-use crate::progress::Control;
+use crate::image::stored::folder_of;
 
 /// Which images are to go.
 #[derive(Clone, Debug)]

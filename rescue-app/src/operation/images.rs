@@ -3,12 +3,11 @@
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
-use crate::console;
-use crate::image::ImageError;
-use crate::image::content::{Placed, place};
 use crate::image::damage::Damage;
-use crate::image::manifest::{Manifest, ManifestError, Region, Stored};
-use crate::repository::{BlobReader, Id, Node, Repository, Snapshot, SnapshotFile};
+use crate::image::manifest::{Manifest, Region, Stored};
+use crate::image::stored::{OpenImage, folder_of};
+use crate::progress::Control;
+use crate::repository::{Id, Snapshot, SnapshotFile};
 use crate::table::Table;
 use crate::volume::{Kind, LastUse, LogicalVolume, State};
 
@@ -18,20 +17,6 @@ use super::error::OperationError;
 use super::format::content_name;
 use super::format::count;
 use super::latest::{self, OfSeveral};
-use crate::progress::Control;
-
-/// Name of the raw disk in an image's folder.
-pub(super) const DISK_FILE: &str = "disk.img";
-/// Name of the manifest beside it.
-pub(super) const MANIFEST_FILE: &str = "manifest.json";
-/// Tag that every snapshot of a disk carries.
-pub(super) const TAG: &str = "lifeboat";
-
-/// A manifest larger than this is refused: the map of a badly fragmented 20 TiB disk has 100 MB.
-const MANIFEST_MAX: u64 = 256 << 20;
-
-/// One with more values than this too: a value takes up to 32 times the memory of its text.
-const MANIFEST_VALUES_MAX: usize = 12_000_000;
 
 /// An image as it is listed.
 #[derive(Clone, Debug, Serialize)]
@@ -115,6 +100,11 @@ pub struct ImagePartition {
 }
 
 impl ImageSummary {
+    /// The image as it is listed.
+    pub(super) fn of(image: &OpenImage) -> Self {
+        Self::new(image.id, &image.snapshot, &image.manifest)
+    }
+
     /// Sums up a snapshot and its manifest.
     pub(super) fn new(id: Id, snapshot: &Snapshot, manifest: &Manifest) -> Self {
         Self {
@@ -213,115 +203,9 @@ fn partition(region: &Region, table: &Table) -> ImagePartition {
     }
 }
 
-/// Whether a snapshot was made by Lifeboat.
-pub(super) fn is_ours(snapshot: &Snapshot) -> bool {
-    snapshot.tags.iter().any(|tag| tag == TAG)
-}
-
-/// The folder of the disk in an image.
-pub(super) fn folder_of(snapshot: &Snapshot) -> String {
-    let paths: Vec<_> = snapshot.paths.iter().map(|path| path.trim_start_matches('/')).collect();
-    console::name(&paths.join(", "))
-}
-
 /// When a snapshot was made, RFC 3339.
 pub(super) fn rfc3339(snapshot: &Snapshot) -> String {
     snapshot.time.format(&Rfc3339).unwrap_or_else(|_| snapshot.time.to_string())
-}
-
-/// An image found in an open repository.
-#[derive(Debug)]
-pub(super) struct OpenImage {
-    pub(super) id: Id,
-    pub(super) snapshot: Snapshot,
-    pub(super) manifest: Manifest,
-    disk: Node,
-    manifest_node: Node,
-}
-
-impl OpenImage {
-    /// The image of that id. The repository's index must be loaded.
-    pub(super) fn load(repo: &Repository, id: Id) -> Result<Self, OperationError> {
-        Self::open(repo, repo.load_snapshot(id)?)
-    }
-
-    /// Reads the manifest of a snapshot.
-    pub(super) fn open(repo: &Repository, file: SnapshotFile) -> Result<Self, OperationError> {
-        let SnapshotFile { id, snapshot } = file;
-        let not_a_disk = || ImageError::NotADisk(id.short());
-        let root = repo.read_tree(&snapshot.tree)?;
-        let folder = root.nodes().iter().find_map(|node| node.subtree).ok_or_else(not_a_disk)?;
-        let files = repo.read_tree(&folder)?;
-        let file = |name: &str| files.find(name).cloned();
-        let disk = file(DISK_FILE).ok_or_else(not_a_disk)?;
-        let manifest_node = file(MANIFEST_FILE).ok_or_else(not_a_disk)?;
-        let manifest = Manifest::parse(&read_file(repo, &manifest_node)?)?;
-        if disk.size != manifest.disk.size {
-            let (stored, expected) = (disk.size, manifest.disk.size);
-            return Err(ImageError::WrongSize { stored, expected }.into());
-        }
-        Ok(Self { id, snapshot, manifest, disk, manifest_node })
-    }
-
-    /// All images of disks, oldest first; an error for each whose manifest cannot be read.
-    /// Snapshots made by other programs are left out.
-    pub(super) fn all(
-        repo: &Repository,
-    ) -> Result<
-        impl DoubleEndedIterator<Item = Result<Self, OperationError>> + use<'_>,
-        OperationError,
-    > {
-        let files = repo.snapshots()?.snapshots.into_iter();
-        Ok(files.filter_map(|file| {
-            let ours = is_ours(&file.snapshot);
-            match Self::open(repo, file) {
-                Err(OperationError::Image(ImageError::NotADisk(_))) => None,
-                Err(error) => ours.then_some(Err(error)),
-                image => Some(image),
-            }
-        }))
-    }
-
-    /// Where each chunk lies on the disk, by the index of the repository that it is in.
-    pub(super) fn placed(&self, repo: &Repository) -> Result<Vec<Placed>, OperationError> {
-        Ok(place(repo, content(&self.disk), self.disk.size)?)
-    }
-
-    /// Every blob the image needs, its trees excepted.
-    pub(super) fn blobs(&self) -> impl Iterator<Item = Id> + '_ {
-        content(&self.disk).iter().chain(content(&self.manifest_node)).copied()
-    }
-
-    /// The first eight digits of the id.
-    pub(super) fn short_id(&self) -> String {
-        self.id.short()
-    }
-
-    /// The image as it is listed.
-    pub(super) fn summary(&self) -> ImageSummary {
-        ImageSummary::new(self.id, &self.snapshot, &self.manifest)
-    }
-}
-
-fn content(file: &Node) -> &[Id] {
-    file.content.as_deref().unwrap_or_default()
-}
-
-fn read_file(repo: &Repository, node: &Node) -> Result<Vec<u8>, OperationError> {
-    if node.size > MANIFEST_MAX {
-        return Err(ImageError::WrongSize { stored: node.size, expected: MANIFEST_MAX }.into());
-    }
-    let placed = place(repo, content(node), node.size)?;
-    let mut reader = BlobReader::new()?;
-    let mut bytes = Vec::new();
-    for blob in placed {
-        bytes.extend_from_slice(repo.read_blob(&blob.id, &mut reader)?);
-    }
-    if bytes.iter().filter(|&&byte| byte == b',').count() > MANIFEST_VALUES_MAX {
-        let problem = format!("it has more than {MANIFEST_VALUES_MAX} values");
-        return Err(ManifestError::Inconsistent(problem).into());
-    }
-    Ok(bytes)
 }
 
 /// The images of disks in a repository, newest first; those that lack data among them.
@@ -340,5 +224,5 @@ pub fn show_image(
     repo.load_index()?;
     let meant = latest::find(&repo, reference, OfSeveral::Newest)?;
     meant.doubts.into_iter().for_each(|doubt| control.warn(doubt));
-    Ok(OpenImage::load(&repo, meant.id)?.summary())
+    Ok(ImageSummary::of(&OpenImage::load(&repo, meant.id)?))
 }

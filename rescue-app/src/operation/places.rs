@@ -12,11 +12,11 @@ use crate::disk::mount::{
 use crate::disk::remount::{self, Remounted};
 use crate::disk::{self, Disk, DiskKind, Source, Use};
 use crate::inspect;
+use crate::progress::{Cancel, Control};
 
 use super::error::OperationError;
 use super::search::{self, FoundRepository, Limited, Mounted as MountedFolders, Unmounted};
 use super::survey::{Survey, Volume};
-use crate::progress::{Cancel, Control};
 
 /// Folder under which places are mounted.
 const MOUNT_ROOT: &str = "/run/lifeboat/places";

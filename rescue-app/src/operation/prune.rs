@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
+use crate::progress::{Control, Phase, Reporter};
 use crate::repository::{Lock, PruneEvent, PruneOptions, PruneReport, Repository};
 
 use super::access::RepoAccess;
 use super::error::{Doing, OperationError};
-use crate::progress::{Control, Phase, Reporter};
 
 /// How to prune.
 #[derive(Clone, Debug)]

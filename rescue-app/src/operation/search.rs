@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use crate::bytes::ReadAt;
+use crate::progress::Cancel;
 use crate::volume::{EntryKind, FileId, FileTree, FolderEntry};
 
 use super::access::{REPOSITORY, is_repository};
-use crate::progress::Cancel;
 
 /// How many folders deep repositories are looked for; the root itself is depth 0.
 const DEPTH: usize = 2;

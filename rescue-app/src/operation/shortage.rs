@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, unbounded};
 
+use crate::progress::{Control, Event, Phase, Progress, Shortage};
 use crate::repository::RepositoryError;
 use crate::store::{PatientStore, Store, StoreError, WhenFull};
 
 use super::error::OperationError;
 use super::format::size;
-use crate::progress::{Control, Event, Phase, Progress, Shortage};
 
 /// How often a paused operation looks whether it may go on.
 const POLL: Duration = Duration::from_millis(100);

@@ -11,13 +11,13 @@ use crate::bytes::{ReadAt, Window};
 use crate::disk::{self, Disk, Source};
 use crate::image::layout::{self, Span};
 use crate::inspect;
+use crate::progress::available_memory;
 use crate::table::{Purpose, Table};
 use crate::volume::{Effort, LockedContainer, UnlockError, VolumeKey};
 
 use super::companions::MachineVolumes;
 use super::error::OperationError;
 use super::survey::read_table;
-use crate::progress::available_memory;
 
 /// Opened containers.
 pub type Keys = BTreeMap<Container, VolumeKey>;

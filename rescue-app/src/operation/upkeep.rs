@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
+use crate::progress::{Cancelled, Control, Phase, Reporter, mixed_workers};
 use crate::repository::{
     CheckEvent, CheckReport, Lock, Progress, RebuiltIndex, RepairedPacks, Repository,
     Result as RepoResult, Unlocked,
@@ -13,7 +14,6 @@ use crate::store::FileKind;
 
 use super::access::RepoAccess;
 use super::error::{Doing, OperationError};
-use crate::progress::{Cancelled, Control, Phase, Reporter, mixed_workers};
 
 /// Checks the repository's structure: that all files are there and fit together, and that every
 /// image has all it needs; with `read_data` also every byte of every pack.

@@ -7,15 +7,15 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::bytes::AlignedBuffer;
+use crate::progress::{self, Control, Phase, Reporter, mixed_workers};
 use crate::repository::{Id, Repository, RepositoryError, TOGETHER, Verified};
 use crate::store::FileKind;
 
 use super::access::RepoAccess;
 use super::error::OperationError;
-use super::images::OpenImage;
 use super::latest::{self, OfSeveral};
 use super::upkeep;
-use crate::progress::{self, Control, Phase, Reporter, mixed_workers};
+use crate::image::stored::OpenImage;
 
 /// What a verification read.
 #[derive(Clone, Debug, Serialize)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::image::identity;
 use crate::image::manifest::Manifest;
-use crate::operation::images::{OpenImage, folder_of, is_ours};
+use crate::image::stored::{OpenImage, folder_of, is_ours};
 use crate::operation::verify::packs_of;
 use crate::repository::{Id, Repository, SnapshotFile};
 

@@ -5,38 +5,28 @@ mod plan;
 mod repository_sink;
 mod space;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::image::content::{Entry, Slot, entries};
-use crate::image::manifest::Manifest;
-use crate::repository::{
-    Adopted, BlobType, BlobWriter, Dropped, Id, IdHasher, Lock, Node, Repository, RepositoryError,
-    Saver, Snapshot, Summary, Totals, Tree, Written,
-};
+use crate::image::stored::TAG;
+use crate::image::writer;
+use crate::progress::{Control, Phase, Reporter};
+use crate::repository::{Adopted, Dropped, Lock, Repository, RepositoryError, Saver, Written};
 
 use super::error::{Doing, OperationError};
 use super::format::size;
-use super::images::{DISK_FILE, ImageSummary, MANIFEST_FILE, TAG};
+use super::images::ImageSummary;
 use super::shortage::{Patient, patiently};
 use super::source::{SourcePlan, without_zeros};
 use super::transfer::DiskMedium;
 use super::{order, verify};
-use crate::progress::{Control, Phase, Reporter};
 
 pub use plan::{CapturePlan, CaptureRequest, plan_capture};
 use repository_sink::RepositorySink;
 pub use space::Space;
-
-/// Size of the pieces the manifest is stored in, bytes.
-const MANIFEST_CHUNK: usize = 1 << 20;
-
-/// Zeros for the hasher, few enough to stay in the processor's cache.
-const ZEROS: &[u8] = &[0; 16 << 10];
 
 /// What a capture achieved.
 #[derive(Clone, Debug, Serialize)]
@@ -230,7 +220,7 @@ fn store(
     let folder = earlier::folder(repo, &manifest, &images);
     let needed = slots.iter().filter_map(|slot| slot.blob).filter(|_| request.verify_all);
     let reused_packs = verify::packs_of(repo, needed);
-    let tree = save_tree(&saver, (&folder, &manifest), slots, zstd_level)?;
+    let tree = writer::save_tree(&saver, (&folder, &manifest), slots, zstd_level)?;
     let Written { unproven, proven_bytes } = saver.written()?;
     let mut verified = proven_bytes + verify::stored(repo, &unproven, control)?;
     let totals = saver.finish()?;
@@ -250,7 +240,7 @@ fn store(
         drop_bad_packs(repo, lock, control)?;
     }
     let tags = vec![TAG.to_owned(), order::next_tag(&images)];
-    let snapshot = snapshot((&folder, &manifest), tags, tree, &totals, started);
+    let snapshot = writer::snapshot((&folder, &manifest), tags, tree, &totals, started);
     let id = repo.save_snapshot(lock, &snapshot)?;
     Ok(CaptureReport {
         image: ImageSummary::new(id, &snapshot, &manifest),
@@ -266,116 +256,4 @@ fn store(
         seconds: 0.0,
         warnings,
     })
-}
-
-/// Stores `/<disk>/disk.img` and `/<disk>/manifest.json`; returns the root tree.
-fn save_tree(
-    saver: &Saver<'_>,
-    (folder_name, manifest): (&str, &Manifest),
-    slots: Vec<Slot>,
-    zstd_level: i32,
-) -> Result<Id, OperationError> {
-    let mut writer = saver.worker()?;
-    let disk_content = disk_content(&mut writer, &slots)?;
-    drop(slots);
-    let json = manifest.to_json()?;
-    let mut manifest_content = Vec::new();
-    for piece in json.chunks(MANIFEST_CHUNK) {
-        manifest_content.push(writer.save(BlobType::Data, None, piece, zstd_level)?.id);
-    }
-    // One time for all images: an unchanged disk is then an unchanged tree.
-    let time = OffsetDateTime::UNIX_EPOCH;
-    let files = vec![
-        Node::file(DISK_FILE, manifest.disk.size, disk_content, time),
-        Node::file(MANIFEST_FILE, json.len() as u64, manifest_content, time),
-    ];
-    let folder = writer.save_tree(&Tree::new(files)?)?;
-    let folder = Node::dir(folder_name, folder, time);
-    let root = writer.save_tree(&Tree::new(vec![folder])?)?;
-    writer.finish()?;
-    Ok(root)
-}
-
-fn disk_content(writer: &mut BlobWriter, slots: &[Slot]) -> Result<Vec<Id>, OperationError> {
-    let blanks = save_blanks(writer, slots)?;
-    let mut content = Vec::with_capacity(slots.len());
-    entries(slots, |entry| {
-        let blank = |len| blanks.get(&len).copied();
-        content.push(match entry {
-            Entry::Blob(id) => id,
-            Entry::Zeros(len) => {
-                blank(len).ok_or(RepositoryError::Internal("zeros without a blob"))?
-            }
-        });
-        Ok::<_, OperationError>(())
-    })?;
-    Ok(content)
-}
-
-/// Stores the blobs that the zeros of the disk consist of, by their lengths.
-fn save_blanks(
-    writer: &mut BlobWriter,
-    slots: &[Slot],
-) -> Result<BTreeMap<u64, Id>, OperationError> {
-    let mut blanks = BTreeMap::new();
-    entries(slots, |entry| {
-        if let Entry::Zeros(len) = entry {
-            blanks.insert(len, Id::of(&[]));
-        }
-        Ok::<_, OperationError>(())
-    })?;
-    // Each is the start of the next one, so that only the longest is hashed.
-    let (mut hasher, mut hashed) = (IdHasher::default(), 0);
-    for (&len, id) in &mut blanks {
-        while hashed < len {
-            let step = ZEROS.len().min(usize::try_from(len - hashed).unwrap_or(usize::MAX));
-            hasher.update(&ZEROS[..step]);
-            hashed += step as u64;
-        }
-        let blank = vec![0; usize::try_from(len).unwrap_or_default()];
-        let sum = hasher.clone().finish();
-        *id = writer.save(BlobType::Data, Some(sum), &blank, 1)?.id;
-    }
-    Ok(blanks)
-}
-
-/// The host name is the same on every machine: images of one disk belong together wherever it
-/// was plugged in, and its folder tells disks apart.
-fn snapshot(
-    (folder, manifest): (&str, &Manifest),
-    tags: Vec<String>,
-    tree: Id,
-    totals: &Totals,
-    started: OffsetDateTime,
-) -> Snapshot {
-    let time = OffsetDateTime::now_utc();
-    Snapshot {
-        time,
-        parent: None,
-        tree,
-        paths: vec![format!("/{folder}")],
-        hostname: "lifeboat".to_owned(),
-        username: String::new(),
-        uid: 0,
-        gid: 0,
-        tags,
-        original: None,
-        program_version: manifest.tool.clone(),
-        summary: Some(Summary {
-            backup_start: started,
-            backup_end: time,
-            files_new: 2,
-            files_changed: 0,
-            files_unmodified: 0,
-            dirs_new: 1,
-            dirs_changed: 0,
-            dirs_unmodified: 0,
-            data_blobs: i64::try_from(totals.new_blobs).unwrap_or(i64::MAX),
-            tree_blobs: 2,
-            data_added: totals.new_bytes,
-            data_added_packed: totals.stored_bytes,
-            total_files_processed: 2,
-            total_bytes_processed: manifest.disk.size,
-        }),
-    }
 }

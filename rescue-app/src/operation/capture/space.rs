@@ -5,9 +5,10 @@ use serde::Serialize;
 use crate::bytes::Extents;
 use crate::image::chunks::{ChunkSize, Piece, pieces};
 use crate::image::manifest::{DiskIdentity, Region, Stored};
+use crate::image::stored::OpenImage;
 use crate::operation::error::OperationError;
 use crate::operation::format::size;
-use crate::operation::images::OpenImage;
+use crate::operation::images::ImageSummary;
 use crate::repository::Repository;
 
 /// What the format adds to a stored chunk at most, bytes: encryption, pack header, index and tree
@@ -62,7 +63,7 @@ impl Space {
         Ok(Self {
             at_most,
             fresh,
-            since: earlier.map(|image| image.summary().time),
+            since: earlier.map(|image| ImageSummary::of(&image).time),
             likely_least: fresh / 100 * least,
             likely_most: fresh / 100 * most,
             free: repo.store().free_space(),

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::bytes::{ReadAt, Window};
 use crate::disk::{Agreement, Disk, Hold, Source, Target};
 use crate::inspect;
+use crate::progress::{Control, Phase};
 use crate::signature::{self, Signature};
 use crate::table::{Fresh, FreshType};
 use crate::volume::Filesystem;
@@ -19,7 +20,6 @@ use super::error::{Doing, OperationError};
 use super::guard;
 use super::survey::survey_disk;
 use super::target::{LayoutEntry, all_lost};
-use crate::progress::{Control, Phase};
 
 pub use filesystem::PlaceFilesystem;
 use filesystem::Room;

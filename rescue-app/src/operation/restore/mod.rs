@@ -12,13 +12,13 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::disk::Target;
+use crate::progress::{Control, Phase};
 use crate::repository::Id;
 
 use super::error::{Doing, OperationError};
 use super::target::{Absent, Overwrite, re_read_table};
 use super::transfer::{Task, places, tasks};
 use super::verify;
-use crate::progress::{Control, Phase};
 
 use image_source::ImageSource;
 pub use plan::{RestorePlan, RestoreRequest, With, plan_restore};

@@ -6,8 +6,8 @@ use crate::bytes::Window;
 use crate::container::{self, PhysicalVolume, VolumeGroup};
 use crate::image::manifest::{Region, Stored};
 use crate::image::reader::ImageReader;
+use crate::image::stored::OpenImage;
 use crate::operation::error::OperationError;
-use crate::operation::images::OpenImage;
 use crate::repository::Repository;
 use crate::volume::Kind;
 

@@ -7,11 +7,12 @@ use serde::Serialize;
 use crate::image::content::Placed;
 use crate::image::marker::Marker;
 use crate::image::reader::ImageReader;
+use crate::image::stored::OpenImage;
 use crate::operation::access::RepoAccess;
 use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::operation::guard;
-use crate::operation::images::{ImageSummary, OpenImage};
+use crate::operation::images::ImageSummary;
 use crate::operation::target::{Aim, Content, TargetPlan, TargetRequest};
 use crate::operation::transfer::{Task, Transfer, places, tasks};
 
@@ -133,8 +134,8 @@ fn plan(
     })?;
     refuse_incomplete(&sources, &placed, &aim.transfers)?;
     Ok(RestorePlan {
-        image: image.summary(),
-        with: sources.with.iter().map(OpenImage::summary).collect(),
+        image: ImageSummary::of(image),
+        with: sources.with.iter().map(ImageSummary::of).collect(),
         onto: aim.plan()?,
         sources: Arc::new(sources),
         placed,

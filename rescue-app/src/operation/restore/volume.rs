@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::bytes::Window;
 use crate::image::reader::ImageReader;
+use crate::image::stored::OpenImage;
 use crate::inspect;
 use crate::operation::error::OperationError;
 use crate::operation::format::time;
-use crate::operation::images::OpenImage;
 use crate::operation::transfer::Transfer;
 use crate::volume::{Located, LogicalVolume, Obstacle, Place};
 
