@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::Id;
+use super::format::Id;
 use crate::store::{FileKind, StoreError};
 
 /// What the repository's functions return.

@@ -1,10 +1,10 @@
 //! The parsers of repository files as targets of [`crate::fuzzing`].
 
-use super::compression;
-use super::crypto::Key;
-use super::index::{Index, IndexFile};
-use super::key_file::KeyFile;
-use super::{Snapshot, Tree, json_file, pack};
+use super::format::compression;
+use super::format::crypto::Key;
+use super::format::index::{Index, IndexFile};
+use super::format::key_file::KeyFile;
+use super::format::{Snapshot, Tree, json_file, pack};
 use crate::bytes::{AlignedBuffer, le32};
 
 /// A key that everybody knows.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::compression::TEXT_LEVEL;
-use super::index::{IndexFile, IndexedPack};
-use super::pack::PackEntry;
+use super::format::compression::TEXT_LEVEL;
+use super::format::index::{IndexFile, IndexedPack};
+use super::format::json_file;
+use super::format::pack::PackEntry;
 use super::*;
 use crate::store::{FileKind, LocalStore};
 

@@ -9,6 +9,18 @@
 //!                                                                              └ index files
 //! ```
 //!
+//! Where to look, each folder resting only on those above it:
+//!
+//! | | |
+//! |---|---|
+//! | `format` | what is on disk: ids, packs, index files, trees, snapshots, keys, compression, sealing |
+//! | `repo.rs` | the repository as it is open: its place, its key and its loaded index |
+//! | `lock` | who is working on it |
+//! | `read` | finding and reading blobs, trees and snapshots, and proving that they can be read |
+//! | `write` | storing them, and removing files |
+//! | `prune` | which images to keep, and freeing the space that no image uses |
+//! | `check` | checking a whole repository, and repairing it |
+//!
 //! Write order is packs, index, snapshot, each file whole and synced before the next kind names
 //! it; whatever is interrupted leaves nothing but packs and index files that nobody refers to.
 //!
@@ -21,62 +33,29 @@
 //! | restic backup (shared) | yes | yes | yes | no |
 //! | forget, check, prune (exclusive) | no | no | no | no |
 
-mod adopt;
 mod check;
-mod compression;
-mod crypto;
 mod error;
+mod format;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod hasher;
 #[cfg(test)]
 mod hostile;
-mod id;
-mod identity;
-mod index;
-mod index_files;
-mod json_file;
-mod keep;
-mod key_file;
-#[cfg(target_arch = "x86_64")]
-mod lanes;
 mod lock;
-mod open_pack;
-mod pack;
-mod polynomial;
 mod prune;
-mod readback;
-mod reader;
-mod readme;
-mod removal;
-mod repair;
+mod read;
 mod repo;
-mod saver;
-mod snapshot;
-mod tree;
-mod verify;
-mod writer;
+mod write;
 
-pub use adopt::Adopted;
-pub use check::{CheckEvent, CheckReport, CheckSink, Finding};
+pub use check::{
+    CheckEvent, CheckReport, CheckSink, Dropped, Finding, RebuiltIndex, RepairedPacks,
+};
 pub use error::{RepositoryError, Result};
-pub use hasher::{IdHasher, TOGETHER};
-pub use id::{Id, NotAnId};
-pub use identity::Identity;
-pub use index::BlobLocation;
-pub use keep::{Choice, KeepRules, KeptAs};
+pub use format::{
+    BlobLocation, BlobType, Id, IdHasher, Identity, Node, NodeType, NotAnId, PUBLIC_PASSPHRASE,
+    Snapshot, SnapshotFile, Summary, TOGETHER, Tree,
+};
 pub use lock::{Lock, Unlocked};
-pub use pack::BlobType;
-pub use prune::{PruneEvent, PruneOptions, PruneReport, PruneSink};
-pub use reader::{BlobReader, ReadPlan, Run};
-pub use repair::{Dropped, RebuiltIndex, RepairedPacks};
+pub use prune::{Choice, KeepRules, KeptAs, PruneEvent, PruneOptions, PruneReport, PruneSink};
+pub use read::{BlobReader, Progress, ReadPlan, Run, SnapshotList, Verified};
 pub use repo::{IndexSummary, OpenedKey, Repository};
-pub use saver::{Saver, Totals, Written};
-pub use snapshot::{Snapshot, SnapshotFile, SnapshotList, Summary};
-pub use tree::{Node, NodeType, Tree};
-pub use verify::{Progress, Verified};
-pub use writer::{BlobWriter, Saved};
-
-/// The passphrase of repositories whose images are no secret. It is written in `README.txt`
-/// beside them.
-pub const PUBLIC_PASSPHRASE: &str = "lifeboat";
+pub use write::{Adopted, BlobWriter, Saved, Saver, Totals, Written};

@@ -5,12 +5,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::crypto::Key;
 use super::error::{RepositoryError, Result};
-use super::identity::Identity;
-use super::index::{Index, IndexFile};
-use super::key_file::{KeyFile, WORK_LIMIT};
-use super::{Id, PUBLIC_PASSPHRASE, json_file, polynomial, readme};
+use super::format::crypto::{Key, fill_random};
+use super::format::identity::Identity;
+use super::format::index::{Index, IndexFile};
+use super::format::key_file::{KeyFile, WORK_LIMIT};
+use super::format::{Id, PUBLIC_PASSPHRASE, json_file, polynomial, readme};
 use crate::store::{FileEntry, FileKind, Store};
 
 /// The format version written, and the newest one read.
@@ -251,7 +251,7 @@ fn make_room(store: &dyn Store) -> Result<()> {
 
 fn new_config() -> Result<Config> {
     let mut id = [0; Id::LEN];
-    super::crypto::fill_random(&mut id)?;
+    fill_random(&mut id)?;
     let chunker_polynomial = format!("{:x}", polynomial::random()?);
     Ok(Config { version: VERSION, id: Id::from_bytes(id), chunker_polynomial })
 }

@@ -8,10 +8,10 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::repository::crypto::Key;
 use crate::repository::error::{RepositoryError, Result};
-use crate::repository::identity::{Identity, Origin};
-use crate::repository::{Id, json_file};
+use crate::repository::format::crypto::Key;
+use crate::repository::format::identity::{Identity, Origin};
+use crate::repository::format::{Id, json_file};
 use crate::store::{FileKind, Store, StoreError};
 
 /// A lock not confirmed for so long belongs to nobody.

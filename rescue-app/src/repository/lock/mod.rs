@@ -26,10 +26,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::crypto::Key;
+use super::Repository;
 use super::error::{RepositoryError, Result};
-use super::identity::Identity;
-use super::{Id, Repository};
+use super::format::Id;
+use super::format::crypto::Key;
+use super::format::identity::Identity;
 use crate::store::{FileKind, Store, StoreError};
 
 use files::Locks;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::super::{Snapshot, json_file};
 use super::files::LockFile;
 use super::*;
+use crate::repository::format::{Snapshot, json_file};
 use crate::store::LocalStore;
 
 fn repository() -> (tempfile::TempDir, Repository) {

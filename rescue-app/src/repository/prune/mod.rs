@@ -14,6 +14,7 @@
 //! twice; the next run removes both. Of a blob with several copies only one stays, and that one
 //! is read and proven before the others go.
 
+mod keep;
 mod plan;
 mod repack;
 mod used;
@@ -24,11 +25,15 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::Repository;
 use super::error::{RepositoryError, Result};
-use super::index::Index;
-use super::{BlobReader, Id, Lock, Repository};
+use super::format::Id;
+use super::format::index::Index;
+use super::lock::Lock;
+use super::read::BlobReader;
 use crate::store::StoreError;
 
+pub use keep::{Choice, KeepRules, KeptAs};
 use plan::{PackPlan, Plan};
 pub(super) use repack::Mover;
 use used::{Marks, Search};

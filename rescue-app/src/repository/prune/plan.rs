@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::super::index::{EntryNumber, Index};
-use super::super::open_pack::TARGET_LEN;
-use super::super::{BlobType, Id};
 use super::used::Marks;
+use crate::repository::format::index::{EntryNumber, Index};
+use crate::repository::format::{BlobType, Id};
+use crate::repository::write::open_pack::TARGET_LEN;
 
 /// Packs below this length are small …
 const SMALL_LEN: u64 = TARGET_LEN as u64 / 5 * 4;

@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
-use super::super::error::{RepositoryError, Result};
-use super::super::index::{Index, IndexedPack};
-use super::super::open_pack::{OpenPack, PackBuffer};
-use super::super::pack::PackEntry;
-use super::super::{BlobLocation, BlobReader, BlobType, Id, Repository};
 use super::plan::PackPlan;
 use super::{PruneEvent, PruneSink, send};
+use crate::repository::Repository;
+use crate::repository::error::{RepositoryError, Result};
+use crate::repository::format::index::{Index, IndexedPack};
+use crate::repository::format::pack::PackEntry;
+use crate::repository::format::{BlobLocation, BlobType, Id};
+use crate::repository::read::BlobReader;
+use crate::repository::write::open_pack::{OpenPack, PackBuffer};
 use crate::store::FileKind;
 
 /// Writes proven copies of blobs into new packs. Blobs are copied sealed as they are: what seals

@@ -1,8 +1,9 @@
 //! Which blobs the images need.
 
-use super::super::error::{RepositoryError, Result};
-use super::super::index::{EntryNumber, Index};
-use super::super::{BlobType, Id, Repository, SnapshotFile};
+use crate::repository::Repository;
+use crate::repository::error::{RepositoryError, Result};
+use crate::repository::format::index::{EntryNumber, Index};
+use crate::repository::format::{BlobType, Id, SnapshotFile};
 
 /// A set of index entries: one bit each, for there may be millions.
 pub(super) struct Marks {

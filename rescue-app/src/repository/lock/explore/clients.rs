@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::super::{PUBLIC_PASSPHRASE, Repository};
 use super::place::{Answer, Contents, File, Place, Step};
 use super::{Identity, Work};
+use crate::repository::Repository;
+use crate::repository::format::PUBLIC_PASSPHRASE;
 use crate::store::{LocalStore, Store};
 
 /// Where a client is: a number of [`Clients`].

@@ -6,8 +6,9 @@ mod clients;
 mod place;
 mod search;
 
-use super::super::{Repository, Snapshot, json_file};
 use super::*;
+use crate::repository::Repository;
+use crate::repository::format::{Snapshot, json_file};
 use crate::store::Store;
 
 use place::PACK;

@@ -4,12 +4,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::error::{RepositoryError, Result};
-use super::{Id, Lock, Repository, json_file};
-use crate::store::FileKind;
-
-/// The most paths and tags that all snapshots together may have.
-const TEXTS_LIMIT: usize = 1_000_000;
+use super::Id;
 
 /// A snapshot; fields in restic's order. Unknown fields are not kept, for a snapshot is never
 /// rewritten by us.
@@ -112,15 +107,6 @@ pub struct SnapshotFile {
     pub snapshot: Snapshot,
 }
 
-/// What [`Repository::snapshots`] found.
-#[derive(Debug, Default)]
-pub struct SnapshotList {
-    /// Oldest first.
-    pub snapshots: Vec<SnapshotFile>,
-    /// Snapshot files that cannot be used, and why.
-    pub damaged: Vec<(Id, RepositoryError)>,
-}
-
 #[cfg(test)]
 impl Snapshot {
     /// A snapshot for tests that look at no more than the file.
@@ -140,87 +126,6 @@ impl Snapshot {
             summary: None,
         }
     }
-}
-
-impl Repository {
-    /// Stores a snapshot, after the [`super::Saver`] has finished; returns its name.
-    ///
-    /// # Errors
-    /// [`RepositoryError::LockLost`] when the lock was gone at any time: others may have pruned
-    /// what the snapshot refers to. There is no snapshot then.
-    pub fn save_snapshot(&self, lock: &Lock, snapshot: &Snapshot) -> Result<Id> {
-        self.require_writable()?;
-        lock.confirm()?;
-        let id = json_file::save(&*self.store, &self.key, FileKind::Snapshot, snapshot)?;
-        lock.ensure_held().inspect_err(|_| {
-            // Nobody was told of it; should it stay, it is listed as what it is.
-            let removed = self.store.remove(FileKind::Snapshot, &id.to_string());
-            let _ = removed.and_then(|()| self.store.sync_names(FileKind::Snapshot));
-        })?;
-        Ok(id)
-    }
-
-    /// All snapshots.
-    pub fn snapshots(&self) -> Result<SnapshotList> {
-        let mut list = SnapshotList::default();
-        let mut room = TEXTS_LIMIT;
-        for id in self.ids(FileKind::Snapshot)? {
-            match self.load_snapshot(id).and_then(|file| fits(file, &mut room)) {
-                Ok(file) => list.snapshots.push(file),
-                Err(error) => list.damaged.push((id, error)),
-            }
-        }
-        list.snapshots.sort_by_key(|file| (file.snapshot.time, file.id));
-        Ok(list)
-    }
-
-    /// The snapshot whose name starts with `wanted`.
-    pub fn snapshot(&self, wanted: &str) -> Result<SnapshotFile> {
-        self.load_snapshot(self.find_snapshot(wanted)?)
-    }
-
-    /// The name of that snapshot; unlike [`Self::snapshot`] it also finds a damaged one.
-    pub fn find_snapshot(&self, wanted: &str) -> Result<Id> {
-        let ids = self.ids(FileKind::Snapshot)?;
-        let fits = |id: &&Id| !wanted.is_empty() && id.to_string().starts_with(wanted);
-        let found: Vec<&Id> = ids.iter().filter(fits).collect();
-        match found[..] {
-            [] => Err(no_such(wanted)),
-            [id] => Ok(*id),
-            _ => {
-                let (wanted, count) = (wanted.to_owned(), found.len());
-                Err(RepositoryError::AmbiguousSnapshot { wanted, count })
-            }
-        }
-    }
-
-    /// Removes snapshots; the space their blobs take is freed by pruning. `lock` must be exclusive.
-    pub fn remove_snapshots(&self, lock: &Lock, ids: &[Id]) -> Result<()> {
-        match lock.is_exclusive() {
-            true => self.remove_all(lock, FileKind::Snapshot, ids),
-            false => Err(RepositoryError::Internal("forgetting with a shared lock")),
-        }
-    }
-
-    /// Reads a snapshot by its whole name.
-    pub fn load_snapshot(&self, id: Id) -> Result<SnapshotFile> {
-        let snapshot = json_file::load(&*self.store, &self.key, FileKind::Snapshot, &id)?;
-        Ok(SnapshotFile { id, snapshot })
-    }
-}
-
-/// Counts the paths and tags of one more snapshot.
-fn fits(file: SnapshotFile, room: &mut usize) -> Result<SnapshotFile> {
-    let texts = file.snapshot.paths.len() + file.snapshot.tags.len();
-    *room = room.checked_sub(texts).ok_or_else(|| {
-        let problem = "with it the snapshots name more paths than fit into memory";
-        RepositoryError::damaged(FileKind::Snapshot, file.id, problem)
-    })?;
-    Ok(file)
-}
-
-fn no_such(wanted: &str) -> RepositoryError {
-    RepositoryError::NoSuchSnapshot { wanted: wanted.to_owned() }
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 //! for x^n).
 
 use super::crypto::fill_random;
-use super::error::Result;
+use crate::repository::error::Result;
 
 /// restic uses degree 53: a prime, which makes the test for irreducibility short.
 const DEGREE: u32 = 53;
 
 /// A random irreducible polynomial of degree 53.
-pub(super) fn random() -> Result<u64> {
+pub(in crate::repository) fn random() -> Result<u64> {
     loop {
         let mut bytes = [0; 8];
         fill_random(&mut bytes)?;

@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::error::{RepositoryError, Result, WRONG_SUM};
-use super::hasher::IdHasher;
-use super::index::{EntryNumber, Index};
-use super::pack;
-use super::repo::SMALL_FILE_LIMIT;
-use super::{BlobLocation, BlobReader, BlobType, Id, Node, NodeType, Repository};
+use crate::repository::Repository;
+use crate::repository::error::{RepositoryError, Result, WRONG_SUM};
+use crate::repository::format::hasher::IdHasher;
+use crate::repository::format::index::{EntryNumber, Index};
+use crate::repository::format::pack;
+use crate::repository::format::{BlobLocation, BlobType, Id, Node, NodeType};
+use crate::repository::read::BlobReader;
+use crate::repository::repo::SMALL_FILE_LIMIT;
 use crate::store::FileKind;
 
 /// What [`Repository::check`] tells while it works.

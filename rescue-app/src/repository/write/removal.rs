@@ -5,14 +5,16 @@
 //! removed first and keep what was removed last, so the names of what referred reach the disk
 //! before what it referred to goes.
 
-use super::error::Result;
-use super::{Id, Lock, Repository};
+use crate::repository::Repository;
+use crate::repository::error::Result;
+use crate::repository::format::Id;
+use crate::repository::lock::Lock;
 use crate::store::{FileKind, StoreError};
 
 impl Repository {
     /// Removes files that may have gone already, as long as the lock was never gone. Done when a
     /// power cut brings none of them back.
-    pub(super) fn remove_all<'i>(
+    pub(in crate::repository) fn remove_all<'i>(
         &self,
         lock: &Lock,
         kind: FileKind,
@@ -25,7 +27,7 @@ impl Repository {
 
     /// Removes packs that no index file names, and calls `done` after each. They are last: nothing
     /// relies on their being gone, so they are not waited for.
-    pub(super) fn remove_packs<'i>(
+    pub(in crate::repository) fn remove_packs<'i>(
         &self,
         lock: &Lock,
         ids: impl IntoIterator<Item = &'i Id>,

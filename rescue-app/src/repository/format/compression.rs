@@ -5,11 +5,11 @@ use std::io::{self, Read};
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::CParameter;
 
-use super::error::{RepositoryError, Result};
 use crate::bytes::AlignedBuffer;
+use crate::repository::error::{RepositoryError, Result};
 
 /// Level for the small JSON files and for trees: hex digits gain nothing from higher ones.
-pub(super) const TEXT_LEVEL: i32 = 3;
+pub(in crate::repository) const TEXT_LEVEL: i32 = 3;
 
 /// The largest window accepted from foreign frames: 128 MiB, zstd's own limit by default.
 const WINDOW_LOG_MAX: u32 = 27;
@@ -21,13 +21,13 @@ const WINDOW_LOG_MAX: u32 = 27;
 const WINDOW_AND_TABLE_4: (u32, u32) = (22, 16);
 
 /// One thread's compressor; keeps its tables between calls.
-pub(super) struct Packer {
+pub(in crate::repository) struct Packer {
     zstd: Compressor<'static>,
     level: i32,
 }
 
 impl Packer {
-    pub(super) fn new() -> Result<Self> {
+    pub(in crate::repository) fn new() -> Result<Self> {
         let zstd = Compressor::new(TEXT_LEVEL).map_err(out_of_memory)?;
         Ok(Self { zstd, level: TEXT_LEVEL })
     }
@@ -35,7 +35,12 @@ impl Packer {
     /// Compresses `plain` into the start of `packed` and returns the length used; `None` when
     /// the result does not fit, which is how a caller says what is not worth it, and when a look
     /// at samples says that trying is a waste of time.
-    pub(super) fn pack(&mut self, plain: &[u8], packed: &mut [u8], level: i32) -> Option<usize> {
+    pub(in crate::repository) fn pack(
+        &mut self,
+        plain: &[u8],
+        packed: &mut [u8],
+        level: i32,
+    ) -> Option<usize> {
         if looks_random(plain) {
             return None;
         }
@@ -85,7 +90,7 @@ pub(super) fn compress_text(text: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Decompresses a frame that must have exactly `len` bytes of content into `plain`.
-pub(super) fn unpack(
+pub(in crate::repository) fn unpack(
     zstd: &mut Decompressor<'static>,
     frame: &[u8],
     len: usize,
@@ -100,7 +105,7 @@ pub(super) fn unpack(
 }
 
 /// A decompressor with bounded memory.
-pub(super) fn decompressor() -> Result<Decompressor<'static>> {
+pub(in crate::repository) fn decompressor() -> Result<Decompressor<'static>> {
     let mut zstd = Decompressor::new().map_err(out_of_memory)?;
     zstd.window_log_max(WINDOW_LOG_MAX).map_err(out_of_memory)?;
     Ok(zstd)

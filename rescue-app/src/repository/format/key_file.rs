@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::PUBLIC_PASSPHRASE;
 use super::crypto::{self, Key};
-use super::error::{RepositoryError, Result};
 use super::identity::Identity;
+use super::readme::PUBLIC_PASSPHRASE;
+use crate::repository::error::{RepositoryError, Result};
 
 /// Cost of a new key: 32 MiB and about a tenth of a second, as restic's calibration picks.
 const LOG_N: u8 = 15;
@@ -25,13 +25,13 @@ const SALT_LEN: usize = 64;
 /// Bounds on what a foreign key file may cost: memory in bytes, and N·r·p, which time grows with. The
 /// limit of the second holds for all key files of a repository together.
 const MEMORY_LIMIT: u64 = 256 << 20;
-pub(super) const WORK_LIMIT: u64 = 1 << 25;
+pub(in crate::repository) const WORK_LIMIT: u64 = 1 << 25;
 
 const OUT_OF_BOUNDS: &str = "its key derivation parameters are out of bounds";
 
 /// A key file; fields in restic's order (`internal/repository/key.go`).
 #[derive(Serialize, Deserialize)]
-pub(super) struct KeyFile {
+pub(in crate::repository) struct KeyFile {
     #[serde(with = "time::serde::rfc3339")]
     created: OffsetDateTime,
     #[serde(default)]
@@ -70,7 +70,11 @@ impl Drop for MasterKey {
 
 impl KeyFile {
     /// A key file that gives `master` to whoever knows the passphrase.
-    pub(super) fn create(master: &Key, passphrase: &str, identity: &Identity) -> Result<Self> {
+    pub(in crate::repository) fn create(
+        master: &Key,
+        passphrase: &str,
+        identity: &Identity,
+    ) -> Result<Self> {
         let mut salt = [0; SALT_LEN];
         crypto::fill_random(&mut salt)?;
         let log_n = if passphrase == PUBLIC_PASSPHRASE { PUBLIC_LOG_N } else { LOG_N };
@@ -92,7 +96,7 @@ impl KeyFile {
 
     /// The master key, `Ok(None)` when the passphrase is not this key's, and in words what is
     /// wrong with the file otherwise.
-    pub(super) fn open(&self, passphrase: &str) -> Result<Option<Key>, String> {
+    pub(in crate::repository) fn open(&self, passphrase: &str) -> Result<Option<Key>, String> {
         let cost = self.checked_cost().ok_or(OUT_OF_BOUNDS)?;
         let salt = BASE64.decode(&self.salt).map_err(|error| error.to_string())?;
         let mut data = BASE64.decode(&self.data).map_err(|error| error.to_string())?;
@@ -106,14 +110,14 @@ impl KeyFile {
 
     /// N·r·p, which the time to derive the key grows with; in words when the parameters are out of
     /// bounds.
-    pub(super) fn work(&self) -> Result<u64, String> {
+    pub(in crate::repository) fn work(&self) -> Result<u64, String> {
         let (log_n, r, p) = self.checked_cost().ok_or(OUT_OF_BOUNDS)?;
         Ok((u64::from(r) << log_n) * u64::from(p))
     }
 
     /// Whether deriving the key takes about a millisecond or nothing at all.
     #[cfg(any(test, fuzzing))]
-    pub(super) fn is_cheap(&self) -> bool {
+    pub(in crate::repository) fn is_cheap(&self) -> bool {
         self.work().map_or(true, |work| work < 512)
     }
 

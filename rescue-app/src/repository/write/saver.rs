@@ -6,14 +6,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::crypto::Key;
-use super::error::{RepositoryError, Result};
-use super::index::{Index, IndexFile, IndexedPack};
-use super::lock::Held;
+use super::BlobWriter;
 use super::open_pack::{FullPack, PackBuffer};
-use super::pack::BlobType;
 use super::readback::ReadBack;
-use super::{BlobWriter, Id, Lock, Repository, json_file};
+use crate::repository::Repository;
+use crate::repository::error::{RepositoryError, Result};
+use crate::repository::format::crypto::Key;
+use crate::repository::format::index::{Index, IndexFile, IndexedPack};
+use crate::repository::format::{BlobType, Id, json_file};
+use crate::repository::lock::{Held, Lock};
 use crate::store::{FileKind, Store};
 
 /// An index file is written at the latest after this many blobs (restic
@@ -92,7 +93,7 @@ struct Failure {
 
 /// What threads share.
 pub(super) struct Shared {
-    pub(super) key: Arc<Key>,
+    pub(in crate::repository) key: Arc<Key>,
     store: Arc<dyn Store>,
     lock: Arc<Held>,
     index: Arc<Index>,
@@ -115,7 +116,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     /// Whether the blob is new; from now on everybody is told that it is not.
-    pub(super) fn claim(&self, kind: BlobType, id: &Id, plain_len: u64) -> bool {
+    pub(in crate::repository) fn claim(&self, kind: BlobType, id: &Id, plain_len: u64) -> bool {
         let shard = &self.claims[usize::from(id.as_bytes()[0]) % SHARDS];
         let new = !self.index.contains(kind, id) && locked(shard).insert((kind, *id));
         let (blobs, bytes) = match new {
@@ -143,7 +144,7 @@ impl Shared {
     }
 
     /// The failure so far, if any.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(in crate::repository) fn check(&self) -> Result<()> {
         if !self.failed.load(Ordering::Acquire) {
             return Ok(());
         }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::compression::{Packer, TEXT_LEVEL};
-use super::error::{RepositoryError, Result};
 use super::open_pack::{ClosedPack, OpenPack};
 use super::saver::Shared;
-use super::{BlobType, Id, Tree};
+use crate::repository::error::{RepositoryError, Result};
+use crate::repository::format::compression::{Packer, TEXT_LEVEL};
+use crate::repository::format::{BlobType, Id, Tree};
 
 /// What became of a blob given to [`BlobWriter::save`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::crypto::Key;
-use super::error::{RepositoryError, Result, WRONG_SUM};
 use super::{Id, compression};
+use crate::repository::error::{RepositoryError, Result, WRONG_SUM};
 use crate::store::{FileKind, Store};
 
 /// First byte of a plain text that continues with a zstd frame.
@@ -24,7 +24,7 @@ const INDEX_TEXT_LIMIT: u64 = 128 << 20;
 const TEXT_LIMIT: u64 = 1 << 20;
 
 /// The sealed form of a value, and its name.
-pub(super) fn seal(key: &Key, value: &impl Serialize) -> Result<(Id, Vec<u8>)> {
+pub(in crate::repository) fn seal(key: &Key, value: &impl Serialize) -> Result<(Id, Vec<u8>)> {
     let json = to_json(value)?;
     let mut plain = vec![COMPRESSED];
     plain.append(&mut compression::compress_text(&json)?);
@@ -33,7 +33,7 @@ pub(super) fn seal(key: &Key, value: &impl Serialize) -> Result<(Id, Vec<u8>)> {
 }
 
 /// Seals and stores a value; returns its name.
-pub(super) fn save(
+pub(in crate::repository) fn save(
     store: &dyn Store,
     key: &Key,
     kind: FileKind,
@@ -45,7 +45,7 @@ pub(super) fn save(
 }
 
 /// Reads, proves and parses a file.
-pub(super) fn load<T: DeserializeOwned>(
+pub(in crate::repository) fn load<T: DeserializeOwned>(
     store: &dyn Store,
     key: &Key,
     kind: FileKind,
@@ -63,7 +63,10 @@ pub(super) fn load<T: DeserializeOwned>(
 }
 
 /// Opens and parses the sealed bytes of a file; errors say what is wrong with them.
-pub(super) fn parse<T: DeserializeOwned>(key: &Key, sealed: &mut [u8]) -> Result<T, String> {
+pub(in crate::repository) fn parse<T: DeserializeOwned>(
+    key: &Key,
+    sealed: &mut [u8],
+) -> Result<T, String> {
     parse_plain(open(key, sealed)?, TEXT_LIMIT)
 }
 
@@ -92,7 +95,7 @@ fn parse_plain<T: DeserializeOwned>(plain: &[u8], limit: u64) -> Result<T, Strin
 }
 
 /// The JSON text of a value.
-pub(super) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+pub(in crate::repository) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut json = Vec::new();
     write_json(value, &mut json)?;
     Ok(json)

@@ -107,7 +107,7 @@ impl Id {
     }
 
     /// The same, while other hashers take their next bytes.
-    pub(super) fn of_all_along<'a>(
+    pub(in crate::repository) fn of_all_along<'a>(
         messages: &[&[u8]],
         along: impl IntoIterator<Item = (&'a mut IdHasher, &'a [u8])>,
     ) -> Vec<Self> {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use zstd::bulk::Decompressor;
 
-use super::error::{RepositoryError, Result, WRONG_SUM};
-use super::index::{BlobLocation, EntryNumber, Index};
-use super::pack::BlobType;
-use super::{Id, Repository, compression};
 use crate::bytes::{AlignedBuffer, PAGE};
+use crate::repository::Repository;
+use crate::repository::error::{RepositoryError, Result, WRONG_SUM};
+use crate::repository::format::index::{EntryNumber, Index};
+use crate::repository::format::{BlobLocation, BlobType, Id, compression, crypto};
 use crate::store::FileKind;
 
 /// The largest blobs accepted, sealed or plain, in bytes: a directory that lists 7 million
@@ -198,7 +198,7 @@ impl Repository {
     }
 
     /// Reads and proves one copy of a blob; `sealed` is shown its bytes before they are opened.
-    pub(super) fn prove_blob(
+    pub(in crate::repository) fn prove_blob(
         &self,
         id: &Id,
         location: &BlobLocation,
@@ -255,8 +255,8 @@ impl Repository {
 
 /// The plain text inside sealed bytes that were opened in place.
 fn in_place(sealed: &[u8]) -> &[u8] {
-    let end = sealed.len().saturating_sub(super::crypto::OVERHEAD - super::crypto::IV_LEN);
-    sealed.get(super::crypto::IV_LEN..end).unwrap_or_default()
+    let end = sealed.len().saturating_sub(crypto::OVERHEAD - crypto::IV_LEN);
+    sealed.get(crypto::IV_LEN..end).unwrap_or_default()
 }
 
 fn damaged(blob: &Id, location: &BlobLocation, problem: &'static str) -> RepositoryError {
@@ -266,8 +266,9 @@ fn damaged(blob: &Id, location: &BlobLocation, problem: &'static str) -> Reposit
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repository::index::IndexFile;
-    use crate::repository::{Saver, json_file};
+    use crate::repository::format::index::IndexFile;
+    use crate::repository::format::json_file;
+    use crate::repository::write::Saver;
     use crate::store::{LocalStore, Store};
 
     /// A repository with one stored blob whose index file says this of it instead: offset,

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::error::Result;
-use super::index::{IndexFile, IndexedPack};
-use super::{Id, Lock, Repository, json_file};
+use crate::repository::Repository;
+use crate::repository::error::Result;
+use crate::repository::format::index::{IndexFile, IndexedPack};
+use crate::repository::format::{Id, json_file};
+use crate::repository::lock::Lock;
 use crate::store::FileKind;
 
 /// An index file is written after this many blobs.
@@ -13,7 +15,7 @@ const INDEX_BLOBS: usize = 50_000;
 impl Repository {
     /// Rewrites the index files so that the packs `removed` are in none of them any more and
     /// the packs `added` are in one.
-    pub(super) fn replace_in_index(
+    pub(in crate::repository) fn replace_in_index(
         &self,
         lock: &Lock,
         removed: &HashSet<Id>,
@@ -28,7 +30,7 @@ impl Repository {
     ///
     /// New files are complete before the first old one is removed: whenever it is interrupted,
     /// every pack that stays is in some index file.
-    pub(super) fn rewrite_index(
+    pub(in crate::repository) fn rewrite_index(
         &self,
         lock: &Lock,
         change: &dyn Fn(IndexedPack) -> Option<IndexedPack>,
@@ -53,7 +55,7 @@ impl Repository {
 }
 
 /// Writes packs to index files of bearable size, each pack once.
-pub(super) struct IndexFiles<'r> {
+pub(in crate::repository) struct IndexFiles<'r> {
     repo: &'r Repository,
     known: HashSet<Id>,
     file: IndexFile,
@@ -61,12 +63,12 @@ pub(super) struct IndexFiles<'r> {
 }
 
 impl<'r> IndexFiles<'r> {
-    pub(super) fn new(repo: &'r Repository) -> Self {
+    pub(in crate::repository) fn new(repo: &'r Repository) -> Self {
         Self { repo, known: HashSet::new(), file: IndexFile::default(), blobs: 0 }
     }
 
     /// Adds a pack; writes a file when enough have come together.
-    pub(super) fn add(&mut self, pack: IndexedPack) -> Result<()> {
+    pub(in crate::repository) fn add(&mut self, pack: IndexedPack) -> Result<()> {
         if self.known.insert(pack.id) {
             self.blobs += pack.blobs.len();
             self.file.packs.push(pack);
@@ -75,7 +77,7 @@ impl<'r> IndexFiles<'r> {
     }
 
     /// Writes what is left.
-    pub(super) fn finish(&mut self) -> Result<()> {
+    pub(in crate::repository) fn finish(&mut self) -> Result<()> {
         let file = std::mem::take(&mut self.file);
         self.blobs = 0;
         if !file.packs.is_empty() {
@@ -90,9 +92,8 @@ impl<'r> IndexFiles<'r> {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::BlobType;
-    use super::super::pack::PackEntry;
     use super::*;
+    use crate::repository::format::pack::{BlobType, PackEntry};
     use crate::store::LocalStore;
 
     #[test]

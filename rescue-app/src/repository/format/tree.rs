@@ -6,8 +6,8 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 
-use super::error::{RepositoryError, Result};
-use super::{BlobReader, BlobType, Id, Repository};
+use super::Id;
+use crate::repository::error::{RepositoryError, Result};
 
 /// Bit that Go's `os.FileMode` has for directories beside the permissions.
 const GO_MODE_DIR: u32 = 1 << 31;
@@ -193,7 +193,7 @@ impl Tree {
     }
 
     /// The blob's bytes: JSON and a newline, written straight into one buffer.
-    pub(super) fn to_json(&self) -> Result<Vec<u8>> {
+    pub(in crate::repository) fn to_json(&self) -> Result<Vec<u8>> {
         let ids: usize = self.nodes.iter().flat_map(|node| &node.content).map(Vec::len).sum();
         // 64 digits, two quotes and a comma; growing step by step would take twice the memory.
         let mut json = Vec::with_capacity(ids * 67 + self.nodes.len() * 512);
@@ -203,24 +203,12 @@ impl Tree {
     }
 
     /// Parses a blob's bytes. Names must be in strictly ascending order, as restic demands.
-    pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
+    pub(in crate::repository) fn parse(json: &[u8]) -> Result<Self, String> {
         let tree: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         match tree.nodes.windows(2).all(|pair| pair[0].name < pair[1].name) {
             true => Ok(tree),
             false => Err("its names are not in order".to_owned()),
         }
-    }
-}
-
-impl Repository {
-    /// Reads a directory.
-    pub fn read_tree(&self, id: &Id) -> Result<Tree> {
-        if !self.index().contains(BlobType::Tree, id) {
-            return Err(RepositoryError::MissingBlob { blob: *id });
-        }
-        let mut reader = BlobReader::new()?;
-        let json = self.read_blob(id, &mut reader)?;
-        Tree::parse(json).map_err(|problem| RepositoryError::DamagedTree { tree: *id, problem })
     }
 }
 

@@ -1,12 +1,14 @@
 //! The note that lies beside the repository's files, for whoever finds the folder years later.
 
-use super::PUBLIC_PASSPHRASE;
+/// The passphrase of repositories whose images are no secret. It is written in `README.txt`
+/// beside them.
+pub const PUBLIC_PASSPHRASE: &str = "lifeboat";
 
 /// Its name; restic ignores files it does not know at the top of a repository.
-pub(super) const NAME: &str = "README.txt";
+pub(in crate::repository) const NAME: &str = "README.txt";
 
 /// Its text.
-pub(super) fn text(public: bool) -> String {
+pub(in crate::repository) fn text(public: bool) -> String {
     let passphrase = if public {
         format!(
             "These images are NOT SECRET. Whoever can read this folder can read them: they are\n\

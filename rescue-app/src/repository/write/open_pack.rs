@@ -1,15 +1,15 @@
 //! A pack while it fills: one buffer into which blobs are compressed and sealed in place.
 
-use super::compression::Packer;
-use super::crypto::{IV_LEN, Key, OVERHEAD};
-use super::error::Result;
-use super::hasher::IdHasher;
-use super::pack::{self, BlobType, LENGTH_FIELD, PackEntry};
-use super::{Id, RepositoryError};
 use crate::bytes::AlignedBuffer;
+use crate::repository::error::{RepositoryError, Result};
+use crate::repository::format::Id;
+use crate::repository::format::compression::Packer;
+use crate::repository::format::crypto::{IV_LEN, Key, OVERHEAD};
+use crate::repository::format::hasher::IdHasher;
+use crate::repository::format::pack::{self, BlobType, LENGTH_FIELD, PackEntry};
 
 /// A pack is closed when it has this many bytes (restic's default `--pack-size`).
-pub(super) const TARGET_LEN: usize = 16 << 20;
+pub(in crate::repository) const TARGET_LEN: usize = 16 << 20;
 
 /// Room beyond the target for the last blob and the header.
 const SPARE_LEN: usize = (1 << 20) + (64 << 10);
@@ -25,7 +25,7 @@ const TOO_LONG: &str = "it does not fit into a pack";
 
 /// The buffer of a pack, to be used again: so large that the header fits behind the last blob.
 #[derive(Default)]
-pub(super) struct PackBuffer {
+pub(in crate::repository) struct PackBuffer {
     bytes: AlignedBuffer,
     entries: Vec<PackEntry>,
 }
@@ -38,7 +38,7 @@ impl PackBuffer {
 }
 
 /// A pack that takes blobs.
-pub(super) struct OpenPack {
+pub(in crate::repository) struct OpenPack {
     buffer: PackBuffer,
     used: usize,
     /// Has taken the first `hashed` bytes.
@@ -47,29 +47,29 @@ pub(super) struct OpenPack {
 }
 
 /// A pack with its header, of which the last bytes may not have been hashed.
-pub(super) struct ClosedPack(OpenPack);
+pub(in crate::repository) struct ClosedPack(OpenPack);
 
 /// A pack that is ready to be stored.
-pub(super) struct FullPack {
-    pub(super) id: Id,
+pub(in crate::repository) struct FullPack {
+    pub(in crate::repository) id: Id,
     buffer: PackBuffer,
     used: usize,
 }
 
 impl OpenPack {
     /// An empty pack in a buffer that may have been used before.
-    pub(super) fn new(mut buffer: PackBuffer) -> Self {
+    pub(in crate::repository) fn new(mut buffer: PackBuffer) -> Self {
         buffer.entries.clear();
         Self { buffer, used: 0, hasher: IdHasher::default(), hashed: 0 }
     }
 
     /// Whether nothing is in it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::repository) fn is_empty(&self) -> bool {
         self.buffer.entries.is_empty()
     }
 
     /// Whether it should be closed.
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::repository) fn is_full(&self) -> bool {
         self.used >= TARGET_LEN
     }
 
@@ -81,7 +81,7 @@ impl OpenPack {
 
     /// Adds a blob; returns how many bytes it takes in the pack, or `None` when it does not fit
     /// and the pack should be closed first. An empty pack takes a blob of any length.
-    pub(super) fn add(
+    pub(in crate::repository) fn add(
         &mut self,
         blob: (BlobType, Id, &[u8]),
         level: i32,
@@ -111,7 +111,11 @@ impl OpenPack {
 
     /// Adds a blob that is sealed already; the entry's offset is set. Tells whether it fitted; an
     /// empty pack takes a blob of any length.
-    pub(super) fn add_sealed(&mut self, mut entry: PackEntry, sealed: &[u8]) -> Result<bool> {
+    pub(in crate::repository) fn add_sealed(
+        &mut self,
+        mut entry: PackEntry,
+        sealed: &[u8],
+    ) -> Result<bool> {
         if self.is_empty() {
             self.make_room(entry.kind, sealed.len());
         }
@@ -156,7 +160,7 @@ impl OpenPack {
     }
 
     /// Closes the pack: appends its header.
-    pub(super) fn close(mut self, key: &Key) -> Result<ClosedPack> {
+    pub(in crate::repository) fn close(mut self, key: &Key) -> Result<ClosedPack> {
         let mut header = Vec::new();
         pack::encode_header(&self.buffer.entries, &mut header);
         let sealed = key.seal(&header)?;
@@ -184,7 +188,7 @@ impl ClosedPack {
     }
 
     /// Names the pack, hashing what is left to hash.
-    pub(super) fn name(mut self) -> FullPack {
+    pub(in crate::repository) fn name(mut self) -> FullPack {
         let (hasher, rest) = self.0.unhashed();
         hasher.update(rest);
         FullPack { id: hasher.finish(), buffer: self.0.buffer, used: self.0.used }
@@ -193,12 +197,12 @@ impl ClosedPack {
 
 impl FullPack {
     /// The file's bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(in crate::repository) fn bytes(&self) -> &[u8] {
         &self.buffer.bytes[..self.used]
     }
 
     /// Its blobs.
-    pub(super) fn entries(&self) -> &[PackEntry] {
+    pub(in crate::repository) fn entries(&self) -> &[PackEntry] {
         &self.buffer.entries
     }
 

@@ -3,15 +3,15 @@
 
 use super::Id;
 use super::crypto::{Key, OVERHEAD};
-use super::error::{RepositoryError, Result};
 use crate::bytes;
+use crate::repository::error::{RepositoryError, Result};
 use crate::store::{FileKind, Store};
 
 /// The largest header restic accepts, in bytes with its length field.
 const HEADER_LIMIT: u64 = (16 << 20) + 4;
 
 /// Bytes of the length field that ends a pack.
-pub(super) const LENGTH_FIELD: usize = 4;
+pub(in crate::repository) const LENGTH_FIELD: usize = 4;
 
 /// What a blob holds.
 #[derive(
@@ -27,26 +27,26 @@ pub enum BlobType {
 
 /// One blob of a pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PackEntry {
-    pub(super) id: Id,
-    pub(super) kind: BlobType,
+pub(in crate::repository) struct PackEntry {
+    pub(in crate::repository) id: Id,
+    pub(in crate::repository) kind: BlobType,
     /// Where the sealed blob starts in the pack.
-    pub(super) offset: u32,
+    pub(in crate::repository) offset: u32,
     /// Length of the sealed blob.
-    pub(super) length: u32,
+    pub(in crate::repository) length: u32,
     /// Length of the plain text when the blob is compressed.
-    pub(super) uncompressed: Option<u32>,
+    pub(in crate::repository) uncompressed: Option<u32>,
 }
 
 impl PackEntry {
     /// Bytes this entry takes in the header.
-    pub(super) fn header_len(&self) -> u64 {
+    pub(in crate::repository) fn header_len(&self) -> u64 {
         if self.uncompressed.is_some() { 41 } else { 37 }
     }
 }
 
 /// The plain header of a pack with these blobs.
-pub(super) fn encode_header(entries: &[PackEntry], header: &mut Vec<u8>) {
+pub(in crate::repository) fn encode_header(entries: &[PackEntry], header: &mut Vec<u8>) {
     for entry in entries {
         let (data, tree) = if entry.uncompressed.is_some() { (2, 3) } else { (0, 1) };
         header.push(if entry.kind == BlobType::Data { data } else { tree });
@@ -59,7 +59,7 @@ pub(super) fn encode_header(entries: &[PackEntry], header: &mut Vec<u8>) {
 }
 
 /// The blobs of a plain header; offsets follow from the lengths. `None` when it is malformed.
-pub(super) fn parse_header(header: &[u8]) -> Option<Vec<PackEntry>> {
+pub(in crate::repository) fn parse_header(header: &[u8]) -> Option<Vec<PackEntry>> {
     let mut entries = Vec::with_capacity(header.len() / 37);
     let (mut at, mut offset) = (0usize, 0u32);
     while at < header.len() {
@@ -83,7 +83,10 @@ pub(super) fn parse_header(header: &[u8]) -> Option<Vec<PackEntry>> {
 
 /// Where the header of a pack of `size` bytes starts and how long its sealed form is, from the
 /// last four bytes of the file. Refuses what cannot be before anything is allocated.
-pub(super) fn locate_header(size: u64, last: [u8; LENGTH_FIELD]) -> Option<(u64, usize)> {
+pub(in crate::repository) fn locate_header(
+    size: u64,
+    last: [u8; LENGTH_FIELD],
+) -> Option<(u64, usize)> {
     let sealed = u64::from(u32::from_le_bytes(last));
     let start = size.checked_sub(sealed.checked_add(LENGTH_FIELD as u64)?)?;
     let sane = sealed > OVERHEAD as u64 && sealed <= HEADER_LIMIT;
@@ -91,7 +94,7 @@ pub(super) fn locate_header(size: u64, last: [u8; LENGTH_FIELD]) -> Option<(u64,
 }
 
 /// Reads the header of a stored pack of `size` bytes.
-pub(super) fn read_header(
+pub(in crate::repository) fn read_header(
     store: &dyn Store,
     key: &Key,
     pack: &Id,

@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use super::error::{RepositoryError, Result};
-use super::index::{Index, IndexFile, IndexedPack};
 use super::index_files::IndexFiles;
-use super::{Id, Lock, Repository, pack};
+use crate::repository::Repository;
+use crate::repository::error::{RepositoryError, Result};
+use crate::repository::format::index::{Index, IndexFile, IndexedPack};
+use crate::repository::format::{Id, pack};
+use crate::repository::lock::Lock;
 use crate::store::{FileEntry, FileKind};
 
 /// What [`Repository::adopt_packs`] did.

@@ -11,12 +11,14 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use super::error::{RepositoryError, Result};
-use super::index::{EntryNumber, Index, IndexedPack};
-use super::index_files::IndexFiles;
-use super::prune::Mover;
-use super::verify::Progress;
-use super::{Id, Lock, Repository, pack};
+use crate::repository::Repository;
+use crate::repository::error::{RepositoryError, Result};
+use crate::repository::format::index::{EntryNumber, Index, IndexedPack};
+use crate::repository::format::{Id, pack};
+use crate::repository::lock::Lock;
+use crate::repository::prune::Mover;
+use crate::repository::read::verify::Progress;
+use crate::repository::write::index_files::IndexFiles;
 use crate::store::{FileEntry, FileKind};
 
 /// What [`Repository::rebuild_index`] did.

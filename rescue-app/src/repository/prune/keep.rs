@@ -4,7 +4,7 @@
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::SnapshotFile;
+use crate::repository::format::SnapshotFile;
 
 /// How many snapshots of a group are kept, for each unit of time; 0 leaves a rule out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,7 +127,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::repository::{Id, Snapshot};
+    use crate::repository::format::{Id, Snapshot};
 
     fn file(time: OffsetDateTime) -> SnapshotFile {
         let snapshot = Snapshot { time, ..Snapshot::of_nothing() };

@@ -11,27 +11,30 @@ use super::pack::{BlobType, LENGTH_FIELD, PackEntry};
 
 /// An index file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct IndexFile {
-    pub(super) packs: Vec<IndexedPack>,
+pub(in crate::repository) struct IndexFile {
+    pub(in crate::repository) packs: Vec<IndexedPack>,
 }
 
 /// All blobs of one pack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct IndexedPack {
-    pub(super) id: Id,
-    pub(super) blobs: Vec<IndexedBlob>,
+pub(in crate::repository) struct IndexedPack {
+    pub(in crate::repository) id: Id,
+    pub(in crate::repository) blobs: Vec<IndexedBlob>,
 }
 
 impl IndexedPack {
     /// The length that its file must have; `None` when what the index says is not all of it.
-    pub(super) fn file_size(&self) -> Option<u64> {
+    pub(in crate::repository) fn file_size(&self) -> Option<u64> {
         let mut entries: Vec<PackEntry> = self.blobs.iter().map(Into::into).collect();
         entries.sort_unstable_by_key(|entry| entry.offset);
         size_of_pack(entries.into_iter())
     }
 
     /// Without the blobs for which `goes` is true; nothing when none is left.
-    pub(super) fn without(mut self, goes: impl Fn(BlobType, &Id) -> bool) -> Option<Self> {
+    pub(in crate::repository) fn without(
+        mut self,
+        goes: impl Fn(BlobType, &Id) -> bool,
+    ) -> Option<Self> {
         self.blobs.retain(|blob| !goes(blob.kind, &blob.id));
         (!self.blobs.is_empty()).then_some(self)
     }
@@ -39,7 +42,7 @@ impl IndexedPack {
 
 /// One blob of a pack as an index file has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct IndexedBlob {
+pub(in crate::repository) struct IndexedBlob {
     id: Id,
     #[serde(rename = "type")]
     kind: BlobType,
@@ -98,7 +101,7 @@ impl BlobLocation {
     }
 
     /// The entry in the header of its pack.
-    pub(super) fn pack_entry(&self, id: Id) -> PackEntry {
+    pub(in crate::repository) fn pack_entry(&self, id: Id) -> PackEntry {
         let Self { kind, offset, length, uncompressed, .. } = *self;
         PackEntry { id, kind, offset, length, uncompressed }
     }
@@ -125,7 +128,7 @@ impl Entry {
 
 /// All index files together. A blob may be there several times, in several packs.
 #[derive(Clone, Default)]
-pub(super) struct Index {
+pub(in crate::repository) struct Index {
     /// Sorted by [`Entry::key`].
     entries: Vec<Entry>,
     packs: Vec<Id>,
@@ -133,12 +136,15 @@ pub(super) struct Index {
 }
 
 /// Position of a blob's entry in an [`Index`].
-pub(super) type EntryNumber = u32;
+pub(in crate::repository) type EntryNumber = u32;
 
 impl Index {
     /// This index and all blobs of more index files. A pack that is known already is not added
     /// again.
-    pub(super) fn with(mut self, files: impl IntoIterator<Item = IndexFile>) -> Self {
+    pub(in crate::repository) fn with(
+        mut self,
+        files: impl IntoIterator<Item = IndexFile>,
+    ) -> Self {
         for file in files {
             file.packs.iter().for_each(|pack| self.add(pack));
         }
@@ -147,7 +153,7 @@ impl Index {
     }
 
     /// This index without some packs.
-    pub(super) fn without(self, packs: &HashSet<Id>) -> Self {
+    pub(in crate::repository) fn without(self, packs: &HashSet<Id>) -> Self {
         let gone: Vec<bool> = self.packs.iter().map(|pack| packs.contains(pack)).collect();
         let is_gone = |number: u32| gone.get(number as usize).copied().unwrap_or(false);
         let Self { mut entries, packs, mut numbers } = self;
@@ -175,22 +181,22 @@ impl Index {
     }
 
     /// Number of blobs, copies counted.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::repository) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether a blob of this type is known.
-    pub(super) fn contains(&self, kind: BlobType, id: &Id) -> bool {
+    pub(in crate::repository) fn contains(&self, kind: BlobType, id: &Id) -> bool {
         self.copies(id).any(|number| self.entries[number as usize].kind == kind)
     }
 
     /// Whether the pack is in some index file.
-    pub(super) fn contains_pack(&self, pack: &Id) -> bool {
+    pub(in crate::repository) fn contains_pack(&self, pack: &Id) -> bool {
         self.numbers.contains_key(pack)
     }
 
     /// The entries of all copies of a blob.
-    pub(super) fn copies(&self, id: &Id) -> impl Iterator<Item = EntryNumber> + '_ {
+    pub(in crate::repository) fn copies(&self, id: &Id) -> impl Iterator<Item = EntryNumber> + '_ {
         let first = self.entries.partition_point(|entry| entry.id < *id);
         let id = *id;
         (first..)
@@ -199,7 +205,10 @@ impl Index {
     }
 
     /// Where an entry's blob lies.
-    pub(super) fn location(&self, number: EntryNumber) -> Option<(Id, BlobLocation)> {
+    pub(in crate::repository) fn location(
+        &self,
+        number: EntryNumber,
+    ) -> Option<(Id, BlobLocation)> {
         let entry = self.entries.get(number as usize)?;
         let location = BlobLocation {
             pack: *self.packs.get(entry.pack as usize)?,
@@ -212,12 +221,14 @@ impl Index {
     }
 
     /// All entries.
-    pub(super) fn entries(&self) -> impl Iterator<Item = EntryNumber> + use<> {
+    pub(in crate::repository) fn entries(&self) -> impl Iterator<Item = EntryNumber> + use<> {
         (0..self.entries.len()).filter_map(|at| EntryNumber::try_from(at).ok())
     }
 
     /// The entries of each blob that is there several times.
-    pub(super) fn copied_blobs(&self) -> impl Iterator<Item = Vec<EntryNumber>> + '_ {
+    pub(in crate::repository) fn copied_blobs(
+        &self,
+    ) -> impl Iterator<Item = Vec<EntryNumber>> + '_ {
         let mut at = 0;
         let groups = self.entries.chunk_by(|a, b| (a.id, a.kind) == (b.id, b.kind));
         groups.filter_map(move |group| {
@@ -229,14 +240,17 @@ impl Index {
     }
 
     /// All entries in the order of packs and of offsets inside them.
-    pub(super) fn in_disk_order(&self) -> Vec<EntryNumber> {
+    pub(in crate::repository) fn in_disk_order(&self) -> Vec<EntryNumber> {
         let mut order: Vec<_> = self.entries().collect();
         order.sort_unstable_by_key(|&number| self.disk_order(number));
         order
     }
 
     /// The packs with their entries; `order` is that of [`Self::in_disk_order`].
-    pub(super) fn by_pack<'o>(&self, order: &'o [EntryNumber]) -> Vec<(Id, &'o [EntryNumber])> {
+    pub(in crate::repository) fn by_pack<'o>(
+        &self,
+        order: &'o [EntryNumber],
+    ) -> Vec<(Id, &'o [EntryNumber])> {
         let pack_of = |number: &EntryNumber| self.disk_order(*number).0;
         order
             .chunk_by(|a, b| pack_of(a) == pack_of(b))
@@ -249,13 +263,13 @@ impl Index {
 
     /// The length of a pack with these entries, in order of offset; `None` unless they lie side
     /// by side from its start.
-    pub(super) fn size_of_pack(&self, entries: &[EntryNumber]) -> Option<u64> {
+    pub(in crate::repository) fn size_of_pack(&self, entries: &[EntryNumber]) -> Option<u64> {
         let located = entries.iter().filter_map(|&number| self.location(number));
         size_of_pack(located.map(|(id, at)| at.pack_entry(id)))
     }
 
     /// Sort key that puts entries in the order of packs and of offsets inside them.
-    pub(super) fn disk_order(&self, number: EntryNumber) -> (u32, u32) {
+    pub(in crate::repository) fn disk_order(&self, number: EntryNumber) -> (u32, u32) {
         self.entries.get(number as usize).map_or((0, 0), |entry| (entry.pack, entry.offset))
     }
 }

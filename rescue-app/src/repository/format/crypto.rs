@@ -8,20 +8,20 @@ use aes::cipher::{BlockCipherEncrypt, KeyInit, KeyIvInit, StreamCipher};
 use poly1305::Poly1305;
 use zeroize::Zeroize;
 
-use super::error::{RepositoryError, Result};
+use crate::repository::error::{RepositoryError, Result};
 
 type Cipher = ctr::Ctr128BE<aes::Aes256>;
 
 /// Bytes of the initialisation vector before the ciphertext.
-pub(super) const IV_LEN: usize = 16;
+pub(in crate::repository) const IV_LEN: usize = 16;
 /// Bytes of the tag after the ciphertext.
 const TAG_LEN: usize = 16;
 /// What sealing adds to a message, in bytes.
-pub(super) const OVERHEAD: usize = IV_LEN + TAG_LEN;
+pub(in crate::repository) const OVERHEAD: usize = IV_LEN + TAG_LEN;
 
 /// An encryption key with its authentication key; wiped from memory when dropped.
 #[derive(Clone)]
-pub(super) struct Key {
+pub(in crate::repository) struct Key {
     encrypt: [u8; 32],
     mac_k: [u8; 16],
     mac_r: [u8; 16],
@@ -29,10 +29,10 @@ pub(super) struct Key {
 
 impl Key {
     /// Length of all parts in bytes.
-    pub(super) const LEN: usize = 64;
+    pub(in crate::repository) const LEN: usize = 64;
 
     /// The key made of `encrypt (32) || k (16) || r (16)`, the order scrypt's output is used in.
-    pub(super) fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
+    pub(in crate::repository) fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
         let mut key = Self { encrypt: [0; 32], mac_k: [0; 16], mac_r: [0; 16] };
         key.encrypt.copy_from_slice(&bytes[..32]);
         key.mac_k.copy_from_slice(&bytes[32..48]);
@@ -46,7 +46,7 @@ impl Key {
     }
 
     /// A new random key.
-    pub(super) fn random() -> Result<Self> {
+    pub(in crate::repository) fn random() -> Result<Self> {
         let mut bytes = [0; Self::LEN];
         fill_random(&mut bytes)?;
         let key = Self::from_bytes(&bytes);
@@ -66,7 +66,7 @@ impl Key {
     }
 
     /// Seals in place: `message` has [`IV_LEN`] spare bytes before the plain text and 16 after.
-    pub(super) fn seal_in_place(&self, message: &mut [u8]) -> Result<()> {
+    pub(in crate::repository) fn seal_in_place(&self, message: &mut [u8]) -> Result<()> {
         let (iv, body, tag) = split(message).ok_or(RepositoryError::Internal("seal too short"))?;
         fill_random(iv)?;
         Cipher::new(&self.encrypt.into(), &(*iv).into()).apply_keystream(body);
@@ -76,7 +76,10 @@ impl Key {
 
     /// Opens in place and returns the plain text; `None` when the message was altered or sealed
     /// with another key. Nothing is decrypted before the tag is known to be right.
-    pub(super) fn open_in_place<'m>(&self, message: &'m mut [u8]) -> Option<&'m mut [u8]> {
+    pub(in crate::repository) fn open_in_place<'m>(
+        &self,
+        message: &'m mut [u8],
+    ) -> Option<&'m mut [u8]> {
         let (iv, body, tag) = split(message)?;
         if !equal(&self.tag(iv, body), tag) {
             return None;
@@ -86,7 +89,7 @@ impl Key {
     }
 
     /// A sealed copy of `plain`.
-    pub(super) fn seal(&self, plain: &[u8]) -> Result<Vec<u8>> {
+    pub(in crate::repository) fn seal(&self, plain: &[u8]) -> Result<Vec<u8>> {
         let mut message = vec![0; plain.len() + OVERHEAD];
         message[IV_LEN..IV_LEN + plain.len()].copy_from_slice(plain);
         self.seal_in_place(&mut message)?;
@@ -115,7 +118,7 @@ fn equal(a: &[u8; TAG_LEN], b: &[u8; TAG_LEN]) -> bool {
 }
 
 /// Fills `bytes` from the kernel's random source.
-pub(super) fn fill_random(bytes: &mut [u8]) -> Result<()> {
+pub(in crate::repository) fn fill_random(bytes: &mut [u8]) -> Result<()> {
     getrandom::fill(bytes).map_err(|error| RepositoryError::Random(error.to_string()))
 }
 

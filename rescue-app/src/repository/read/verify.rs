@@ -3,11 +3,13 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::{Mutex, PoisonError};
 
-use super::error::{RepositoryError, Result, WRONG_SUM};
-use super::hasher::IdHasher;
 use super::reader::Run;
-use super::{BlobReader, Id, ReadPlan, Repository};
+use super::{BlobReader, ReadPlan};
 use crate::bytes::AlignedBuffer;
+use crate::repository::Repository;
+use crate::repository::error::{RepositoryError, Result, WRONG_SUM};
+use crate::repository::format::Id;
+use crate::repository::format::hasher::IdHasher;
 use crate::store::{FileKind, Store};
 
 /// Bytes fetched at a time, and unwanted bytes between wanted ones that are read along.
@@ -52,7 +54,7 @@ impl Repository {
     }
 
     /// Feeds a range of bytes of a pack to the hasher.
-    pub(super) fn hash_pack(
+    pub(in crate::repository) fn hash_pack(
         &self,
         id: &Id,
         range: Range<u64>,
@@ -147,7 +149,7 @@ impl Repository {
 }
 
 /// [`Repository::first_wrong_pack`] for whoever has no more than the store.
-pub(super) fn first_wrong_pack(
+pub(in crate::repository) fn first_wrong_pack(
     store: &dyn Store,
     ids: &[Id],
     bufs: &mut Vec<AlignedBuffer>,

@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Id;
-use super::error::{RepositoryError, Result};
-use super::hasher::TOGETHER;
-use super::verify::first_wrong_pack;
 use crate::bytes::AlignedBuffer;
+use crate::repository::error::{RepositoryError, Result};
+use crate::repository::format::Id;
+use crate::repository::format::hasher::TOGETHER;
+use crate::repository::read::verify::first_wrong_pack;
 use crate::store::Store;
 
 /// Packs that stay to be read back at the end: what was only just written may come out of the
@@ -32,13 +32,17 @@ struct Waiting {
 
 impl ReadBack {
     /// A pack was written.
-    pub(super) fn add(&self, pack: Id) {
+    pub(in crate::repository) fn add(&self, pack: Id) {
         self.waiting().packs.push_back(pack);
     }
 
     /// Reads some packs back, if enough have been written since and no other thread is at it;
     /// gives it up as soon as the capture is `ending`, and leaves them for the end.
-    pub(super) fn step(&self, store: &dyn Store, ending: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+    pub(in crate::repository) fn step(
+        &self,
+        store: &dyn Store,
+        ending: &(dyn Fn() -> bool + Sync),
+    ) -> Result<()> {
         let Ok(mut bufs) = self.bufs.try_lock() else { return Ok(()) };
         let Some(packs) = self.due() else { return Ok(()) };
         let read = AtomicU64::new(0);
@@ -61,7 +65,7 @@ impl ReadBack {
     }
 
     /// What was not read back, and the bytes that were.
-    pub(super) fn take(&self) -> (BTreeSet<Id>, u64) {
+    pub(in crate::repository) fn take(&self) -> (BTreeSet<Id>, u64) {
         let waiting = std::mem::take(&mut *self.waiting());
         (waiting.packs.into_iter().collect(), waiting.proven_bytes)
     }

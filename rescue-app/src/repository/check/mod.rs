@@ -1,0 +1,7 @@
+//! Whether a repository is whole, and making a damaged one whole again.
+
+mod consistency;
+mod repair;
+
+pub use consistency::{CheckEvent, CheckReport, CheckSink, Finding};
+pub use repair::{Dropped, RebuiltIndex, RepairedPacks};

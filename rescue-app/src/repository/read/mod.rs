@@ -1,0 +1,11 @@
+//! Finding and reading what a repository holds, with the index loaded: blobs one by one or in runs,
+//! directories, snapshots, and the proof that all of it can be read.
+
+mod reader;
+mod snapshots;
+mod trees;
+pub(super) mod verify;
+
+pub use reader::{BlobReader, ReadPlan, Run};
+pub use snapshots::SnapshotList;
+pub use verify::{Progress, Verified};

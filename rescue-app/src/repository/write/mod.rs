@@ -1,0 +1,15 @@
+//! Adding to a repository under a lock: blobs into packs, packs into index files, snapshots last;
+//! and removing files in an order that a power cut keeps.
+
+mod adopt;
+pub(super) mod index_files;
+pub(super) mod open_pack;
+mod readback;
+mod removal;
+mod saver;
+mod snapshots;
+mod writer;
+
+pub use adopt::Adopted;
+pub use saver::{Saver, Totals, Written};
+pub use writer::{BlobWriter, Saved};
