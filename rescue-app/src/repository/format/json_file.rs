@@ -24,7 +24,7 @@ const INDEX_TEXT_LIMIT: u64 = 128 << 20;
 const TEXT_LIMIT: u64 = 1 << 20;
 
 /// The sealed form of a value, and its name.
-pub(in crate::repository) fn seal(key: &Key, value: &impl Serialize) -> Result<(Id, Vec<u8>)> {
+pub(super) fn seal(key: &Key, value: &impl Serialize) -> Result<(Id, Vec<u8>)> {
     let json = to_json(value)?;
     let mut plain = vec![COMPRESSED];
     plain.append(&mut compression::compress_text(&json)?);

@@ -81,7 +81,7 @@ impl OpenPack {
 
     /// Adds a blob; returns how many bytes it takes in the pack, or `None` when it does not fit
     /// and the pack should be closed first. An empty pack takes a blob of any length.
-    pub(in crate::repository) fn add(
+    pub(super) fn add(
         &mut self,
         blob: (BlobType, Id, &[u8]),
         level: i32,

@@ -32,17 +32,13 @@ struct Waiting {
 
 impl ReadBack {
     /// A pack was written.
-    pub(in crate::repository) fn add(&self, pack: Id) {
+    pub(super) fn add(&self, pack: Id) {
         self.waiting().packs.push_back(pack);
     }
 
     /// Reads some packs back, if enough have been written since and no other thread is at it;
     /// gives it up as soon as the capture is `ending`, and leaves them for the end.
-    pub(in crate::repository) fn step(
-        &self,
-        store: &dyn Store,
-        ending: &(dyn Fn() -> bool + Sync),
-    ) -> Result<()> {
+    pub(super) fn step(&self, store: &dyn Store, ending: &(dyn Fn() -> bool + Sync)) -> Result<()> {
         let Ok(mut bufs) = self.bufs.try_lock() else { return Ok(()) };
         let Some(packs) = self.due() else { return Ok(()) };
         let read = AtomicU64::new(0);
@@ -65,7 +61,7 @@ impl ReadBack {
     }
 
     /// What was not read back, and the bytes that were.
-    pub(in crate::repository) fn take(&self) -> (BTreeSet<Id>, u64) {
+    pub(super) fn take(&self) -> (BTreeSet<Id>, u64) {
         let waiting = std::mem::take(&mut *self.waiting());
         (waiting.packs.into_iter().collect(), waiting.proven_bytes)
     }

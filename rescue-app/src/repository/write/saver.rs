@@ -93,7 +93,7 @@ struct Failure {
 
 /// What threads share.
 pub(super) struct Shared {
-    pub(in crate::repository) key: Arc<Key>,
+    pub(super) key: Arc<Key>,
     store: Arc<dyn Store>,
     lock: Arc<Held>,
     index: Arc<Index>,
@@ -116,7 +116,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     /// Whether the blob is new; from now on everybody is told that it is not.
-    pub(in crate::repository) fn claim(&self, kind: BlobType, id: &Id, plain_len: u64) -> bool {
+    pub(super) fn claim(&self, kind: BlobType, id: &Id, plain_len: u64) -> bool {
         let shard = &self.claims[usize::from(id.as_bytes()[0]) % SHARDS];
         let new = !self.index.contains(kind, id) && locked(shard).insert((kind, *id));
         let (blobs, bytes) = match new {
@@ -144,7 +144,7 @@ impl Shared {
     }
 
     /// The failure so far, if any.
-    pub(in crate::repository) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         if !self.failed.load(Ordering::Acquire) {
             return Ok(());
         }
