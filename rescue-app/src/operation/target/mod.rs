@@ -4,12 +4,11 @@ mod absent;
 mod notices;
 mod overwrite;
 mod picture;
+mod request;
 mod scope;
 mod stale;
 mod state;
 mod unfinished;
-
-use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -30,62 +29,10 @@ pub(super) use overwrite::{Overwrite, re_read_table};
 pub use picture::LayoutEntry;
 pub(super) use picture::all_lost;
 use picture::{after, before, lost, volume_entry};
+pub use request::TargetRequest;
 use scope::Scope;
 use stale::Stale;
 use state::{TargetState, check_sectors, check_size};
-
-/// Which disk is overwritten, with which parts of the source, and how.
-#[derive(Clone, Debug)]
-pub struct TargetRequest {
-    /// Block device or image file to overwrite; a missing file is created.
-    pub disk: PathBuf,
-    /// Logical sector size of an image file, bytes.
-    pub sector_size: Option<u32>,
-    /// Size of a new image file, bytes; that of the source when `None`.
-    pub size: Option<u64>,
-    /// Serial number, WWN, path of a file, or the word of the plan: the consent to erase the target.
-    pub erase: Option<String>,
-    /// Partition numbers; `None` for the whole disk.
-    pub partitions: Option<Vec<u32>>,
-    /// Write only what differs.
-    pub only_changed: bool,
-    /// Read the target back after writing.
-    pub read_back: bool,
-    /// Write a damaged copy of the GPT anew from the other one, also on a disk of the same size.
-    pub mend_table: bool,
-}
-
-impl TargetRequest {
-    /// All of the disk at `disk`, read back, with the consent `erase`.
-    pub fn all_of(disk: impl Into<PathBuf>, erase: &str) -> Self {
-        Self {
-            disk: disk.into(),
-            sector_size: None,
-            size: None,
-            erase: Some(erase.to_owned()),
-            partitions: None,
-            only_changed: false,
-            read_back: true,
-            mend_table: false,
-        }
-    }
-
-    /// Whether the target is a file that does not exist yet.
-    pub(super) fn creates_file(&self) -> bool {
-        !self.disk.exists() && !self.disk.starts_with("/dev")
-    }
-
-    /// Refuses to write without consent.
-    pub(super) fn refuse_unnamed(&self) -> Result<(), OperationError> {
-        if self.erase.is_some() {
-            return Ok(());
-        }
-        Err(OperationError::refused(
-            "nothing is overwritten without the name of the disk",
-            "say --erase with the serial number of the target, or the word that --plan shows",
-        ))
-    }
-}
 
 /// What will be done to a target.
 #[derive(Clone, Debug, Serialize)]

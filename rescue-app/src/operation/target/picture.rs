@@ -10,11 +10,11 @@ use crate::operation::format::{content_name, size as human};
 use crate::operation::survey::Survey;
 use crate::operation::transfer::Transfer;
 use crate::table::{Scheme, UNKNOWN_TYPE};
-use crate::volume::{Filesystem, LogicalVolume};
+use crate::volume::LogicalVolume;
 
 use super::absent::{Absent, Remains};
 use super::scope::Scope;
-use super::state::{EMPTY, Held, look};
+use super::state::{EMPTY, Held, describe, look};
 
 /// One line of a before or after picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,20 +50,6 @@ pub(in crate::operation) fn before(
         kept: stays(held.place),
     });
     entries.collect()
-}
-
-/// `content` is what to call it without a filesystem.
-pub(in crate::operation) fn describe(filesystem: Option<&Filesystem>, content: &str) -> String {
-    let Some(filesystem) = filesystem else { return content.to_owned() };
-    let mut text = filesystem.kind.to_string();
-    if let Some(label) = &filesystem.label {
-        text.push(' ');
-        text.push_str(label);
-    }
-    if let Some(used) = filesystem.used {
-        text.push_str(&format!(", {} used", human(used)));
-    }
-    text
 }
 
 /// What the image has in a region.

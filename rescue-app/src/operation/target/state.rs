@@ -16,9 +16,9 @@ use crate::operation::format::size as human;
 use crate::operation::survey::{Survey, survey_disk};
 use crate::signature::{self, Signature};
 use crate::table::{Scheme, Table};
+use crate::volume::Filesystem;
 
-use super::TargetRequest;
-use super::picture::describe;
+use super::request::TargetRequest;
 
 /// How many places between the ends of a volume are looked at for whether it is blank, and how many
 /// bytes of each.
@@ -232,6 +232,20 @@ fn content(source: &Source, place: Extent) -> String {
         Ok(found) => names(&found),
         Err(error) => format!("unknown: it cannot be read ({error})"),
     }
+}
+
+/// `content` is what to call it without a filesystem.
+pub(in crate::operation) fn describe(filesystem: Option<&Filesystem>, content: &str) -> String {
+    let Some(filesystem) = filesystem else { return content.to_owned() };
+    let mut text = filesystem.kind.to_string();
+    if let Some(label) = &filesystem.label {
+        text.push(' ');
+        text.push_str(label);
+    }
+    if let Some(used) = filesystem.used {
+        text.push_str(&format!(", {} used", human(used)));
+    }
+    text
 }
 
 /// The names of signatures, each once.
