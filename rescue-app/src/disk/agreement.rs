@@ -80,6 +80,12 @@ impl Agreement {
         Err(DiskError::Changed { path: disk.path.clone(), expected, found })
     }
 
+    /// On what is at the path of `disk` now.
+    pub(super) fn now(disk: &Disk) -> Result<Self, DiskError> {
+        let source = Source::open(&disk.path)?;
+        Ok(Self::read(source.file(), &source, disk)?.1)
+    }
+
     /// What is open as `file`, read through `reader`, told as `disk` is: by its path, and with the
     /// sector size that an image file was given.
     pub(super) fn read(

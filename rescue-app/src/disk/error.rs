@@ -117,7 +117,13 @@ pub enum DiskError {
 impl DiskError {
     /// Whether a rule that protects data said no, before anything was written.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Claimed { .. } | Self::Changed { .. })
+        matches!(
+            self,
+            Self::Refused { .. }
+                | Self::Claimed { .. }
+                | Self::Changed { .. }
+                | Self::Exists { .. }
+        )
     }
 
     /// Wraps the kernel's answer with what was being done to which path.

@@ -40,6 +40,15 @@ impl Target {
     /// # Errors
     /// When the disk is in use, is write-protected by itself, or is no longer the same.
     pub fn open(disk: &Disk, agreed: &Agreement) -> Result<Self, DiskError> {
+        // A file that came, or went, since the plan was made.
+        let is_to_be_made = agreed.size_to_make().is_some();
+        match disk.path.exists() {
+            true if is_to_be_made => agreed.refuse_another(&Agreement::now(disk)?)?,
+            false if !is_to_be_made && disk.kind == DiskKind::ImageFile => {
+                agreed.refuse_another(&Agreement::to_make(&disk.path, disk.size))?;
+            }
+            _ => {}
+        }
         if let Some(size) = agreed.size_to_make() {
             let file = make_file(&disk.path, size)?;
             lock(&file, disk)?;

@@ -78,11 +78,14 @@ fn another_file_under_the_same_path_is_refused() {
     assert!(told.contains("inode"), "{told}");
     // Nothing was there, and now something is; and the other way round.
     let new = Agreement::to_make(&path, MIB);
-    let made = Target::open(&disk, &new);
-    assert!(matches!(made, Err(DiskError::Exists { .. })), "{made:?}");
+    let refused = Target::open(&disk, &new).unwrap_err();
+    assert!(refused.is_refusal(), "{refused}");
+    assert!(refused.to_string().contains("was a new file of 1048576 bytes"), "{refused}");
     let agreed = agree(&disk::open(&path, None).unwrap()).unwrap();
     fs::remove_file(&path).unwrap();
-    assert!(Target::open(&disk, &agreed).is_err() && !path.exists());
+    let refused = Target::open(&disk, &agreed).unwrap_err();
+    assert!(refused.is_refusal() && !path.exists(), "{refused}");
+    assert!(refused.to_string().contains("is now a new file"), "{refused}");
     assert_eq!(Target::open(&disk, &new).unwrap().size(), MIB);
 }
 

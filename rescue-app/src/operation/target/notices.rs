@@ -60,7 +60,7 @@ impl Aim<'_> {
             .into_iter()
             .find(|other| other.path != target.path && self.is_twin(other).unwrap_or(false))?;
         Some(format!(
-            "{} ({}) carries the same identities (table, filesystems, LVM) as what is restored: \
+            "{} ({}) carries the same identities (table, filesystems, LVM) as what is written: \
              detach one of the two disks before a system uses the other",
             twin.identity(),
             crate::console::path(&twin.path)
