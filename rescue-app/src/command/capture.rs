@@ -3,14 +3,13 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::console;
 use crate::operation::format::{duration, size};
 use crate::operation::{self, CapturePlan, CaptureReport, CaptureRequest};
 
 use super::Ending;
 use super::args::CaptureArgs;
 use super::output::Printer;
-use super::passphrase;
+use super::{passphrase, source};
 
 pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
     let request = CaptureRequest {
@@ -38,15 +37,7 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
 
 fn plan_text(plan: &CapturePlan) -> String {
     let source = &plan.source;
-    let mut text = format!(
-        "capture of {} ({}, {})\nreads {}, leaves out {} that nothing uses\n{}",
-        source.disk.identity(),
-        console::path(&source.disk.path),
-        size(source.disk.size),
-        size(source.read),
-        size(source.unused),
-        plan.space.sentence(),
-    );
+    let mut text = format!("{}\n{}", source::plan_head("capture", source), plan.space.sentence());
     if let Some(unpartitioned) = &source.unpartitioned {
         let _ = write!(text, "\n{}", unpartitioned.sentence());
     }

@@ -10,7 +10,7 @@ use crate::operation::{self, ClonePlan, CloneReport, CloneRequest};
 use super::Ending;
 use super::args::CloneArgs;
 use super::output::Printer;
-use super::target;
+use super::{source, target};
 
 pub(super) fn run(args: &CloneArgs) -> anyhow::Result<Ending> {
     let partitions = args.source.partitions.as_deref();
@@ -38,14 +38,7 @@ pub(super) fn run(args: &CloneArgs) -> anyhow::Result<Ending> {
 
 fn plan_text(plan: &ClonePlan) -> String {
     let source = &plan.source;
-    let mut text = format!(
-        "clone of {} ({}, {})\nreads {}, leaves out {} that nothing uses\n",
-        source.disk.identity(),
-        console::path(&source.disk.path),
-        size(source.disk.size),
-        size(source.read),
-        size(source.unused),
-    );
+    let mut text = source::plan_head("clone", source) + "\n";
     if let Some(unpartitioned) = &source.unpartitioned {
         let _ = writeln!(text, "{}", unpartitioned.sentence());
     }

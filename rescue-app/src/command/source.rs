@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::operation::{RescueOptions, SourceRequest};
+use crate::console;
+use crate::operation::format::size;
+use crate::operation::{RescueOptions, SourcePlan, SourceRequest};
 
 use super::args::parse_sector_size;
 use super::unlock;
@@ -74,4 +76,16 @@ impl SourceArgs {
             in_use: self.in_use,
         })
     }
+}
+
+/// What is read, as the start of a plan; `work` is what is done with it.
+pub(super) fn plan_head(work: &str, plan: &SourcePlan) -> String {
+    format!(
+        "{work} of {} ({}, {})\nreads {}, leaves out {} that nothing uses",
+        plan.disk.identity(),
+        console::path(&plan.disk.path),
+        size(plan.disk.size),
+        size(plan.read),
+        size(plan.unused),
+    )
 }

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::bytes::Extents;
 use crate::disk::{Disk, Source, Target};
 use crate::image::chunks::ChunkSize;
 use crate::image::damage::Damage;
@@ -15,7 +14,7 @@ use super::consent::Words;
 use super::error::{Doing, OperationError};
 use super::guard;
 use super::source::{SourcePlan, SourceRequest};
-use super::target::{Absent, Aim, Content, Overwrite, TargetPlan, TargetRequest, re_read_table};
+use super::target::{Aim, Content, Overwrite, TargetPlan, TargetRequest, warn_of_result};
 use super::transfer::DiskCopy;
 
 /// A clone as it was asked for.
@@ -132,24 +131,16 @@ fn execute(
     let overwrite = Overwrite { source: &copy, plan: onto, target: &target, phase, control };
     let counts = overwrite.run()?;
     let read = copy.into_read();
-    let (bytes, ranges, map_problem) =
-        read.map_or_else(Default::default, |read| (read.bytes, read.unreadable, read.map_problem));
-    let damage = from.damage(&medium, ranges);
-    let mut told = damage.warnings();
-    told.extend(onto.missing().map(Absent::sentence));
-    for warning in &told {
-        control.warn(warning.clone());
-    }
-    told.extend(re_read_table(onto, &target, control));
+    let damage = from.damage(&medium, read.unreadable);
+    let mut told = warn_of_result(onto, &target, damage.warnings(), control);
     // Was told when it happened.
-    told.extend(map_problem);
-    let unreadable: Extents = damage.bytes();
+    told.extend(read.map_problem);
     Ok(CloneReport {
-        read: bytes,
+        read: read.bytes,
         written: counts.written,
         unchanged: counts.unchanged,
         read_back: onto.bytes_read_back(),
-        unreadable: onto.lacking(&unreadable),
+        unreadable: onto.lacking(&damage.bytes()),
         table_unreadable: from.table.unreadable,
         missing: onto.missing().map(|absent| absent.number).collect(),
         seconds: 0.0,

@@ -16,7 +16,7 @@ use crate::progress::{Control, Phase};
 use crate::repository::Id;
 
 use super::error::{Doing, OperationError};
-use super::target::{Absent, Overwrite, re_read_table};
+use super::target::{Overwrite, warn_of_result};
 use super::transfer::{Task, places, tasks};
 use super::verify;
 
@@ -61,11 +61,13 @@ impl RestorePlan {
         let started = Instant::now();
         request.target.refuse_unnamed()?;
         let _lock = self.sources.repo.lock_for_reading()?;
+        let places = places(&self.placed, &self.onto.transfers);
+        let source = ImageSource { repo: &self.sources.repo, places };
         // Somebody may have freed space since, and moved what is needed.
-        plan::refuse_incomplete(&self.sources, &self.placed, &self.onto.transfers)?;
+        plan::refuse_incomplete(&self.sources, &tasks(&source.places))?;
         let id = self.sources.image.short_id();
         let doing = || format!("restoring image {id} to {}", self.onto.target.identity());
-        let mut report = execute(request, self, control).doing(doing)?;
+        let mut report = execute(request, self, &source, control).doing(doing)?;
         report.seconds = started.elapsed().as_secs_f64();
         Ok(report)
     }
@@ -74,23 +76,17 @@ impl RestorePlan {
 fn execute(
     request: &RestoreRequest,
     plan: &RestorePlan,
+    source: &ImageSource<'_>,
     control: Control<'_>,
 ) -> Result<RestoreReport, OperationError> {
-    let RestorePlan { sources, onto, placed, .. } = plan;
-    let source = ImageSource { repo: &sources.repo, places: places(placed, &onto.transfers) };
+    let RestorePlan { sources, onto, .. } = plan;
     if request.verify_first {
         prove(sources, &tasks(&source.places), control)?;
     }
     let target = Target::open(&onto.target, &onto.agreement)?;
     let phase = (Phase::Restoring, onto.writes);
-    let overwrite = Overwrite { source: &source, plan: onto, target: &target, phase, control };
+    let overwrite = Overwrite { source, plan: onto, target: &target, phase, control };
     let counts = overwrite.run()?;
-    let mut warnings = sources.damage();
-    warnings.extend(onto.missing().map(Absent::sentence));
-    for warning in &warnings {
-        control.warn(warning.clone());
-    }
-    warnings.extend(re_read_table(onto, &target, control));
     Ok(RestoreReport {
         written: counts.written,
         unchanged: counts.unchanged,
@@ -98,7 +94,7 @@ fn execute(
         unreadable: onto.lacking(&sources.unreadable()),
         missing: onto.missing().map(|absent| absent.number).collect(),
         seconds: 0.0,
-        warnings,
+        warnings: warn_of_result(onto, &target, sources.damage(), control),
     })
 }
 

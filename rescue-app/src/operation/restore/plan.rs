@@ -14,7 +14,7 @@ use crate::operation::format::size as human;
 use crate::operation::guard;
 use crate::operation::images::ImageSummary;
 use crate::operation::target::{Aim, Content, TargetPlan, TargetRequest};
-use crate::operation::transfer::{Task, Transfer, places, tasks};
+use crate::operation::transfer::{Task, places, tasks};
 
 use super::sources::Sources;
 use super::volume::{self, FoundVolume};
@@ -82,14 +82,12 @@ pub fn plan_restore(request: &RestoreRequest) -> Result<RestorePlan, OperationEr
 /// gone.
 pub(super) fn refuse_incomplete(
     sources: &Sources,
-    placed: &[Placed],
-    transfers: &[Transfer],
+    tasks: &[Task<'_>],
 ) -> Result<(), OperationError> {
     let repo = &sources.repo;
     repo.distrust_bad_packs(&repo.packs_with_sizes()?);
-    let places = places(placed, transfers);
-    let tasks = tasks(&places).into_iter();
-    let lacking: Vec<Task<'_>> = tasks.filter(|task| repo.blob(task.id()).is_none()).collect();
+    let is_gone = |task: &&Task<'_>| repo.blob(task.id()).is_none();
+    let lacking: Vec<Task<'_>> = tasks.iter().filter(is_gone).copied().collect();
     let Some(first) = lacking.first() else { return Ok(()) };
     let why = format!("the first of them {}, are in no pack that is there whole", first.id());
     Err(incomplete(&sources.image, &lacking, &why))
@@ -132,7 +130,7 @@ fn plan(
     let aim = Aim::take(&request.target, content, |target, words| {
         guard::target_is_expendable(target, words, &request.repo.location, consent)
     })?;
-    refuse_incomplete(&sources, &placed, &aim.transfers)?;
+    refuse_incomplete(&sources, &tasks(&places(&placed, &aim.transfers)))?;
     Ok(RestorePlan {
         image: ImageSummary::of(image),
         with: sources.with.iter().map(ImageSummary::of).collect(),

@@ -25,7 +25,7 @@ use super::error::OperationError;
 use super::transfer::Transfer;
 
 pub use absent::{Absent, Remains};
-pub(super) use overwrite::{Overwrite, re_read_table};
+pub(super) use overwrite::{Overwrite, warn_of_result};
 pub use picture::LayoutEntry;
 pub(super) use picture::all_lost;
 use picture::{after, before, lost, volume_entry};
@@ -201,14 +201,10 @@ impl<'a> Aim<'a> {
         let regions: Vec<&Region> =
             scope::left_out(self.content.manifest, &self.transfers).collect();
         let kept = regions.iter().map(|region| (region.start, region.size));
-        let kept = Extents::from(kept.collect::<Vec<_>>());
-        (
-            kept,
-            regions
-                .iter()
-                .filter_map(|region| Absent::find(&self.state, region, self.content.note.is_clone))
-                .collect(),
-        )
+        let is_clone = self.content.note.is_clone;
+        let absent =
+            regions.iter().filter_map(|region| Absent::find(&self.state, region, is_clone));
+        (Extents::from(kept.collect::<Vec<_>>()), absent.collect())
     }
 
     /// What has to change in the table; refused where there is no room for it.

@@ -11,7 +11,7 @@ use crate::operation::transfer::{
 };
 use crate::progress::{Control, Phase, Progress, Reporter};
 
-use super::{TargetPlan, unfinished};
+use super::{Absent, TargetPlan, unfinished};
 
 /// What goes to the start of the target in one piece, first and last of all: the note or the
 /// table's first sector is in it.
@@ -123,17 +123,25 @@ impl Overwrite<'_> {
     }
 }
 
-/// Has the system read the table of a target that was replaced; what to warn of where it cannot.
-pub(in crate::operation) fn re_read_table(
+/// Warns of what a target that was written lacks, after the warnings `of_source`, and has the system
+/// read its table; returns all of them.
+pub(in crate::operation) fn warn_of_result(
     plan: &TargetPlan,
     target: &Target,
+    of_source: Vec<String>,
     control: Control<'_>,
-) -> Option<String> {
+) -> Vec<String> {
+    let missing = plan.missing().map(Absent::sentence);
+    let told = of_source.into_iter().chain(missing).chain(re_read_table(plan, target));
+    told.inspect(|warning| control.warn(warning.clone())).collect()
+}
+
+/// Has the system read the table of a target that was replaced; what to warn of where it cannot.
+fn re_read_table(plan: &TargetPlan, target: &Target) -> Option<String> {
     let error = plan.scope.replaces_all().then(|| target.re_read_table().err())??;
-    let warning =
-        format!("the system still sees the old partitions: {error}; restart before using the disk");
-    control.warn(warning.clone());
-    Some(warning)
+    Some(format!(
+        "the system still sees the old partitions: {error}; restart before using the disk"
+    ))
 }
 
 /// What of the reserved ranges is on the target.

@@ -26,17 +26,16 @@ impl<'a> DiskCopy<'a> {
         Self { source, transfers, read: OnceLock::new() }
     }
 
-    /// What is known of the disk, once it was read.
-    pub(in crate::operation) fn into_read(self) -> Option<Read> {
-        self.read.into_inner()
+    /// What is known of the disk after it was read.
+    pub(in crate::operation) fn into_read(self) -> Read {
+        self.read.into_inner().unwrap_or_default()
     }
 
     /// What of a range of the disk is used, as ranges of the target.
     fn used_on_target(&self, range: Extent) -> impl Iterator<Item = Extent> + '_ {
         self.transfers.iter().flat_map(move |transfer| {
-            let moved = |at: u64| at - transfer.from + transfer.to;
             let used = transfer.used.within(range.start, range.end);
-            used.map(move |part| Extent { start: moved(part.start), end: moved(part.end) })
+            used.map(|part| transfer.on_target(part))
         })
     }
 }

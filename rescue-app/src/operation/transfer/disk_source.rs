@@ -61,6 +61,7 @@ pub(in crate::operation) trait ChunkWorker: Send {
 }
 
 /// What is known of a disk after it was read.
+#[derive(Default)]
 pub(in crate::operation) struct Read {
     /// Used bytes read.
     pub(in crate::operation) bytes: u64,

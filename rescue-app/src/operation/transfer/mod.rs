@@ -49,8 +49,13 @@ pub(super) struct Transfer {
 impl Transfer {
     /// The used bytes as offsets on the target.
     pub(super) fn used_on_target(&self) -> impl Iterator<Item = Extent> + '_ {
+        self.used.iter().map(|part| self.on_target(part))
+    }
+
+    /// Where bytes of it lie on the target.
+    fn on_target(&self, part: Extent) -> Extent {
         let moved = |at: u64| at - self.from + self.to;
-        self.used.iter().map(move |part| Extent { start: moved(part.start), end: moved(part.end) })
+        Extent { start: moved(part.start), end: moved(part.end) }
     }
 }
 

@@ -223,8 +223,7 @@ fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
 
 /// A capture's plan.
 pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
-    let planned = Some(Planned::new(plan.clone()));
-    let operation::CapturePlan { source, space, clock_is_doubted, warnings, .. } = plan;
+    let operation::CapturePlan { source, space, clock_is_doubted, warnings, .. } = &plan;
     let outside = source.unpartitioned.as_ref().filter(|found| found.left_out);
     let known = source.unused + outside.map_or(0, |found| found.bytes);
     CapturePlan {
@@ -233,17 +232,24 @@ pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
         read: source.read,
         unused: source.unused,
         has_unclosed_ntfs: source.has_unclosed_ntfs(),
-        unpartitioned: source.unpartitioned,
-        space,
-        warnings,
-        planned,
+        unpartitioned: source.unpartitioned.clone(),
+        space: space.clone(),
+        warnings: warnings.clone(),
+        planned: Some(Planned::new(plan)),
     }
 }
 
 /// The plan of a restore or clone, but for images that are taken along.
 pub(super) fn write_plan(plan: &TargetPlan) -> WritePlan {
-    let TargetPlan { before, after, writes, lost, notices, .. } = plan.clone();
-    WritePlan { with: Vec::new(), planned: None, before, after, writes, lost, notices }
+    WritePlan {
+        with: Vec::new(),
+        before: plan.before.clone(),
+        after: plan.after.clone(),
+        writes: plan.writes,
+        lost: plan.lost.clone(),
+        notices: plan.notices.clone(),
+        planned: None,
+    }
 }
 
 /// What a capture achieved.
