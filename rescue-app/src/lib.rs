@@ -5,6 +5,8 @@
 //! ```text
 //!  tui/  command/  boot/      the menu, the command line, the boot medium's own start-up
 //!       \    |    /
+//!          job              what can be asked for: one definition of each verb, and its command line
+//!           |
 //!        operation            capture · restore · verify · list · forget; each emits typed Events
 //!            |
 //!          image              what a captured disk is: manifest, chunk plan, restore plan
@@ -40,6 +42,7 @@ pub mod filesystem;
 pub mod fuzzing;
 pub mod image;
 pub mod inspect;
+pub mod job;
 pub mod operation;
 pub mod progress;
 pub mod repository;

@@ -1,9 +1,11 @@
-//! The floor everything stands on: positioned reads and direct transfers, byte extents, checked integer fields.
+//! The floor everything stands on: positioned reads and direct transfers, byte extents, checked integer
+//! fields, names that need not be UTF-8.
 
 mod aligned;
 mod direct_file;
 mod extents;
 mod fields;
+pub mod os_text;
 mod read_at;
 
 pub use aligned::{AlignedBuffer, PAGE};

@@ -3,23 +3,18 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::job::CaptureArgs;
 use crate::operation::format::{duration, size};
-use crate::operation::{self, CapturePlan, CaptureReport, CaptureRequest};
+use crate::operation::{self, CapturePlan, CaptureReport};
 
 use super::Ending;
-use super::args::CaptureArgs;
 use super::output::Printer;
-use super::{passphrase, source};
+use super::{passphrase, source, unlock};
 
 pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
-    let request = CaptureRequest {
-        source: args.source.request()?,
-        repo: passphrase::access(&args.repo)?,
-        compression: args.level,
-        chunk_size: args.chunk_size,
-        verify_all: args.verify_all,
-        in_memory: args.in_memory,
-    };
+    let keys = unlock::keys(&args.source)?;
+    let want = passphrase::writing_unless(args.plan);
+    let request = args.request(keys, passphrase::access(&args.repo, want)?);
     let printer = Printer::new(args.json);
     if args.plan {
         let plan = printer.watch(|control| operation::plan_capture(&request, control))?;

@@ -4,20 +4,16 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::console;
+use crate::job::CloneArgs;
 use crate::operation::format::{duration, size};
-use crate::operation::{self, ClonePlan, CloneReport, CloneRequest};
+use crate::operation::{self, ClonePlan, CloneReport};
 
 use super::Ending;
-use super::args::CloneArgs;
 use super::output::Printer;
-use super::{source, target};
+use super::{source, target, unlock};
 
 pub(super) fn run(args: &CloneArgs) -> anyhow::Result<Ending> {
-    let partitions = args.source.partitions.as_deref();
-    let request = CloneRequest {
-        source: args.source.request()?,
-        target: args.target.request(partitions, None, args.mend_table),
-    };
+    let request = args.request(unlock::keys(&args.source)?);
     let printer = Printer::new(args.json);
     let plan = printer.watch(|control| operation::plan_clone(&request, control))?;
     if args.plan {

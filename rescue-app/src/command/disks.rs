@@ -5,11 +5,11 @@ use std::path::Path;
 use crate::console::{path, say};
 use crate::disk::Use;
 use crate::disk::pci::silent_controllers;
+use crate::job::DisksArgs;
 use crate::operation::format::size;
 use crate::operation::{self, Survey, Volume};
 
 use super::Ending;
-use super::args::DisksArgs;
 use super::output::{document, least_size, logical_volume};
 
 pub(super) fn run(args: &DisksArgs) -> anyhow::Result<Ending> {

@@ -2,53 +2,21 @@
 
 use std::fmt::Write;
 
+use crate::job::ForgetArgs;
 use crate::operation::format::time_of;
-use crate::operation::{self, ForgetReport, ForgetRequest, ForgottenImage, Rules, Unwanted};
-use crate::repository::KeepRules;
+use crate::operation::{self, ForgetReport, ForgottenImage};
 
 use super::Ending;
-use super::args::{ForgetArgs, KeepArgs};
-use super::images::reference;
 use super::output::Printer;
 use super::{passphrase, prune};
 
 pub(super) fn run(args: &ForgetArgs) -> anyhow::Result<Ending> {
-    let request = ForgetRequest {
-        repo: passphrase::access(&args.repo)?,
-        unwanted: unwanted(args),
-        dry_run: args.dry_run,
-        prune: args.prune.then_some(args.extent.max_unused),
-    };
+    let want = passphrase::writing_unless(args.dry_run);
+    let request = args.request(passphrase::access(&args.repo, want)?);
     let printer = Printer::new(args.json);
     let report = printer.watch_at(&request.repo, |control| operation::forget(&request, control))?;
     printer.result(&report, &text(&report))?;
     Ok(report.pruned.as_ref().map_or(Ending::Done, prune::ending))
-}
-
-fn unwanted(args: &ForgetArgs) -> Unwanted {
-    match (args.all, args.images.is_empty()) {
-        (true, _) => Unwanted::All,
-        (false, false) => {
-            let named = args.images.iter().map(|image| reference(image, args.disk.as_deref()));
-            Unwanted::Named(named.collect())
-        }
-        (false, true) => Unwanted::AllBut(Rules {
-            keep: rules(&args.keep),
-            disk: args.disk.clone(),
-            stored_last_too: args.yes,
-        }),
-    }
-}
-
-fn rules(keep: &KeepArgs) -> KeepRules {
-    KeepRules {
-        last: keep.keep_last.unwrap_or(0),
-        hourly: keep.keep_hourly.unwrap_or(0),
-        daily: keep.keep_daily.unwrap_or(0),
-        weekly: keep.keep_weekly.unwrap_or(0),
-        monthly: keep.keep_monthly.unwrap_or(0),
-        yearly: keep.keep_yearly.unwrap_or(0),
-    }
 }
 
 fn text(report: &ForgetReport) -> String {

@@ -1,12 +1,12 @@
 //! `lifeboat init`, `images` and `show`.
 
-use crate::console::{path, say, tell};
+use crate::console::{say, tell};
 use crate::image::manifest::Stored;
+use crate::job::{ImagesArgs, InitArgs, ShowArgs};
 use crate::operation::format::{size, time_of};
-use crate::operation::{self, Control, Event, ImagePartition, ImageSummary};
+use crate::operation::{self, Control, Event, ImagePartition, ImageSummary, Want};
 use crate::volume::{Kind, State};
 
-use super::args::{ImagesArgs, InitArgs, ShowArgs};
 use super::output::{document, least_size, logical_volume};
 use super::passphrase;
 use super::{CANCEL, Ending, signals};
@@ -14,7 +14,7 @@ use super::{CANCEL, Ending, signals};
 pub(super) fn init(args: &InitArgs) -> anyhow::Result<Ending> {
     let access = passphrase::new_access(&args.repo, args.no_passphrase)?;
     operation::create_repository(&access, args.in_memory)?;
-    say(&format!("created an image repository in {}", path(&access.location)));
+    say(&format!("created an image repository in {}", access.location()));
     if access.is_public() {
         say("it has no passphrase of its own: whoever has the folder can read the images \
              (the word for restic is in its README.txt)");
@@ -23,13 +23,13 @@ pub(super) fn init(args: &InitArgs) -> anyhow::Result<Ending> {
 }
 
 pub(super) fn list(args: &ImagesArgs) -> anyhow::Result<Ending> {
-    let images = operation::list_images(&passphrase::access(&args.repo)?)?;
+    let images = operation::list_images(&passphrase::access(&args.repo, Want::Read)?)?;
     if args.json {
         document(&images)?;
         return Ok(Ending::Done);
     }
     if images.is_empty() {
-        say(&format!("no images in {}", path(&args.repo.repo)));
+        say(&format!("no images in {}", args.repo.repo));
     }
     images.iter().for_each(|image| say(&line(image)));
     Ok(Ending::Done)
@@ -48,7 +48,7 @@ fn line(image: &ImageSummary) -> String {
 }
 
 pub(super) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
-    let access = passphrase::access(&args.repo)?;
+    let access = passphrase::access(&args.repo, Want::Read)?;
     let sink = |event: Event| {
         if let Event::Notice(notice) = event {
             tell(&format!("note: {}", notice.text));
@@ -56,7 +56,7 @@ pub(super) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
     };
     let _caught = signals::Caught::now();
     let control = Control { sink: &sink, cancel: &CANCEL, resume: None };
-    let wanted = reference(&args.image, args.disk.as_deref());
+    let wanted = args.reference();
     let image = operation::show_image(&access, &wanted, control)?;
     if args.json {
         document(&image)?;
@@ -64,14 +64,6 @@ pub(super) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
         print_image(&image);
     }
     Ok(Ending::Done)
-}
-
-/// An image as it was named, `latest` with the disk that was named besides.
-pub(super) fn reference(image: &str, disk: Option<&str>) -> String {
-    match disk {
-        Some(disk) if image == "latest" => format!("latest:{disk}"),
-        _ => image.to_owned(),
-    }
 }
 
 fn print_image(image: &ImageSummary) {

@@ -26,10 +26,9 @@ use anyhow::bail;
 use clap::Parser;
 
 use crate::console;
+use crate::job::Verb;
 use crate::operation::{Cancel, OperationError};
 
-#[cfg(test)]
-pub(crate) use args::Cli as CommandLine;
 use args::{Cli, Command};
 
 /// How a run ended; `--help` lists the codes.
@@ -85,25 +84,31 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
 }
 
 fn run(command: Option<Command>) -> anyhow::Result<Ending> {
-    let Some(command) = command else { return menu() };
     match command {
-        Command::Disks(args) => disks::run(&args),
-        Command::Init(args) => images::init(&args),
-        Command::Capture(args) => capture::run(&args),
-        Command::Clone(args) => clone::run(&args),
-        Command::Images(args) => images::list(&args),
-        Command::Show(args) => images::show(&args),
-        Command::Restore(args) => restore::run(&args),
-        Command::Verify(args) => verify::run(&args),
-        Command::Forget(args) => forget::run(&args),
-        Command::Prune(args) => prune::run(&args),
-        Command::Check(args) => upkeep::check(&args),
-        Command::Repair(args) => upkeep::repair(&args),
-        Command::Unlock(args) => upkeep::unlock(&args),
-        Command::Prepare(args) => prepare::run(&args),
-        Command::Completions { shell } => manual::completions(shell),
-        Command::Man { folder } => manual::pages(&folder),
-        Command::Boot => Ok(crate::boot::run().map(|()| Ending::Done)?),
+        None => menu(),
+        Some(Command::Verb(verb)) => carry_out(&verb),
+        Some(Command::Completions { shell }) => manual::completions(shell),
+        Some(Command::Man { folder }) => manual::pages(&folder),
+        Some(Command::Boot) => Ok(crate::boot::run().map(|()| Ending::Done)?),
+    }
+}
+
+fn carry_out(verb: &Verb) -> anyhow::Result<Ending> {
+    match verb {
+        Verb::Disks(args) => disks::run(args),
+        Verb::Init(args) => images::init(args),
+        Verb::Capture(args) => capture::run(args),
+        Verb::Clone(args) => clone::run(args),
+        Verb::Images(args) => images::list(args),
+        Verb::Show(args) => images::show(args),
+        Verb::Restore(args) => restore::run(args),
+        Verb::Verify(args) => verify::run(args),
+        Verb::Forget(args) => forget::run(args),
+        Verb::Prune(args) => prune::run(args),
+        Verb::Check(args) => upkeep::check(args),
+        Verb::Repair(args) => upkeep::repair(args),
+        Verb::Unlock(args) => upkeep::unlock(args),
+        Verb::Prepare(args) => prepare::run(args),
     }
 }
 

@@ -8,9 +8,9 @@ use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
 use crate::console;
-use crate::operation::{OperationError, Passphrase, RepoAccess};
+use crate::job::RepoArgs;
+use crate::operation::{OperationError, Passphrase, RepoAccess, Want};
 
-use super::args::RepoArgs;
 use super::{CANCEL, hardening, signals};
 
 const VARIABLE: &str = "LIFEBOAT_PASSPHRASE";
@@ -65,18 +65,23 @@ fn in_file(bytes: &[u8]) -> Option<Zeroizing<String>> {
     Some(Zeroizing::new(text.trim().to_owned()))
 }
 
+/// What is wanted of a repository in which something is stored or removed, unless that is only planned.
+pub(super) fn writing_unless(planned: bool) -> Want {
+    if planned { Want::Read } else { Want::Write }
+}
+
 /// Access to an existing repository, which is opened to see whether the passphrase fits: deriving
 /// its key may take long, and before an operation begins Ctrl-C ends the program at once. Without a
 /// given passphrase the public word is tried; when the repository has its own, a person at a
 /// terminal is asked.
-pub(super) fn access(args: &RepoArgs) -> anyhow::Result<RepoAccess> {
-    let access = RepoAccess::new(&args.repo, given(args)?);
+pub(super) fn access(args: &RepoArgs, want: Want) -> anyhow::Result<RepoAccess> {
+    let access = RepoAccess::at(&args.repo, want, given(args)?)?;
     match access.try_open() {
         Ok(()) => Ok(access),
         Err(error) if access.is_public() && error.needs_passphrase() => {
-            let prompt = format!("Passphrase of {}: ", console::path(&access.location));
+            let prompt = format!("Passphrase of {}: ", access.location());
             let word = ask_for_repository(&prompt)?;
-            let access = RepoAccess::new(&args.repo, Some(Passphrase::new(&word)));
+            let access = access.with_passphrase(Passphrase::new(&word));
             access.try_open()?;
             Ok(access)
         }
@@ -86,9 +91,10 @@ pub(super) fn access(args: &RepoArgs) -> anyhow::Result<RepoAccess> {
 
 /// Access to a repository that is to be created.
 pub(super) fn new_access(args: &RepoArgs, no_passphrase: bool) -> anyhow::Result<RepoAccess> {
+    let new = |passphrase| Ok(RepoAccess::at(&args.repo, Want::Write, passphrase)?);
     let given = given(args)?;
     if no_passphrase || given.is_some() {
-        return Ok(RepoAccess::new(&args.repo, given.filter(|_| !no_passphrase)));
+        return new(given.filter(|_| !no_passphrase));
     }
     let first = ask_for_repository("New passphrase: ")?;
     if first.is_empty() {
@@ -97,7 +103,7 @@ pub(super) fn new_access(args: &RepoArgs, no_passphrase: bool) -> anyhow::Result
     if ask_for_repository("The same again: ")? != first {
         bail!("the two passphrases differ; nothing was created");
     }
-    Ok(RepoAccess::new(&args.repo, Some(Passphrase::new(&first))))
+    new(Some(Passphrase::new(&first)))
 }
 
 fn ask_for_repository(prompt: &str) -> anyhow::Result<Zeroizing<String>> {

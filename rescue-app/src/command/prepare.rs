@@ -4,22 +4,15 @@ use std::fmt::Write;
 
 use crate::console::{self, say};
 use crate::disk::mount::mount_words;
+use crate::job::PrepareArgs;
 use crate::operation::format::size;
-use crate::operation::{self, PreparePlan, PrepareReport, PrepareRequest};
+use crate::operation::{self, PreparePlan, PrepareReport};
 
 use super::Ending;
-use super::args::PrepareArgs;
 use super::output::Printer;
 
 pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<Ending> {
-    let mut request = PrepareRequest {
-        disk: args.disk.clone(),
-        sector_size: args.sector_size,
-        erase: args.erase.as_ref().map(|name| name.to_string_lossy().into_owned()),
-        agreed: None,
-        filesystem: args.filesystem,
-        label: args.label.clone(),
-    };
+    let mut request = args.request();
     let printer = Printer::new(args.json);
     let plan = operation::plan_prepare(&request)?;
     if args.plan {

@@ -1,20 +1,17 @@
 //! `lifeboat prune`.
 
+use crate::job::PruneArgs;
+use crate::operation;
 use crate::operation::format::size;
-use crate::operation::{self, PruneRequest};
 use crate::repository::PruneReport;
 
 use super::Ending;
-use super::args::PruneArgs;
 use super::output::Printer;
 use super::passphrase;
 
 pub(super) fn run(args: &PruneArgs) -> anyhow::Result<Ending> {
-    let request = PruneRequest {
-        repo: passphrase::access(&args.repo)?,
-        max_unused: args.extent.max_unused,
-        dry_run: args.dry_run,
-    };
+    let want = passphrase::writing_unless(args.dry_run);
+    let request = args.request(passphrase::access(&args.repo, want)?);
     let printer = Printer::new(args.json);
     let report = printer.watch_at(&request.repo, |control| operation::prune(&request, control))?;
     printer.result(&report, &text(&report))?;

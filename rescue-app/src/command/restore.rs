@@ -4,25 +4,16 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::console;
+use crate::job::RestoreArgs;
 use crate::operation::format::{duration, time_of};
-use crate::operation::{self, RestorePlan, RestoreReport, RestoreRequest, With};
+use crate::operation::{self, RestorePlan, RestoreReport, Want};
 
 use super::Ending;
-use super::args::RestoreArgs;
-use super::images::reference;
 use super::output::Printer;
 use super::{passphrase, target};
 
 pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
-    let partitions = args.partitions.as_deref();
-    let request = RestoreRequest {
-        image: reference(&args.image, args.of_disk.as_deref()),
-        repo: passphrase::access(&args.repo)?,
-        target: args.target.request(partitions, args.sector_size, args.mend_table),
-        volume: args.volume.clone(),
-        with: With::Named(args.with.clone()),
-        verify_first: args.verify_first,
-    };
+    let request = args.request(passphrase::access(&args.repo, Want::Read)?);
     let printer = Printer::new(args.json);
     let plan = operation::plan_restore(&request)?;
     if args.plan {

@@ -8,11 +8,11 @@ use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
 use crate::console::{path, tell};
+use crate::job::SourceArgs;
 use crate::operation::{Container, Keys, LockedDisk, OperationError};
 use crate::volume::VolumeKey;
 
 use super::passphrase::ask;
-use super::source::SourceArgs;
 
 /// How often a person may mistype.
 const ATTEMPTS: u32 = 3;

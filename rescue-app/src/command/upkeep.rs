@@ -3,17 +3,17 @@
 use std::fmt::Write;
 
 use crate::console::say;
+use crate::job::{CheckArgs, RepairArgs, RepairTarget, UnlockArgs};
 use crate::operation::format::size;
-use crate::operation::{self, Repair, Repaired};
+use crate::operation::{self, Repair, Repaired, Want};
 use crate::repository::{CheckReport, RebuiltIndex, RepairedPacks, Unlocked};
 
 use super::Ending;
-use super::args::{CheckArgs, RepairArgs, RepairTarget, UnlockArgs};
 use super::output::Printer;
 use super::passphrase;
 
 pub(super) fn check(args: &CheckArgs) -> anyhow::Result<Ending> {
-    let access = passphrase::access(&args.repo)?;
+    let access = passphrase::access(&args.repo, Want::Read)?;
     let printer = Printer::new(args.json);
     let report =
         printer.watch_at(&access, |control| operation::check(&access, args.read_data, control))?;
@@ -50,7 +50,7 @@ pub(super) fn repair(args: &RepairArgs) -> anyhow::Result<Ending> {
         RepairTarget::Index(common) => (common, Repair::Index),
         RepairTarget::Packs(common) => (common, Repair::Packs),
     };
-    let access = passphrase::access(&common.repo)?;
+    let access = passphrase::access(&common.repo, Want::Write)?;
     let printer = Printer::new(common.json);
     let repaired =
         printer.watch_at(&access, |control| operation::repair(&access, what, control))?;
@@ -97,7 +97,8 @@ fn packs_text(report: &RepairedPacks) -> String {
 }
 
 pub(super) fn unlock(args: &UnlockArgs) -> anyhow::Result<Ending> {
-    let Unlocked { removed, left } = operation::unlock(&passphrase::access(&args.repo)?, args.all)?;
+    let Unlocked { removed, left } =
+        operation::unlock(&passphrase::access(&args.repo, Want::Write)?, args.all)?;
     say(&format!("removed {removed} lock(s)"));
     for problem in &left {
         say(&format!("left: {problem}"));

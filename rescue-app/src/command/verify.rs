@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use crate::operation;
+use crate::job::VerifyArgs;
 use crate::operation::format::{duration, size};
+use crate::operation::{self, Want};
 
 use super::Ending;
-use super::args::VerifyArgs;
-use super::images::reference;
 use super::output::Printer;
 use super::passphrase;
 
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Ending> {
-    let access = passphrase::access(&args.repo)?;
-    let image = args.image.as_ref().map(|image| reference(image, args.disk.as_deref()));
+    let access = passphrase::access(&args.repo, Want::Read)?;
+    let image = args.reference();
     let printer = Printer::new(args.json);
     let report = printer
         .watch_at(&access, |control| operation::verify(&access, image.as_deref(), control))?;

@@ -1,6 +1,6 @@
 //! How a disk is cut into chunks: which byte ranges become one blob each, which are holes.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::bytes::Extents;
 
@@ -9,8 +9,22 @@ pub const MIB: u64 = 1 << 20;
 
 /// Size of a chunk: a power of two from 4 KiB, what a filesystem changes at least, to 16 MiB.
 /// Images share chunks only with images of the same chunk size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u64")]
 pub struct ChunkSize(u64);
+
+/// A size that no chunk has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a chunk has 4K, 8K, … or 16M bytes")]
+pub struct NoChunkSize;
+
+impl TryFrom<u64> for ChunkSize {
+    type Error = NoChunkSize;
+
+    fn try_from(bytes: u64) -> Result<Self, NoChunkSize> {
+        Self::new(bytes).ok_or(NoChunkSize)
+    }
+}
 
 impl ChunkSize {
     /// The chunk size of this many bytes, if there is one.

@@ -67,26 +67,55 @@ fn push_span(
     }
 }
 
+/// How much is read of a disk, or of the chosen partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Blocks in use, and what lies outside of partitions.
+    Used {
+        /// Large stretches outside of all partitions are left out, but for both their ends.
+        skip_unpartitioned: bool,
+        /// Of NTFS that was not closed (marked dirty, hibernated, Fast Startup) what its tables call used
+        /// is read, instead of everything.
+        trust_unclosed: bool,
+    },
+    /// Every byte.
+    Whole,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self::Used { skip_unpartitioned: false, trust_unclosed: false }
+    }
+}
+
+impl Reading {
+    /// Whether large stretches outside of partitions are left out.
+    pub fn skips_unpartitioned(self) -> bool {
+        matches!(self, Self::Used { skip_unpartitioned: true, .. })
+    }
+
+    /// Whether the tables of an NTFS that was not closed are believed.
+    pub fn trusts_unclosed(self) -> bool {
+        matches!(self, Self::Used { trust_unclosed: true, .. })
+    }
+}
+
 /// What is wanted of a disk.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Partition numbers; `None` for all.
     pub partitions: Option<Vec<u32>>,
-    /// Every byte instead of the used blocks.
-    pub whole: bool,
-    /// Leave out large stretches outside of all partitions, but for both their ends.
-    pub skip_unpartitioned: bool,
+    /// How much is read.
+    pub reading: Reading,
     /// Keys of encrypted containers.
     pub keys: VolumeKeys,
-    /// Of NTFS that was not closed what its tables call used.
-    pub trusts_unclosed: bool,
 }
 
 impl Selection {
     /// Whether what lies between the edges of unpartitioned space is left out: it was asked for, or
     /// single partitions were.
     fn leaves_out_unpartitioned(&self) -> bool {
-        self.skip_unpartitioned || self.partitions.is_some()
+        self.reading.skips_unpartitioned() || self.partitions.is_some()
     }
 
     fn wants(&self, span: &Span) -> bool {
@@ -124,7 +153,7 @@ pub fn inspect(
         return gap(span, metadata, selection);
     }
     let volume = Window::new(disk, span.start, span.size);
-    let inspect = match selection.trusts_unclosed {
+    let inspect = match selection.reading.trusts_unclosed() {
         true => inspect::inspect_trusting,
         false => inspect::inspect_unlocked,
     };
@@ -133,7 +162,9 @@ pub fn inspect(
         Purpose::Raw => Inspection::unread(span.size, None),
         Purpose::Divided(name) => Inspection::unread(span.size, Some(&divided(name))),
     };
-    let whole = selection.whole || span.contested || inspection.coverage == Coverage::Whole;
+    let whole = selection.reading == Reading::Whole
+        || span.contested
+        || inspection.coverage == Coverage::Whole;
     let (stored, used) = match inspection.coverage {
         _ if whole => (Stored::Whole, Extents::of(0, span.size)),
         Coverage::HeaderOnly => (Stored::Header, inspection.used.clone()),

@@ -1,18 +1,19 @@
 //! Opening the repository an operation works on.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::repository::{OpenedKey, PUBLIC_PASSPHRASE, Repository};
-use crate::store::{LocalStore, Store};
+use crate::store::{LocalStore, Location, Store};
 use crate::volume::EntryKind;
 
 use super::error::OperationError;
 use super::guard;
+use super::places::{self, OpenPlace, Place, Want};
 
 /// A passphrase; wiped from memory when dropped and never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -39,17 +40,80 @@ impl fmt::Debug for Passphrase {
 /// Which repository, and how it opens.
 #[derive(Clone, Debug)]
 pub struct RepoAccess {
-    /// Its folder.
-    pub location: PathBuf,
+    /// Where it is.
+    location: Location,
+    /// Its folder, now that it can be reached.
+    folder: PathBuf,
+    /// What is mounted for it, for as long as anybody uses it.
+    _place: Option<Arc<OpenPlace>>,
     passphrase: Option<Passphrase>,
     /// What the passphrase opened: deriving the key takes long on purpose, and is done once.
     key: Arc<OnceLock<OpenedKey>>,
 }
 
 impl RepoAccess {
-    /// A repository and its passphrase; `None` for the public word of those without one.
-    pub fn new(location: impl Into<PathBuf>, passphrase: Option<Passphrase>) -> Self {
-        Self { location: location.into(), passphrase, key: Arc::default() }
+    /// A repository in a folder and its passphrase; `None` for the public word of those without one.
+    pub fn new(folder: impl Into<PathBuf>, passphrase: Option<Passphrase>) -> Self {
+        let folder = folder.into();
+        let location = Location::Folder(folder.clone());
+        Self { location, folder, _place: None, passphrase, key: Arc::default() }
+    }
+
+    /// The repository at `location`; what has to be mounted for what is wanted is, until nobody uses it
+    /// any more.
+    ///
+    /// # Errors
+    /// When the partition is not there, or the kernel does not mount it so.
+    pub fn at(
+        location: &Location,
+        want: Want,
+        passphrase: Option<Passphrase>,
+    ) -> Result<Self, OperationError> {
+        match location {
+            Location::Folder(folder) => Ok(Self::new(folder, passphrase)),
+            Location::Partition { device, folder } => {
+                Self::on(&places::place_on(device)?, folder, want, passphrase)
+            }
+        }
+    }
+
+    /// [`Self::at`] for a folder of a place that was found already.
+    ///
+    /// # Errors
+    /// When the disk is gone, or the kernel mounts it not so.
+    pub fn on(
+        place: &Place,
+        folder: &Path,
+        want: Want,
+        passphrase: Option<Passphrase>,
+    ) -> Result<Self, OperationError> {
+        let open = places::open_place(place, want)?;
+        // A folder without a name would end the path with a separator.
+        let root = open.root();
+        let reached = match folder.as_os_str().is_empty() {
+            true => root.to_owned(),
+            false => root.join(folder),
+        };
+        let location =
+            Location::Partition { device: place.device.clone(), folder: folder.to_owned() };
+        let key = Arc::default();
+        Ok(Self { location, folder: reached, _place: Some(Arc::new(open)), passphrase, key })
+    }
+
+    /// The same with another passphrase.
+    #[must_use]
+    pub fn with_passphrase(self, passphrase: Passphrase) -> Self {
+        Self { passphrase: Some(passphrase), key: Arc::default(), ..self }
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The folder that it can be reached in now.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Whether it opens with the word that everybody knows.
@@ -59,7 +123,7 @@ impl RepoAccess {
 
     /// The place of its files.
     pub(super) fn store(&self) -> Arc<LocalStore> {
-        Arc::new(LocalStore::new(&self.location))
+        Arc::new(LocalStore::new(&self.folder))
     }
 
     fn passphrase(&self) -> &str {
@@ -91,7 +155,7 @@ impl RepoAccess {
 }
 
 /// How hard a capture compresses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// For fast disks and slow processors.
@@ -104,11 +168,20 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// Its word on the command line and on screen.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Balanced => "balanced",
+            Self::Small => "small",
+        }
+    }
+
     /// The level handed to zstd.
     pub fn zstd_level(self) -> i32 {
         match self {
             Self::Fast => 1,
-            Self::Balanced => 4,
+            Self::Balanced => 3,
             Self::Small => 12,
         }
     }
@@ -119,7 +192,7 @@ impl Compression {
 /// # Errors
 /// Refuses a place that is gone when the machine is switched off, unless `in_memory`.
 pub fn create_repository(access: &RepoAccess, in_memory: bool) -> Result<(), OperationError> {
-    guard::place_lasts(&access.location, in_memory)?;
+    guard::place_lasts(access.folder(), in_memory)?;
     Repository::init(access.store(), access.passphrase())?;
     Ok(())
 }

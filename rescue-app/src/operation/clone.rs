@@ -22,7 +22,7 @@ use super::transfer::DiskCopy;
 pub struct CloneRequest {
     /// What is cloned.
     pub source: SourceRequest,
-    /// Where it goes; its partitions are those of the source.
+    /// Where it goes.
     pub target: TargetRequest,
 }
 
@@ -73,13 +73,14 @@ pub fn plan_clone(
     let manifest = source.manifest(ChunkSize::default(), Damage::default(), Vec::new());
     let note = Marker {
         disk: manifest.disk.name(),
-        partitions: request.target.partitions.clone(),
+        partitions: request.source.partitions.clone(),
         is_clone: true,
         ..Marker::default()
     };
     let notices = source.warnings.iter().map(|warning| format!("source: {warning}")).collect();
     let disk: &Source = &source.source;
-    let content = Content { manifest: &manifest, disk, volume: None, note, notices };
+    let partitions = request.source.partitions.as_deref();
+    let content = Content { manifest: &manifest, disk, partitions, volume: None, note, notices };
     let consent = request.target.erase.as_deref();
     let may_be_erased = |target: &Disk, words: &Words| {
         guard::is_another_disk(target, &source.disk)?;

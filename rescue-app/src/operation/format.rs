@@ -17,6 +17,11 @@ pub fn size(bytes: u64) -> String {
     format!("{number} {unit}")
 }
 
+/// Partition numbers in a row: `1, 2, 5`.
+pub fn numbers(numbers: &[u32]) -> String {
+    numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// A part of a whole, both in the unit of the whole: `2.5/6.0 GiB`.
 pub fn size_of(part: u64, whole: u64) -> String {
     let (number, unit) = scaled(u128::from(whole) * 10);

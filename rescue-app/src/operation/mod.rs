@@ -31,7 +31,9 @@ mod upkeep;
 mod verify;
 
 pub use access::{Compression, Passphrase, RepoAccess, create_repository};
-pub use capture::{CapturePlan, CaptureReport, CaptureRequest, Space, capture, plan_capture};
+pub use capture::{
+    CapturePlan, CaptureReport, CaptureRequest, Space, capture, map_name, plan_capture,
+};
 pub use clock::set_clock;
 pub use clone::{ClonePlan, CloneReport, CloneRequest, plan_clone};
 pub use error::OperationError;
@@ -39,12 +41,12 @@ pub use forget::{
     ForgetReport, ForgetRequest, ForgottenDisk, ForgottenImage, Rules, Unwanted, forget,
 };
 pub use images::{ImagePartition, ImageSummary, list_images, show_image};
-pub use places::{OpenPlace, Place, find_places, open_place};
+pub use places::{Place, Want, find_places};
 pub use prepare::{
     PlaceFilesystem, PreparePlan, PrepareReport, PrepareRequest, plan_prepare, prepare,
 };
 pub use prune::{PruneRequest, prune};
-pub use restore::{RestorePlan, RestoreReport, RestoreRequest, With, plan_restore};
+pub use restore::{RestorePlan, RestoreReport, RestoreRequest, What, With, plan_restore};
 pub use search::FoundRepository;
 pub use source::{SourcePlan, SourceRequest, Unpartitioned};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
@@ -56,6 +58,7 @@ pub use unlock::{Container, Keys, LockedDisk};
 pub use upkeep::{Repair, Repaired, check, repair, unlock};
 pub use verify::{VerifyReport, verify};
 
+pub use crate::image::layout::Reading;
 pub use crate::progress::{
     Cancel, Control, Event, Level, Meter, Notice, Phase, Progress, Resume, Shortage,
 };

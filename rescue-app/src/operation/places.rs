@@ -1,6 +1,7 @@
 //! Where images live, and where new ones could: every partition of every disk, looked at
 //! read-only.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -16,7 +17,7 @@ use crate::progress::{Cancel, Control};
 
 use super::error::OperationError;
 use super::search::{self, FoundRepository, Limited, Mounted as MountedFolders, Unmounted};
-use super::survey::{Survey, Volume};
+use super::survey::{Survey, Volume, survey_disk};
 
 /// Folder under which places are mounted.
 const MOUNT_ROOT: &str = "/run/lifeboat/places";
@@ -40,13 +41,20 @@ pub struct Place {
     pub problem: Option<String>,
     /// Where it is mounted already.
     pub mounted_at: Option<PathBuf>,
-    /// Whether that mount takes no writes as it is.
-    pub mounted_read_only: bool,
+}
+
+/// What is to be done at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Nothing is written.
+    Read,
+    /// Images are stored or removed.
+    Write,
 }
 
 /// A place that is mounted for as long as this lives.
 #[derive(Debug)]
-pub struct OpenPlace {
+pub(super) struct OpenPlace {
     root: PathBuf,
     _mounted: Option<Mounted>,
     _remounted: Option<Remounted>,
@@ -54,7 +62,7 @@ pub struct OpenPlace {
 
 impl OpenPlace {
     /// Where its files are.
-    pub fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         &self.root
     }
 }
@@ -78,6 +86,38 @@ pub fn find_places(surveys: &[Survey], control: Control<'_>) -> Result<Vec<Place
 }
 
 fn look(survey: &Survey, volume: &Volume, cancel: &Cancel) -> Option<Place> {
+    let mut place = place(survey, volume)?;
+    if place.mounted_at.is_some() || look_unmounted(&mut place, cancel).is_none() {
+        look_mounted(&mut place, cancel);
+    }
+    Some(place)
+}
+
+/// The place on a partition, or on a disk without a table, by its device. What is on it is not looked at.
+///
+/// # Errors
+/// When there is no filesystem there that the kernel mounts.
+pub(super) fn place_on(device: &Path) -> Result<Place, OperationError> {
+    let refused = |why: &str| {
+        OperationError::refused(
+            format!("there are no images on {}: {why}", console::path(device)),
+            "look at the partitions with `lifeboat disks`",
+        )
+    };
+    let real = device.canonicalize().map_err(|error| refused(&error.to_string()))?;
+    let holds =
+        |disk: &&Disk| real.as_os_str().as_bytes().starts_with(disk.path.as_os_str().as_bytes());
+    for disk in disk::list()?.iter().filter(holds) {
+        let survey = survey_disk(&disk.path, None)?;
+        let mut found = survey.volumes.iter().filter_map(|volume| place(&survey, volume));
+        if let Some(place) = found.find(|place| place.device == real) {
+            return Ok(place);
+        }
+    }
+    Err(refused("it is no partition with a filesystem that can be mounted here"))
+}
+
+fn place(survey: &Survey, volume: &Volume) -> Option<Place> {
     let kind = kind_name(volume)?;
     if survey.disk.kind != DiskKind::Device || !can_mount_read_only(&kind) {
         return None;
@@ -87,8 +127,7 @@ fn look(survey: &Survey, volume: &Volume, cancel: &Cancel) -> Option<Place> {
         None => survey.disk.path.clone(),
     };
     let mounted_at = mounted_at(&survey.disk, &device);
-    let mut place = Place {
-        mounted_read_only: mounted_at.as_deref().is_some_and(remount::is_read_only),
+    Some(Place {
         mounted_at,
         device,
         disk: survey.disk.clone(),
@@ -97,11 +136,7 @@ fn look(survey: &Survey, volume: &Volume, cancel: &Cancel) -> Option<Place> {
         repositories: Vec::new(),
         writable: can_mount_read_write(&kind) && !survey.disk.boot_medium,
         problem: None,
-    };
-    if place.mounted_at.is_some() || look_unmounted(&mut place, cancel).is_none() {
-        look_mounted(&mut place, cancel);
-    }
-    Some(place)
+    })
 }
 
 /// `None` when the kernel has to be asked: at any doubt.
@@ -125,7 +160,7 @@ fn look_mounted(place: &mut Place, cancel: &Cancel) {
     if cancel.is_requested() {
         return;
     }
-    match open_place(place, false) {
+    match open_place(place, Want::Read) {
         Ok(open) => {
             let found = search::repositories(&mut MountedFolders(open.root()), cancel);
             place.repositories = found.unwrap_or_default();
@@ -155,9 +190,10 @@ fn mounted_at(disk: &Disk, device: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// When the disk is gone, or the kernel mounts it not so.
-pub fn open_place(place: &Place, write: bool) -> Result<OpenPlace, OperationError> {
+pub(super) fn open_place(place: &Place, want: Want) -> Result<OpenPlace, OperationError> {
     let now = disk::open(&place.disk.path, None)?;
     if let Some(root) = mounted_at(&now, &place.device) {
+        let write = want == Want::Write;
         let remounted = if write { make_writable(place, &root)? } else { None };
         return Ok(OpenPlace { root, _mounted: None, _remounted: remounted });
     }
@@ -165,7 +201,7 @@ pub fn open_place(place: &Place, write: bool) -> Result<OpenPlace, OperationErro
     let name = place.device.file_name().unwrap_or_default();
     // Two menus, on the screen and on the serial line, do not share their mounts.
     let dir = Path::new(MOUNT_ROOT).join(std::process::id().to_string()).join(name);
-    let mounted = if write {
+    let mounted = if want == Want::Write {
         mount_read_write(&place.disk.path, &place.device, &kind, &dir)?
     } else {
         mount_read_only(&place.device, &kind, &dir)?

@@ -6,6 +6,7 @@
 mod error;
 mod filesystem_type;
 mod local;
+mod location;
 mod patient;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use error::StoreError;
 pub use local::LocalStore;
+pub use location::{Location, LocationError};
 pub use patient::{PatientStore, WhenFull};
 
 /// What a store's methods return.

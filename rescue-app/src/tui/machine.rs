@@ -85,7 +85,7 @@ pub enum Request {
         passphrase: Passphrase,
     },
     /// [`Machine::plan_capture`].
-    PlanCapture(CaptureOrder),
+    PlanCapture(Box<CaptureOrder>),
     /// [`Machine::plan_write`].
     PlanWrite(Box<WriteOrder>),
     /// [`Machine::run`].

@@ -15,7 +15,6 @@
 //! * `look.rs` keeps to the sixteen ANSI colours and the glyphs the kernel console has.
 
 pub mod app;
-mod command_line;
 pub mod key;
 mod live;
 pub mod look;
@@ -26,6 +25,7 @@ mod runner;
 mod screens;
 pub mod state;
 mod terminal;
+mod verbs;
 mod view;
 mod widgets;
 

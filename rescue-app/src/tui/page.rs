@@ -1,5 +1,6 @@
 //! What a page of the menu is, and what it can ask for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ratatui::buffer::Buffer;
@@ -108,6 +109,16 @@ pub(super) enum Action {
     Leave(Exit),
 }
 
+impl Action {
+    /// The same, but a page that opens takes the place of this one.
+    pub(super) fn replacing(self) -> Self {
+        match self {
+            Self::Push(page) => Self::Replace(page),
+            other => other,
+        }
+    }
+}
+
 /// Ways out of the menu.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -119,6 +130,27 @@ pub enum Exit {
     Reboot,
     /// The computer is switched off.
     PowerOff,
+}
+
+/// What follows once a page has what it asks for: pages do not know each other, a verb lines them up.
+pub(super) struct Then<T>(Arc<dyn Fn(T) -> Action + Send + Sync>);
+
+impl<T> Then<T> {
+    /// `next` follows.
+    pub(super) fn new(next: impl Fn(T) -> Action + Send + Sync + 'static) -> Self {
+        Self(Arc::new(next))
+    }
+
+    /// Goes on with what was chosen.
+    pub(super) fn go(&self, chosen: T) -> Action {
+        (self.0)(chosen)
+    }
+}
+
+impl<T> Clone for Then<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
 }
 
 /// A request to be made.

@@ -11,7 +11,7 @@ use super::machine::{Reply, Request};
 use super::model::Facts;
 use super::page::{Action, Context, Exit, Page};
 use super::screens::{Home, TextWindow};
-use super::view;
+use super::{verbs, view};
 use crate::operation;
 
 /// Names one request while it is running.
@@ -79,7 +79,7 @@ pub struct State {
 impl State {
     /// The main menu on a terminal of `size` columns and rows.
     pub fn new(facts: Facts, size: (u16, u16)) -> Self {
-        let home = Entry { id: 0, page: Box::new(Home::new(facts.boot_medium)) };
+        let home = Entry { id: 0, page: Box::new(Home::new(&verbs::MENU, facts.boot_medium)) };
         let now = Duration::ZERO;
         Self { facts, size, now, pages: vec![home], asked: HashMap::new(), counter: 0 }
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use common::{Loop, noise, succeeds, tool};
 use lifeboat::operation::{
     self, Cancel, Control, OperationError, PlaceFilesystem, PrepareRequest, RepoAccess,
-    RestorePlan, RestoreRequest, TargetRequest, With,
+    RestorePlan, RestoreRequest, TargetRequest, What,
 };
 
 use crate::support::{Bench, MIB};
@@ -31,8 +31,7 @@ pub fn request(bench: &Bench, disk: &str, erase: &str) -> RestoreRequest {
         image: "latest".into(),
         repo: RepoAccess::new(bench.path("repo"), None),
         target: TargetRequest::all_of(disk, erase),
-        volume: None,
-        with: With::Named(Vec::new()),
+        what: What::Disk,
         verify_first: false,
     }
 }

@@ -93,8 +93,9 @@ impl SmallPlace {
             repo: RepoAccess::new(self.root.clone(), None),
             compression: Compression::Fast,
             chunk_size: ChunkSize::default(),
-            in_memory: false,
+            keep_map: false,
             verify_all: false,
+            in_memory: false,
         }
     }
 }

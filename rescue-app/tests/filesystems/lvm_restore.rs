@@ -9,7 +9,7 @@ use common::tool;
 use lifeboat::inspect;
 use lifeboat::operation::{
     self, Cancel, Control, OperationError, RepoAccess, RestorePlan, RestoreRequest, TargetRequest,
-    With,
+    What, With,
 };
 use serde_json::Value;
 
@@ -160,8 +160,7 @@ fn searching(bench: &Bench, image: &str, volume: &str) -> RestoreRequest {
         image: image.to_owned(),
         repo: RepoAccess::new(bench.path("repo"), None),
         target: TargetRequest::all_of(&disk, disk.to_str().unwrap()),
-        volume: Some(volume.to_owned()),
-        with: With::Searched,
+        what: What::Volume { name: volume.to_owned(), with: With::Searched },
         verify_first: false,
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use common::tool;
 
-use crate::qemu::{BOOT, Firmware, Machine, REACTION, key};
+use crate::qemu::{BOOT, Firmware, Machine, REACTION, Running, key};
 use crate::{empty_disk, iso};
 
 /// A folder that looks like a repository, at the root of another.
@@ -48,4 +48,24 @@ fn looking_for_images_mounts_nothing() {
     for name in ["ext4", "vfat", "vda", "vdb"] {
         assert!(!told.contains(name), "{name}: {told}");
     }
+    a_partition_that_nobody_mounted(&machine);
+    drop(machine);
+    let made = tool("debugfs", &["-R", "stat \"/new images/config\"", to_str(&ext4)]);
+    assert!(made.contains("Type: regular"), "{made}");
+}
+
+/// It is mounted for a command and no longer, and protected again afterwards.
+fn a_partition_that_nobody_mounted(machine: &Running) {
+    let repo = "--repo 'partition:/dev/vda:/new images'";
+    let told =
+        machine.shell(&format!("lifeboat init --no-passphrase {repo}; lifeboat images {repo}"));
+    assert!(told.contains("no images in partition:/dev/vda:/new images"), "{told}");
+    let told = machine.shell("cat /proc/mounts; echo protected: $(cat /sys/block/vda/ro)");
+    assert!(!told.contains("/dev/vda") && told.contains("protected: 1"), "{told}");
+    let told = machine.shell("lifeboat images --repo partition:/dev/vdc:/x; echo $?");
+    assert!(told.contains("/dev/vdc") && told.contains("lifeboat disks"), "{told}");
+}
+
+fn to_str(disk: &tempfile::NamedTempFile) -> &str {
+    disk.path().to_str().unwrap()
 }

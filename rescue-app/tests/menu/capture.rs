@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use lifeboat::operation::{
-    Compression, Event, Level, Notice, Phase, Progress, Shortage, Unpartitioned,
+    Compression, Event, Level, Notice, Phase, Progress, Reading, Shortage, Unpartitioned,
 };
+use lifeboat::store::Location;
 use lifeboat::tui::key::Key::{self, Backspace, Char, ClearField, Down, End, Enter, Esc, Tab};
-use lifeboat::tui::model::{Content, Failure, Location, Outcome};
+use lifeboat::tui::model::{Failure, Outcome};
 
 use time::macros::datetime;
 
@@ -24,14 +25,14 @@ fn at_summary() -> Menu {
     Menu::at(Fake::new(), &[Char('c'), Enter, Enter, Enter, Enter])
 }
 
+/// How much the capture that was started reads.
+fn reading(menu: &Menu) -> Reading {
+    menu.capture_order().args.source.reading
+}
+
 /// A folder of the usual place.
 fn on_the_backup(folder: &str) -> Location {
-    Location::Partition {
-        device: "/dev/sdb1".into(),
-        folder: folder.into(),
-        kind: "ext4".into(),
-        mounted: None,
-    }
+    Location::Partition { device: "/dev/sdb1".into(), folder: folder.into() }
 }
 
 #[test]
@@ -49,8 +50,8 @@ fn a_whole_disk_into_a_repository_that_is_there() {
     menu.key(Enter);
     let order = menu.capture_order();
     assert_eq!(order.disk.path, std::path::Path::new("/dev/sda"));
-    assert_eq!(order.partitions, None);
-    assert_eq!(order.compression, Compression::Balanced);
+    assert_eq!(order.args.source.partitions, None);
+    assert_eq!(order.args.level, Compression::Balanced);
     assert!(order.repository.passphrase.is_none());
     let location = on_the_backup("lifeboat");
     assert_eq!(order.repository.location, location);
@@ -76,13 +77,14 @@ fn how_stubbornly_bad_sectors_are_read_is_set_on_the_summary() {
     assert_screen!("capture_summary_stubborn", menu);
     menu.key(Enter);
     let order = menu.capture_order();
-    assert_eq!((order.retries, order.keeps_map), (3, true));
+    assert_eq!((order.args.source.retries, order.args.keep_map), (3, true));
     let mut menu = at_summary();
     menu.keys(&[Char('T'), Char('T'), Char('T')]);
     assert!(menu.screen().contains("not tried again, no map kept"), "{}", menu.screen());
     menu.keys(&[Char('t'), Char('m'), Char('m'), Enter]);
     let order = menu.capture_order();
-    assert_eq!((order.retries, order.keeps_map), (1, false), "as it was at first");
+    let args = &order.args;
+    assert_eq!((args.source.retries, args.keep_map), (1, false), "as it was at first");
 }
 
 #[test]
@@ -99,10 +101,10 @@ fn what_lies_outside_of_partitions_can_be_left_out() {
     menu.key(Char('u'));
     assert_screen!("capture_summary_partitioned", menu);
     menu.key(Enter);
-    assert_eq!(menu.capture_order().content, Content::Partitioned);
+    assert!(reading(&menu).skips_unpartitioned());
     let mut menu = at_summary();
     menu.keys(&[Char('u'), Enter]);
-    assert_eq!(menu.capture_order().content, Content::Used, "there is hardly any");
+    assert_eq!(reading(&menu), Reading::default(), "there is hardly any");
 }
 
 #[test]
@@ -129,10 +131,10 @@ fn every_byte_can_be_stored() {
     menu.key(Char('a'));
     assert_screen!("capture_summary_whole", menu);
     menu.key(Enter);
-    assert_eq!(menu.capture_order().content, Content::All);
+    assert_eq!(reading(&menu), Reading::Whole);
     let mut menu = at_summary();
     menu.keys(&[Char('a'), Char('A'), Enter]);
-    assert_eq!(menu.capture_order().content, Content::Used, "as it was at first");
+    assert_eq!(reading(&menu), Reading::default(), "as it was at first");
 }
 
 #[test]
@@ -143,10 +145,10 @@ fn of_a_windows_that_was_not_shut_down_everything_is_stored_unless_a_person_says
     assert!(menu.screen().contains("stored is what its tables call used"), "{}", menu.screen());
     assert!(menu.screen().contains("--trust-unclosed"), "{}", menu.screen());
     menu.key(Enter);
-    assert!(menu.capture_order().trusts_unclosed);
+    assert!(reading(&menu).trusts_unclosed());
     let mut menu = at_summary();
     menu.keys(&[Char('w'), Char('W'), Enter]);
-    assert!(!menu.capture_order().trusts_unclosed);
+    assert!(!reading(&menu).trusts_unclosed());
 }
 
 #[test]
@@ -158,10 +160,10 @@ fn chosen_partitions_with_another_compression() {
     menu.keys(&[Char(' '), Down, Down, Char(' ')]);
     assert_screen!("capture_some_partitions", menu);
     menu.keys(&[Enter, Enter, Char('s')]);
-    assert!(menu.screen().contains("--partitions 1,3 --level small"));
+    assert!(menu.screen().contains("--partitions 1,3"));
     menu.key(Enter);
-    assert_eq!(menu.capture_order().partitions, Some(vec![1, 3]));
-    assert_eq!(menu.capture_order().compression, Compression::Small);
+    let args = &menu.capture_order().args;
+    assert_eq!((&args.source.partitions, args.level), (&Some(vec![1, 3]), Compression::Small));
 }
 
 #[test]
@@ -236,7 +238,7 @@ fn a_folder_can_be_typed() {
     menu.key(Esc);
     menu.keys(&[Key::ClearField, Enter]);
     assert!(menu.screen().contains("Type a whole path"));
-    menu.typed("/mnt/share").keys(&[Tab, Enter]);
+    menu.typed("/mnt/share").keys(&[Tab, Char(' '), Enter]);
     assert!(menu.screen().contains("Folder: /mnt/share"), "{}", menu.screen());
     menu.keys(&[Down, Enter, Enter]);
     let created = menu.machine.created.lock().unwrap().clone();

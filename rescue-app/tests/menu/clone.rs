@@ -1,5 +1,6 @@
 //! Cloning: two disks, the plan, the typed agreement; no repository anywhere.
 
+use lifeboat::job::What;
 use lifeboat::operation::{Event, Phase, Progress};
 use lifeboat::tui::key::Key::{self, Char, Down, End, Enter, Esc};
 use lifeboat::tui::machine::Request;
@@ -40,7 +41,8 @@ fn a_whole_disk_with_all_pages_on_the_way() {
     let Origin::Disk(source) = &order.from else { panic!("{order:?}") };
     assert_eq!(source.path, std::path::Path::new("/dev/sda"));
     assert_eq!(order.disk.path, std::path::Path::new("/dev/nvme0n1"));
-    assert_eq!((&order.partitions, order.only_changed, order.read_back), (&None, false, true));
+    assert_eq!(order.what, What::Disk);
+    assert!(!order.target.only_changed && !order.target.no_read_back);
     assert_eq!(planned_for(order), Some(&order.disk.path), "the plan that was shown");
 }
 
@@ -49,7 +51,7 @@ fn only_some_partitions() {
     let mut menu = Menu::at(Fake::new(), &[Char('l'), Enter, Down, Enter]);
     menu.keys(&[Char('p'), Down, Down, Char(' '), Down, Down, Down, Char(' '), Enter]);
     let planned = menu.machine.writes_planned.lock().unwrap().last().unwrap().clone();
-    assert_eq!(planned.partitions, Some(vec![2, 3, 6]));
+    assert_eq!(planned.what, What::Partitions(vec![2, 3, 6]));
     menu.key(End);
     assert!(menu.screen().contains("--partitions"), "{}", menu.screen());
 }

@@ -5,13 +5,15 @@ use std::sync::Mutex;
 
 use lifeboat::disk::Agreement;
 use lifeboat::image::damage::{BadRange, Damage, DamagedFile};
-use lifeboat::operation::{Container, Control, LockedDisk, Passphrase, Space, Unpartitioned};
+use lifeboat::operation::{
+    Container, Control, LockedDisk, Passphrase, Reading, Space, Unpartitioned,
+};
 use lifeboat::tui::machine::Machine;
 use lifeboat::volume::VolumeKey;
 use time::OffsetDateTime;
 
 use lifeboat::tui::model::{
-    CaptureOrder, CapturePlan, Content, Disk, DiskList, Facts, Failure, FoundRepository, Image,
+    CaptureOrder, CapturePlan, Disk, DiskList, Facts, Failure, FoundRepository, Image,
     ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Place, Places, Planned, PrepareOrder,
     PreparePlan, Repository, Volume, WriteOrder, WritePlan,
 };
@@ -297,7 +299,7 @@ impl Machine for Fake {
     }
 
     fn plan_prepare(&self, order: &PrepareOrder) -> Result<PreparePlan, Failure> {
-        if order.label.len() > 16 {
+        if order.args.label.as_ref().is_some_and(|label| label.len() > 16) {
             return Err(Failure { text: "The label is too long.".into(), ..Failure::default() });
         }
         let lost = |volume: &Volume| volume.kind.clone().unwrap_or_default();
@@ -307,12 +309,13 @@ impl Machine for Fake {
 
     fn prepare(&self, order: &PrepareOrder, _control: Control<'_>) -> Result<Place, Failure> {
         self.prepared.lock().unwrap().push(order.clone());
-        let kind = order.filesystem.to_string();
+        let kind = order.args.filesystem.to_string();
+        let label = order.args.label.clone().unwrap_or_default();
         Ok(Place {
             device: format!("{}p1", order.disk.path.display()).into(),
             disk: order.disk.path.clone(),
             disk_title: order.disk.identity.clone(),
-            volume: volume(1, MIB, order.disk.size - 2 * MIB, &kind, &order.label, None),
+            volume: volume(1, MIB, order.disk.size - 2 * MIB, &kind, &label, None),
             free: Some(order.disk.size - 100 * MIB),
             writable: true,
             ..Place::default()
@@ -369,15 +372,17 @@ impl Machine for Fake {
         order: &CaptureOrder,
         _control: Control<'_>,
     ) -> Result<CapturePlan, Failure> {
+        let reading = order.args.source.reading;
+        let is_whole = reading == Reading::Whole;
         Ok(CapturePlan {
             planned: None,
-            read: if order.content == Content::All { order.disk.size } else { 185 * GIB },
-            unused: if order.content == Content::All { 0 } else { 131 * GIB },
+            read: if is_whole { order.disk.size } else { 185 * GIB },
+            unused: if is_whole { 0 } else { 131 * GIB },
             not_chosen: 0,
-            unpartitioned: self.unpartitioned.clone().map(|found| Unpartitioned {
-                left_out: order.content == Content::Partitioned,
-                ..found
-            }),
+            unpartitioned: self
+                .unpartitioned
+                .clone()
+                .map(|found| Unpartitioned { left_out: reading.skips_unpartitioned(), ..found }),
             space: Space {
                 at_most: 186 * GIB,
                 fresh: 12 * GIB,

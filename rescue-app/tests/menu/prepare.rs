@@ -2,7 +2,6 @@
 
 use lifeboat::operation::PlaceFilesystem;
 use lifeboat::tui::key::Key::{self, Char, ClearField, Down, Enter, Esc};
-use lifeboat::tui::model::Location;
 
 use crate::assert_screen;
 use crate::fake::{Fake, agreement};
@@ -31,15 +30,16 @@ fn a_blank_disk_is_prepared_and_is_the_place() {
     let screen = menu.screen();
     assert!(screen.contains("LIFEBOAT-DATA on nvme0n1p1"), "{screen}");
     let order = menu.machine.prepared.lock().unwrap()[0].clone();
-    assert_eq!((order.disk.name.as_str(), order.filesystem), ("nvme0n1", PlaceFilesystem::Ext4));
-    assert_eq!(order.label, "LIFEBOAT-DATA");
+    assert_eq!(
+        (order.disk.name.as_str(), order.args.filesystem),
+        ("nvme0n1", PlaceFilesystem::Ext4)
+    );
+    assert_eq!(order.args.label.as_deref(), Some("LIFEBOAT-DATA"));
     assert_eq!(order.agreed, Some(agreement(&order.disk)), "what the plan was made for");
     // Without a passphrase, created, the usual compression, and off.
     menu.keys(&[Down, Down, Enter, Enter, Enter, Enter]);
-    let Location::Partition { device, kind, .. } = &menu.capture_order().repository.location else {
-        panic!("{:?}", menu.capture_order().repository)
-    };
-    assert_eq!((device.to_str(), kind.as_str()), (Some("/dev/nvme0n1p1"), "ext4"));
+    let location = &menu.capture_order().repository.location;
+    assert!(location.to_string().starts_with("partition:/dev/nvme0n1p1:/"), "{location}");
 }
 
 #[test]
@@ -55,7 +55,8 @@ fn filesystem_and_label_can_be_chosen_and_nothing_happens_before_the_agreement()
     assert!(menu.machine.prepared.lock().unwrap().is_empty());
     menu.key(Enter).typed("KHLD").key(Enter);
     let order = menu.machine.prepared.lock().unwrap()[0].clone();
-    assert_eq!((order.filesystem, order.label.as_str()), (PlaceFilesystem::Exfat, "Büro"));
+    let args = &order.args;
+    assert_eq!((args.filesystem, args.label.as_deref()), (PlaceFilesystem::Exfat, Some("Büro")));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lifeboat::job::What;
 use lifeboat::operation::{Event, Phase, Progress};
 use lifeboat::tui::key::Key::{self, Char, Down, End, Enter, Esc, Up};
 use lifeboat::tui::machine::Request;
@@ -48,7 +49,8 @@ fn a_whole_disk_with_all_pages_on_the_way() {
     assert_eq!(order.disk.path, std::path::Path::new("/dev/nvme0n1"));
     let Origin::Image { image, .. } = &order.from else { panic!("{order:?}") };
     assert!(image.id.starts_with("b3f29c51"), "the newest image");
-    assert_eq!((&order.partitions, order.only_changed, order.read_back), (&None, false, true));
+    assert_eq!(order.what, What::Disk);
+    assert!(!order.target.only_changed && !order.target.no_read_back);
     assert_eq!(planned_for(order), Some(&order.disk.path), "the plan that was shown");
 }
 
@@ -147,8 +149,12 @@ fn single_partitions_and_ways_of_writing() {
     assert!(menu.screen().contains("only partitions 3"), "{}", menu.screen());
     menu.typed("KHLD").key(Enter);
     let order = started(&menu);
-    assert_eq!(order.partitions, Some(vec![3]));
-    assert!(order.only_changed && !order.read_back);
+    assert_eq!(order.what, What::Partitions(vec![3]));
+    assert!(order.target.only_changed && order.target.no_read_back);
+}
+
+fn volume_of(name: &str, with: &[String]) -> What {
+    What::Volume { name: name.into(), with: with.to_vec() }
 }
 
 /// Images whose third partition is a volume group.
@@ -184,13 +190,12 @@ fn one_logical_volume() {
     menu.keys(&[Down, Char(' '), Up]);
     assert_screen!("restore_one_volume", menu);
     menu.keys(&[Enter, End]);
-    assert!(menu.screen().contains("--erase 72UB60FZKHLD --volume"), "{}", menu.screen());
+    assert!(menu.screen().contains("--volume vg/home"), "{}", menu.screen());
     menu.key(Enter);
     assert!(menu.screen().contains("with the logical volume vg/home alone"), "{}", menu.screen());
     menu.typed("KHLD").key(Enter);
     let order = started(&menu);
-    assert_eq!((order.volume.as_deref(), &order.partitions), (Some("vg/home"), &None));
-    assert!(order.with.is_empty());
+    assert_eq!(order.what, volume_of("vg/home", &[]));
 }
 
 #[test]
@@ -203,9 +208,9 @@ fn a_logical_volume_on_several_disks_takes_the_images_of_the_others() {
     menu.keys(&[Down, Down, Enter, Char('l')]).keys(&[Down; 4]).keys(&[Char(' '), Enter, End]);
     assert_screen!("restore_volume_of_two_disks", menu);
     let planned = menu.machine.writes_planned.lock().unwrap().last().unwrap().clone();
-    assert_eq!((planned.volume.as_deref(), planned.with.len()), (Some("vg/wide"), 0));
+    assert_eq!(planned.what, volume_of("vg/wide", &[]));
     menu.key(Enter).typed("KHLD").key(Enter);
-    assert_eq!(started(&menu).with, ["5e6f7081".repeat(8)]);
+    assert_eq!(started(&menu).what, volume_of("vg/wide", &["5e6f7081".repeat(8)]));
 }
 
 #[test]
@@ -248,7 +253,7 @@ fn a_small_target_has_room_for_a_logical_volume_only() {
     menu.keys(&[Down, Down, Enter, Down, Down, Down, Char(' '), Char('w'), Char('p')]);
     assert_screen!("restore_volume_that_fits", menu);
     menu.keys(&[Enter, Enter]).typed("KHLD").key(Enter);
-    assert_eq!(started(&menu).volume.as_deref(), Some("vg/root"));
+    assert_eq!(started(&menu).what, volume_of("vg/root", &[]));
 }
 
 #[test]

@@ -24,7 +24,7 @@ use super::source::{SourcePlan, without_zeros};
 use super::transfer::DiskMedium;
 use super::{order, verify};
 
-pub use plan::{CapturePlan, CaptureRequest, plan_capture};
+pub use plan::{CapturePlan, CaptureRequest, map_name, plan_capture};
 use repository_sink::RepositorySink;
 pub use space::Space;
 
@@ -192,7 +192,8 @@ fn store(
     let opened = Arc::clone(&plan.source.source);
     let medium = DiskMedium::new(&opened, plan.source.disk.logical_sector);
     let zstd_level = request.compression.zstd_level();
-    let chunks = plan.source.chunks(&medium, &request.source.rescue, plan.chunk_size);
+    let rescue = request.rescue(&plan.source.disk);
+    let chunks = plan.source.chunks(&medium, &rescue, plan.chunk_size);
     let reporter =
         Reporter::start(control, Phase::Capturing, plan.source.read, plan.source.skipped);
     let sink = RepositorySink::new(&saver, zstd_level, &reporter);

@@ -2,12 +2,15 @@
 
 use serde::Serialize;
 
+use crate::disk::Disk;
 use crate::image::chunks::ChunkSize;
+use crate::image::manifest::file_name;
 use crate::operation::access::{Compression, RepoAccess};
 use crate::operation::clock;
 use crate::operation::error::OperationError;
 use crate::operation::guard;
 use crate::operation::source::{SourcePlan, SourceRequest, Unpartitioned};
+use crate::operation::transfer::RescueOptions;
 use crate::progress::{Control, Phase};
 use crate::repository::Repository;
 
@@ -24,10 +27,27 @@ pub struct CaptureRequest {
     pub compression: Compression,
     /// What the disk is cut into.
     pub chunk_size: ChunkSize,
+    /// Keep the map of what was read beside the images, named by [`map_name`].
+    pub keep_map: bool,
     /// Read back also what the repository held before.
     pub verify_all: bool,
     /// Whether the image may go where it is gone when the machine is switched off.
     pub in_memory: bool,
+}
+
+impl CaptureRequest {
+    /// What is done about places of `disk` that cannot be read.
+    pub(super) fn rescue(&self, disk: &Disk) -> RescueOptions {
+        let beside = || self.repo.folder().join(map_name(&disk.identity()));
+        let map_file =
+            if self.keep_map { Some(beside()) } else { self.source.rescue.map_file.clone() };
+        RescueOptions { map_file, ..self.source.rescue }
+    }
+}
+
+/// The file beside the images that keeps the map of what was read of a disk, by what the disk is called.
+pub fn map_name(disk: &str) -> String {
+    format!("{}.map", file_name(disk))
 }
 
 /// What a capture will do.
@@ -62,8 +82,8 @@ pub fn plan_capture(
 /// Looks at the disk, once the repository opens: that is told before anything takes long.
 pub(super) fn look(request: &CaptureRequest) -> Result<SourcePlan, OperationError> {
     SourcePlan::make(&request.source, |disk| {
-        guard::repository_is_elsewhere(disk, &request.repo.location)?;
-        guard::place_lasts(&request.repo.location, request.in_memory)?;
+        guard::repository_is_elsewhere(disk, request.repo.folder())?;
+        guard::place_lasts(request.repo.folder(), request.in_memory)?;
         request.repo.try_open()
     })
 }

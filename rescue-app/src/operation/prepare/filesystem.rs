@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::console;
 use crate::disk::{Agreement, Disk, DiskKind, Target, Transport};
@@ -26,7 +26,7 @@ const BYTES_PER_INODE: u64 = 64 << 10;
 const COPY: usize = 1 << 20;
 
 /// A filesystem that a place for images can be made with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PlaceFilesystem {
     /// For Linux; keeps what is stored over a power failure.

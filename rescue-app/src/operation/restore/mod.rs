@@ -21,7 +21,7 @@ use super::transfer::{Task, places, tasks};
 use super::verify;
 
 use image_source::ImageSource;
-pub use plan::{RestorePlan, RestoreRequest, With, plan_restore};
+pub use plan::{RestorePlan, RestoreRequest, What, With, plan_restore};
 use sources::Sources;
 
 /// What a restore achieved.

@@ -28,13 +28,35 @@ pub struct RestoreRequest {
     pub repo: RepoAccess,
     /// Where it goes.
     pub target: TargetRequest,
-    /// The one logical volume (`group/name`) to restore, to the start of the target; `None` for
-    /// disks and partitions.
-    pub volume: Option<String>,
-    /// The images of other disks that the logical volume lies on besides.
-    pub with: With,
+    /// What of it.
+    pub what: What,
     /// Read and prove all that is needed of the image before the first write.
     pub verify_first: bool,
+}
+
+/// What of an image is restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The whole disk.
+    Disk,
+    /// Partitions, by their numbers.
+    Partitions(Vec<u32>),
+    /// One logical volume, to the start of the target.
+    Volume {
+        /// `group/name`.
+        name: String,
+        /// The images of other disks that it lies on besides.
+        with: With,
+    },
+}
+
+impl What {
+    fn partitions(&self) -> Option<&[u32]> {
+        match self {
+            Self::Partitions(numbers) => Some(numbers),
+            Self::Disk | Self::Volume { .. } => None,
+        }
+    }
 }
 
 /// Images of other disks that a logical volume lies on besides.
@@ -115,20 +137,22 @@ fn plan(
     placed: Arc<[Placed]>,
 ) -> Result<RestorePlan, OperationError> {
     let image = &sources.image;
-    let searched = request.with == With::Searched;
-    let find = |name: &String| volume::find(&sources, name, searched);
-    let volume = request.volume.as_ref().map(find).transpose()?;
+    let volume = match &request.what {
+        What::Volume { name, with } => Some(volume::find(&sources, name, *with == With::Searched)?),
+        What::Disk | What::Partitions(_) => None,
+    };
     let disk = ImageReader::new(Arc::clone(&sources.repo), Arc::clone(&placed));
     let content = Content {
         manifest: &image.manifest,
         disk: &disk,
+        partitions: request.what.partitions(),
         volume: volume.map(|FoundVolume { volume, transfers }| (volume, transfers)),
         note: note(request, image),
         notices: sources.notices(),
     };
     let consent = request.target.erase.as_deref();
     let aim = Aim::take(&request.target, content, |target, words| {
-        guard::target_is_expendable(target, words, &request.repo.location, consent)
+        guard::target_is_expendable(target, words, request.repo.folder(), consent)
     })?;
     refuse_incomplete(&sources, &tasks(&places(&placed, &aim.transfers)))?;
     Ok(RestorePlan {
@@ -142,11 +166,15 @@ fn plan(
 
 /// The note that this restore leaves on its target until it has finished.
 fn note(request: &RestoreRequest, image: &OpenImage) -> Marker {
+    let volume = match &request.what {
+        What::Volume { name, .. } => Some(name.clone()),
+        What::Disk | What::Partitions(_) => None,
+    };
     Marker {
         image: image.id.to_string(),
         disk: image.manifest.disk.name(),
-        partitions: request.target.partitions.clone(),
-        volume: request.volume.clone(),
+        partitions: request.what.partitions().map(<[u32]>::to_vec),
+        volume,
         ..Marker::default()
     }
 }

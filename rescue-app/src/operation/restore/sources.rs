@@ -14,7 +14,7 @@ use crate::repository::Repository;
 use crate::volume::{Companions, Kind};
 
 use super::others::others;
-use super::plan::{RestoreRequest, With};
+use super::plan::{RestoreRequest, What, With};
 use super::volume;
 
 /// Images as one disk: the first byte of one follows the last byte of the one before.
@@ -42,20 +42,24 @@ impl Sources {
         let Meant { id, doubts } = latest::find(&repo, &request.image, of_several)?;
         let image = OpenImage::load(&repo, id)?;
         let mut sources = Self { repo, image, with: Vec::new(), doubts };
-        match (&request.with, &request.volume) {
-            (With::Named(references), _) => {
-                for reference in references {
-                    let meant = latest::find(&sources.repo, reference, OfSeveral::Refused)?;
-                    let other = OpenImage::load(&sources.repo, meant.id)?;
-                    if sources.all().all(|known| known.id != other.id) {
-                        sources.with.push(other);
-                    }
-                }
-            }
-            (With::Searched, Some(name)) => sources.search(name)?,
-            (With::Searched, None) => {}
+        match &request.what {
+            What::Volume { with: With::Named(references), .. } => sources.add(references)?,
+            What::Volume { name, with: With::Searched } => sources.search(name)?,
+            What::Disk | What::Partitions(_) => {}
         }
         Ok(sources)
+    }
+
+    /// Adds images that were named.
+    fn add(&mut self, references: &[String]) -> Result<(), OperationError> {
+        for reference in references {
+            let meant = latest::find(&self.repo, reference, OfSeveral::Refused)?;
+            let other = OpenImage::load(&self.repo, meant.id)?;
+            if self.all().all(|known| known.id != other.id) {
+                self.with.push(other);
+            }
+        }
+        Ok(())
     }
 
     /// Adds what the volume `name` needs besides the image, if there is such.

@@ -12,7 +12,7 @@ use crate::bytes::{Extents, ReadAt, Window};
 use crate::disk::{self, Agreement, Disk, Source};
 use crate::image::chunks::ChunkSize;
 use crate::image::damage::{BadRange, Damage};
-use crate::image::layout::{self, Inspected, Selection};
+use crate::image::layout::{self, Inspected, Reading, Selection};
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest, Region, Stored};
 use crate::image::marker;
 use crate::inspect;
@@ -38,15 +38,10 @@ pub struct SourceRequest {
     pub sector_size: Option<u32>,
     /// Partition numbers; `None` for all.
     pub partitions: Option<Vec<u32>>,
-    /// Every byte instead of the blocks in use.
-    pub whole: bool,
-    /// Leave out large stretches outside of all partitions, but for both their ends.
-    pub skip_unpartitioned: bool,
+    /// How much of them.
+    pub reading: Reading,
     /// Encrypted containers that were opened, to read of them what is used.
     pub keys: Keys,
-    /// Of NTFS that was not closed (marked dirty, hibernated, Fast Startup) what its tables call used,
-    /// instead of everything.
-    pub trusts_unclosed: bool,
     /// What to do about places that cannot be read.
     pub rescue: RescueOptions,
     /// Read an image file although a program may write to it meanwhile.
@@ -60,10 +55,8 @@ impl SourceRequest {
             disk: disk.into(),
             sector_size: None,
             partitions: None,
-            whole: false,
-            skip_unpartitioned: false,
+            reading: Reading::default(),
             keys: Keys::new(),
-            trusts_unclosed: false,
             rescue: RescueOptions::default(),
             in_use: false,
         }
@@ -73,10 +66,8 @@ impl SourceRequest {
         let keys = self.keys.iter();
         Selection {
             partitions: self.partitions.clone(),
-            whole: self.whole,
-            skip_unpartitioned: self.skip_unpartitioned,
+            reading: self.reading,
             keys: keys.map(|(at, key)| (at.locked.uuid.clone(), key.clone())).collect(),
-            trusts_unclosed: self.trusts_unclosed,
         }
     }
 }

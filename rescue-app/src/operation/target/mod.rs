@@ -114,6 +114,8 @@ pub(super) struct Content<'a> {
     pub(super) manifest: &'a Manifest,
     /// Its bytes.
     pub(super) disk: &'a dyn ReadAt,
+    /// The partitions that are wanted of it; `None` for all of it.
+    pub(super) partitions: Option<&'a [u32]>,
     /// The one logical volume that is wanted of it, and where its bytes are.
     pub(super) volume: Option<(LogicalVolume, Vec<Transfer>)>,
     /// The note that the target carries until all is written, but for what names the target.
@@ -147,7 +149,7 @@ impl<'a> Aim<'a> {
         may_be_erased(&state.survey.disk, &state.survey.words)?;
         check_sectors(&state.survey.disk, manifest)?;
         let carries_on = state.begun(|found| found.is_of_the_same(&content.note));
-        let (transfers, scope) = choose(request, &state, &content, carries_on)?;
+        let (transfers, scope) = choose(&state, &content, carries_on)?;
         Ok(Self { request, content, state, transfers, scope, carries_on })
     }
 
@@ -251,12 +253,11 @@ impl<'a> Aim<'a> {
 
 /// What is written, and where to.
 fn choose(
-    request: &TargetRequest,
     state: &TargetState,
     content: &Content<'_>,
     begun: bool,
 ) -> Result<(Vec<Transfer>, Scope), OperationError> {
-    Ok(match (&request.partitions, &content.volume) {
+    Ok(match (content.partitions, &content.volume) {
         (_, Some((volume, transfers))) => {
             check_size(&state.survey.disk, volume.size, "choose a target at least as large")?;
             (transfers.clone(), Scope::Volume)

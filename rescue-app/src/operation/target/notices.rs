@@ -40,7 +40,7 @@ impl Aim<'_> {
 
     /// What the target is until the restore has finished.
     fn meanwhile(&self) -> Option<String> {
-        let meanwhile = match self.request.partitions {
+        let meanwhile = match self.content.partitions {
             _ if self.state.blank => return None,
             None => "the target does not start, not even as it was before",
             Some(_) => "the partitions to be restored hold nothing, not even what they held before",
@@ -126,7 +126,7 @@ impl Aim<'_> {
         let (target, image) = (self.state.survey.disk.size, self.content.manifest.disk.size);
         let extra = target.saturating_sub(image);
         let mut notices = Vec::new();
-        if self.scope == Scope::Disk && self.request.partitions.is_none() && extra > 0 {
+        if self.scope == Scope::Disk && self.content.partitions.is_none() && extra > 0 {
             notices.push(format!(
                 "the target is larger: {} stay free at its end, partitions keep their sizes",
                 human(extra)

@@ -15,8 +15,6 @@ pub struct TargetRequest {
     pub size: Option<u64>,
     /// Serial number, WWN, path of a file, or the word of the plan: the consent to erase the target.
     pub erase: Option<String>,
-    /// Partition numbers; `None` for the whole disk.
-    pub partitions: Option<Vec<u32>>,
     /// Write only what differs.
     pub only_changed: bool,
     /// Read the target back after writing.
@@ -33,7 +31,6 @@ impl TargetRequest {
             sector_size: None,
             size: None,
             erase: Some(erase.to_owned()),
-            partitions: None,
             only_changed: false,
             read_back: true,
             mend_table: false,

@@ -13,25 +13,23 @@ use time::OffsetDateTime;
 
 use super::machine::Machine;
 use super::model::{
-    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Location, Log, Origin,
-    Outcome, Place, Places, Planned, PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
-    below,
+    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Log, Origin, Outcome,
+    Place, Places, Planned, PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
 };
 use crate::console;
 use crate::disk::{self, pci};
+use crate::job::UnusedArgs;
 use crate::operation::log::{self, Log as RunLog, keep_what_would_be_lost};
 use crate::operation::{
-    self, Cancel, ClonePlan, Container, Control, Event, ForgetRequest, LockedDisk, OpenPlace,
-    OperationError, Passphrase, PruneRequest, RepoAccess, RestorePlan, Rules, Unwanted,
+    self, Cancel, ClonePlan, Container, Control, Event, ForgetRequest, LockedDisk, OperationError,
+    Passphrase, PruneRequest, RepoAccess, RestorePlan, Rules, Unwanted, Want,
 };
+use crate::store::Location;
 use crate::volume::VolumeKey;
 use requests::{capture_request, clone_request, prepare_request, restore_request};
 
 /// How much of the log is shown: the end, in bytes.
 const LOG_SHOWN: u64 = 128 << 10;
-
-/// Share of unused data that stays in the repository, in percent: restic's default.
-const MAX_UNUSED: u8 = 5;
 
 /// This machine.
 #[derive(Default)]
@@ -43,23 +41,10 @@ pub(super) struct LiveMachine {
     places: Mutex<Vec<operation::Place>>,
 }
 
-/// A repository that can be reached now; what was mounted for it is unmounted on drop.
-struct Reached {
-    access: RepoAccess,
-    _place: Option<OpenPlace>,
-}
-
 /// A restore that was planned, and the place of its image for as long as the plan counts.
 struct PlannedRestore {
     plan: RestorePlan,
-    reached: Reached,
-}
-
-/// What an operation needs of the partition that holds the repository.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Want {
-    Read,
-    Write,
+    access: RepoAccess,
 }
 
 impl LiveMachine {
@@ -67,20 +52,16 @@ impl LiveMachine {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Mounts what has to be mounted for `repository`.
-    fn reach(&self, repository: &Repository, want: Want) -> Result<Reached, Failure> {
-        let (location, place) = match &repository.location {
-            Location::Folder(folder) => (folder.clone(), None),
-            Location::Partition { device, folder, .. } => {
-                let open = operation::open_place(&self.place(device)?, want == Want::Write)
-                    .map_err(views::failure)?;
-                (below(open.root(), folder), Some(open))
+    /// Mounts what has to be mounted for `repository`, until nobody works on it any more.
+    fn reach(&self, repository: &Repository, want: Want) -> Result<RepoAccess, Failure> {
+        let passphrase = repository.passphrase.clone();
+        match &repository.location {
+            Location::Partition { device, folder } => {
+                RepoAccess::on(&self.place(device)?, folder, want, passphrase)
             }
-        };
-        Ok(Reached {
-            access: RepoAccess::new(location, repository.passphrase.clone()),
-            _place: place,
-        })
+            folder @ Location::Folder(_) => RepoAccess::at(folder, want, passphrase),
+        }
+        .map_err(views::failure)
     }
 
     fn place(&self, device: &Path) -> Result<operation::Place, Failure> {
@@ -102,11 +83,11 @@ impl LiveMachine {
     }
 
     fn run_capture(&self, order: &CaptureOrder, control: Control<'_>) -> Result<Outcome, Failure> {
-        let reached = self.reach(&order.repository, Want::Write)?;
+        let access = self.reach(&order.repository, Want::Write)?;
         let what = format!("capture of {} to {}", order.disk.line(), order.repository.title);
-        let request = capture_request(order, reached.access.clone());
+        let request = capture_request(order, access.clone());
         let plan: &operation::CapturePlan = planned(order.planned.as_ref())?;
-        logged(&what, Some(&reached.access), control, |control| plan.run(&request, control))
+        logged(&what, Some(&access), control, |control| plan.run(&request, control))
             .map(|report| views::capture_outcome(&report))
     }
 
@@ -116,19 +97,19 @@ impl LiveMachine {
         image: &Image,
         repository: &Repository,
     ) -> Result<PlannedRestore, Failure> {
-        let reached = self.reach(repository, Want::Read)?;
-        let request = restore_request(order, image, reached.access.clone());
+        let access = self.reach(repository, Want::Read)?;
+        let request = restore_request(order, image, access.clone());
         let plan = operation::plan_restore(&request).map_err(views::failure)?;
-        Ok(PlannedRestore { plan, reached })
+        Ok(PlannedRestore { plan, access })
     }
 
     fn run_write(&self, order: &WriteOrder, control: Control<'_>) -> Result<Outcome, Failure> {
         match &order.from {
             Origin::Image { image, .. } => {
-                let PlannedRestore { plan, reached } = planned(order.planned.as_ref())?;
+                let PlannedRestore { plan, access } = planned(order.planned.as_ref())?;
                 let what = format!("restore of image {} to {}", image.id, order.disk.line());
-                let request = restore_request(order, image, reached.access.clone());
-                logged(&what, Some(&reached.access), control, |control| plan.run(&request, control))
+                let request = restore_request(order, image, access.clone());
+                logged(&what, Some(access), control, |control| plan.run(&request, control))
                     .map(|report| views::restore_outcome(&report))
             }
             Origin::Disk(source) => {
@@ -147,22 +128,18 @@ impl LiveMachine {
         image: Option<&Image>,
         control: Control<'_>,
     ) -> Result<Outcome, Failure> {
-        let reached = self.reach(repository, Want::Read)?;
+        let access = self.reach(repository, Want::Read)?;
         let id = image.map(|image| image.id.as_str());
         let what = format!("verification of {} in {}", id.unwrap_or("all"), repository.title);
-        logged(&what, Some(&reached.access), control, |control| {
-            operation::verify(&reached.access, id, control)
-        })
-        .map(|report| views::verify_outcome(&report))
+        logged(&what, Some(&access), control, |control| operation::verify(&access, id, control))
+            .map(|report| views::verify_outcome(&report))
     }
 
     fn run_check(&self, repository: &Repository, control: Control<'_>) -> Result<Outcome, Failure> {
-        let reached = self.reach(repository, Want::Read)?;
+        let access = self.reach(repository, Want::Read)?;
         let what = format!("check of {}", repository.title);
-        logged(&what, Some(&reached.access), control, |control| {
-            operation::check(&reached.access, false, control)
-        })
-        .and_then(|report| views::check_outcome(&report))
+        logged(&what, Some(&access), control, |control| operation::check(&access, false, control))
+            .and_then(|report| views::check_outcome(&report))
     }
 
     fn run_free(
@@ -171,21 +148,20 @@ impl LiveMachine {
         keep: Keep,
         control: Control<'_>,
     ) -> Result<Outcome, Failure> {
-        let reached = self.reach(repository, Want::Write)?;
-        let (repo, max_unused) = (reached.access.clone(), MAX_UNUSED);
+        let access = self.reach(repository, Want::Write)?;
+        let (repo, max_unused) = (access.clone(), UnusedArgs::default().max_unused);
         let what = format!("freeing space in {}", repository.title);
         let Some(rules) = keep.rules() else {
             let request = PruneRequest { repo, max_unused, dry_run: false };
-            return logged(&what, Some(&reached.access), control, |control| {
+            return logged(&what, Some(&access), control, |control| {
                 operation::prune(&request, control)
             })
             .map(|report| views::free_outcome(0, &report));
         };
         let unwanted = Unwanted::AllBut(Rules { keep: rules, ..Rules::default() });
         let request = ForgetRequest { repo, unwanted, dry_run: false, prune: Some(max_unused) };
-        let report = logged(&what, Some(&reached.access), control, |control| {
-            operation::forget(&request, control)
-        })?;
+        let report =
+            logged(&what, Some(&access), control, |control| operation::forget(&request, control))?;
         Ok(views::free_outcome(report.forgotten, &report.pruned.unwrap_or_default()))
     }
 }
@@ -237,15 +213,15 @@ impl Machine for LiveMachine {
 
     fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure> {
         let _turn = self.turn();
-        let reached = self.reach(repository, Want::Read)?;
-        let images = operation::list_images(&reached.access).map_err(views::failure)?;
+        let access = self.reach(repository, Want::Read)?;
+        let images = operation::list_images(&access).map_err(views::failure)?;
         Ok(images.iter().map(views::image).collect())
     }
 
     fn create(&self, repository: &Repository) -> Result<(), Failure> {
         let _turn = self.turn();
-        let reached = self.reach(repository, Want::Write)?;
-        operation::create_repository(&reached.access, false).map_err(views::failure)
+        let access = self.reach(repository, Want::Write)?;
+        operation::create_repository(&access, false).map_err(views::failure)
     }
 
     fn unlock(
@@ -265,8 +241,8 @@ impl Machine for LiveMachine {
         control: Control<'_>,
     ) -> Result<CapturePlan, Failure> {
         let _turn = self.turn();
-        let reached = self.reach(&order.repository, Want::Read)?;
-        let request = capture_request(order, reached.access.clone());
+        let access = self.reach(&order.repository, Want::Read)?;
+        let request = capture_request(order, access.clone());
         let plan = operation::plan_capture(&request, control).map_err(views::failure)?;
         Ok(views::capture_plan(plan))
     }
@@ -304,9 +280,9 @@ impl Machine for LiveMachine {
 
     fn forget(&self, repository: &Repository, image: &Image) -> Result<(), Failure> {
         let _turn = self.turn();
-        let reached = self.reach(repository, Want::Write)?;
+        let access = self.reach(repository, Want::Write)?;
         let request = ForgetRequest {
-            repo: reached.access.clone(),
+            repo: access.clone(),
             unwanted: Unwanted::Named(vec![image.id.clone()]),
             dry_run: false,
             prune: None,
@@ -317,10 +293,10 @@ impl Machine for LiveMachine {
 
     fn plan_free(&self, repository: &Repository, keep: Keep) -> Result<Vec<String>, Failure> {
         let _turn = self.turn();
-        let reached = self.reach(repository, Want::Read)?;
+        let access = self.reach(repository, Want::Read)?;
         let Some(rules) = keep.rules() else { return Ok(Vec::new()) };
         let request = ForgetRequest {
-            repo: reached.access.clone(),
+            repo: access.clone(),
             unwanted: Unwanted::AllBut(Rules { keep: rules, ..Rules::default() }),
             dry_run: true,
             prune: None,
@@ -338,8 +314,8 @@ impl Machine for LiveMachine {
 
     fn keep_log(&self, repository: &Repository) -> Result<String, Failure> {
         let _turn = self.turn();
-        let reached = self.reach(repository, Want::Write)?;
-        log::keep(&reached.access).map_err(views::failure)
+        let access = self.reach(repository, Want::Write)?;
+        log::keep(&access).map_err(views::failure)
     }
 
     fn log(&self) -> Result<Log, Failure> {

@@ -16,7 +16,7 @@ use crate::operation::{
 use crate::table::Scheme;
 use crate::tui::model::{
     ByItself, CapturePlan, Disk, DiskList, Failure, FoundRepository, Image, ImagePartition,
-    MountPoint, Outcome, Place, Places, Planned, Volume, WritePlan,
+    Outcome, Place, Places, Planned, Volume, WritePlan,
 };
 use crate::volume::{LastUse, LogicalVolume, State};
 
@@ -177,10 +177,6 @@ pub(super) fn place(place: &operation::Place) -> Place {
         repositories: repositories.collect(),
         writable: place.writable,
         problem: place.problem.clone(),
-        mounted: place
-            .mounted_at
-            .clone()
-            .map(|dir| MountPoint { dir, read_only: place.mounted_read_only }),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Location, MountPoint};
 use crate::operation::format;
+use crate::store::Location;
 use crate::volume::LockedContainer;
 
 /// All disks, as of one look at the machine.
@@ -183,19 +183,12 @@ pub struct Place {
     pub writable: bool,
     /// Why it could not be looked at.
     pub problem: Option<String>,
-    /// Where it is mounted already.
-    pub mounted: Option<MountPoint>,
 }
 
 impl Place {
     /// Where a repository in `folder`, relative to the root of the place, is.
     pub fn location(&self, folder: PathBuf) -> Location {
-        Location::Partition {
-            device: self.device.clone(),
-            folder,
-            kind: self.volume.kind.clone().unwrap_or_default(),
-            mounted: self.mounted.clone(),
-        }
+        Location::Partition { device: self.device.clone(), folder }
     }
 
     /// `Backup on sdb1`, or `sdb1` when it has no label.

@@ -5,8 +5,8 @@ mod order;
 
 pub use machine::{ByItself, Confirmation, Disk, DiskList, FoundRepository, Place, Places, Volume};
 pub use order::{
-    CaptureOrder, Content, Image, ImagePartition, Job, Keep, Location, MountPoint, Origin, Planned,
-    PrepareOrder, Repository, WriteOrder, below,
+    CaptureOrder, Image, ImagePartition, Job, Keep, Origin, Planned, PrepareOrder, Repository,
+    WriteOrder,
 };
 
 use crate::disk::{Agreement, Hold};

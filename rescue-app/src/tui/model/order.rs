@@ -2,45 +2,19 @@
 
 use std::any::Any;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{ByItself, Disk, Volume};
 use crate::disk::Agreement;
-use crate::image::manifest::file_name;
-use crate::operation::{Compression, KeepRules, Keys, Passphrase, PlaceFilesystem};
+use crate::job::{
+    CaptureArgs, CloneArgs, PrepareArgs, RepoArgs, RestoreArgs, TargetArgs, Verb, What,
+};
+use crate::operation::{KeepRules, Keys, Passphrase, map_name};
+use crate::store::Location;
 
-/// Where a repository is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// In a partition that is mounted only while it is used.
-    Partition {
-        /// Partition path below `/dev`.
-        device: PathBuf,
-        /// Folder, relative to its root.
-        folder: PathBuf,
-        /// Its filesystem, such as `ext4`.
-        kind: String,
-        /// Where it is mounted already; it is used there then.
-        mounted: Option<MountPoint>,
-    },
-    /// In a folder that is reachable already.
-    Folder(PathBuf),
-}
-
-/// `folder` below `root`; a repository may be the root itself.
-pub fn below(root: &Path, folder: &Path) -> PathBuf {
-    if folder.as_os_str().is_empty() { root.to_owned() } else { root.join(folder) }
-}
-
-/// Where a partition is mounted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MountPoint {
-    /// The folder.
-    pub dir: PathBuf,
-    /// Whether nothing can be stored in it as it is.
-    pub read_only: bool,
-}
+/// Digits of an image's id that name it on the command line.
+const SHORT_ID: usize = 8;
 
 /// A repository chosen by the person.
 #[derive(Clone, Debug)]
@@ -77,9 +51,9 @@ pub struct Image {
 }
 
 impl Image {
-    /// The first eight digits of the id: enough to name it on the command line.
+    /// The first digits of the id: enough to name it on the command line.
     pub fn short_id(&self) -> &str {
-        self.id.get(..8).unwrap_or(&self.id)
+        self.id.get(..SHORT_ID).unwrap_or(&self.id)
     }
 
     /// The logical volumes, of which those that lie on other disks too need images of these.
@@ -109,54 +83,45 @@ pub struct ImagePartition {
     pub captured: bool,
 }
 
-/// How much of a disk, or of the chosen partitions, an image holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Content {
-    /// Blocks in use, and what lies outside of partitions.
-    #[default]
-    Used,
-    /// Blocks in use; what lies outside of partitions is neither read nor stored, but for the ends of
-    /// each such stretch.
-    Partitioned,
-    /// Every byte.
-    All,
-}
-
 /// What to capture and where to.
 #[derive(Clone, Debug)]
 pub struct CaptureOrder {
     /// The source.
     pub disk: Disk,
-    /// Partition numbers; `None` for the whole disk.
-    pub partitions: Option<Vec<u32>>,
     /// The repository that receives the image.
     pub repository: Repository,
-    /// Compression level.
-    pub compression: Compression,
     /// Encrypted containers that were unlocked.
     pub keys: Keys,
-    /// How much of it is stored.
-    pub content: Content,
-    /// Of NTFS that was not closed what its tables call used, instead of everything.
-    pub trusts_unclosed: bool,
-    /// How often sectors that cannot be read are tried again.
-    pub retries: u32,
-    /// Whether a map of what was read is kept beside the images.
-    pub keeps_map: bool,
+    /// What is captured of it, and how.
+    pub args: CaptureArgs,
     /// What was planned for it, once it was.
     pub planned: Option<Planned>,
 }
 
 impl CaptureOrder {
-    /// Whether an NTFS that was not closed is captured by its tables; there is nothing to trust them
-    /// for when every byte is stored.
-    pub fn trusts_tables(&self) -> bool {
-        self.trusts_unclosed && self.content != Content::All
+    /// A capture of `disk`, or of some of its partitions, as it usually is.
+    pub fn new(
+        disk: Disk,
+        partitions: Option<Vec<u32>>,
+        keys: Keys,
+        repository: Repository,
+    ) -> Self {
+        let mut args = CaptureArgs::all_of(&disk.path, RepoArgs::at(repository.location.clone()));
+        args.source.partitions = partitions;
+        let mut numbers: Vec<u32> = keys.keys().filter_map(|at| at.partition).collect();
+        numbers.dedup();
+        args.source.unlock = Some(numbers).filter(|_| !keys.is_empty());
+        Self { disk, repository, keys, args, planned: None }
+    }
+
+    /// The same as a command.
+    pub fn verb(&self) -> Verb {
+        Verb::Capture(self.args.clone())
     }
 
     /// The name of the map, a file in the repository's folder.
     pub fn map(&self) -> Option<String> {
-        self.keeps_map.then(|| format!("{}.map", file_name(&self.disk.identity)))
+        self.args.keep_map.then(|| map_name(&self.disk.identity))
     }
 }
 
@@ -166,9 +131,7 @@ pub struct PrepareOrder {
     /// The disk.
     pub disk: Disk,
     /// What is made on it.
-    pub filesystem: PlaceFilesystem,
-    /// Label of the filesystem.
-    pub label: String,
+    pub args: PrepareArgs,
     /// What the plan was made for, once there is one.
     pub agreed: Option<Agreement>,
 }
@@ -292,19 +255,13 @@ pub struct WriteOrder {
     pub from: Origin,
     /// The target.
     pub disk: Disk,
-    /// Partition numbers; `None` for the whole disk.
-    pub partitions: Option<Vec<u32>>,
-    /// The one logical volume (`group/name`) to restore instead, to the start of the target.
-    pub volume: Option<String>,
-    /// The ids of the images of other disks that the logical volume lies on besides, once they
-    /// were found.
-    pub with: Vec<String>,
-    /// Compare first and write only what differs.
-    pub only_changed: bool,
+    /// What of it; the images that a logical volume needs besides by their whole ids, once they were
+    /// found.
+    pub what: What,
+    /// How it is written.
+    pub target: TargetArgs,
     /// Read and prove everything of an image before the first write.
     pub verify_first: bool,
-    /// Read everything back afterwards and compare it.
-    pub read_back: bool,
     /// What was planned for it, once it was.
     pub planned: Option<Planned>,
 }
@@ -312,17 +269,41 @@ pub struct WriteOrder {
 impl WriteOrder {
     /// All of it onto all of `disk`, read back.
     pub fn all_of(from: Origin, disk: Disk) -> Self {
-        Self {
-            from,
-            disk,
-            partitions: None,
-            volume: None,
-            with: Vec::new(),
-            only_changed: false,
-            verify_first: false,
-            read_back: true,
-            planned: None,
+        let target = TargetArgs::all_of(&disk.path, &disk.erase);
+        Self { from, disk, what: What::Disk, target, verify_first: false, planned: None }
+    }
+
+    /// The images of other disks that its logical volume needs besides, by their ids.
+    pub fn others_are(&mut self, ids: Vec<String>) {
+        if let What::Volume { with, .. } = &mut self.what {
+            *with = ids;
         }
+    }
+
+    /// The same as a command; images go by the starts of their ids.
+    pub fn verb(&self) -> Verb {
+        match &self.from {
+            Origin::Image { image, repository } => {
+                let repo = RepoArgs::at(repository.location.clone());
+                let mut args = RestoreArgs::all_of(image.short_id(), repo, self.target.clone());
+                args.what = self.what.clone();
+                if let What::Volume { with, .. } = &mut args.what {
+                    with.iter_mut().for_each(|id| id.truncate(SHORT_ID));
+                }
+                args.verify_first = self.verify_first;
+                Verb::Restore(Box::new(args))
+            }
+            Origin::Disk(source) => Verb::Clone(self.clone_args(source)),
+        }
+    }
+
+    /// The clone of `source` that it is.
+    pub fn clone_args(&self, source: &Disk) -> CloneArgs {
+        let mut args = CloneArgs::all_of(&source.path, self.target.clone());
+        if let What::Partitions(numbers) = &self.what {
+            args.source.partitions = Some(numbers.clone());
+        }
+        args
     }
 }
 
@@ -330,7 +311,7 @@ impl WriteOrder {
 #[derive(Clone, Debug)]
 pub enum Job {
     /// Store a disk.
-    Capture(CaptureOrder),
+    Capture(Box<CaptureOrder>),
     /// Write a disk: from an image, or from another disk.
     Write(Box<WriteOrder>),
     /// Check stored data.
@@ -355,17 +336,6 @@ pub enum Job {
 }
 
 impl Job {
-    /// The same without its plan, so that nothing stays open for it.
-    #[must_use]
-    pub fn ended(mut self) -> Self {
-        match &mut self {
-            Self::Capture(order) => order.planned = None,
-            Self::Write(order) => order.planned = None,
-            Self::Verify { .. } | Self::Check { .. } | Self::Free { .. } => {}
-        }
-        self
-    }
-
     /// The repository it works on.
     pub fn repository(&self) -> Option<&Repository> {
         match self {

@@ -8,31 +8,30 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::clock::Clock;
-use super::progress::ProgressPage;
-use super::{failure_lines, waiting};
-use crate::operation::{Unpartitioned, format};
-use crate::tui::command_line;
+use super::waiting::{failure_lines, waiting};
+use crate::operation::{Reading, Unpartitioned, format};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{CaptureOrder, CapturePlan, Content, Failure, Job};
-use crate::tui::page::{Action, Context, Hint, Page, ask, open};
+use crate::tui::model::{CaptureOrder, CapturePlan, Failure};
+use crate::tui::page::{Action, Context, Hint, Page, Then, ask, open};
 use crate::tui::widgets::{Document, Lines};
 
 /// How often sectors that cannot be read may be tried again; chosen in turn.
 const RETRIES: [u32; 4] = [1, 3, 10, 0];
 
 /// What will be read and stored, and the command that does the same.
-pub(super) struct CapturePlanPage {
+pub(in crate::tui) struct CapturePlanPage {
     order: CaptureOrder,
+    then: Then<CaptureOrder>,
     plan: Option<Result<CapturePlan, Failure>>,
     document: Document,
 }
 
 impl CapturePlanPage {
     /// Plans `order` once the page is in view.
-    pub(super) fn new(order: CaptureOrder) -> Self {
-        Self { order, plan: None, document: Document::default() }
+    pub(in crate::tui) fn new(order: CaptureOrder, then: Then<CaptureOrder>) -> Self {
+        Self { order, then, plan: None, document: Document::default() }
     }
 
     fn lines(&self, columns: u16, look: Look, now: Duration) -> Vec<Line<'static>> {
@@ -50,7 +49,7 @@ impl CapturePlanPage {
             "no: whoever has the disk can read the image"
         };
         lines.fact("Secret", secret);
-        lines.fact("Compression", &command_line::level(self.order.compression));
+        lines.fact("Compression", self.order.args.level.word());
         lines.fact("Bad sectors", &self.bad_sectors());
         if let Some(found) = self.outside() {
             lines.fact("Unpartitioned", &unpartitioned(found));
@@ -77,8 +76,7 @@ impl CapturePlanPage {
 
     /// Whether there is an NTFS that was not closed, so that there is something to choose.
     fn offers_choice(&self) -> bool {
-        self.order.content != Content::All
-            && self.ready().is_some_and(|plan| plan.has_unclosed_ntfs)
+        self.reading() != Reading::Whole && self.ready().is_some_and(|plan| plan.has_unclosed_ntfs)
     }
 
     /// What the clock says, if that can hardly be right.
@@ -88,32 +86,55 @@ impl CapturePlanPage {
 
     /// What lies outside of partitions, if there is much and not every byte is stored anyway.
     fn outside(&self) -> Option<&Unpartitioned> {
-        let plan = self.ready().filter(|_| self.order.content != Content::All);
+        let plan = self.ready().filter(|_| self.reading() != Reading::Whole);
         plan.and_then(|plan| plan.unpartitioned.as_ref())
     }
 
     /// How much of the disk is stored.
     fn content(&self) -> String {
-        let which = match self.order.partitions.as_deref() {
+        let which = match self.order.args.source.partitions.as_deref() {
             None => "the whole disk".to_owned(),
-            some => format!("partitions {}", partitions(some)),
+            Some(numbers) => format!("partitions {}", format::numbers(numbers)),
         };
-        match self.order.content {
-            Content::All => format!("{which}, every byte, also what nothing uses"),
-            _ => format!("{which}, what is in use"),
+        match self.reading() {
+            Reading::Whole => format!("{which}, every byte, also what nothing uses"),
+            Reading::Used { .. } => format!("{which}, what is in use"),
         }
     }
 
-    /// Has `content` stored, or what usually is if that is so already, and plans anew.
-    fn toggle(&mut self, content: Content) -> Action {
-        let set = self.order.content == content;
-        self.order.content = if set { Content::Used } else { content };
+    fn reading(&self) -> Reading {
+        self.order.args.source.reading
+    }
+
+    /// Reads the disk so, and plans anew.
+    fn read(&mut self, reading: Reading) -> Action {
+        self.order.args.source.reading = reading;
         self.on_open()
+    }
+
+    /// Every byte, or what is usual if that is so already.
+    fn toggle_whole(&mut self) -> Action {
+        let usual = Reading::default();
+        self.read(if self.reading() == Reading::Whole { usual } else { Reading::Whole })
+    }
+
+    /// Leaves out what lies outside of partitions, or no more.
+    fn toggle_unpartitioned(&mut self) -> Action {
+        let skip_unpartitioned = !self.reading().skips_unpartitioned();
+        let trust_unclosed = self.reading().trusts_unclosed();
+        self.read(Reading::Used { skip_unpartitioned, trust_unclosed })
+    }
+
+    /// Trusts the tables of an NTFS that was not closed, or no more.
+    fn toggle_trust(&mut self) -> Action {
+        let skip_unpartitioned = self.reading().skips_unpartitioned();
+        let trust_unclosed = !self.reading().trusts_unclosed();
+        self.read(Reading::Used { skip_unpartitioned, trust_unclosed })
     }
 
     /// What is stored of an NTFS that was not closed.
     fn unclosed(&self) -> &'static str {
-        if self.order.trusts_tables() {
+        if self.reading().trusts_unclosed() {
             "was not shut down: stored is what its tables call used"
         } else {
             "was not shut down: every byte is stored"
@@ -122,7 +143,7 @@ impl CapturePlanPage {
 
     /// What is done about sectors that cannot be read.
     fn bad_sectors(&self) -> String {
-        let retries = match self.order.retries {
+        let retries = match self.order.args.source.retries {
             0 => "not tried again".to_owned(),
             1 => "tried again once".to_owned(),
             count => format!("tried again {count} times"),
@@ -152,9 +173,7 @@ impl CapturePlanPage {
         lines
             .gap()
             .text("The disk itself is only read. The same from the command line:", Style::new());
-        for line in command_line::capture(&self.order) {
-            lines.item(" ", &line, look.heading());
-        }
+        lines.item(" ", &self.order.verb().command_line(), look.heading());
     }
 }
 
@@ -185,14 +204,6 @@ fn left_out(plan: &CapturePlan) -> String {
         .map(|(bytes, which)| format!("{} {which}", format::size(*bytes)))
         .collect();
     if told.is_empty() { "nothing".into() } else { told.join(", ") }
-}
-
-/// Partition numbers in words.
-pub(super) fn partitions(chosen: Option<&[u32]>) -> String {
-    match chosen {
-        None => "all, the whole disk".into(),
-        Some(numbers) => numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-    }
 }
 
 impl Page for CapturePlanPage {
@@ -243,7 +254,7 @@ impl Page for CapturePlanPage {
     fn on_open(&mut self) -> Action {
         // The disk is free for the next plan only once nobody keeps this one.
         (self.plan, self.order.planned) = (None, None);
-        ask(Request::PlanCapture(self.order.clone()))
+        ask(Request::PlanCapture(Box::new(self.order.clone())))
     }
 
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
@@ -260,27 +271,25 @@ impl Page for CapturePlanPage {
         }
         match key.letter() {
             Some('t') => {
-                let now = RETRIES.iter().position(|count| *count == self.order.retries);
+                let retries = &mut self.order.args.source.retries;
+                let now = RETRIES.iter().position(|count| count == retries);
                 let next = now.map_or(0, |index| (index + 1) % RETRIES.len());
-                self.order.retries = RETRIES.get(next).copied().unwrap_or_default();
+                *retries = RETRIES.get(next).copied().unwrap_or_default();
             }
-            Some('w') if self.offers_choice() => {
-                self.order.trusts_unclosed = !self.order.trusts_unclosed;
-                return self.on_open();
-            }
-            Some('u') if self.outside().is_some() => return self.toggle(Content::Partitioned),
+            Some('w') if self.offers_choice() => return self.toggle_trust(),
+            Some('u') if self.outside().is_some() => return self.toggle_unpartitioned(),
             Some('c') => {
                 let clock = self.wrong_clock().map(str::to_owned);
                 return clock.map_or(Action::None, |says| open(Clock::new(says)));
             }
-            Some('a') if self.plan.is_some() => return self.toggle(Content::All),
-            Some('m') => self.order.keeps_map = !self.order.keeps_map,
+            Some('a') if self.plan.is_some() => return self.toggle_whole(),
+            Some('m') => self.order.args.keep_map = !self.order.args.keep_map,
             _ if key == Key::Enter && self.ready().is_some() => {
                 let planned = self.ready().and_then(|plan| plan.planned.clone());
                 // From here on it is the next page's; this one plans anew when it comes into view.
                 self.plan = None;
                 let order = CaptureOrder { planned, ..self.order.clone() };
-                return open(ProgressPage::new(Job::Capture(order)));
+                return self.then.go(order);
             }
             _ => {}
         }

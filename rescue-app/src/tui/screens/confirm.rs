@@ -7,117 +7,90 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::failure_lines;
-use super::progress::ProgressPage;
+use super::waiting::failure_lines;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Confirmation, Disk, Failure, Image, Job, Keep, Repository, WriteOrder};
-use crate::tui::page::{Action, Context, Hint, Page, ask, replace};
+use crate::tui::model::{Confirmation, Failure};
+use crate::tui::page::{Action, Context, Hint, Page, Then};
 use crate::tui::widgets::{Field, Lines, spinner};
 
-/// What follows the agreement.
+/// What is agreed to, and what is said of it.
 #[derive(Clone, Debug)]
-pub(super) enum Then {
-    /// The disk is written, with what it loses.
-    Write(Box<WriteOrder>, Vec<String>),
-    /// The page below is told to make the disk a place for images; with what the disk loses.
-    Prepare(Box<Disk>, Vec<String>),
-    /// The image leaves the repository's list.
-    Forget(Repository, Box<Image>),
-    /// These images leave the list, and the space is freed.
-    Free(Repository, Keep, Vec<Image>),
+pub(in crate::tui) struct Subject {
+    /// The page's title.
+    pub(in crate::tui) title: String,
+    /// Its help; one paragraph each.
+    pub(in crate::tui) help: &'static [&'static str],
+    /// What will happen.
+    pub(in crate::tui) said: Vec<Said>,
+    /// The word to be typed.
+    pub(in crate::tui) confirmation: Confirmation,
+}
+
+/// A line or paragraph before the question.
+#[derive(Clone, Debug)]
+pub(in crate::tui) enum Said {
+    /// A sentence.
+    Text(String),
+    /// What stays as it is, by name.
+    Kept(String),
+    /// A restriction.
+    Only(String),
+    /// What will be gone, by name.
+    Gone(String),
+    /// What is lost with it.
+    Lost(String),
+    /// An empty line.
+    Gap,
+}
+
+/// What follows the agreement.
+pub(in crate::tui) enum Agreed {
+    /// Another page, instead of this one.
+    Go(Then<()>),
+    /// The page below is told.
+    Answer,
+    /// The machine is asked; the page below comes back once it has done it.
+    Ask(Box<Request>),
 }
 
 /// The question and the field for the answer.
-pub(super) struct Confirm {
-    then: Then,
-    confirmation: Confirmation,
+pub(in crate::tui) struct Confirm {
+    subject: Subject,
+    agreed: Agreed,
     field: Field,
     wrong: bool,
     working: bool,
     failure: Option<Failure>,
 }
 
-impl Confirm {
-    /// The question before `then`.
-    pub(super) fn new(then: Then) -> Self {
-        let confirmation = match &then {
-            Then::Write(order, _) => order.disk.confirmation(),
-            Then::Prepare(disk, _) => disk.confirmation(),
-            Then::Forget(_, image) => Confirmation {
-                ask: "the first 4 characters of its id".into(),
-                word: image.id.chars().take(4).collect(),
-            },
-            Then::Free(_, _, images) => Confirmation {
-                ask: "the number of images that go".into(),
-                word: images.len().to_string(),
-            },
-        };
-        let field = Field::new("");
-        Self { then, confirmation, field, wrong: false, working: false, failure: None }
-    }
+/// What is said where a disk's name has to be typed.
+pub(in crate::tui) const DISK_HELP: &[&str] = &[
+    "Compare the serial number with the label of the disk you mean to overwrite, then \
+     type its end. Letter case does not matter.",
+    "Nothing has been written so far. Esc goes back without a change.",
+];
 
-    fn agree(&mut self) -> Action {
-        if !self.confirmation.accepts(self.field.text()) {
-            self.wrong = true;
-            self.field.clear();
-            return Action::None;
-        }
-        match &self.then {
-            Then::Write(order, _) => replace(ProgressPage::new(Job::Write(order.clone()))),
-            Then::Prepare(..) => Action::Answer(true),
-            Then::Forget(repository, image) => {
-                self.working = true;
-                ask(Request::Forget(repository.clone(), (**image).clone()))
-            }
-            Then::Free(repository, keep, _) => {
-                let (repository, keep) = (repository.clone(), *keep);
-                replace(ProgressPage::new(Job::Free { repository, keep }))
-            }
-        }
+impl Subject {
+    /// What a disk loses, below what was said before.
+    pub(in crate::tui) fn losing(mut self, lost: &[String]) -> Self {
+        self.said.push(Said::Gap);
+        self.said.extend(lost.iter().cloned().map(Said::Lost));
+        self
     }
 
     fn lines(&self, columns: u16, look: Look) -> Vec<Line<'static>> {
         let mut lines = Lines::new(columns);
-        match &self.then {
-            Then::Write(order, lost) => {
-                lines.text("This disk will be overwritten:", Style::new());
-                lines.item(" ", &order.disk.line(), look.bad());
-                if order.from.repository().is_none() {
-                    lines.text("with this one, which is only read:", Style::new());
-                    lines.item(" ", &order.from.line(), look.heading());
-                }
-                if order.partitions.is_some() {
-                    let numbers = super::capture_plan::partitions(order.partitions.as_deref());
-                    lines.item(" ", &format!("only partitions {numbers}"), Style::new());
-                }
-                if let Some(volume) = &order.volume {
-                    let text = format!("with the logical volume {volume} alone");
-                    lines.item(" ", &text, Style::new());
-                }
-                lost_lines(&mut lines, lost, look);
-            }
-            Then::Prepare(disk, lost) => {
-                lines.text("This disk will be erased and made a place for images:", Style::new());
-                lines.item(" ", &disk.line(), look.bad());
-                if lost.is_empty() {
-                    lines.gap().text("It holds nothing that was recognised.", Style::new());
-                }
-                lost_lines(&mut lines, lost, look);
-            }
-            Then::Forget(_, image) => {
-                lines.text("This image will be forgotten:", Style::new());
-                lines.item(" ", &image_line(image), look.bad());
-                lines.gap().text("It can then no longer be restored.", Style::new());
-            }
-            Then::Free(_, _, images) => {
-                lines.text("These images will be forgotten and their data removed:", Style::new());
-                for image in images {
-                    lines.item(" ", &image_line(image), look.bad());
-                }
-                lines.gap().text("They can then no longer be restored.", Style::new());
-            }
+        for said in &self.said {
+            match said {
+                Said::Text(text) => lines.text(text, Style::new()),
+                Said::Kept(name) => lines.item(" ", name, look.heading()),
+                Said::Only(what) => lines.item(" ", what, Style::new()),
+                Said::Gone(name) => lines.item(" ", name, look.bad()),
+                Said::Lost(what) => lines.item("!", what, look.bad()),
+                Said::Gap => lines.gap(),
+            };
         }
         let ask = format!(
             "To agree, type {} and press Enter. To leave everything as it is, press Esc.",
@@ -128,26 +101,33 @@ impl Confirm {
     }
 }
 
-fn lost_lines(lines: &mut Lines, lost: &[String], look: Look) {
-    lines.gap();
-    for lost in lost {
-        lines.item("!", lost, look.bad());
+impl Confirm {
+    /// The question about `subject`.
+    pub(in crate::tui) fn new(subject: Subject, agreed: Agreed) -> Self {
+        let field = Field::new("");
+        Self { subject, agreed, field, wrong: false, working: false, failure: None }
     }
-}
 
-fn image_line(image: &Image) -> String {
-    let marks: String = image.marks.iter().map(|mark| format!(" [{mark}]")).collect();
-    format!("{}, {}, {}{marks}", image.short_id(), image.time, image.disk)
+    fn agree(&mut self) -> Action {
+        if !self.subject.confirmation.accepts(self.field.text()) {
+            self.wrong = true;
+            self.field.clear();
+            return Action::None;
+        }
+        match &self.agreed {
+            Agreed::Go(then) => then.go(()).replacing(),
+            Agreed::Answer => Action::Answer(true),
+            Agreed::Ask(request) => {
+                self.working = true;
+                Action::Ask(request.clone())
+            }
+        }
+    }
 }
 
 impl Page for Confirm {
     fn title(&self) -> String {
-        match &self.then {
-            Then::Write(order, _) => format!("{}: the last question", order.from.verb()),
-            Then::Prepare(..) => "Prepare a disk: the last question".into(),
-            Then::Forget(..) => "Images: forget".into(),
-            Then::Free(..) => "Images: free space".into(),
-        }
+        self.subject.title.clone()
     }
 
     fn hints(&self) -> Vec<Hint> {
@@ -158,21 +138,7 @@ impl Page for Confirm {
     }
 
     fn help(&self) -> &'static [&'static str] {
-        match self.then {
-            Then::Write(..) | Then::Prepare(..) => &[
-                "Compare the serial number with the label of the disk you mean to overwrite, then \
-                 type its end. Letter case does not matter.",
-                "Nothing has been written so far. Esc goes back without a change.",
-            ],
-            Then::Forget(..) => {
-                &["The image leaves the list. Data it shares with other images stays; \"Free \
-                 space\" on the page of all images gives the rest of the space back."]
-            }
-            Then::Free(..) => {
-                &["The images leave the list, and what no other image uses is removed. This \
-                 cannot be undone."]
-            }
-        }
+        self.subject.help
     }
 
     fn takes_text(&self) -> bool {
@@ -213,7 +179,7 @@ impl Page for Confirm {
     }
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
-        let mut lines = self.lines(area.width, look);
+        let mut lines = self.subject.lines(area.width, look);
         // The field must stay in view: what does not fit is cut from the middle of the list.
         let room = usize::from(area.height).saturating_sub(3);
         while lines.len() > room && lines.len() > 3 {
@@ -227,7 +193,7 @@ impl Page for Confirm {
         if y >= area.bottom() {
             return;
         }
-        let word = self.confirmation.word.chars().count();
+        let word = self.subject.confirmation.word.chars().count();
         let width = u16::try_from(word + 6).unwrap_or(area.width).min(area.width);
         self.field.render(!self.working, Rect { y, width, height: 1, ..area }, buffer, look);
         let mut below = Lines::new(area.width);

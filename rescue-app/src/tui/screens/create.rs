@@ -5,24 +5,22 @@ use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::{Goal, failure_lines};
+use super::errand::Errand;
+use super::waiting::failure_lines;
 use crate::console;
 use crate::operation::{Passphrase, format};
+use crate::store::Location;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, Location, Place, Repository};
+use crate::tui::model::{Failure, Place, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask};
-use crate::tui::widgets::{Field, Lines, spinner};
+use crate::tui::widgets::{Did, Form, FormRow, Lines, spinner};
 
 /// Folder of a new repository, unless another is typed.
 const USUAL_FOLDER: &str = "lifeboat";
-
-/// Column of the fields, behind their names.
-const FIELD_INDENT: u16 = 15;
 
 /// Where the new repository goes.
 #[derive(Clone, Debug)]
@@ -36,6 +34,7 @@ pub(super) enum Target {
 /// The rows of the form, top down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
+    Place,
     Folder,
     Secret,
     Open,
@@ -46,13 +45,9 @@ enum Part {
 
 /// The form.
 pub(super) struct Create {
-    goal: Goal,
+    errand: Errand,
     target: Target,
-    folder: Field,
-    secret: bool,
-    first: Field,
-    second: Field,
-    at: Part,
+    form: Form<Part>,
     /// Why it cannot be created as it stands.
     complaint: Option<Failure>,
     creating: Option<Repository>,
@@ -60,57 +55,26 @@ pub(super) struct Create {
 
 impl Create {
     /// An empty form.
-    pub(super) fn new(goal: Goal, target: Target) -> Self {
-        Self {
-            goal,
-            folder: Field::new(USUAL_FOLDER),
-            at: if matches!(target, Target::Place(_)) { Part::Folder } else { Part::Secret },
-            target,
-            secret: true,
-            first: Field::hidden(),
-            second: Field::hidden(),
-            complaint: None,
-            creating: None,
+    pub(super) fn new(errand: Errand, target: Target) -> Self {
+        let mut rows = vec![FormRow::heading(Part::Place, &place(&target)).end()];
+        if matches!(target, Target::Place(_)) {
+            rows.push(FormRow::text(Part::Folder, "Folder", USUAL_FOLDER).end());
         }
-    }
-
-    /// The rows that can be reached now.
-    fn parts(&self) -> Vec<Part> {
-        let mut parts = vec![Part::Folder, Part::Secret, Part::Open];
-        if !matches!(self.target, Target::Place(_)) {
-            parts.remove(0);
-        }
-        if self.secret {
-            parts.extend([Part::First, Part::Second]);
-        }
-        parts.push(Part::Create);
-        parts
-    }
-
-    fn step(&mut self, forward: bool) {
-        let parts = self.parts();
-        let index = parts.iter().position(|part| *part == self.at).unwrap_or(0);
-        let next = if forward {
-            (index + 1) % parts.len()
-        } else {
-            index.checked_sub(1).unwrap_or(parts.len() - 1)
-        };
-        self.at = parts.get(next).copied().unwrap_or(Part::Create);
-    }
-
-    fn field(&mut self) -> Option<&mut Field> {
-        match self.at {
-            Part::Folder => Some(&mut self.folder),
-            Part::First => Some(&mut self.first),
-            Part::Second => Some(&mut self.second),
-            _ => None,
-        }
+        let open = "No passphrase: whoever has the disk can read the images";
+        rows.extend([
+            FormRow::choice(Part::Secret, "With a passphrase: the images are secret", true),
+            FormRow::choice(Part::Open, open, false).end(),
+            FormRow::secret(Part::First, "Passphrase"),
+            FormRow::secret(Part::Second, "Once more").end(),
+            FormRow::button(Part::Create, "Create the repository").end(),
+        ]);
+        Self { errand, target, form: Form::new(rows), complaint: None, creating: None }
     }
 
     /// The repository as the form describes it, or what is wrong with the form.
     fn repository(&self) -> Result<Repository, &'static str> {
-        let passphrase = match (self.first.text(), self.second.text()) {
-            _ if !self.secret => None,
+        let passphrase = match (self.form.typed(Part::First), self.form.typed(Part::Second)) {
+            _ if !self.form.is_set(Part::Secret) => None,
             ("", _) => return Err("Type a passphrase, or choose \"No passphrase\"."),
             (first, second) if first != second => {
                 return Err("The two passphrases differ. Type them again.");
@@ -125,7 +89,7 @@ impl Create {
                 disk: None,
             },
             Target::Place(place) => {
-                let folder = inside(self.folder.text())?;
+                let folder = inside(self.form.typed(Part::Folder))?;
                 Repository {
                     title: format!("{} ({})", console::path(&folder), place.title()),
                     location: place.location(folder),
@@ -145,54 +109,12 @@ impl Create {
             }
             Err(complaint) => {
                 self.complaint = Some(Failure { text: complaint.into(), ..Failure::default() });
-                if self.secret && self.first.text() != self.second.text() {
-                    self.second.clear();
+                if self.form.typed(Part::First) != self.form.typed(Part::Second) {
+                    self.form.put(Part::Second, "");
                 }
                 Action::None
             }
         }
-    }
-
-    fn rows(&self, look: Look) -> Vec<FormRow<'_>> {
-        let secret = choice(self.secret, "With a passphrase: the images are secret");
-        let open = choice(!self.secret, "No passphrase: whoever has the disk can read the images");
-        let mut rows = vec![FormRow::new(self.place(), look.heading()).end()];
-        if matches!(self.target, Target::Place(_)) {
-            rows.push(self.field_row(Part::Folder, "Folder", &self.folder).end());
-        }
-        rows.push(self.button_row(Part::Secret, &secret, look));
-        rows.push(self.button_row(Part::Open, &open, look).end());
-        if self.secret {
-            rows.push(self.field_row(Part::First, "Passphrase", &self.first));
-            rows.push(self.field_row(Part::Second, "Once more", &self.second).end());
-        }
-        rows.push(self.button_row(Part::Create, "[ Create the repository ]", look).end());
-        rows
-    }
-
-    /// Where the repository will be.
-    fn place(&self) -> String {
-        match &self.target {
-            Target::Place(place) => {
-                let free = place.free.map(|free| format!(", {} free", format::size(free)));
-                format!("Partition: {}{}", place.title(), free.unwrap_or_default())
-            }
-            Target::Folder(path) => format!("Folder: {}", console::path(path)),
-        }
-    }
-
-    fn mark(&self, part: Part) -> &'static str {
-        if self.at == part { "►" } else { " " }
-    }
-
-    fn field_row<'a>(&self, part: Part, name: &str, field: &'a Field) -> FormRow<'a> {
-        let text = format!("{} {name}", self.mark(part));
-        FormRow { field: Some((part, field)), ..FormRow::new(text, Style::new()) }
-    }
-
-    fn button_row(&self, part: Part, text: &str, look: Look) -> FormRow<'static> {
-        let style = if self.at == part { look.selected() } else { Style::new() };
-        FormRow::new(format!("{} {text}", self.mark(part)), style)
     }
 
     /// What is going on, or what is wrong.
@@ -207,29 +129,15 @@ impl Create {
     }
 }
 
-/// A line of the form.
-struct FormRow<'a> {
-    /// Mark and name, or the whole line.
-    text: String,
-    style: Style,
-    /// A field behind the name.
-    field: Option<(Part, &'a Field)>,
-    /// An empty line follows where there is room.
-    ends_group: bool,
-}
-
-impl FormRow<'_> {
-    fn new(text: String, style: Style) -> Self {
-        Self { text, style, field: None, ends_group: false }
+/// Where the repository will be.
+fn place(target: &Target) -> String {
+    match target {
+        Target::Place(place) => {
+            let free = place.free.map(|free| format!(", {} free", format::size(free)));
+            format!("Partition: {}{}", place.title(), free.unwrap_or_default())
+        }
+        Target::Folder(path) => format!("Folder: {}", console::path(path)),
     }
-
-    fn end(self) -> Self {
-        Self { ends_group: true, ..self }
-    }
-}
-
-fn choice(set: bool, text: &str) -> String {
-    format!("{} {text}", if set { "(*)" } else { "( )" })
 }
 
 /// A folder below the root of a partition.
@@ -247,17 +155,12 @@ fn inside(text: &str) -> Result<PathBuf, &'static str> {
 
 impl Page for Create {
     fn title(&self) -> String {
-        format!("{}: new repository", self.goal.title())
+        format!("{}: new repository", self.errand.title)
     }
 
     fn hints(&self) -> Vec<Hint> {
-        let enter = if self.at == Part::Create { "Create" } else { "Next" };
-        let mut hints = vec![("↑↓ Tab", "Move"), ("Enter", enter)];
-        hints.extend(match self.at {
-            Part::First => Some(self.first.hint()),
-            Part::Second => Some(self.second.hint()),
-            _ => None,
-        });
+        let mut hints = vec![("↑↓ Tab", "Move"), ("Enter", self.form.enter("Create"))];
+        hints.extend(self.form.hint());
         hints.extend([("F1", "Help"), ("Esc", "Back")]);
         hints
     }
@@ -281,20 +184,17 @@ impl Page for Create {
         if self.creating.is_some() {
             return Action::None;
         }
-        if self.field().is_some_and(|field| field.on_key(key)) {
-            return Action::None;
-        }
-        match (key, self.at) {
-            (Key::Enter, Part::Create) => return self.create(),
-            (Key::Enter | Key::Char(' '), Part::Secret | Part::Open) => {
-                self.secret = self.at == Part::Secret;
+        match self.form.on_key(key) {
+            Did::Chose(Part::Create) => return self.create(),
+            Did::Chose(part) => {
+                for row in [Part::First, Part::Second] {
+                    self.form.show(row, part == Part::Secret);
+                }
                 if key == Key::Enter {
-                    self.at = if self.secret { Part::First } else { Part::Create };
+                    self.form.leave_choice();
                 }
             }
-            (Key::Enter | Key::Down | Key::Tab, _) => self.step(true),
-            (Key::Up | Key::BackTab, _) => self.step(false),
-            _ => {}
+            Did::Moved | Did::Nothing => {}
         }
         Action::None
     }
@@ -302,7 +202,7 @@ impl Page for Create {
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
         match (reply, self.creating.take()) {
             (Reply::Done(Ok(())), Some(repository)) => {
-                Action::Replace(self.goal.next(repository, Vec::new()))
+                self.errand.then.go((repository, Vec::new())).replacing()
             }
             (Reply::Done(Err(failure)), _) => {
                 self.complaint = Some(failure);
@@ -317,21 +217,8 @@ impl Page for Create {
     }
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
-        let gap = u16::from(area.height > 16);
-        let mut y = area.y;
-        for row in self.rows(look) {
-            if y >= area.bottom() {
-                return;
-            }
-            buffer.set_stringn(area.x, y, &row.text, usize::from(area.width), row.style);
-            if let Some((part, field)) = row.field {
-                let x = area.x + FIELD_INDENT.min(area.width);
-                let field_area = Rect { x, y, width: area.right() - x, height: 1 };
-                field.render(self.at == part, field_area, buffer, look);
-            }
-            y += 1 + if row.ends_group { gap } else { 0 };
-        }
-        for (y, line) in (y + 1 - gap..area.bottom()).zip(self.remark(area.width, look, now)) {
+        let y = self.form.render(self.creating.is_none(), area, buffer, look);
+        for (y, line) in (y..area.bottom()).zip(self.remark(area.width, look, now)) {
             buffer.set_line(area.x, y, &line, area.width);
         }
     }

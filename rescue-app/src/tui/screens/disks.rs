@@ -7,35 +7,43 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::partitions::Partitions;
-use super::unlock::after_partitions;
-use super::write_options::WriteOptions;
-use super::{TextWindow, failure_lines, waiting};
+use super::text_window::TextWindow;
+use super::waiting::{failure_lines, waiting};
 use crate::operation::format;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Disk, DiskList, Failure, Image, Origin, Repository, WriteOrder};
-use crate::tui::page::{Action, Context, Hint, Page, ask, open};
+use crate::tui::model::{Disk, DiskList, Failure, Origin};
+use crate::tui::page::{Action, Context, Hint, Page, Then, ask, open};
 use crate::tui::widgets::{Cursor, Document, Lines, Row, rows, text, volume_bar, volume_lines};
 
 /// How often the kernel is asked whether a disk came or went.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the disk is wanted for.
+/// What a disk is wanted for.
 #[derive(Clone, Debug)]
-pub(super) enum Purpose {
-    /// It is read, for an image.
-    Capture,
-    /// It is read, for another disk.
-    Clone,
-    /// It is overwritten.
-    Target(Origin),
+pub(in crate::tui) struct Wanted {
+    title: String,
+    /// What is written to it; `None` when it is read.
+    from: Option<Origin>,
+}
+
+impl Wanted {
+    /// To be read; `title` is the page's.
+    pub(in crate::tui) fn to_read(title: &str) -> Self {
+        Self { title: title.to_owned(), from: None }
+    }
+
+    /// To be overwritten.
+    pub(in crate::tui) fn target(from: Origin) -> Self {
+        Self { title: format!("{}: choose the disk to overwrite", from.verb()), from: Some(from) }
+    }
 }
 
 /// The list of disks.
-pub(super) struct Disks {
-    purpose: Purpose,
+pub(in crate::tui) struct Disks {
+    wanted: Wanted,
+    then: Then<Disk>,
     list: Option<DiskList>,
     failure: Option<Failure>,
     cursor: Cursor,
@@ -45,18 +53,12 @@ pub(super) struct Disks {
     document: Document,
 }
 
-impl Purpose {
-    /// The disk is overwritten with `image`.
-    pub(super) fn target(repository: Repository, image: Image) -> Self {
-        Self::Target(Origin::Image { image: Box::new(image), repository: Box::new(repository) })
-    }
-}
-
 impl Disks {
-    /// A list for this purpose; the first look starts when it opens.
-    pub(super) fn new(purpose: Purpose) -> Self {
+    /// A list to choose from; the first look starts when it opens.
+    pub(in crate::tui) fn new(wanted: Wanted, then: Then<Disk>) -> Self {
         Self {
-            purpose,
+            wanted,
+            then,
             list: None,
             failure: None,
             cursor: Cursor::default(),
@@ -76,7 +78,7 @@ impl Disks {
 
     /// Why `disk` cannot be chosen.
     fn refusal(&self, disk: &Disk) -> Option<String> {
-        let Purpose::Target(from) = &self.purpose else {
+        let Some(from) = &self.wanted.from else {
             return disk.source_refusal.clone();
         };
         match from {
@@ -104,18 +106,7 @@ impl Disks {
         if self.refusal(disk).is_some() {
             return Action::None;
         }
-        match &self.purpose {
-            Purpose::Capture if disk.volumes.iter().any(|volume| volume.number.is_some()) => {
-                open(Partitions::new(disk.clone()))
-            }
-            Purpose::Capture => after_partitions(disk, None),
-            Purpose::Clone => {
-                open(Self::new(Purpose::Target(Origin::Disk(Box::new(disk.clone())))))
-            }
-            Purpose::Target(from) => {
-                open(WriteOptions::new(WriteOrder::all_of(from.clone(), disk.clone())))
-            }
-        }
+        self.then.go(disk.clone())
     }
 
     fn look(&mut self, known: Option<u64>) -> Action {
@@ -200,11 +191,7 @@ impl Disks {
 
 impl Page for Disks {
     fn title(&self) -> String {
-        match &self.purpose {
-            Purpose::Capture => "Capture: choose the disk to store".into(),
-            Purpose::Clone => "Clone: choose the disk to read".into(),
-            Purpose::Target(from) => format!("{}: choose the disk to overwrite", from.verb()),
-        }
+        self.wanted.title.clone()
     }
 
     fn hints(&self) -> Vec<Hint> {
@@ -220,8 +207,8 @@ impl Page for Disks {
     }
 
     fn help(&self) -> &'static [&'static str] {
-        match self.purpose {
-            Purpose::Capture | Purpose::Clone => &[
+        match self.wanted.from {
+            None => &[
                 "Choose the disk to be read. It is opened for reading only.",
                 "The bar shows the disk to scale: full is in use, light is free, half dark is not \
                  known, dots are outside of partitions.",
@@ -229,7 +216,7 @@ impl Page for Disks {
                  change from one start to the next.",
                 "Disks plugged in later appear by themselves.",
             ],
-            Purpose::Target(_) => &[
+            Some(_) => &[
                 "Choose the disk that is written to. What it holds now is lost; nothing \
                  is written before the next pages have shown the plan and you have agreed.",
                 "Disks that are in use, hold the images or are too small cannot be chosen.",

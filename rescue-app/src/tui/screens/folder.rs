@@ -5,41 +5,51 @@ use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
-use super::Goal;
 use super::create::{Create, Target};
+use super::errand::Errand;
 use super::open::Open;
 use crate::console;
+use crate::store::Location;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
-use crate::tui::model::{Location, Repository};
+use crate::tui::model::Repository;
 use crate::tui::page::{Action, Context, Hint, Page, open};
-use crate::tui::widgets::{Field, Lines};
+use crate::tui::widgets::{Did, Form, FormRow, Lines};
+
+/// The rows of the form, top down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Path,
+    New,
+}
 
 /// The form: a path, and for a capture whether the repository is new.
 pub(super) struct Folder {
-    goal: Goal,
-    path: Field,
-    new: bool,
+    errand: Errand,
+    form: Form<Part>,
     complaint: Option<&'static str>,
 }
 
 impl Folder {
     /// An empty form.
-    pub(super) fn new(goal: Goal) -> Self {
-        Self { goal, path: Field::new("/"), new: false, complaint: None }
+    pub(super) fn new(errand: Errand) -> Self {
+        let mut rows = vec![FormRow::text(Part::Path, "Folder", "/").end()];
+        if errand.stores() {
+            rows.push(FormRow::tick(Part::New, "Create a new repository in it", false).end());
+        }
+        Self { errand, form: Form::new(rows), complaint: None }
     }
 
     fn choose(&mut self) -> Action {
-        let path = PathBuf::from(self.path.text().trim());
+        let path = PathBuf::from(self.form.typed(Part::Path).trim());
         if !path.is_absolute() || path.parent().is_none() {
             self.complaint = Some("Type a whole path, such as /mnt/backup/lifeboat.");
             return Action::None;
         }
         self.complaint = None;
-        if self.new {
-            return open(Create::new(self.goal.clone(), Target::Folder(path)));
+        if self.form.is_set(Part::New) {
+            return open(Create::new(self.errand.clone(), Target::Folder(path)));
         }
         let repository = Repository {
             title: console::path(&path),
@@ -47,19 +57,19 @@ impl Folder {
             passphrase: None,
             disk: None,
         };
-        open(Open::new(self.goal.clone(), repository))
+        open(Open::new(self.errand.clone(), repository))
     }
 }
 
 impl Page for Folder {
     fn title(&self) -> String {
-        format!("{}: repository in a folder", self.goal.title())
+        format!("{}: repository in a folder", self.errand.title)
     }
 
     fn hints(&self) -> Vec<Hint> {
         let mut hints = vec![("Enter", "Continue")];
-        if self.goal.stores() {
-            hints.push(("Tab", "New or existing"));
+        if self.errand.stores() {
+            hints.extend([("↑↓ Tab", "Move"), ("Space", "Tick")]);
         }
         hints.extend([("F1", "Help"), ("Esc", "Back")]);
         hints
@@ -75,33 +85,23 @@ impl Page for Folder {
     }
 
     fn on_key(&mut self, key: Key, _context: &Context) -> Action {
-        if self.path.on_key(key) {
-            return Action::None;
+        if key == Key::Enter {
+            return self.choose();
         }
-        match key {
-            Key::Enter => return self.choose(),
-            Key::Tab | Key::BackTab if self.goal.stores() => self.new = !self.new,
-            _ => {}
+        if self.form.on_key(key) != Did::Nothing {
+            self.complaint = None;
         }
         Action::None
     }
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, _now: Duration) {
+        let y = self.form.render(true, area, buffer, look);
         let mut lines = Lines::new(area.width);
-        lines.text("Path of the folder:", look.heading()).line("").line("");
-        if self.goal.stores() {
-            let mark = if self.new { "[x]" } else { "[ ]" };
-            lines.item(mark, "Create a new repository in it (Tab)", Style::new());
-        }
         if let Some(complaint) = self.complaint {
-            lines.gap().text(complaint, look.warning());
+            lines.text(complaint, look.warning());
         }
-        for (y, line) in (area.y..area.bottom()).zip(lines.finish()) {
+        for (y, line) in (y..area.bottom()).zip(lines.finish()) {
             buffer.set_line(area.x, y, &line, area.width);
-        }
-        if area.height > 1 {
-            let field = Rect { y: area.y + 1, height: 1, ..area };
-            self.path.render(true, field, buffer, look);
         }
     }
 }

@@ -6,62 +6,65 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::confirm::{Confirm, Then};
-use super::failure_lines;
-use super::progress::ProgressPage;
+use super::errand::Opened;
+use super::waiting::failure_lines;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, Image, Job, Keep, Repository};
-use crate::tui::page::{Action, Context, Hint, Page, ask, open};
+use crate::tui::model::{Failure, Image, Keep, Repository};
+use crate::tui::page::{Action, Context, Hint, Page, Then, ask};
 use crate::tui::widgets::{Cursor, Lines, choices, spinner};
 
 /// All choices, in the order shown.
 const CHOICES: [Keep; 4] = [Keep::All, Keep::Rotation, Keep::Three, Keep::One];
 
+/// What is to be freed.
+#[derive(Clone)]
+pub(in crate::tui) struct Going {
+    /// Where.
+    pub(in crate::tui) repository: Repository,
+    /// The rule for what stays.
+    pub(in crate::tui) keep: Keep,
+    /// The images that go, as far as they are in the list.
+    pub(in crate::tui) images: Vec<Image>,
+    /// The number of images that go.
+    pub(in crate::tui) count: usize,
+}
+
 /// The choice among them.
-pub(super) struct Free {
+pub(in crate::tui) struct Free {
     repository: Repository,
     images: Vec<Image>,
     cursor: Cursor,
     working: bool,
     failure: Option<Failure>,
+    then: Then<Going>,
 }
 
 impl Free {
     /// The choice for a repository with these images.
-    pub(super) fn new(repository: Repository, images: Vec<Image>) -> Self {
-        Self { repository, images, cursor: Cursor::default(), working: false, failure: None }
+    pub(in crate::tui) fn new((repository, images): Opened, then: Then<Going>) -> Self {
+        Self { repository, images, cursor: Cursor::default(), working: false, failure: None, then }
     }
 
     fn keep(&self) -> Keep {
         CHOICES.get(self.cursor.index).copied().unwrap_or_default()
     }
 
-    fn start(&self) -> Action {
-        open(ProgressPage::new(Job::Free {
-            repository: self.repository.clone(),
-            keep: self.keep(),
-        }))
-    }
-
     fn choose(&mut self) -> Action {
         self.failure = None;
         if self.keep() == Keep::All {
-            return self.start();
+            return self.go_on(&[]);
         }
         self.working = true;
         ask(Request::PlanFree(self.repository.clone(), self.keep()))
     }
 
-    /// Shows what would go; what loses no image needs no agreement.
-    fn confirm(&self, ids: &[String]) -> Action {
-        let going = self.images.iter().filter(|image| ids.contains(&image.id)).cloned();
-        let going: Vec<Image> = going.collect();
-        match going.is_empty() && ids.is_empty() {
-            true => self.start(),
-            false => open(Confirm::new(Then::Free(self.repository.clone(), self.keep(), going))),
-        }
+    /// Goes on with the images of these ids, which go.
+    fn go_on(&self, ids: &[String]) -> Action {
+        let images = self.images.iter().filter(|image| ids.contains(&image.id)).cloned().collect();
+        let (repository, keep) = (self.repository.clone(), self.keep());
+        self.then.go(Going { repository, keep, images, count: ids.len() })
     }
 }
 
@@ -114,7 +117,7 @@ impl Page for Free {
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
         self.working = false;
         match reply {
-            Reply::FreePlan(Ok(ids)) => self.confirm(&ids),
+            Reply::FreePlan(Ok(ids)) => self.go_on(&ids),
             Reply::FreePlan(Err(failure)) => {
                 self.failure = Some(failure);
                 Action::None

@@ -6,9 +6,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::Goal;
-use super::disks::{Disks, Purpose};
-use super::places::Places;
 use super::question::Question;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
@@ -16,55 +13,26 @@ use crate::tui::page::{Action, Context, Exit, Hint, Page, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, text};
 
 /// What an entry does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Choice {
-    Capture,
-    Restore,
-    Clone,
-    Verify,
-    Images,
+#[derive(Clone, Copy)]
+pub(in crate::tui) enum Choice {
+    /// Opens the first page of a verb.
+    Start(fn() -> Action),
+    /// Leaves the menu.
     Leave(Exit),
 }
 
-struct Item {
-    letter: char,
-    name: &'static str,
-    text: &'static str,
-    choice: Choice,
+/// An entry.
+#[derive(Clone, Copy)]
+pub(in crate::tui) struct Item {
+    /// The key that chooses it at once.
+    pub(in crate::tui) letter: char,
+    /// Its name.
+    pub(in crate::tui) name: &'static str,
+    /// What it does, in a line.
+    pub(in crate::tui) text: &'static str,
+    /// What it does.
+    pub(in crate::tui) choice: Choice,
 }
-
-const WORK: [Item; 5] = [
-    Item {
-        letter: 'C',
-        name: "Capture",
-        text: "Store a disk as an image. The disk is only read.",
-        choice: Choice::Capture,
-    },
-    Item {
-        letter: 'R',
-        name: "Restore",
-        text: "Write an image back to a disk.",
-        choice: Choice::Restore,
-    },
-    Item {
-        letter: 'L',
-        name: "Clone",
-        text: "Write a disk to another disk, without an image.",
-        choice: Choice::Clone,
-    },
-    Item {
-        letter: 'V',
-        name: "Verify",
-        text: "Check that stored images are whole.",
-        choice: Choice::Verify,
-    },
-    Item {
-        letter: 'I',
-        name: "Images",
-        text: "List, inspect and forget images.",
-        choice: Choice::Images,
-    },
-];
 
 const MACHINE: [Item; 3] = [
     Item {
@@ -97,28 +65,25 @@ const PROGRAM: [Item; 1] = [Item {
 /// The main menu.
 pub(in crate::tui) struct Home {
     items: Vec<Item>,
+    /// How many of them are verbs.
+    verbs: usize,
     cursor: Cursor,
     /// What the open question would do.
     pending: Option<Exit>,
 }
 
 impl Home {
-    /// The menu of a started boot medium, or of the program on a running system.
-    pub(in crate::tui) fn new(boot_medium: bool) -> Self {
-        let work = WORK.into_iter();
-        let items =
-            if boot_medium { work.chain(MACHINE).collect() } else { work.chain(PROGRAM).collect() };
-        Self { items, cursor: Cursor::default(), pending: None }
+    /// The menu with these verbs, of a started boot medium or of the program on a running system.
+    pub(in crate::tui) fn new(verbs: &[Item], boot_medium: bool) -> Self {
+        let others = if boot_medium { &MACHINE[..] } else { &PROGRAM[..] };
+        let items = [verbs, others].concat();
+        Self { items, verbs: verbs.len(), cursor: Cursor::default(), pending: None }
     }
 
     fn choose(&mut self, index: usize) -> Action {
         self.cursor.index = index;
         match self.items.get(index).map(|item| item.choice) {
-            Some(Choice::Capture) => open(Disks::new(Purpose::Capture)),
-            Some(Choice::Restore) => open(Places::new(Goal::Restore)),
-            Some(Choice::Clone) => open(Disks::new(Purpose::Clone)),
-            Some(Choice::Verify) => open(Places::new(Goal::Verify)),
-            Some(Choice::Images) => open(Places::new(Goal::Images)),
+            Some(Choice::Start(start)) => start(),
             Some(Choice::Leave(exit @ (Exit::Reboot | Exit::PowerOff))) => {
                 self.pending = Some(exit);
                 open(leaving(exit))
@@ -192,7 +157,7 @@ impl Page for Home {
                     Span::styled(text::left(item.name, 12), look.heading()),
                     Span::raw(text::left(item.text, room)),
                 ]));
-                if index == WORK.len() { row.under(vec![Line::default()]) } else { row }
+                if index == self.verbs { row.under(vec![Line::default()]) } else { row }
             })
             .collect();
         let top = u16::from(area.height > 12);

@@ -6,27 +6,41 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::confirm::Then;
-use super::progress::ProgressPage;
-use super::{Confirm, Disks, Purpose};
+use super::errand::Opened;
 use crate::operation::format;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
-use crate::tui::model::{Image, Job, Repository};
-use crate::tui::page::{Action, Context, Hint, Page, open, replace};
+use crate::tui::model::{Image, Repository};
+use crate::tui::page::{Action, Context, Hint, Page, Then};
 use crate::tui::widgets::{Document, Lines, volume_bar, volume_lines};
+
+/// What can be done with images, wherever they are shown.
+#[derive(Clone)]
+pub(in crate::tui) struct Deeds {
+    /// Writes one to a disk.
+    pub(in crate::tui) restore: Then<(Repository, Image)>,
+    /// Reads one, or all, and checks every byte.
+    pub(in crate::tui) verify: Then<(Repository, Option<Image>)>,
+    /// Takes one out of the list.
+    pub(in crate::tui) forget: Then<(Repository, Image)>,
+    /// Looks at the structure of the repository.
+    pub(in crate::tui) check: Then<Repository>,
+    /// Removes what no image uses.
+    pub(in crate::tui) free: Then<Opened>,
+}
 
 /// The page of an image, with what can be done to it.
 pub(super) struct ImagePage {
     repository: Repository,
     image: Image,
+    deeds: Deeds,
     document: Document,
 }
 
 impl ImagePage {
     /// The page of `image`.
-    pub(super) fn new(repository: Repository, image: Image) -> Self {
-        Self { repository, image, document: Document::default() }
+    pub(super) fn new(repository: Repository, image: Image, deeds: Deeds) -> Self {
+        Self { repository, image, deeds, document: Document::default() }
     }
 
     fn lines(&self, columns: u16, look: Look) -> Vec<Line<'static>> {
@@ -57,11 +71,6 @@ impl ImagePage {
         }
         lines.finish()
     }
-
-    fn forget(&self) -> Action {
-        let (repository, image) = (self.repository.clone(), self.image.clone());
-        replace(Confirm::new(Then::Forget(repository, Box::new(image))))
-    }
 }
 
 impl Page for ImagePage {
@@ -88,9 +97,10 @@ impl Page for ImagePage {
         }
         let (repository, image) = (self.repository.clone(), self.image.clone());
         match key.letter() {
-            Some('r') => open(Disks::new(Purpose::target(repository, image))),
-            Some('v') => open(ProgressPage::new(Job::Verify { repository, image: Some(image) })),
-            Some('f') => self.forget(),
+            Some('r') => self.deeds.restore.go((repository, image)),
+            Some('v') => self.deeds.verify.go((repository, Some(image))),
+            // The image may be gone afterwards, and its page with it.
+            Some('f') => self.deeds.forget.go((repository, image)).replacing(),
             _ => Action::None,
         }
     }

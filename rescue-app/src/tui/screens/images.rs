@@ -7,14 +7,14 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::image::ImagePage;
-use super::progress::ProgressPage;
-use super::{Disks, Free, Goal, Purpose, failure_lines};
+use super::errand::Opened;
+use super::image::{Deeds, ImagePage};
+use super::waiting::failure_lines;
 use crate::operation::format;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, Image, Job, Repository};
+use crate::tui::model::{Failure, Image, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, text, volume_bar};
 
@@ -24,9 +24,21 @@ const DETAILS: u16 = 4;
 /// Columns of a time with its zone.
 const TIME: usize = 20;
 
+/// What the list is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tui) enum Purpose {
+    /// Choosing one to restore.
+    Restore,
+    /// Choosing one, or all, to verify.
+    Verify,
+    /// Looking at them, and caring for the repository.
+    Tend,
+}
+
 /// The list of images, newest first.
-pub(super) struct Images {
-    goal: Goal,
+pub(in crate::tui) struct Images {
+    purpose: Purpose,
+    deeds: Deeds,
     repository: Repository,
     images: Vec<Image>,
     failure: Option<Failure>,
@@ -36,13 +48,14 @@ pub(super) struct Images {
 
 impl Images {
     /// A list that was just read.
-    pub(super) fn new(goal: Goal, repository: Repository, images: Vec<Image>) -> Self {
-        Self { goal, repository, images, failure: None, cursor: Cursor::default(), opened: false }
+    pub(in crate::tui) fn new(purpose: Purpose, deeds: Deeds, opened: Opened) -> Self {
+        let ((repository, images), cursor) = (opened, Cursor::default());
+        Self { purpose, deeds, repository, images, failure: None, cursor, opened: false }
     }
 
     /// Whether the first row stands for all images.
     fn has_all(&self) -> bool {
-        matches!(self.goal, Goal::Verify) && !self.images.is_empty()
+        self.purpose == Purpose::Verify && !self.images.is_empty()
     }
 
     fn count(&self) -> usize {
@@ -59,31 +72,27 @@ impl Images {
             return Action::None;
         }
         let repository = self.repository.clone();
-        match (&self.goal, self.current()) {
-            (Goal::Verify, image) => {
-                open(ProgressPage::new(Job::Verify { repository, image: image.cloned() }))
-            }
-            (Goal::Restore, Some(image)) => {
-                open(Disks::new(Purpose::target(repository, image.clone())))
-            }
-            (_, Some(_)) => self.details(),
-            (_, None) => Action::None,
+        match (self.purpose, self.current()) {
+            (Purpose::Verify, image) => self.deeds.verify.go((repository, image.cloned())),
+            (Purpose::Restore, Some(image)) => self.deeds.restore.go((repository, image.clone())),
+            (Purpose::Tend, Some(_)) => self.details(),
+            (Purpose::Restore | Purpose::Tend, None) => Action::None,
         }
     }
 
     /// What can be done to the repository as a whole.
     fn tend(&self, key: Key) -> Action {
         let repository = self.repository.clone();
-        match (&self.goal, key.letter()) {
-            (Goal::Images, Some('k')) => open(ProgressPage::new(Job::Check { repository })),
-            (Goal::Images, Some('f')) => open(Free::new(repository, self.images.clone())),
+        match (self.purpose, key.letter()) {
+            (Purpose::Tend, Some('k')) => self.deeds.check.go(repository),
+            (Purpose::Tend, Some('f')) => self.deeds.free.go((repository, self.images.clone())),
             _ => Action::None,
         }
     }
 
     fn details(&self) -> Action {
         self.current().map_or(Action::None, |image| {
-            open(ImagePage::new(self.repository.clone(), image.clone()))
+            open(ImagePage::new(self.repository.clone(), image.clone(), self.deeds.clone()))
         })
     }
 
@@ -120,31 +129,31 @@ fn row(image: &Image, columns: usize, look: Look) -> Row {
 
 impl Page for Images {
     fn title(&self) -> String {
-        let what = match self.goal {
-            Goal::Restore => "choose the image to restore",
-            Goal::Verify => "choose what to check",
-            _ => "in this repository",
+        let title = match self.purpose {
+            Purpose::Restore => "Restore: choose the image to restore",
+            Purpose::Verify => "Verify: choose what to check",
+            Purpose::Tend => "Images: in this repository",
         };
-        format!("{}: {what}", self.goal.title())
+        title.into()
     }
 
     fn hints(&self) -> Vec<Hint> {
         if self.images.is_empty() {
-            return match self.goal {
-                Goal::Images => vec![("K", "Check"), ("F", "Free space"), ("Esc", "Back")],
+            return match self.purpose {
+                Purpose::Tend => vec![("K", "Check"), ("F", "Free space"), ("Esc", "Back")],
                 _ => vec![("Esc", "Back")],
             };
         }
-        let enter = match self.goal {
-            Goal::Verify => "Check",
-            Goal::Restore => "Choose",
-            _ => "Details",
+        let enter = match self.purpose {
+            Purpose::Verify => "Check",
+            Purpose::Restore => "Choose",
+            Purpose::Tend => "Details",
         };
         let mut hints = vec![("↑↓", "Move"), ("Enter", enter)];
-        if self.current().is_some() && !matches!(self.goal, Goal::Images) {
+        if self.current().is_some() && self.purpose != Purpose::Tend {
             hints.push(("D", "Details"));
         }
-        if matches!(self.goal, Goal::Images) {
+        if self.purpose == Purpose::Tend {
             hints.extend([("K", "Check"), ("F", "Free space")]);
         }
         hints.push(("Esc", "Back"));

@@ -5,53 +5,34 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::capture_plan::CapturePlanPage;
-use crate::operation::{Compression, Keys, RescueOptions};
+use crate::operation::Compression;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
-use crate::tui::model::{CaptureOrder, Content, Disk, Repository};
-use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::model::{Disk, Repository};
+use crate::tui::page::{Action, Context, Hint, Page, Then};
 use crate::tui::widgets::{Cursor, Lines, choices};
 
 /// All levels, in the order shown.
 const LEVELS: [Compression; 3] = [Compression::Fast, Compression::Balanced, Compression::Small];
 
 /// The choice among them.
-pub(super) struct Level {
+pub(in crate::tui) struct Level {
     disk: Disk,
-    partitions: Option<Vec<u32>>,
-    keys: Keys,
     repository: Repository,
     cursor: Cursor,
+    then: Then<Compression>,
 }
 
 impl Level {
     /// The choice for a capture of `disk` into `repository`, at the usual level.
-    pub(super) fn new(
-        disk: Disk,
-        partitions: Option<Vec<u32>>,
-        keys: Keys,
-        repository: Repository,
-    ) -> Self {
+    pub(in crate::tui) fn new(disk: Disk, repository: Repository, then: Then<Compression>) -> Self {
         let usual = Compression::default();
         let index = LEVELS.iter().position(|level| *level == usual).unwrap_or(0);
-        Self { disk, partitions, keys, repository, cursor: Cursor { index } }
+        Self { disk, repository, cursor: Cursor { index }, then }
     }
 
     fn choose(&self) -> Action {
-        let compression = LEVELS.get(self.cursor.index).copied().unwrap_or_default();
-        open(CapturePlanPage::new(CaptureOrder {
-            disk: self.disk.clone(),
-            partitions: self.partitions.clone(),
-            repository: self.repository.clone(),
-            compression,
-            keys: self.keys.clone(),
-            content: Content::default(),
-            trusts_unclosed: false,
-            retries: RescueOptions::default().retries,
-            keeps_map: false,
-            planned: None,
-        }))
+        self.then.go(LEVELS.get(self.cursor.index).copied().unwrap_or_default())
     }
 }
 

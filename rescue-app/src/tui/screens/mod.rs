@@ -1,10 +1,11 @@
-//! The pages of the menu, one file each. [`Goal`] says which page follows which.
+//! The pages of the menu, one file each. Which follows which is said in [`super::verbs`].
 
 mod capture_plan;
 mod clock;
 mod confirm;
 mod create;
 mod disks;
+mod errand;
 mod folder;
 mod free;
 mod home;
@@ -22,74 +23,25 @@ mod question;
 mod report;
 mod text_window;
 mod unlock;
+mod waiting;
+mod words;
 mod write_options;
 mod write_plan;
 
-pub(super) use home::Home;
+pub(super) use capture_plan::CapturePlanPage;
+pub(super) use confirm::{Agreed, Confirm, DISK_HELP, Said, Subject};
+pub(super) use disks::{Disks, Wanted};
+pub(super) use errand::{Errand, Opened};
+pub(super) use free::{Free, Going};
+pub(super) use home::{Choice, Home, Item};
+pub(super) use image::Deeds;
+pub(super) use images::{Images, Purpose};
+pub(super) use level::Level;
+pub(super) use partitions::Partitions;
+pub(super) use places::Places;
+pub(super) use progress::ProgressPage;
 pub(super) use text_window::TextWindow;
-
-use ratatui::text::Line;
-
-use self::confirm::Confirm;
-use self::disks::{Disks, Purpose};
-use self::free::Free;
-use self::images::Images;
-use self::level::Level;
-use super::look::Look;
-use super::model::{Disk, Failure, Image, Repository};
-use super::page::Page;
-use super::widgets::Lines;
-use crate::operation::Keys;
-
-/// What the person is up to while choosing a repository.
-#[derive(Clone, Debug)]
-enum Goal {
-    /// Store this disk, or these partitions of it.
-    Capture { disk: Box<Disk>, partitions: Option<Vec<u32>>, keys: Keys },
-    /// Write an image to a disk.
-    Restore,
-    /// Check images.
-    Verify,
-    /// Look at images.
-    Images,
-}
-
-impl Goal {
-    /// The first word of page titles.
-    fn title(&self) -> &'static str {
-        match self {
-            Self::Capture { .. } => "Capture",
-            Self::Restore => "Restore",
-            Self::Verify => "Verify",
-            Self::Images => "Images",
-        }
-    }
-
-    /// Whether the repository will be written to.
-    fn stores(&self) -> bool {
-        matches!(self, Self::Capture { .. })
-    }
-
-    /// The page that follows once a repository is open.
-    fn next(&self, repository: Repository, images: Vec<Image>) -> Box<dyn Page> {
-        match self {
-            Self::Capture { disk, partitions, keys } => {
-                Box::new(Level::new((**disk).clone(), partitions.clone(), keys.clone(), repository))
-            }
-            goal => Box::new(Images::new(goal.clone(), repository, images)),
-        }
-    }
-}
-
-/// A failure and what to do about it.
-fn failure_lines(lines: &mut Lines, failure: &Failure, look: Look) {
-    lines.text(&failure.text, look.bad());
-    if let Some(next) = &failure.next_step {
-        lines.gap().text(next, look.heading());
-    }
-}
-
-/// Lines of a page that only waits.
-fn waiting(text: &str, now: std::time::Duration) -> Vec<Line<'static>> {
-    vec![Line::default(), Line::raw(format!("{} {text}", super::widgets::spinner(now)))]
-}
+pub(super) use unlock::Unlock;
+pub(super) use words::Words;
+pub(super) use write_options::WriteOptions;
+pub(super) use write_plan::{Agreeable, WritePlanPage};

@@ -6,7 +6,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::{Goal, failure_lines};
+use super::errand::Errand;
+use super::waiting::failure_lines;
 use crate::operation::Passphrase;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
@@ -26,15 +27,15 @@ enum Stage {
 
 /// The page between choosing a repository and using it.
 pub(super) struct Open {
-    goal: Goal,
+    errand: Errand,
     repository: Repository,
     stage: Stage,
 }
 
 impl Open {
     /// Opens `repository` once the page is in view.
-    pub(super) fn new(goal: Goal, repository: Repository) -> Self {
-        Self { goal, repository, stage: Stage::Opening }
+    pub(super) fn new(errand: Errand, repository: Repository) -> Self {
+        Self { errand, repository, stage: Stage::Opening }
     }
 
     fn try_again(&mut self) -> Action {
@@ -45,14 +46,17 @@ impl Open {
 
 impl Page for Open {
     fn title(&self) -> String {
-        format!("{}: open the repository", self.goal.title())
+        format!("{}: open the repository", self.errand.title)
     }
 
     fn hints(&self) -> Vec<Hint> {
         match &self.stage {
             Stage::Opening => vec![("Esc", "Back")],
             Stage::Asking { field, .. } => {
-                vec![("Enter", "Open"), field.hint(), ("F1", "Help"), ("Esc", "Back")]
+                let mut hints = vec![("Enter", "Open")];
+                hints.extend(field.hint());
+                hints.extend([("F1", "Help"), ("Esc", "Back")]);
+                hints
             }
             Stage::Failed(_) => vec![("R", "Try again"), ("Esc", "Back")],
         }
@@ -77,7 +81,7 @@ impl Page for Open {
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
         match reply {
             Reply::Images(Ok(images)) => {
-                return Action::Replace(self.goal.next(self.repository.clone(), images));
+                return self.errand.then.go((self.repository.clone(), images)).replacing();
             }
             Reply::Images(Err(failure)) if failure.needs_passphrase => {
                 let wrong = self.repository.passphrase.is_some();

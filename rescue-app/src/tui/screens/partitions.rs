@@ -7,24 +7,25 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::unlock::after_partitions;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::model::Disk;
-use crate::tui::page::{Action, Context, Hint, Page};
+use crate::tui::page::{Action, Context, Hint, Page, Then};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_bar, volume_lines};
 
 /// A list of partitions with ticks, all set at first.
-pub(super) struct Partitions {
+pub(in crate::tui) struct Partitions {
     disk: Disk,
     ticked: Vec<bool>,
     cursor: Cursor,
+    then: Then<Option<Vec<u32>>>,
 }
 
 impl Partitions {
-    /// The partitions of `disk`.
-    pub(super) fn new(disk: Disk) -> Self {
-        Self { ticked: vec![true; disk.volumes.len()], disk, cursor: Cursor::default() }
+    /// The partitions of `disk`; what follows takes the numbers of those that are ticked, `None` for the
+    /// whole disk.
+    pub(in crate::tui) fn new(disk: Disk, then: Then<Option<Vec<u32>>>) -> Self {
+        Self { ticked: vec![true; disk.volumes.len()], disk, cursor: Cursor::default(), then }
     }
 
     /// Numbers of the ticked partitions; `None` when all are, which is the whole disk.
@@ -90,7 +91,7 @@ impl Page for Partitions {
                 self.ticked.fill(!all);
             }
             Key::Enter if !self.none_ticked() => {
-                return after_partitions(&self.disk, self.chosen());
+                return self.then.go(self.chosen());
             }
             _ => {}
         }

@@ -8,10 +8,11 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::create::{Create, Target};
+use super::errand::Errand;
 use super::folder::Folder;
 use super::open::Open;
 use super::prepare::Prepare;
-use super::{Goal, failure_lines, waiting};
+use super::waiting::{failure_lines, waiting};
 use crate::console;
 use crate::operation::format;
 use crate::tui::key::Key;
@@ -22,8 +23,8 @@ use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, text};
 
 /// The list of places.
-pub(super) struct Places {
-    goal: Goal,
+pub(in crate::tui) struct Places {
+    errand: Errand,
     places: Option<Result<Found, Failure>>,
     cursor: Cursor,
     /// A repository may have been created since the search.
@@ -41,17 +42,14 @@ enum Entry<'a> {
 }
 
 impl Places {
-    /// A list for this goal; the search starts when it opens.
-    pub(super) fn new(goal: Goal) -> Self {
-        Self { goal, places: None, cursor: Cursor::default(), outdated: false }
+    /// A list for this errand; the search starts when it opens.
+    pub(in crate::tui) fn new(errand: Errand) -> Self {
+        Self { errand, places: None, cursor: Cursor::default(), outdated: false }
     }
 
-    /// Whether images may be stored in or read from `place` for this goal.
+    /// Whether images may be stored in or read from `place` now.
     fn refusal(&self, place: &Place) -> Option<String> {
-        let source = match &self.goal {
-            Goal::Capture { disk, .. } => Some(&disk.path),
-            _ => None,
-        };
+        let source = self.errand.source.as_ref().map(|disk| &disk.path);
         if source == Some(&place.disk) {
             return Some("it is on the disk to be stored".into());
         }
@@ -72,7 +70,7 @@ impl Places {
 
     /// The disks that could be erased and made a place for the image.
     fn bare(&self) -> impl Iterator<Item = &Disk> {
-        let Goal::Capture { disk: source, .. } = &self.goal else { return Vec::new().into_iter() };
+        let Some(source) = &self.errand.source else { return Vec::new().into_iter() };
         let is_bare = |disk: &&Disk| {
             disk.target_refusal.is_none()
                 && disk.path != source.path
@@ -90,7 +88,7 @@ impl Places {
         let mut entries = Vec::new();
         for place in self.usable() {
             entries.extend(place.repositories.iter().map(|found| Entry::Found(place, found)));
-            if self.goal.stores() {
+            if self.errand.stores() {
                 entries.push(Entry::New(place));
             }
         }
@@ -102,14 +100,14 @@ impl Places {
     fn choose(&mut self) -> Action {
         let action = match self.entries().get(self.cursor.index) {
             Some(Entry::Found(place, found)) => {
-                return open(Open::new(self.goal.clone(), repository(place, found)));
+                return open(Open::new(self.errand.clone(), repository(place, found)));
             }
             Some(Entry::New(place)) => {
                 let target = Target::Place(Box::new((*place).clone()));
-                open(Create::new(self.goal.clone(), target))
+                open(Create::new(self.errand.clone(), target))
             }
-            Some(Entry::Bare(disk)) => open(Prepare::new(self.goal.clone(), (*disk).clone())),
-            Some(Entry::Typed) => open(Folder::new(self.goal.clone())),
+            Some(Entry::Bare(disk)) => open(Prepare::new(self.errand.clone(), (*disk).clone())),
+            Some(Entry::Typed) => open(Folder::new(self.errand.clone())),
             None => return Action::None,
         };
         self.outdated = true;
@@ -143,7 +141,7 @@ impl Places {
         let found = self.found();
         let repositories = found.iter().any(|place| !place.repositories.is_empty());
         if !repositories && matches!(&self.places, Some(Ok(_))) {
-            let text = if self.goal.stores() {
+            let text = if self.errand.stores() {
                 "No images were found on this machine: choose where to start a new repository. A disk \
                  that is plugged in now is found with R."
             } else {
@@ -247,10 +245,10 @@ fn place_lines(place: &Place, columns: usize, look: Look) -> Vec<Line<'static>> 
 
 impl Page for Places {
     fn title(&self) -> String {
-        if self.goal.stores() {
-            "Capture: choose where the image goes".into()
+        if self.errand.stores() {
+            format!("{}: choose where the image goes", self.errand.title)
         } else {
-            format!("{}: choose where the images are", self.goal.title())
+            format!("{}: choose where the images are", self.errand.title)
         }
     }
 
@@ -300,7 +298,7 @@ impl Page for Places {
             Key::Enter => self.choose(),
             Key::Char('f' | 'F') => {
                 self.outdated = true;
-                open(Folder::new(self.goal.clone()))
+                open(Folder::new(self.errand.clone()))
             }
             Key::Char('n' | 'N') => self.prepare(),
             Key::Char('r' | 'R') if self.places.is_some() => self.search(),

@@ -7,29 +7,20 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::confirm::{Confirm, Then};
+use super::confirm::{Agreed, Confirm, DISK_HELP, Said, Subject};
 use super::create::{Create, Target};
-use super::{Goal, failure_lines};
+use super::errand::Errand;
+use super::waiting::failure_lines;
+use crate::job::{PrepareArgs, Verb};
 use crate::operation::PlaceFilesystem;
-use crate::tui::command_line;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Disk, Failure, PrepareOrder, PreparePlan};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open, replace};
-use crate::tui::widgets::{Field, Lines, spinner};
+use crate::tui::widgets::{Did, Form, FormRow, Lines, spinner};
 
 /// The rows of the form, top down.
-const ROWS: [Part; 4] = [
-    Part::Kind(PlaceFilesystem::Ext4),
-    Part::Kind(PlaceFilesystem::Exfat),
-    Part::Label,
-    Part::Continue,
-];
-
-/// Column of the label, behind its name.
-const FIELD_INDENT: u16 = 10;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Kind(PlaceFilesystem),
@@ -46,11 +37,10 @@ enum Work {
 
 /// The form.
 pub(super) struct Prepare {
-    goal: Goal,
+    errand: Errand,
     disk: Disk,
     filesystem: PlaceFilesystem,
-    label: Field,
-    at: usize,
+    form: Form<Part>,
     work: Option<Work>,
     failure: Option<Failure>,
     plan: PreparePlan,
@@ -58,45 +48,32 @@ pub(super) struct Prepare {
 
 impl Prepare {
     /// The form for `disk`, filled in as is usual.
-    pub(super) fn new(goal: Goal, disk: Disk) -> Self {
+    pub(super) fn new(errand: Errand, disk: Disk) -> Self {
         let filesystem = PlaceFilesystem::default();
-        let label = Field::new(filesystem.usual_label());
-        Self {
-            goal,
-            disk,
-            filesystem,
-            label,
-            at: 0,
-            work: None,
-            failure: None,
-            plan: PreparePlan::default(),
-        }
-    }
-
-    fn part(&self) -> Part {
-        ROWS.get(self.at).copied().unwrap_or(Part::Continue)
+        let kind = |kind| FormRow::choice(Part::Kind(kind), description(kind), kind == filesystem);
+        let form = Form::new(vec![
+            kind(PlaceFilesystem::Ext4),
+            kind(PlaceFilesystem::Exfat).end(),
+            FormRow::text(Part::Label, "Label", filesystem.usual_label()).end(),
+            FormRow::button(Part::Continue, "Continue").end(),
+        ]);
+        let (work, failure, plan) = (None, None, PreparePlan::default());
+        Self { errand, disk, filesystem, form, work, failure, plan }
     }
 
     fn order(&self) -> PrepareOrder {
-        PrepareOrder {
-            disk: self.disk.clone(),
-            filesystem: self.filesystem,
-            label: self.label.text().trim().to_owned(),
-            agreed: self.plan.agreement.clone(),
-        }
+        let mut args = PrepareArgs::all_of(&self.disk.path, &self.disk.erase);
+        args.filesystem = self.filesystem;
+        args.label = Some(self.form.typed(Part::Label).trim().to_owned());
+        PrepareOrder { disk: self.disk.clone(), args, agreed: self.plan.agreement.clone() }
     }
 
     /// Chooses a filesystem; a label that nobody typed goes with it.
     fn choose(&mut self, filesystem: PlaceFilesystem) {
-        if self.label.text() == self.filesystem.usual_label() {
-            self.label = Field::new(filesystem.usual_label());
+        if self.form.typed(Part::Label) == self.filesystem.usual_label() {
+            self.form.put(Part::Label, filesystem.usual_label());
         }
         self.filesystem = filesystem;
-    }
-
-    fn step(&mut self, forward: bool) {
-        let by = if forward { 1 } else { ROWS.len() - 1 };
-        self.at = (self.at + by) % ROWS.len();
     }
 
     fn start(&mut self, work: Work) -> Action {
@@ -109,22 +86,6 @@ impl Prepare {
             Work::Planning => Request::PlanPrepare(self.order()),
             Work::Preparing => Request::Prepare(self.order()),
         })
-    }
-
-    fn row(&self, index: usize, look: Look) -> (String, Style) {
-        let part = ROWS.get(index).copied().unwrap_or(Part::Continue);
-        let mark = if self.at == index { "►" } else { " " };
-        let text = match part {
-            Part::Kind(kind) => {
-                let set = if self.filesystem == kind { "(*)" } else { "( )" };
-                format!("{set} {}", description(kind))
-            }
-            Part::Label => "Label".into(),
-            Part::Continue => "[ Continue ]".into(),
-        };
-        let is_button = part != Part::Label && self.at == index;
-        let style = if is_button { look.selected() } else { Style::new() };
-        (format!("{mark} {text}"), style)
     }
 
     /// What is going on, what is wrong, or the command that does the same.
@@ -144,7 +105,8 @@ impl Prepare {
                      from the command line:",
                     Style::new(),
                 );
-                lines.item(" ", &command_line::prepare(&self.order()), look.heading());
+                let verb = Verb::Prepare(self.order().args);
+                lines.item(" ", &verb.command_line(), look.heading());
             }
         }
         lines.finish()
@@ -158,16 +120,29 @@ fn description(kind: PlaceFilesystem) -> &'static str {
     }
 }
 
+/// The last question.
+fn agreement(disk: &Disk, lost: &[String]) -> Subject {
+    let mut said = vec![
+        Said::Text("This disk will be erased and made a place for images:".into()),
+        Said::Gone(disk.line()),
+    ];
+    if lost.is_empty() {
+        said.extend([Said::Gap, Said::Text("It holds nothing that was recognised.".into())]);
+    }
+    let title = "Prepare a disk: the last question".into();
+    Subject { title, help: DISK_HELP, said, confirmation: disk.confirmation() }.losing(lost)
+}
+
 impl Page for Prepare {
     fn title(&self) -> String {
-        format!("{}: prepare a disk for images", self.goal.title())
+        format!("{}: prepare a disk for images", self.errand.title)
     }
 
     fn hints(&self) -> Vec<Hint> {
         if self.work.is_some() {
             return vec![("", "Please wait")];
         }
-        let enter = if self.part() == Part::Continue { "Continue" } else { "Next" };
+        let enter = self.form.enter("Continue");
         vec![("↑↓ Tab", "Move"), ("Enter", enter), ("F1", "Help"), ("Esc", "Back")]
     }
 
@@ -189,19 +164,18 @@ impl Page for Prepare {
     }
 
     fn on_key(&mut self, key: Key, _context: &Context) -> Action {
-        if self.work.is_some() || self.part() == Part::Label && self.label.on_key(key) {
+        if self.work.is_some() {
             return Action::None;
         }
-        match (key, self.part()) {
-            (Key::Enter, Part::Continue) => return self.start(Work::Planning),
-            (Key::Char(' '), Part::Kind(kind)) => self.choose(kind),
-            (Key::Enter, Part::Kind(kind)) => {
+        match self.form.on_key(key) {
+            Did::Chose(Part::Continue) => return self.start(Work::Planning),
+            Did::Chose(Part::Kind(kind)) => {
                 self.choose(kind);
-                self.at = ROWS.iter().position(|part| *part == Part::Label).unwrap_or_default();
+                if key == Key::Enter {
+                    self.form.leave_choice();
+                }
             }
-            (Key::Enter | Key::Down | Key::Tab, _) => self.step(true),
-            (Key::Up | Key::BackTab, _) => self.step(false),
-            _ => {}
+            Did::Chose(Part::Label) | Did::Moved | Did::Nothing => {}
         }
         Action::None
     }
@@ -216,10 +190,10 @@ impl Page for Prepare {
             Reply::PreparePlan(Ok(plan)) => {
                 let lost = plan.lost.clone();
                 self.plan = plan;
-                open(Confirm::new(Then::Prepare(Box::new(self.disk.clone()), lost)))
+                open(Confirm::new(agreement(&self.disk, &lost), Agreed::Answer))
             }
             Reply::Prepared(Ok(place)) => {
-                replace(Create::new(self.goal.clone(), Target::Place(place)))
+                replace(Create::new(self.errand.clone(), Target::Place(place)))
             }
             Reply::PreparePlan(Err(failure)) | Reply::Prepared(Err(failure)) => {
                 self.failure = Some(failure);
@@ -234,7 +208,6 @@ impl Page for Prepare {
     }
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
-        let columns = usize::from(area.width);
         let mut top = Lines::new(area.width);
         top.fact("Disk", &self.disk.line());
         top.fact("Holds", &self.disk.holds());
@@ -245,23 +218,10 @@ impl Page for Prepare {
             }
             y += 1;
         }
-        y += 1;
-        for index in 0..ROWS.len() {
-            if y >= area.bottom() {
-                return;
-            }
-            let (text, style) = self.row(index, look);
-            buffer.set_stringn(area.x, y, &text, columns, style);
-            if ROWS.get(index) == Some(&Part::Label) {
-                let x = area.x + FIELD_INDENT.min(area.width);
-                let field_area = Rect { x, y, width: area.right() - x, height: 1 };
-                self.label.render(self.at == index, field_area, buffer, look);
-            }
-            let ends_group =
-                matches!(ROWS.get(index), Some(Part::Kind(PlaceFilesystem::Exfat) | Part::Label));
-            y += 1 + u16::from(ends_group);
-        }
-        for (y, line) in (y + 1..area.bottom()).zip(self.remark(area.width, look, now)) {
+        let y = (y + 1).min(area.bottom());
+        let below = Rect { y, height: area.bottom() - y, ..area };
+        let y = self.form.render(self.work.is_none(), below, buffer, look);
+        for (y, line) in (y..area.bottom()).zip(self.remark(area.width, look, now)) {
             buffer.set_line(area.x, y, &line, area.width);
         }
     }

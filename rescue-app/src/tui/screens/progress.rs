@@ -12,6 +12,7 @@ use super::paused::{Choice, Paused, WAYS};
 use super::question::Question;
 use super::report::{Ending, Report};
 use super::text_window::TextWindow;
+use super::words::Words;
 use crate::operation::{Event, Level, Meter, Notice, Phase, format};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
@@ -27,8 +28,9 @@ const NOTICES: usize = 8;
 const STALLED: Duration = Duration::from_secs(10);
 
 /// The page of a running job.
-pub(super) struct ProgressPage {
+pub(in crate::tui) struct ProgressPage {
     job: Job,
+    words: Words,
     started: Option<Duration>,
     phase: Option<Phase>,
     meter: Meter,
@@ -45,10 +47,11 @@ pub(super) struct ProgressPage {
 }
 
 impl ProgressPage {
-    /// Starts `job` once the page is in view.
-    pub(super) fn new(job: Job) -> Self {
+    /// Starts `job` once the page is in view; `words` are said of it.
+    pub(in crate::tui) fn new(job: Job, words: Words) -> Self {
         Self {
             job,
+            words,
             started: None,
             phase: None,
             meter: Meter::default(),
@@ -79,7 +82,7 @@ impl ProgressPage {
     }
 
     fn render_heading(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
-        let (first, second) = subjects(&self.job);
+        let [first, second] = &self.words.subjects;
         let columns = usize::from(area.width);
         buffer.set_stringn(area.x, area.y, first, columns, look.heading());
         buffer.set_stringn(area.x, area.y + 1, second, columns, Style::new());
@@ -88,7 +91,8 @@ impl ProgressPage {
         }
         let phase = match (self.stopping, self.phase) {
             (true, _) => "Stopping at the next safe point".to_owned(),
-            (false, Some(phase)) => phase_text(phase, &self.job).to_owned(),
+            (false, Some(Phase::Verifying)) => self.words.checking.to_owned(),
+            (false, Some(phase)) => phase.title().to_owned(),
             (false, None) => "Starting".to_owned(),
         };
         let mut line = Line::styled(format!("{} {phase}", spinner(now)), look.heading());
@@ -112,17 +116,13 @@ impl ProgressPage {
             format!("{} of {}", format::size(progress.done), format::size(progress.total))
         });
         let bytes = |value: Option<u64>| value.map_or_else(String::new, format::size);
-        let written = match self.job {
-            Job::Capture(_) => "Stored",
-            _ => "Written",
-        };
         let left = self.meter.time_left().map_or_else(|| "...".into(), format::duration);
         let facts = [
             ("Done", done),
             ("Speed now", format::speed(self.speed(now))),
             ("Left out", bytes(progress.map(|progress| progress.skipped))),
             ("Average", format::speed(self.meter.average_speed())),
-            (written, bytes(progress.map(|progress| progress.written))),
+            (self.words.written, bytes(progress.map(|progress| progress.written))),
             ("Time left", left),
             ("", String::new()),
             ("Elapsed", format::duration(self.elapsed(now))),
@@ -159,67 +159,9 @@ impl ProgressPage {
     }
 }
 
-/// What is worked on and where it goes.
-fn subjects(job: &Job) -> (String, String) {
-    match job {
-        Job::Capture(order) => {
-            (format!("From  {}", order.disk.line()), format!("To    {}", order.repository.title))
-        }
-        Job::Write(order) => {
-            (format!("From  {}", order.from.line()), format!("To    {}", order.disk.line()))
-        }
-        Job::Verify { repository, image } => (
-            match image {
-                Some(image) => format!("{}, {}", image.time, image.disk),
-                None => "All images".into(),
-            },
-            format!("In    {}", repository.title),
-        ),
-        Job::Check { repository } => ("All files".into(), format!("In    {}", repository.title)),
-        Job::Free { repository, .. } => {
-            ("What no image uses".into(), format!("In    {}", repository.title))
-        }
-    }
-}
-
-fn phase_text(phase: Phase, job: &Job) -> &'static str {
-    match (phase, job) {
-        (Phase::Verifying, Job::Capture(_)) => "Checking what was stored",
-        (phase, _) => phase.title(),
-    }
-}
-
-fn stop_question(job: &Job) -> Question {
-    let text = match job {
-        Job::Capture(_) => {
-            "Stop the capture? Images stored earlier stay whole. Capturing the same disk again \
-             carries on from here."
-        }
-        Job::Write(order) if order.from.repository().is_none() => {
-            "Stop the clone? The target is left half written and will not start a computer. \
-             Cloning again with \"compare first\" carries on from here."
-        }
-        Job::Write(_) => {
-            "Stop the restore? The target is left half written and will not start a computer. \
-             Restoring again with \"compare first\" carries on from here."
-        }
-        Job::Verify { .. } | Job::Check { .. } => "Stop checking? Nothing is changed by it.",
-        Job::Free { .. } => {
-            "Stop freeing space? No image is harmed by it; freeing space again carries on."
-        }
-    };
-    Question::new("Stop?", text, "Stop", "Carry on")
-}
-
 impl Page for ProgressPage {
     fn title(&self) -> String {
-        match &self.job {
-            Job::Capture(_) => "Capture: running".into(),
-            Job::Write(order) => format!("{}: running", order.from.verb()),
-            Job::Verify { .. } => "Verify: running".into(),
-            Job::Check { .. } => "Check: running".into(),
-            Job::Free { .. } => "Free space: running".into(),
-        }
+        format!("{}: running", self.words.title)
     }
 
     fn hints(&self) -> Vec<Hint> {
@@ -303,11 +245,14 @@ impl Page for ProgressPage {
             }
             Err(failure) => Ending::Failed { failure, writing: self.writing },
         };
-        replace(Report::new(self.job.clone().ended(), ending))
+        replace(Report::new(self.job.repository().cloned(), self.words.clone(), ending))
     }
 
     fn on_escape(&mut self) -> Action {
-        if self.stopping { Action::None } else { open(stop_question(&self.job)) }
+        if self.stopping {
+            return Action::None;
+        }
+        open(Question::new("Stop?", self.words.stop, "Stop", "Carry on"))
     }
 
     fn on_answer(&mut self, yes: bool) -> Action {

@@ -7,12 +7,13 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::failure_lines;
 use super::log::LogView;
+use super::waiting::failure_lines;
+use super::words::Words;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, Job, Origin, Outcome, WriteOrder};
+use crate::tui::model::{Failure, Outcome, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Document, Lines};
 
@@ -28,7 +29,9 @@ pub(super) enum Ending {
 
 /// The last page of a job.
 pub(super) struct Report {
-    job: Job,
+    /// The repository it worked on: the log can be kept there.
+    repository: Option<Repository>,
+    words: Words,
     ending: Ending,
     log_path: Option<String>,
     /// Where the log was kept, once that was asked for.
@@ -37,9 +40,10 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// The report on `job`.
-    pub(super) fn new(job: Job, ending: Ending) -> Self {
-        Self { job, ending, log_path: None, kept: None, document: Document::default() }
+    /// The report on a job that worked on `repository`; `words` are said of it.
+    pub(super) fn new(repository: Option<Repository>, words: Words, ending: Ending) -> Self {
+        let document = Document::default();
+        Self { repository, words, ending, log_path: None, kept: None, document }
     }
 
     fn lines(&self, columns: u16, look: Look) -> Vec<Line<'static>> {
@@ -56,7 +60,7 @@ impl Report {
         match &self.kept {
             None => {}
             Some(Ok(path)) => {
-                let title = self.job.repository().map_or("", |repository| &repository.title);
+                let title = self.repository.as_ref().map_or("", |it| &it.title);
                 lines.fact("Kept", &format!("{path} in {title}"));
             }
             Some(Err(failure)) => failure_lines(&mut lines, failure, look),
@@ -65,15 +69,9 @@ impl Report {
     }
 
     fn success_lines(&self, outcome: &Outcome, lines: &mut Lines, look: Look) {
-        let text = match &self.job {
-            Job::Capture(_) => "The disk is stored, and what was stored has been checked.",
-            Job::Write(order) => written(order),
-            Job::Verify { .. } if !outcome.warnings.is_empty() => {
-                "What is stored is whole: every byte was read and matches its hash."
-            }
-            Job::Verify { .. } => "Everything is whole: every byte was read and matches its hash.",
-            Job::Check { .. } => "All files are there and fit together.",
-            Job::Free { .. } => "What no image uses is gone.",
+        let text = match outcome.warnings.is_empty() {
+            true => self.words.done,
+            false => self.words.done_with_warnings,
         };
         lines.item("√", text, look.good());
         if !outcome.warnings.is_empty() {
@@ -87,22 +85,8 @@ impl Report {
         for (name, value) in &outcome.facts {
             lines.fact(name, value);
         }
-        let next = match &self.job {
-            Job::Capture(_) => {
-                "You can capture this disk again at any time: only what changed is stored."
-            }
-            Job::Write(order) => match order.from {
-                Origin::Image { .. } => "You can now start a computer from this disk.",
-                Origin::Disk(_) => {
-                    "Detach one of the two disks before a computer starts from the other: systems \
-                     tell disks apart by what both of them carry now."
-                }
-            },
-            Job::Check { .. } => "Verify reads all data as well, which takes longer.",
-            Job::Verify { .. } | Job::Free { .. } => "",
-        };
-        if !next.is_empty() {
-            lines.gap().text(next, Style::new());
+        if !self.words.next.is_empty() {
+            lines.gap().text(self.words.next, Style::new());
         }
         if !outcome.warnings.is_empty() {
             lines.gap().text("Warnings", look.heading());
@@ -113,28 +97,8 @@ impl Report {
     }
 
     fn failed_lines(&self, failure: &Failure, writing: bool, lines: &mut Lines, look: Look) {
-        let (what, left) = match &self.job {
-            Job::Capture(_) => (
-                "The capture",
-                "Images stored earlier are whole. What was stored so far is used when you capture \
-                 this disk again.",
-            ),
-            Job::Write(order) if !writing => (
-                order.from.work(),
-                "It ended before the target was written. If the target was changed all the same, \
-                 the list of disks says that it is incomplete.",
-            ),
-            Job::Write(order) => (
-                order.from.work(),
-                "The target is not complete and will not start a computer. The same again with \
-                 \"compare first\" carries on from where it stopped.",
-            ),
-            Job::Verify { .. } | Job::Check { .. } => ("The check", "Nothing was changed."),
-            Job::Free { .. } => (
-                "Freeing space",
-                "All images that are in the list are whole. Freeing space again carries on.",
-            ),
-        };
+        let what = self.words.work;
+        let left = if writing { self.words.left_half_written } else { self.words.left };
         if failure.cancelled {
             lines.item("!", &format!("{what} was stopped."), look.warning());
         } else {
@@ -145,41 +109,20 @@ impl Report {
     }
 }
 
-/// What became of a target.
-fn written(order: &WriteOrder) -> &'static str {
-    match (&order.from, order.read_back) {
-        (Origin::Image { .. }, true) => {
-            "The disk is restored. Every byte was read back and matches the image."
-        }
-        (Origin::Image { .. }, false) => "The disk is restored. It was not read back.",
-        (Origin::Disk(_), true) => {
-            "The disk is cloned. Every byte was read back and matches what was read."
-        }
-        (Origin::Disk(_), false) => "The disk is cloned. It was not read back.",
-    }
-}
-
 impl Page for Report {
     fn title(&self) -> String {
-        let what = match &self.job {
-            Job::Capture(_) => "Capture",
-            Job::Write(order) => order.from.verb(),
-            Job::Verify { .. } => "Verify",
-            Job::Check { .. } => "Check",
-            Job::Free { .. } => "Free space",
-        };
         let how = match &self.ending {
             Ending::Done(outcome) if outcome.warnings.is_empty() => "done",
             Ending::Done(_) => "done, with warnings",
             Ending::Failed { failure, .. } if failure.cancelled => "stopped",
             Ending::Failed { .. } => "failed",
         };
-        format!("{what}: {how}")
+        format!("{}: {how}", self.words.title)
     }
 
     fn hints(&self) -> Vec<Hint> {
         let mut hints = vec![("Enter", "Main menu"), ("L", "Log")];
-        if self.job.repository().is_some() {
+        if self.repository.is_some() {
             hints.push(("K", "Keep log"));
         }
         hints.extend([("↑↓", "Scroll"), ("Esc", "Back")]);
@@ -229,8 +172,8 @@ impl Page for Report {
             Key::Enter => Action::Home,
             Key::Char('l' | 'L') => open(LogView::default()),
             Key::Char('k' | 'K') => {
-                let repository = self.job.repository();
-                repository.map_or(Action::None, |it| ask(Request::KeepLog(it.clone())))
+                let repository = self.repository.clone();
+                repository.map_or(Action::None, |it| ask(Request::KeepLog(it)))
             }
             _ => Action::None,
         }

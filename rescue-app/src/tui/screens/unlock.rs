@@ -6,20 +6,18 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::places::Places;
-use super::{Goal, failure_lines};
+use super::waiting::failure_lines;
 use crate::operation::{Container, Keys, Passphrase};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Disk, Failure, Volume};
-use crate::tui::page::{Action, Context, Hint, Page, ask, open};
+use crate::tui::page::{Action, Context, Hint, Page, Then, ask, open};
 use crate::tui::widgets::{Field, Lines, spinner, volume_line};
 
 /// Asks for one passphrase after the other; none is needed to go on.
-pub(super) struct Unlock {
+pub(in crate::tui) struct Unlock {
     disk: Disk,
-    partitions: Option<Vec<u32>>,
     /// Containers, one after the other.
     containers: Vec<(Container, Volume)>,
     /// Which of them is asked for.
@@ -28,32 +26,7 @@ pub(super) struct Unlock {
     field: Field,
     trying: bool,
     failure: Option<Failure>,
-}
-
-/// The page that follows the choice of partitions.
-pub(super) fn after_partitions(disk: &Disk, partitions: Option<Vec<u32>>) -> Action {
-    let is_chosen = |volume: &&Volume| match (&partitions, volume.number) {
-        (Some(chosen), Some(number)) => chosen.contains(&number),
-        _ => true,
-    };
-    let mut containers: Vec<(Container, Volume)> = Vec::new();
-    for (container, shown) in disk.volumes.iter().filter(is_chosen).flat_map(containers_in) {
-        // Both sides of a mirror have the same one.
-        if containers.iter().all(|(other, _)| other.locked.uuid != container.locked.uuid) {
-            containers.push((container, shown));
-        }
-    }
-    let page = Unlock {
-        disk: disk.clone(),
-        partitions,
-        containers,
-        at: 0,
-        keys: Keys::new(),
-        field: Field::hidden(),
-        trying: false,
-        failure: None,
-    };
-    page.go_on()
+    then: Then<Keys>,
 }
 
 /// The containers in a partition, each with what is shown of it: the logical volume that it fills,
@@ -68,28 +41,42 @@ fn containers_in(volume: &Volume) -> impl Iterator<Item = (Container, Volume)> +
 }
 
 impl Unlock {
-    /// The page of the next container, or what follows when there is none.
-    fn go_on(self) -> Action {
-        if self.at < self.containers.len() {
-            return open(self);
+    /// The page of the first locked container in these partitions of `disk`, or what follows when there
+    /// is none.
+    pub(in crate::tui) fn each(disk: Disk, partitions: Option<&[u32]>, then: Then<Keys>) -> Action {
+        let is_chosen = |volume: &&Volume| match (partitions, volume.number) {
+            (Some(chosen), Some(number)) => chosen.contains(&number),
+            _ => true,
+        };
+        let mut containers: Vec<(Container, Volume)> = Vec::new();
+        for (container, shown) in disk.volumes.iter().filter(is_chosen).flat_map(containers_in) {
+            // Both sides of a mirror have the same one.
+            if containers.iter().all(|(other, _)| other.locked.uuid != container.locked.uuid) {
+                containers.push((container, shown));
+            }
         }
-        let disk = Box::new(self.disk);
-        open(Places::new(Goal::Capture { disk, partitions: self.partitions, keys: self.keys }))
+        Self::at(disk, containers, 0, Keys::new(), then)
+    }
+
+    /// The page of the container at this place, or what follows when there is none.
+    fn at(
+        disk: Disk,
+        containers: Vec<(Container, Volume)>,
+        at: usize,
+        keys: Keys,
+        then: Then<Keys>,
+    ) -> Action {
+        if at >= containers.len() {
+            return then.go(keys);
+        }
+        let field = Field::hidden();
+        open(Self { disk, containers, at, keys, field, trying: false, failure: None, then })
     }
 
     /// This page stays as it is, to come back to.
     fn next(&self) -> Action {
-        let next = Self {
-            disk: self.disk.clone(),
-            partitions: self.partitions.clone(),
-            containers: self.containers.clone(),
-            at: self.at.saturating_add(1),
-            keys: self.keys.clone(),
-            field: Field::hidden(),
-            trying: false,
-            failure: None,
-        };
-        next.go_on()
+        let (disk, containers) = (self.disk.clone(), self.containers.clone());
+        Self::at(disk, containers, self.at + 1, self.keys.clone(), self.then.clone())
     }
 
     fn container(&self) -> Option<&Container> {
@@ -123,7 +110,10 @@ impl Page for Unlock {
             return Vec::new();
         }
         let enter = if self.field.text().is_empty() { "Leave it locked" } else { "Unlock" };
-        vec![("Enter", enter), self.field.hint(), ("F1", "Help"), ("Esc", "Back")]
+        let mut hints = vec![("Enter", enter)];
+        hints.extend(self.field.hint());
+        hints.extend([("F1", "Help"), ("Esc", "Back")]);
+        hints
     }
 
     fn help(&self) -> &'static [&'static str] {

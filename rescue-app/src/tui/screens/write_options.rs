@@ -6,20 +6,21 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::write_plan::WritePlanPage;
+use crate::job::What;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::model::{ByItself, ImagePartition, Volume, WriteOrder};
-use crate::tui::page::{Action, Context, Hint, Page, open};
+use crate::tui::page::{Action, Context, Hint, Page, Then};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_line};
 
 /// Below a logical volume that is not whole in this image, under its kind.
 const MORE_IMAGES: &str = "           with the images of its other disks";
 
 /// Ticks for partitions and ways of writing.
-pub(super) struct WriteOptions {
+pub(in crate::tui) struct WriteOptions {
     order: WriteOrder,
-    what: What,
+    then: Then<WriteOrder>,
+    what: Choice,
     partitions: Vec<ImagePartition>,
     ticked: Vec<bool>,
     /// The logical volumes.
@@ -29,7 +30,7 @@ pub(super) struct WriteOptions {
 
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
+enum Choice {
     Whole,
     /// The ticked partitions.
     Parts,
@@ -52,15 +53,15 @@ enum Setting {
 impl WriteOptions {
     /// The usual choice: the whole disk, read back afterwards; on a smaller target a logical
     /// volume that fits.
-    pub(super) fn new(order: WriteOrder) -> Self {
+    pub(in crate::tui) fn new(order: WriteOrder, then: Then<WriteOrder>) -> Self {
         let partitions = order.from.partitions();
         let ticked = partitions
             .iter()
             .map(|partition| partition.captured && partition.volume.number.is_some())
             .collect();
         let volumes = order.from.logical_volumes();
-        let (what, cursor) = (What::Whole, Cursor::default());
-        let mut page = Self { order, what, partitions, ticked, volumes, cursor };
+        let (what, cursor) = (Choice::Whole, Cursor::default());
+        let mut page = Self { order, then, what, partitions, ticked, volumes, cursor };
         if !page.whole_fits() {
             page.toggle(Setting::Volumes);
         }
@@ -103,13 +104,13 @@ impl WriteOptions {
         }
         if self.has_parts() {
             settings.push(Setting::Parts);
-            if self.what == What::Parts {
+            if self.what == Choice::Parts {
                 settings.extend((0..self.ticked.len()).map(Setting::Partition));
             }
         }
         if self.first_volume().is_some() {
             settings.push(Setting::Volumes);
-            if matches!(self.what, What::Volume(_)) {
+            if matches!(self.what, Choice::Volume(_)) {
                 settings.extend((0..self.volumes.len()).map(Setting::Volume));
             }
         }
@@ -119,18 +120,18 @@ impl WriteOptions {
 
     fn toggle(&mut self, setting: Setting) {
         match setting {
-            Setting::Whole => self.what = What::Whole,
-            Setting::Parts => self.what = What::Parts,
-            Setting::Volumes if matches!(self.what, What::Volume(_)) => {}
+            Setting::Whole => self.what = Choice::Whole,
+            Setting::Parts => self.what = Choice::Parts,
+            Setting::Volumes if matches!(self.what, Choice::Volume(_)) => {}
             Setting::Volumes => {
-                self.what = self.first_volume().map_or(self.what, What::Volume);
+                self.what = self.first_volume().map_or(self.what, Choice::Volume);
             }
             Setting::Volume(index) if self.obstacle(index).is_none() => {
-                self.what = What::Volume(index)
+                self.what = Choice::Volume(index)
             }
             Setting::Volume(_) => {}
-            Setting::OnlyChanged => self.order.only_changed = !self.order.only_changed,
-            Setting::ReadBack => self.order.read_back = !self.order.read_back,
+            Setting::OnlyChanged => self.order.target.only_changed ^= true,
+            Setting::ReadBack => self.order.target.no_read_back ^= true,
             Setting::Partition(index) => {
                 let captured = self.partitions.get(index).is_some_and(|p| p.captured);
                 if let Some(ticked) = self.ticked.get_mut(index).filter(|_| captured) {
@@ -145,17 +146,19 @@ impl WriteOptions {
     /// The order as ticked; `None` while nothing is.
     fn finished(&self) -> Option<WriteOrder> {
         let mut order = self.order.clone();
-        match self.what {
-            What::Whole => {}
-            What::Volume(index) => order.volume = Some(self.volumes.get(index)?.label.clone()?),
-            What::Parts => {
+        order.what = match self.what {
+            Choice::Whole => What::Disk,
+            Choice::Volume(index) => {
+                let name = self.volumes.get(index)?.label.clone()?;
+                What::Volume { name, with: Vec::new() }
+            }
+            Choice::Parts => {
                 let partitions = self.partitions.iter().zip(&self.ticked);
                 let ticked = partitions.filter(|(_, ticked)| **ticked);
                 let numbers: Vec<u32> = ticked.filter_map(|(part, _)| part.volume.number).collect();
-                order.partitions = Some(numbers).filter(|numbers| !numbers.is_empty());
-                order.partitions.as_ref()?;
+                What::Partitions(Some(numbers).filter(|numbers| !numbers.is_empty())?)
             }
-        }
+        };
         Some(order)
     }
 
@@ -164,27 +167,27 @@ impl WriteOptions {
         let tick = |set: bool| if set { "[x]" } else { "[ ]" };
         match setting {
             Setting::Whole => {
-                let set = dot(self.what == What::Whole);
+                let set = dot(self.what == Choice::Whole);
                 Row::new(format!("{set} W  The whole disk, its partition table too"))
             }
             Setting::Parts => Row::new(format!(
                 "{} P  Only some partitions; the rest of the disk stays",
-                dot(self.what == What::Parts)
+                dot(self.what == Choice::Parts)
             )),
             Setting::Partition(index) => self.partition_row(index, columns, look),
             Setting::Volumes => Row::new(format!(
                 "{} L  One logical volume; nothing else stays on the target",
-                dot(matches!(self.what, What::Volume(_)))
+                dot(matches!(self.what, Choice::Volume(_)))
             )),
             Setting::Volume(index) => self.volume_row(index, columns, look),
             Setting::OnlyChanged => Row::new(format!(
                 "{} C  Compare first and write only what differs",
-                tick(self.order.only_changed)
+                tick(self.order.target.only_changed)
             ))
             .under(vec![Line::default()]),
             Setting::ReadBack => Row::new(format!(
                 "{} B  Read everything back afterwards and compare",
-                tick(self.order.read_back)
+                tick(!self.order.target.no_read_back)
             )),
         }
     }
@@ -210,7 +213,7 @@ impl WriteOptions {
         if let Some(obstacle) = self.obstacle(index) {
             return Row::new(format!("     -  {line}  {obstacle}"));
         }
-        let dot = if self.what == What::Volume(index) { "(*)" } else { "( )" };
+        let dot = if self.what == Choice::Volume(index) { "(*)" } else { "( )" };
         let style = look.content(volume.kind.as_deref());
         let row = Row::new(Line::styled(format!("    {dot} {line}"), style));
         match volume.by_itself {
@@ -261,9 +264,7 @@ impl Page for WriteOptions {
         }
         match key {
             Key::Enter => {
-                return self
-                    .finished()
-                    .map_or(Action::None, |order| open(WritePlanPage::new(order)));
+                return self.finished().map_or(Action::None, |order| self.then.go(order));
             }
             Key::Char(' ') => {
                 if let Some(setting) = settings.get(self.cursor.index) {

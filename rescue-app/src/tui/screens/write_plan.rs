@@ -7,31 +7,33 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::confirm::Then;
-use super::{Confirm, failure_lines, waiting};
+use super::waiting::{failure_lines, waiting};
 use crate::operation::format;
-use crate::tui::command_line;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, LayoutEntry, WriteOrder, WritePlan};
-use crate::tui::page::{Action, Context, Hint, Page, ask, open};
+use crate::tui::page::{Action, Context, Hint, Page, Then, ask};
 use crate::tui::widgets::{Document, Lines, layout_bar, text};
 
 /// Columns of the names before the two drawn disks.
 const BAR_INDENT: u16 = 7;
 
+/// What was planned, and what the target loses by it.
+pub(in crate::tui) type Agreeable = (WriteOrder, Vec<String>);
+
 /// The plan, and the way to the typed agreement.
-pub(super) struct WritePlanPage {
+pub(in crate::tui) struct WritePlanPage {
     order: WriteOrder,
+    then: Then<Agreeable>,
     plan: Option<Result<WritePlan, Failure>>,
     document: Document,
 }
 
 impl WritePlanPage {
     /// Plans `order` once the page is in view.
-    pub(super) fn new(order: WriteOrder) -> Self {
-        Self { order, plan: None, document: Document::default() }
+    pub(in crate::tui) fn new(order: WriteOrder, then: Then<Agreeable>) -> Self {
+        Self { order, then, plan: None, document: Document::default() }
     }
 
     /// Whether it is an image that is written, which can be proven first.
@@ -76,17 +78,16 @@ impl WritePlanPage {
         }
         lines.fact("To be written", &writes(plan.writes, &self.order));
         lines.gap().text("The same from the command line:", Style::new());
-        for line in command_line::write(&self.order) {
-            lines.item(" ", &line, look.heading());
-        }
+        lines.item(" ", &self.order.verb().command_line(), look.heading());
         lines.finish()
     }
 }
 
 fn writes(bytes: u64, order: &WriteOrder) -> String {
     let first = if order.verify_first { ", once the image was read and proven" } else { "" };
-    let most = if order.only_changed { "at most " } else { "" };
-    let back = if order.read_back { ", then read back and compared" } else { ", not read back" };
+    let most = if order.target.only_changed { "at most " } else { "" };
+    let back =
+        if order.target.no_read_back { ", not read back" } else { ", then read back and compared" };
     format!("{most}{}{first}{back}", format::size(bytes))
 }
 
@@ -147,7 +148,7 @@ impl Page for WritePlanPage {
     fn on_open(&mut self) -> Action {
         self.plan = None;
         // What fits may have changed since.
-        self.order.with.clear();
+        self.order.others_are(Vec::new());
         self.order.planned = None;
         ask(Request::PlanWrite(Box::new(self.order.clone())))
     }
@@ -155,7 +156,7 @@ impl Page for WritePlanPage {
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
         if let Reply::WritePlan(plan) = reply {
             let with = plan.iter().flat_map(|plan| &plan.with).map(|image| image.id.clone());
-            self.order.with = with.collect();
+            self.order.others_are(with.collect());
             self.order.planned = plan.as_ref().ok().and_then(|plan| plan.planned.clone());
             self.plan = Some(plan);
         }
@@ -171,10 +172,10 @@ impl Page for WritePlanPage {
         match (key, &self.plan) {
             (Key::Enter, Some(Ok(plan))) => {
                 let lost = plan.lost.clone();
-                let order = Box::new(self.order.clone());
+                let order = self.order.clone();
                 // From here on it is the next page's; this one plans anew when it comes into view.
                 (self.plan, self.order.planned) = (None, None);
-                open(Confirm::new(Then::Write(order, lost)))
+                self.then.go((order, lost))
             }
             (Key::Char('v' | 'V'), Some(Ok(_))) if self.is_restore() => {
                 self.order.verify_first = !self.order.verify_first;

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use zeroize::Zeroizing;
 
+use super::text;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::page::Hint;
@@ -12,10 +13,12 @@ use crate::tui::page::Hint;
 /// Longest text that can be typed, in characters.
 const LIMIT: usize = 512;
 
-/// A text field; the cursor is always at its end.
+/// A text field.
 #[derive(Clone, Default)]
 pub(in crate::tui) struct Field {
     text: Zeroizing<String>,
+    /// Characters before the cursor.
+    at: usize,
     /// Whether it holds a secret.
     secret: bool,
     /// Whether the secret is shown as asterisks.
@@ -23,9 +26,10 @@ pub(in crate::tui) struct Field {
 }
 
 impl Field {
-    /// A field with a text in it.
+    /// A field with a text in it, the cursor at its end.
     pub(in crate::tui) fn new(text: &str) -> Self {
-        Self { text: Zeroizing::new(text.to_owned()), ..Self::default() }
+        let at = text.chars().count();
+        Self { text: Zeroizing::new(text.to_owned()), at, ..Self::default() }
     }
 
     /// A field for a secret, which shows asterisks until the person wants to see what they type:
@@ -34,9 +38,9 @@ impl Field {
         Self { secret: true, hidden: true, ..Self::default() }
     }
 
-    /// The key that shows or hides the secret.
-    pub(in crate::tui) fn hint(&self) -> Hint {
-        ("F2", if self.hidden { "Show" } else { "Hide" })
+    /// The key that shows or hides the secret, if it is one.
+    pub(in crate::tui) fn hint(&self) -> Option<Hint> {
+        self.secret.then_some(("F2", if self.hidden { "Show" } else { "Hide" }))
     }
 
     /// What was typed.
@@ -46,42 +50,79 @@ impl Field {
 
     /// Empties the field.
     pub(in crate::tui) fn clear(&mut self) {
-        self.text.clear();
+        self.put("");
     }
 
-    /// Types; false for keys that are no typing.
+    /// Has another text in it, the cursor at its end.
+    pub(in crate::tui) fn put(&mut self, text: &str) {
+        self.text = Zeroizing::new(text.to_owned());
+        self.at = self.count();
+    }
+
+    fn count(&self) -> usize {
+        self.text.chars().count()
+    }
+
+    /// Types, and moves the cursor; false for other keys.
     pub(in crate::tui) fn on_key(&mut self, key: Key) -> bool {
         match key {
-            Key::Char(c) if self.text.chars().count() < LIMIT => self.text.push(c),
-            Key::Char(_) => {}
-            Key::Backspace => {
-                self.text.pop();
+            Key::Char(c) if self.count() < LIMIT => {
+                let (before, after) = self.split(self.at);
+                let text = [before, c.encode_utf8(&mut [0; 4]), after].concat();
+                (self.text, self.at) = (Zeroizing::new(text), self.at + 1);
             }
-            Key::ClearField | Key::Delete => self.clear(),
+            Key::Char(_) => {}
+            Key::Backspace if self.at == 0 => {}
+            Key::Backspace => {
+                self.at -= 1;
+                self.remove();
+            }
+            Key::Delete => self.remove(),
+            Key::Left => self.at = self.at.saturating_sub(1),
+            Key::Right => self.at = (self.at + 1).min(self.count()),
+            Key::Home => self.at = 0,
+            Key::End => self.at = self.count(),
+            Key::ClearField => self.clear(),
             Key::Reveal => self.hidden = self.secret && !self.hidden,
             _ => return false,
         }
         true
     }
 
-    /// Draws the field on the first line of `area`, its end in view.
+    /// The text before and after a character.
+    fn split(&self, at: usize) -> (&str, &str) {
+        let byte = self.text.char_indices().nth(at).map_or(self.text.len(), |(byte, _)| byte);
+        self.text.split_at(byte)
+    }
+
+    /// Removes the character under the cursor.
+    fn remove(&mut self) {
+        let (before, _) = self.split(self.at);
+        let (_, after) = self.split(self.at + 1);
+        self.text = Zeroizing::new([before, after].concat());
+    }
+
+    /// Draws the field on the first line of `area`, the cursor in view.
     pub(in crate::tui) fn render(&self, active: bool, area: Rect, buffer: &mut Buffer, look: Look) {
         if area.is_empty() {
             return;
         }
         let room = usize::from(area.width).saturating_sub(1);
-        let shown: Vec<char> = if self.hidden {
-            self.text.chars().map(|_| '*').collect()
-        } else {
-            self.text.chars().collect()
-        };
-        let start = shown.len().saturating_sub(room);
-        let shown: String = shown.iter().skip(start).collect();
+        let start = self.at.saturating_sub(room);
+        let visible = self.text.chars().skip(start).take(room);
+        let shown: Zeroizing<String> =
+            Zeroizing::new(visible.map(|c| if self.hidden { '*' } else { c }).collect());
         buffer.set_string(area.x, area.y, "_".repeat(usize::from(area.width)), look.frame());
-        let (x, _) = buffer.set_stringn(area.x, area.y, &shown, room, look.heading());
+        let (end, _) = buffer.set_stringn(area.x, area.y, shown.as_str(), room, look.heading());
+        // Characters may be two columns wide.
+        let before = shown.chars().take(self.at - start).collect::<String>();
+        let x = area.x.saturating_add(u16::try_from(text::width(&before)).unwrap_or(u16::MAX));
         if active && x < area.right() {
-            buffer[(x, area.y)].set_char(' ').set_style(look.heading());
-            buffer[(x, area.y)].modifier.insert(Modifier::REVERSED);
+            let cell = &mut buffer[(x, area.y)];
+            if x >= end {
+                cell.set_char(' ').set_style(look.heading());
+            }
+            cell.modifier.insert(Modifier::REVERSED);
         }
     }
 }
@@ -109,5 +150,41 @@ mod tests {
         field.on_key(Key::ClearField);
         assert_eq!(field.text(), "");
         assert!(!field.on_key(Key::Enter));
+    }
+
+    #[test]
+    fn the_cursor_moves_within_the_text() {
+        let mut field = Field::new("büro");
+        field.on_key(Key::Home);
+        field.on_key(Key::Right);
+        field.on_key(Key::Delete);
+        field.on_key(Key::Char('u'));
+        assert_eq!(field.text(), "buro");
+        field.on_key(Key::Left);
+        field.on_key(Key::Left);
+        field.on_key(Key::Left);
+        field.on_key(Key::Backspace);
+        field.on_key(Key::Char('a'));
+        assert_eq!(field.text(), "aburo");
+        field.on_key(Key::End);
+        field.on_key(Key::Right);
+        field.on_key(Key::Delete);
+        field.on_key(Key::Backspace);
+        assert_eq!(field.text(), "abur");
+    }
+
+    #[test]
+    fn the_cursor_of_a_long_text_is_in_view() {
+        let mut field = Field::new("0123456789");
+        let shown = |field: &Field| {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 6, 1));
+            field.render(true, buffer.area, &mut buffer, Look::PLAIN);
+            let marked = (0..6).find(|x| buffer[(*x, 0)].modifier.contains(Modifier::REVERSED));
+            let text: String = (0..6).map(|x| buffer[(x, 0)].symbol()).collect();
+            (text, marked)
+        };
+        assert_eq!(shown(&field), ("56789 ".into(), Some(5)));
+        field.on_key(Key::Home);
+        assert_eq!(shown(&field), ("01234_".into(), Some(0)));
     }
 }

@@ -1,0 +1,196 @@
+//! What is done with images that are there.
+
+use clap::{ArgGroup, Args};
+use serde::{Deserialize, Serialize};
+
+use crate::operation::{ForgetRequest, KeepRules, RepoAccess, Rules, Unwanted};
+
+use super::repository::RepoArgs;
+use super::upkeep::UnusedArgs;
+use super::values::at_least_one;
+
+/// An image as it was named, `latest` with the disk that was named besides.
+pub(super) fn reference(image: &str, disk: Option<&str>) -> String {
+    match disk {
+        Some(disk) if image == "latest" => format!("latest:{disk}"),
+        _ => image.to_owned(),
+    }
+}
+
+/// Arguments of `images`.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImagesArgs {
+    /// The repository.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON document instead of a table.
+    #[arg(long)]
+    #[serde(default)]
+    pub json: bool,
+}
+
+/// Arguments of `show`.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowArgs {
+    /// The image: the start of its id, `latest`, or `latest:NAME` as with --disk.
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// Which disk `latest` is of: its serial number, or another name that is its own.
+    #[arg(long, value_name = "NAME")]
+    pub disk: Option<String>,
+    /// The repository.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON document instead of text.
+    #[arg(long)]
+    #[serde(default)]
+    pub json: bool,
+}
+
+impl ShowArgs {
+    /// The image that is meant, in one word.
+    pub fn reference(&self) -> String {
+        reference(&self.image, self.disk.as_deref())
+    }
+}
+
+/// Arguments of `verify`.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyArgs {
+    /// The image: the start of its id, `latest`, or `latest:NAME` as with --disk; the whole
+    /// repository when absent.
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Which disk `latest` is of: its serial number, or another name that is its own.
+    #[arg(long, value_name = "NAME", requires = "image")]
+    pub disk: Option<String>,
+    /// The repository.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    #[serde(default)]
+    pub json: bool,
+}
+
+impl VerifyArgs {
+    /// The image that is meant, in one word; `None` for all.
+    pub fn reference(&self) -> Option<String> {
+        self.image.as_deref().map(|image| reference(image, self.disk.as_deref()))
+    }
+}
+
+/// Arguments of `forget`.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[command(group(ArgGroup::new("unwanted").required(true).multiple(true)))]
+pub struct ForgetArgs {
+    /// The images: the starts of their ids, `latest`, or `latest:NAME` as with --disk.
+    #[arg(value_name = "IMAGE", group = "unwanted", conflicts_with_all = ["all", "rules"])]
+    #[serde(default)]
+    pub images: Vec<String>,
+    /// Which disk rules and `latest` are for: its serial number, or another name that is its own.
+    #[arg(long, value_name = "NAME", conflicts_with = "all")]
+    pub disk: Option<String>,
+    /// Let rules also remove the image of a disk that was stored last, when a wrong clock makes
+    /// others look newer.
+    #[arg(long, requires = "rules")]
+    #[serde(default)]
+    pub yes: bool,
+    /// Forget every image of every disk.
+    #[arg(long, group = "unwanted", conflicts_with = "rules")]
+    #[serde(default)]
+    pub all: bool,
+    /// What to keep.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub keep: KeepArgs,
+    /// Only print what would be forgotten.
+    #[arg(long, short = 'n')]
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Free the space that is then unused, as `lifeboat prune` does.
+    #[arg(long)]
+    #[serde(default)]
+    pub prune: bool,
+    /// How much to free.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub unused: UnusedArgs,
+    /// The repository.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    #[serde(default)]
+    pub json: bool,
+}
+
+impl ForgetArgs {
+    /// What is asked of the operations.
+    pub fn request(&self, repo: RepoAccess) -> ForgetRequest {
+        ForgetRequest {
+            repo,
+            unwanted: self.unwanted(),
+            dry_run: self.dry_run,
+            prune: self.prune.then_some(self.unused.max_unused),
+        }
+    }
+
+    fn unwanted(&self) -> Unwanted {
+        match (self.all, self.images.is_empty()) {
+            (true, _) => Unwanted::All,
+            (false, false) => {
+                let named = self.images.iter().map(|image| reference(image, self.disk.as_deref()));
+                Unwanted::Named(named.collect())
+            }
+            (false, true) => Unwanted::AllBut(Rules {
+                keep: self.keep.rules(),
+                disk: self.disk.clone(),
+                stored_last_too: self.yes,
+            }),
+        }
+    }
+}
+
+/// Keep rules.
+#[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[group(id = "rules", multiple = true)]
+pub struct KeepArgs {
+    /// Keep the N newest images of each disk.
+    #[arg(long, value_name = "N", group = "unwanted", value_parser = at_least_one())]
+    pub keep_last: Option<u32>,
+    /// Keep the newest image of each of the last N hours that have any.
+    #[arg(long, value_name = "N", group = "unwanted", value_parser = at_least_one())]
+    pub keep_hourly: Option<u32>,
+    /// Keep the newest image of each of the last N days that have any.
+    #[arg(long, value_name = "N", group = "unwanted", value_parser = at_least_one())]
+    pub keep_daily: Option<u32>,
+    /// Keep the newest image of each of the last N weeks that have any.
+    #[arg(long, value_name = "N", group = "unwanted", value_parser = at_least_one())]
+    pub keep_weekly: Option<u32>,
+    /// Keep the newest image of each of the last N months that have any.
+    #[arg(long, value_name = "N", group = "unwanted", value_parser = at_least_one())]
+    pub keep_monthly: Option<u32>,
+    /// Keep the newest image of each of the last N years that have any.
+    #[arg(long, value_name = "N", group = "unwanted", value_parser = at_least_one())]
+    pub keep_yearly: Option<u32>,
+}
+
+impl KeepArgs {
+    /// The rules that they are.
+    pub fn rules(&self) -> KeepRules {
+        KeepRules {
+            last: self.keep_last.unwrap_or(0),
+            hourly: self.keep_hourly.unwrap_or(0),
+            daily: self.keep_daily.unwrap_or(0),
+            weekly: self.keep_weekly.unwrap_or(0),
+            monthly: self.keep_monthly.unwrap_or(0),
+            yearly: self.keep_yearly.unwrap_or(0),
+        }
+    }
+}

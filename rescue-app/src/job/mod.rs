@@ -1,0 +1,99 @@
+//! What can be asked of Lifeboat: one definition of each verb, for the command line, the menu and
+//! runs without a person.
+//!
+//! A verb is a plain value: it parses from arguments, is written as JSON, and tells the command line
+//! that asks for the same. Passphrases are no part of it, only where they are found.
+
+mod args;
+mod choice;
+mod images;
+mod prepare;
+mod repository;
+mod source;
+mod target;
+mod upkeep;
+mod values;
+
+use clap::Subcommand;
+use serde::{Deserialize, Serialize};
+
+pub use choice::What;
+pub use images::{ForgetArgs, ImagesArgs, KeepArgs, ShowArgs, VerifyArgs};
+pub use prepare::{DisksArgs, InitArgs, PrepareArgs};
+pub use repository::RepoArgs;
+pub use source::{CaptureArgs, SourceArgs};
+pub use target::{CloneArgs, RestoreArgs, TargetArgs};
+pub use upkeep::{
+    CheckArgs, PruneArgs, RepairArgs, RepairPart, RepairTarget, UnlockArgs, UnusedArgs,
+};
+
+/// A command with its arguments.
+#[derive(Clone, Debug, PartialEq, Subcommand, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// Lists the disks of this machine: what they are, what is on them, what uses them.
+    Disks(DisksArgs),
+    /// Creates a repository for images in a folder.
+    Init(InitArgs),
+    /// Captures a disk, or chosen partitions of it, into a repository.
+    ///
+    /// Only blocks in use are stored, and of those only what the repository does not hold yet:
+    /// every further image of a disk costs what changed. An interrupted capture is continued by
+    /// running it again. What was stored is read back and checked before the image counts.
+    Capture(CaptureArgs),
+    /// Lists the images in a repository, newest first.
+    Images(ImagesArgs),
+    /// Shows what an image holds: its disk, partitions and warnings.
+    Show(ShowArgs),
+    /// Writes a disk, or chosen partitions of it, to another one, without an image in between.
+    ///
+    /// Reads what `capture` reads, skips what nothing uses, and treats sectors that cannot be read as
+    /// it does; writes as `restore` does, with the same plan, the same consent in --erase, and everything
+    /// read back and compared. A clone that stopped is completed by running it again.
+    Clone(CloneArgs),
+    /// Writes an image, or chosen partitions of it, to a disk.
+    ///
+    /// The plan is printed before anything is written. The target has to be named twice: as
+    /// DISK and, by its serial number, WWN or (for a file) path, in --erase; a disk that tells
+    /// neither number is named by the word that --plan ends with, made of its size and its table's
+    /// id. What is opened for writing has to be what the plan was made for. The first mebibyte is
+    /// written last, so that a half-restored disk never looks whole, and everything written
+    /// is read back from the disk and compared.
+    Restore(Box<RestoreArgs>),
+    /// Reads an image, or the whole repository, and checks every hash.
+    ///
+    /// Answers whether images can be restored. `lifeboat check` answers whether the repository is
+    /// in order, and is quick.
+    Verify(VerifyArgs),
+    /// Removes images from the list: named ones, or all that no keep rule keeps.
+    ///
+    /// Rules work for each disk by itself. A rule such as `--keep-daily 7` keeps the newest image
+    /// of each of the last seven days that have any; what any rule keeps stays. Days are those
+    /// of the clock the image was made by. Images that hold only some partitions, or lack sectors,
+    /// count apart and never push out whole ones. Snapshots of other programs are left alone unless
+    /// they are named. `lifeboat prune` frees what no remaining image uses.
+    Forget(ForgetArgs),
+    /// Frees the space that no image uses any more.
+    ///
+    /// Whatever an interrupted capture has stored is given up too. Interrupting it harms no
+    /// image; running it again completes it. Nobody else can use the repository meanwhile.
+    Prune(PruneArgs),
+    /// Checks the repository's structure: that all files are there and fit together.
+    ///
+    /// Finds missing and cut packs, damaged index files, snapshots and directories, and images
+    /// that lack something, without reading the data themselves; `--read-data` reads them too.
+    Check(CheckArgs),
+    /// Repairs a damaged repository as far as what is left allows.
+    Repair(RepairArgs),
+    /// Removes locks that were left behind.
+    ///
+    /// Locks older than 30 minutes, and those of this machine whose process is gone, are removed by
+    /// every command anyway. `--all` is for locks of a machine that is certainly gone.
+    Unlock(UnlockArgs),
+    /// Erases a disk and makes it a place for images: one partition with an empty filesystem.
+    ///
+    /// The disk has to be named twice, as for a restore: as DISK and, by its serial number, WWN,
+    /// (for a file) path or the word that --plan ends with, in --erase. A disk that is in use, or
+    /// that Lifeboat was started from, is refused.
+    Prepare(PrepareArgs),
+}

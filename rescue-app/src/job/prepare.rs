@@ -1,0 +1,99 @@
+//! What is done about disks and places before there is an image.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::os_text;
+use crate::operation::{PlaceFilesystem, PrepareRequest};
+
+use super::repository::RepoArgs;
+use super::values::parse_sector_size;
+
+/// Arguments of `disks`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisksArgs {
+    /// One JSON document instead of a table.
+    #[arg(long)]
+    #[serde(default)]
+    pub json: bool,
+}
+
+/// Arguments of `init`.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InitArgs {
+    /// The repository to create.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub repo: RepoArgs,
+    /// Create it without a passphrase of its own: anyone who has the folder can read the images.
+    #[arg(long)]
+    #[serde(default)]
+    pub no_passphrase: bool,
+    /// On the boot medium: create it in the machine's memory, where it is gone at power-off.
+    #[arg(long)]
+    #[serde(default)]
+    pub in_memory: bool,
+}
+
+/// Arguments of `prepare`.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrepareArgs {
+    /// The disk to erase: a block device or an image file.
+    #[arg(value_name = "DISK")]
+    #[serde(with = "os_text")]
+    pub disk: PathBuf,
+    /// Serial number or WWN of DISK, the path of an image file, or the word that --plan ends with:
+    /// the consent to erase it.
+    #[arg(long, value_name = "SERIAL-OR-PATH", required_unless_present = "plan")]
+    #[serde(default, with = "os_text::option")]
+    pub erase: Option<OsString>,
+    /// The filesystem to make.
+    #[arg(long, value_enum, default_value_t)]
+    #[serde(default)]
+    pub filesystem: PlaceFilesystem,
+    /// Label of the filesystem: 16 bytes of ext4, 11 characters of exFAT. LIFEBOAT-DATA or LIFEBOAT
+    /// when absent.
+    #[arg(long, value_name = "NAME")]
+    pub label: Option<String>,
+    /// Print what would be lost and made, and write nothing.
+    #[arg(long)]
+    #[serde(default)]
+    pub plan: bool,
+    /// Logical sector size of an image file, in bytes.
+    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
+    pub sector_size: Option<u32>,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    #[serde(default)]
+    pub json: bool,
+}
+
+impl PrepareArgs {
+    /// The disk at `path`, with the consent `erase`.
+    pub fn all_of(path: impl Into<PathBuf>, erase: impl Into<OsString>) -> Self {
+        Self {
+            disk: path.into(),
+            erase: Some(erase.into()),
+            filesystem: PlaceFilesystem::default(),
+            label: None,
+            plan: false,
+            sector_size: None,
+            json: false,
+        }
+    }
+
+    /// What is asked of the operations; nothing was agreed to yet.
+    pub fn request(&self) -> PrepareRequest {
+        PrepareRequest {
+            disk: self.disk.clone(),
+            sector_size: self.sector_size,
+            erase: self.erase.as_ref().map(|name| name.to_string_lossy().into_owned()),
+            agreed: None,
+            filesystem: self.filesystem,
+            label: self.label.clone(),
+        }
+    }
+}

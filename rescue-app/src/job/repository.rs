@@ -1,0 +1,34 @@
+//! The repository that a verb works on.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::os_text;
+use crate::store::Location;
+
+/// Where images are and how they are opened.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepoArgs {
+    /// The repository: a folder, or `partition:DEVICE:/FOLDER`, which is mounted while it is used.
+    #[arg(long, value_name = "DIR", env = "LIFEBOAT_REPO", value_parser = location())]
+    pub repo: Location,
+    /// File with the passphrase, read as restic does: a byte order mark and blanks or line ends
+    /// around the passphrase do not count.
+    #[arg(long, value_name = "FILE")]
+    #[serde(default, with = "os_text::option")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+impl RepoArgs {
+    /// The repository at `location`, its passphrase to be asked for where it has one.
+    pub fn at(location: Location) -> Self {
+        Self { repo: location, passphrase_file: None }
+    }
+}
+
+fn location() -> impl TypedValueParser<Value = Location> {
+    OsStringValueParser::new().try_map(|word| Location::from_os(&word))
+}

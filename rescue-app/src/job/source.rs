@@ -1,0 +1,171 @@
+//! Capturing, and the disk that is read for it or for a clone.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::os_text;
+use crate::image::chunks::ChunkSize;
+use crate::operation::{
+    CaptureRequest, Compression, Keys, Reading, RepoAccess, RescueOptions, SourceRequest,
+};
+
+use super::repository::RepoArgs;
+use super::values::{parse_chunk_size, parse_sector_size};
+
+/// What of which disk is read, and how.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceArgs {
+    /// The disk to read: a block device or an image file.
+    #[arg(value_name = "DISK")]
+    #[serde(with = "os_text")]
+    pub source: PathBuf,
+    /// Partition numbers; all when absent. The table always comes along.
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub partitions: Option<Vec<u32>>,
+    /// Read an image file although a running machine or another program has it open for writing, or
+    /// a device that something out of sight holds, such as a mount in another mount namespace. What is
+    /// written meanwhile leaves what is read as after a power cut, or worse.
+    #[arg(long)]
+    #[serde(default)]
+    pub in_use: bool,
+    /// How much of it.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub reading: Reading,
+    /// Open LUKS containers and BitLocker volumes and take of them what is used, still encrypted:
+    /// writing it to a disk needs no passphrase. N: the partitions that are encrypted, or hold what
+    /// is in logical volumes or as members of a mirror; all when absent. The passphrase, for BitLocker
+    /// the password or recovery key, is asked for.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', num_args = 0.., require_equals = true)]
+    pub unlock: Option<Vec<u32>>,
+    /// File with the passphrase for --unlock in its only line; any other content is the key itself.
+    #[arg(long, value_name = "FILE", requires = "unlock")]
+    #[serde(default, with = "os_text::option")]
+    pub unlock_file: Option<PathBuf>,
+    /// How often sectors that cannot be read are tried again, after everything else was read.
+    #[arg(long, value_name = "N", default_value_t = RescueOptions::default().retries)]
+    #[serde(default = "usual_retries")]
+    pub retries: u32,
+    /// Keep a map of what was read in FILE, in the format of GNU ddrescue. If it exists, places
+    /// that were bad in an earlier run are tried last. That it cannot be written does not end the
+    /// work.
+    #[arg(long, value_name = "FILE")]
+    #[serde(default, with = "os_text::option")]
+    pub map: Option<PathBuf>,
+    /// Logical sector size of an image file that is read, in bytes.
+    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
+    pub sector_size: Option<u32>,
+}
+
+/// Its text among the arguments is not that of the usual one.
+fn is_usual(size: &ChunkSize) -> bool {
+    *size == ChunkSize::default()
+}
+
+fn usual_retries() -> u32 {
+    RescueOptions::default().retries
+}
+
+impl SourceArgs {
+    /// What of all of the disk at `path` is used.
+    pub fn all_of(path: impl Into<PathBuf>) -> Self {
+        Self {
+            source: path.into(),
+            partitions: None,
+            in_use: false,
+            reading: Reading::default(),
+            unlock: None,
+            unlock_file: None,
+            retries: usual_retries(),
+            map: None,
+            sector_size: None,
+        }
+    }
+
+    /// What is asked of the operations, with the `keys` of what was unlocked.
+    pub(super) fn request(&self, keys: Keys) -> SourceRequest {
+        SourceRequest {
+            disk: self.source.clone(),
+            sector_size: self.sector_size,
+            partitions: self.partitions.clone(),
+            reading: self.reading,
+            keys,
+            rescue: RescueOptions { retries: self.retries, map_file: self.map.clone() },
+            in_use: self.in_use,
+        }
+    }
+}
+
+/// Arguments of `capture`.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureArgs {
+    /// The disk.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub source: SourceArgs,
+    /// The repository to store it in.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub repo: RepoArgs,
+    /// How hard to compress.
+    #[arg(long, value_enum, default_value_t)]
+    #[serde(default)]
+    pub level: Compression,
+    /// What the disk is cut into: a power of two from 4K to 16M. Smaller chunks add less when a
+    /// disk is captured again, larger ones compress better; keep to one for all images of a disk.
+    #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = parse_chunk_size)]
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub chunk_size: ChunkSize,
+    /// Keep the map of what was read beside the images, under the disk's name.
+    #[arg(long, conflicts_with = "map")]
+    #[serde(default)]
+    pub keep_map: bool,
+    /// Afterwards read back all data of the image, also what the repository held before.
+    #[arg(long)]
+    #[serde(default)]
+    pub verify_all: bool,
+    /// On the boot medium: store it in the machine's memory, where it is gone at power-off.
+    #[arg(long)]
+    #[serde(default)]
+    pub in_memory: bool,
+    /// Print what would be read and how much space it takes, and store nothing.
+    #[arg(long)]
+    #[serde(default)]
+    pub plan: bool,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    #[serde(default)]
+    pub json: bool,
+}
+
+impl CaptureArgs {
+    /// What is asked of the operations, with the `keys` of what was unlocked.
+    pub fn request(&self, keys: Keys, repo: RepoAccess) -> CaptureRequest {
+        CaptureRequest {
+            source: self.source.request(keys),
+            repo,
+            compression: self.level,
+            chunk_size: self.chunk_size,
+            keep_map: self.keep_map,
+            verify_all: self.verify_all,
+            in_memory: self.in_memory,
+        }
+    }
+
+    /// What of all of the disk at `path` is used, into the repository at `location`.
+    pub fn all_of(path: impl Into<PathBuf>, repo: RepoArgs) -> Self {
+        Self {
+            source: SourceArgs::all_of(path),
+            repo,
+            level: Compression::default(),
+            chunk_size: ChunkSize::default(),
+            keep_map: false,
+            verify_all: false,
+            in_memory: false,
+            plan: false,
+            json: false,
+        }
+    }
+}

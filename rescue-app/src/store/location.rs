@@ -1,0 +1,175 @@
+//! Where a repository is.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::bytes::os_text;
+use crate::console;
+
+/// What the text of a [`Location::Partition`] begins with; a folder of that name is `./partition:…`.
+const PARTITION: &str = "partition:";
+
+/// Where a repository is, as a person names it: a folder, or `partition:DEVICE:/FOLDER`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A folder that can be reached already.
+    Folder(PathBuf),
+    /// A folder in a filesystem that is mounted only while it is used.
+    Partition {
+        /// Its block device.
+        device: PathBuf,
+        /// The folder, from the root of the filesystem; empty for the root itself.
+        folder: PathBuf,
+    },
+}
+
+/// A text that names no location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it has to be a folder, or partition:DEVICE:/FOLDER as in partition:/dev/sdb1:/images")]
+pub struct LocationError;
+
+impl Location {
+    /// The location that a word of a command line names, which need not be UTF-8.
+    ///
+    /// # Errors
+    /// When it is empty, or begins as a partition and does not go on as one.
+    pub fn from_os(word: &OsStr) -> Result<Self, LocationError> {
+        let Some(rest) = word.as_bytes().strip_prefix(PARTITION.as_bytes()) else {
+            return match word.is_empty() {
+                true => Err(LocationError),
+                false => Ok(Self::Folder(word.into())),
+            };
+        };
+        // A device is no folder, so that its path has no ":/" in it.
+        let colon = rest.windows(2).position(|pair| pair == b":/").ok_or(LocationError)?;
+        let (device, folder) = rest.split_at_checked(colon).ok_or(LocationError)?;
+        let (device, folder) = (Path::new(OsStr::from_bytes(device)), folder.get(2..));
+        if !device.is_absolute() {
+            return Err(LocationError);
+        }
+        let folder = Path::new(OsStr::from_bytes(folder.unwrap_or_default()));
+        Ok(Self::Partition { device: device.into(), folder: relative(folder) })
+    }
+
+    /// The word that names it on a command line.
+    pub fn to_os(&self) -> OsString {
+        match self {
+            Self::Folder(folder)
+                if folder.as_os_str().as_bytes().starts_with(PARTITION.as_bytes()) =>
+            {
+                Path::new(".").join(folder).into()
+            }
+            Self::Folder(folder) => folder.into(),
+            Self::Partition { device, folder } => {
+                let mut word = OsString::from(PARTITION);
+                word.push(device);
+                word.push(":/");
+                word.push(folder);
+                word
+            }
+        }
+    }
+}
+
+/// A folder without what would make it absolute.
+fn relative(folder: &Path) -> PathBuf {
+    folder.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect()
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&console::path(Path::new(&self.to_os())))
+    }
+}
+
+impl FromStr for Location {
+    type Err = LocationError;
+
+    fn from_str(text: &str) -> Result<Self, LocationError> {
+        Self::from_os(OsStr::new(text))
+    }
+}
+
+impl Serialize for Location {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        os_text::serialize(&self.to_os(), to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Location {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let word: OsString = os_text::deserialize(from)?;
+        Self::from_os(&word).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_partition_is_told_from_a_folder() {
+        let partition = |device: &str, folder: &str| Location::Partition {
+            device: device.into(),
+            folder: folder.into(),
+        };
+        let cases = [
+            ("partition:/dev/sdb1:/images", partition("/dev/sdb1", "images")),
+            ("partition:/dev/sdb1:/", partition("/dev/sdb1", "")),
+            (
+                "partition:/dev/disk/by-id/usb-A_B-0:0-part1:/my images/a:/b",
+                partition("/dev/disk/by-id/usb-A_B-0:0-part1", "my images/a:/b"),
+            ),
+            ("partition:/dev/sdb1:/../../a/./b", partition("/dev/sdb1", "a/b")),
+            ("/mnt/images", Location::Folder("/mnt/images".into())),
+            ("a:/b", Location::Folder("a:/b".into())),
+            ("./partition:/x:/y", Location::Folder("./partition:/x:/y".into())),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+        for wrong in ["", "partition:", "partition:/dev/sdb1", "partition:sdb1:/a", "partition::/a"]
+        {
+            assert_eq!(wrong.parse::<Location>(), Err(LocationError), "{wrong}");
+        }
+    }
+
+    fn name() -> impl Strategy<Value = OsString> {
+        let byte = (1u8..).prop_filter("no separator", |byte| *byte != b'/');
+        let name = proptest::collection::vec(byte, 1..9);
+        name.prop_filter("a name", |name| !matches!(name.as_slice(), b"." | b".."))
+            .prop_map(|name| OsStr::from_bytes(&name).to_owned())
+    }
+
+    fn location() -> impl Strategy<Value = Location> {
+        let partition =
+            (name(), proptest::collection::vec(name(), 0..3)).prop_map(|(device, folder)| {
+                Location::Partition {
+                    device: Path::new("/dev").join(device),
+                    folder: folder.iter().collect(),
+                }
+            });
+        prop_oneof![partition, name().prop_map(|name| Location::Folder(name.into()))]
+    }
+
+    proptest! {
+        #[test]
+        fn its_word_and_its_serialised_form_name_it_again(location in location()) {
+            let word = location.to_os();
+            let again = Location::from_os(&word).unwrap();
+            prop_assert_eq!(again.to_os(), word);
+            if !matches!(location, Location::Folder(_)) {
+                prop_assert_eq!(&again, &location);
+            }
+            let json = serde_json::to_string(&location).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Location>(&json).unwrap(), again);
+        }
+    }
+}

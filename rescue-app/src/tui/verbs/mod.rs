@@ -1,0 +1,14 @@
+//! What can be done from the menu. Each verb is one file: its words, and its pages in their order.
+
+mod capture;
+mod clone;
+mod images;
+mod restore;
+mod verify;
+mod write;
+
+use super::screens::Item;
+
+/// The entries of the main menu.
+pub(super) const MENU: [Item; 5] =
+    [capture::ITEM, restore::ITEM, clone::ITEM, verify::ITEM, images::ITEM];

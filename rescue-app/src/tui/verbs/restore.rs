@@ -1,0 +1,35 @@
+//! Writing an image to a disk.
+
+use super::super::model::{Image, Origin, Repository};
+use super::super::page::{Action, Then, open};
+use super::super::screens::{Choice, Errand, Images, Item, Places, Purpose};
+use super::images;
+use super::write::{self, WriteWords};
+
+/// The entry of the main menu.
+pub(super) const ITEM: Item = Item {
+    letter: 'R',
+    name: "Restore",
+    text: "Write an image back to a disk.",
+    choice: Choice::Start(place),
+};
+
+fn place() -> Action {
+    let then = |opened| open(Images::new(Purpose::Restore, images::deeds(), opened));
+    open(Places::new(Errand { title: "Restore", source: None, then: Then::new(then) }))
+}
+
+/// From the choice of the target on.
+pub(super) fn target((repository, image): (Repository, Image)) -> Action {
+    let (image, repository) = (Box::new(image), Box::new(repository));
+    write::target(Origin::Image { image, repository }, &WORDS)
+}
+
+const WORDS: WriteWords = WriteWords {
+    stop: "Stop the restore? The target is left half written and will not start a computer. \
+           Restoring again with \"compare first\" carries on from here.",
+    proven: "The disk is restored. Every byte was read back and matches the image.",
+    written: "The disk is restored. It was not read back.",
+    next: "You can now start a computer from this disk.",
+    source: None,
+};

@@ -1,0 +1,67 @@
+//! Reading stored images and checking every byte.
+
+use super::super::model::{Image, Job, Repository};
+use super::super::page::{Action, Then, open};
+use super::super::screens::{Choice, Errand, Images, Item, Places, ProgressPage, Purpose, Words};
+use super::images;
+use crate::operation::Phase;
+
+/// The entry of the main menu.
+pub(super) const ITEM: Item = Item {
+    letter: 'V',
+    name: "Verify",
+    text: "Check that stored images are whole.",
+    choice: Choice::Start(place),
+};
+
+fn place() -> Action {
+    let then = |opened| open(Images::new(Purpose::Verify, images::deeds(), opened));
+    open(Places::new(Errand { title: "Verify", source: None, then: Then::new(then) }))
+}
+
+/// Verifies an image, or all when there is none.
+pub(super) fn run((repository, image): (Repository, Option<Image>)) -> Action {
+    let what = match &image {
+        Some(image) => format!("{}, {}", image.time, image.disk),
+        None => "All images".into(),
+    };
+    let words = Words {
+        title: "Verify",
+        done: "Everything is whole: every byte was read and matches its hash.",
+        done_with_warnings: "What is stored is whole: every byte was read and matches its hash.",
+        next: "",
+        ..checking(what, &repository)
+    };
+    open(ProgressPage::new(Job::Verify { repository, image }, words))
+}
+
+/// Looks at the structure of a repository.
+pub(super) fn check(repository: Repository) -> Action {
+    let done = "All files are there and fit together.";
+    let words = Words {
+        title: "Check",
+        done,
+        done_with_warnings: done,
+        next: "Verify reads all data as well, which takes longer.",
+        ..checking("All files".into(), &repository)
+    };
+    open(ProgressPage::new(Job::Check { repository }, words))
+}
+
+/// What both of them say; only reading, they leave nothing behind.
+fn checking(what: String, repository: &Repository) -> Words {
+    let left = "Nothing was changed.";
+    Words {
+        title: "",
+        subjects: [what, format!("In    {}", repository.title)],
+        written: "Written",
+        checking: Phase::Verifying.title(),
+        stop: "Stop checking? Nothing is changed by it.",
+        done: "",
+        done_with_warnings: "",
+        next: "",
+        work: "The check",
+        left,
+        left_half_written: left,
+    }
+}
