@@ -12,7 +12,9 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use lifeboat::image::chunks::ChunkSize;
 use lifeboat::operation::Compression;
-use lifeboat::repository::{BlobReader, BlobType, BlobWriter, Id, Repository, Saver};
+use lifeboat::repository::{
+    BlobReader, BlobType, BlobWriter, Id, IndexedRepository, Repository, Saver,
+};
 use lifeboat::store::LocalStore;
 
 fn main() {
@@ -45,10 +47,11 @@ fn renumber(chunk: &mut [u8]) {
 }
 
 /// Runs `body` with a repository in memory.
-fn with_repository(body: impl FnOnce(&Repository)) {
+fn with_repository(body: impl FnOnce(&IndexedRepository)) {
     let folder = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
     let store = Arc::new(LocalStore::new(folder.path().join("images")));
-    body(&Repository::init(store, "passphrase").expect("a new repository"));
+    let repository = Repository::init(store, "passphrase").expect("a new repository");
+    body(&repository.load_index().expect("its index"));
 }
 
 fn save(writer: &mut BlobWriter, chunk: &[u8], level: Compression) -> Id {

@@ -1,6 +1,6 @@
 //! From stored chunks to the content list of `disk.img`, and back.
 
-use crate::repository::{Id, Repository};
+use crate::repository::{Id, IndexedRepository};
 
 use super::ImageError;
 use super::chunks::MIB;
@@ -79,7 +79,7 @@ pub struct Placed {
 }
 
 /// Where each blob of a content list lies, checked against the file's `size`.
-pub fn place(repo: &Repository, content: &[Id], size: u64) -> Result<Vec<Placed>, ImageError> {
+pub fn place(repo: &IndexedRepository, content: &[Id], size: u64) -> Result<Vec<Placed>, ImageError> {
     let mut placed = Vec::with_capacity(content.len());
     let mut offset = 0u64;
     for id in content {

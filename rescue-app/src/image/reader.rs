@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::bytes::ReadAt;
-use crate::repository::{BlobReader, Id, Repository};
+use crate::repository::{BlobReader, Id, IndexedRepository};
 
 use super::chunk_cache::ChunkCache;
 use super::content::Placed;
@@ -14,7 +14,7 @@ const CACHE: usize = 64 << 20;
 
 /// The `disk.img` of an image: random access, by several threads at once.
 pub struct ImageReader {
-    repo: Arc<Repository>,
+    repo: Arc<IndexedRepository>,
     placed: Arc<[Placed]>,
     size: u64,
     cache: ChunkCache,
@@ -24,7 +24,7 @@ pub struct ImageReader {
 
 impl ImageReader {
     /// The disk whose blobs are `placed`, which must be in order and without gaps.
-    pub fn new(repo: Arc<Repository>, placed: Arc<[Placed]>) -> Self {
+    pub fn new(repo: Arc<IndexedRepository>, placed: Arc<[Placed]>) -> Self {
         let size = placed.last().map_or(0, |last| last.offset + last.len);
         Self { repo, placed, size, cache: ChunkCache::new(CACHE), idle: Mutex::default() }
     }

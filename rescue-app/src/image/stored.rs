@@ -1,7 +1,7 @@
 //! An image that is in a repository.
 
 use crate::console;
-use crate::repository::{BlobReader, Id, Node, Repository, Snapshot, SnapshotFile};
+use crate::repository::{BlobReader, Id, IndexedRepository, Node, Snapshot, SnapshotFile};
 
 use super::ImageError;
 use super::content::{Placed, place};
@@ -45,11 +45,11 @@ pub struct OpenImage {
 }
 
 impl OpenImage {
-    /// The image of that id. The repository's index must be loaded.
+    /// The image of that id.
     ///
     /// # Errors
     /// Those of [`Self::open`].
-    pub fn load(repo: &Repository, id: Id) -> Result<Self, ImageError> {
+    pub fn load(repo: &IndexedRepository, id: Id) -> Result<Self, ImageError> {
         Self::open(repo, repo.load_snapshot(id)?)
     }
 
@@ -57,7 +57,7 @@ impl OpenImage {
     ///
     /// # Errors
     /// When it is no image of a disk, or its manifest cannot be read.
-    pub fn open(repo: &Repository, file: SnapshotFile) -> Result<Self, ImageError> {
+    pub fn open(repo: &IndexedRepository, file: SnapshotFile) -> Result<Self, ImageError> {
         let SnapshotFile { id, snapshot } = file;
         let not_a_disk = || ImageError::NotADisk(id.short());
         let root = repo.read_tree(&snapshot.tree)?;
@@ -77,7 +77,7 @@ impl OpenImage {
     /// All images of disks, oldest first; an error for each whose manifest cannot be read.
     /// Snapshots made by other programs are left out.
     pub fn all(
-        repo: &Repository,
+        repo: &IndexedRepository,
     ) -> Result<impl DoubleEndedIterator<Item = Result<Self, ImageError>> + use<'_>, ImageError>
     {
         let files = repo.snapshots()?.snapshots.into_iter();
@@ -95,7 +95,7 @@ impl OpenImage {
     ///
     /// # Errors
     /// When a chunk is not in the index, or they do not add up to the disk.
-    pub fn placed(&self, repo: &Repository) -> Result<Vec<Placed>, ImageError> {
+    pub fn placed(&self, repo: &IndexedRepository) -> Result<Vec<Placed>, ImageError> {
         place(repo, content(&self.disk), self.disk.size)
     }
 
@@ -114,7 +114,7 @@ fn content(file: &Node) -> &[Id] {
     file.content.as_deref().unwrap_or_default()
 }
 
-fn read_file(repo: &Repository, node: &Node) -> Result<Vec<u8>, ImageError> {
+fn read_file(repo: &IndexedRepository, node: &Node) -> Result<Vec<u8>, ImageError> {
     if node.size > MANIFEST_MAX {
         return Err(ImageError::WrongSize { stored: node.size, expected: MANIFEST_MAX });
     }

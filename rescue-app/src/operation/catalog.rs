@@ -2,7 +2,7 @@
 
 use crate::image::ImageError;
 use crate::image::identity;
-use crate::repository::{Id, Repository, RepositoryError, SnapshotFile};
+use crate::repository::{Id, IndexedRepository, RepositoryError, SnapshotFile};
 
 use super::access::RepoAccess;
 use super::error::OperationError;
@@ -78,15 +78,13 @@ pub(super) struct Catalog {
 impl Catalog {
     /// Opens the repository and reads all of it, pack files that are gone left out of account.
     pub(super) fn open(access: &RepoAccess) -> Result<Self, OperationError> {
-        let repo = access.open()?;
-        repo.load_index()?;
+        let repo = access.open()?.load_index()?;
         repo.distrust_bad_packs(&repo.packs_with_sizes()?);
         Self::read(&repo)
     }
 
-    /// Reads all manifests of a repository whose index is loaded. Snapshots made by other programs
-    /// are left out.
-    pub(super) fn read(repo: &Repository) -> Result<Self, OperationError> {
+    /// Reads all manifests of a repository. Snapshots made by other programs are left out.
+    pub(super) fn read(repo: &IndexedRepository) -> Result<Self, OperationError> {
         let list = repo.snapshots()?;
         let listed = list.snapshots.into_iter().filter_map(|file| look_at(repo, file));
         let (mut images, signs): (Vec<_>, Vec<_>) = listed.unzip();
@@ -109,7 +107,7 @@ impl Catalog {
     }
 }
 
-fn look_at(repo: &Repository, file: SnapshotFile) -> Option<(Listed, Vec<String>)> {
+fn look_at(repo: &IndexedRepository, file: SnapshotFile) -> Option<(Listed, Vec<String>)> {
     let image = match OpenImage::open(repo, file.clone()) {
         Ok(image) => image,
         Err(ImageError::NotADisk(_)) => return None,

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::progress::Control;
 use crate::repository::{
-    Choice, Id, KeepRules, KeptAs, PruneOptions, PruneReport, Repository, SnapshotFile,
+    Choice, Id, IndexedRepository, KeepRules, KeptAs, PruneOptions, PruneReport, Repository,
+    SnapshotFile,
 };
 
 use super::access::RepoAccess;
@@ -131,12 +132,12 @@ fn choose(
     request: &ForgetRequest,
     control: Control<'_>,
 ) -> Result<(ForgetReport, Vec<Id>), OperationError> {
-    repo.load_index()?;
+    let repo = repo.load_index()?;
     repo.distrust_bad_packs(&repo.packs_with_sizes()?);
     let disks = match &request.unwanted {
-        Unwanted::Named(names) => named(repo, names, control)?,
-        Unwanted::AllBut(rules) => by_rules(repo, rules, control)?,
-        Unwanted::All => all(repo, control)?,
+        Unwanted::Named(names) => named(&repo, names, control)?,
+        Unwanted::AllBut(rules) => by_rules(&repo, rules, control)?,
+        Unwanted::All => all(&repo, control)?,
     };
     let unwanted: Vec<Id> = disks
         .iter()
@@ -153,7 +154,7 @@ fn choose(
 
 /// The named images, damaged ones too.
 fn named(
-    repo: &Repository,
+    repo: &IndexedRepository,
     names: &[String],
     control: Control<'_>,
 ) -> Result<Vec<ForgottenDisk>, OperationError> {
@@ -178,7 +179,10 @@ fn named(
     Ok(disks)
 }
 
-fn read_catalog(repo: &Repository, control: Control<'_>) -> Result<Catalog, OperationError> {
+fn read_catalog(
+    repo: &IndexedRepository,
+    control: Control<'_>,
+) -> Result<Catalog, OperationError> {
     let catalog = Catalog::read(repo)?;
     for (id, error) in &catalog.damaged {
         let id = id.short();
@@ -187,13 +191,16 @@ fn read_catalog(repo: &Repository, control: Control<'_>) -> Result<Catalog, Oper
     Ok(catalog)
 }
 
-fn all(repo: &Repository, control: Control<'_>) -> Result<Vec<ForgottenDisk>, OperationError> {
+fn all(
+    repo: &IndexedRepository,
+    control: Control<'_>,
+) -> Result<Vec<ForgottenDisk>, OperationError> {
     let catalog = read_catalog(repo, control)?;
     Ok(catalog.disks().iter().map(|disk| entry(disk, &BTreeMap::new())).collect())
 }
 
 fn by_rules(
-    repo: &Repository,
+    repo: &IndexedRepository,
     rules: &Rules,
     control: Control<'_>,
 ) -> Result<Vec<ForgottenDisk>, OperationError> {

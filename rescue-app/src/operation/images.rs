@@ -220,8 +220,7 @@ pub fn show_image(
     reference: &str,
     control: Control<'_>,
 ) -> Result<ImageSummary, OperationError> {
-    let repo = access.open()?;
-    repo.load_index()?;
+    let repo = access.open()?.load_index()?;
     let meant = latest::find(&repo, reference, OfSeveral::Newest)?;
     meant.doubts.into_iter().for_each(|doubt| control.warn(doubt));
     Ok(ImageSummary::of(&OpenImage::load(&repo, meant.id)?))

@@ -1,6 +1,6 @@
 //! Which image a person means: the start of an id, `latest`, or `latest:DISK`.
 
-use crate::repository::{Id, Repository, RepositoryError};
+use crate::repository::{Id, IndexedRepository, RepositoryError};
 
 use super::catalog::{Catalog, Listed, clock_warning, is_called, own_name};
 use super::error::OperationError;
@@ -25,12 +25,12 @@ pub(super) struct Meant {
     pub(super) doubts: Vec<String>,
 }
 
-/// Finds an image in a repository whose index is loaded.
+/// Finds an image in a repository.
 ///
 /// # Errors
 /// Refuses `latest` when it does not say which disk it is of, with the list of disks.
 pub(super) fn find(
-    repo: &Repository,
+    repo: &IndexedRepository,
     reference: &str,
     of_several: OfSeveral,
 ) -> Result<Meant, OperationError> {

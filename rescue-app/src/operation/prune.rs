@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
 use crate::progress::{Control, Phase, Reporter};
-use crate::repository::{Lock, PruneEvent, PruneOptions, PruneReport, Repository};
+use crate::repository::{ExclusiveLock, PruneEvent, PruneOptions, PruneReport, Repository};
 
 use super::access::RepoAccess;
 use super::error::{Doing, OperationError};
@@ -35,10 +35,10 @@ pub fn prune(request: &PruneRequest, control: Control<'_>) -> Result<PruneReport
     run(&repo, &lock, &options, control).doing(doing)
 }
 
-/// Prunes with an exclusive lock, as if the snapshots `without` were not there.
+/// Prunes as if the snapshots `without` were not there.
 pub(super) fn run(
     repo: &Repository,
-    lock: &Lock,
+    lock: &ExclusiveLock,
     options: &PruneOptions,
     control: Control<'_>,
 ) -> Result<PruneReport, OperationError> {

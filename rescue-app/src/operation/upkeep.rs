@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::progress::{Cancelled, Control, Phase, Reporter, mixed_workers};
 use crate::repository::{
-    CheckEvent, CheckReport, Lock, Progress, RebuiltIndex, RepairedPacks, Repository,
+    CheckEvent, CheckReport, ExclusiveLock, Progress, RebuiltIndex, RepairedPacks, Repository,
     Result as RepoResult, Unlocked,
 };
 use crate::store::FileKind;
@@ -111,8 +111,8 @@ pub fn repair(
 
 fn with_progress<T>(
     repo: &Repository,
-    lock: &Lock,
-    work: fn(&Repository, &Lock, Progress<'_>) -> RepoResult<T>,
+    lock: &ExclusiveLock,
+    work: fn(&Repository, &ExclusiveLock, Progress<'_>) -> RepoResult<T>,
     control: Control<'_>,
 ) -> Result<T, OperationError> {
     let packs = repo.store().list(FileKind::Pack);

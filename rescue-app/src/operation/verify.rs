@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::bytes::AlignedBuffer;
 use crate::progress::{self, Control, Phase, Reporter, mixed_workers};
-use crate::repository::{Id, Repository, RepositoryError, TOGETHER, Verified};
+use crate::repository::{Id, IndexedRepository, Repository, RepositoryError, TOGETHER, Verified};
 use crate::store::FileKind;
 
 use super::access::RepoAccess;
@@ -47,16 +47,15 @@ pub fn verify(
     let started = Instant::now();
     let repo = access.open()?;
     let _lock = repo.lock_for_reading()?;
-    repo.load_index()?;
     let report = match image {
-        Some(reference) => verify_image(&repo, reference, control)?,
+        Some(reference) => verify_image(&repo.load_index()?, reference, control)?,
         None => verify_repository(&repo, control)?,
     };
     Ok(VerifyReport { seconds: started.elapsed().as_secs_f64(), ..report })
 }
 
 fn verify_image(
-    repo: &Repository,
+    repo: &IndexedRepository,
     reference: &str,
     control: Control<'_>,
 ) -> Result<VerifyReport, OperationError> {
@@ -80,7 +79,7 @@ fn verify_image(
 
 /// Reads and proves these blobs.
 pub(super) fn blobs<'i>(
-    repo: &Repository,
+    repo: &IndexedRepository,
     wanted: impl IntoIterator<Item = &'i Id> + Clone,
     control: Control<'_>,
 ) -> Result<Verified, OperationError> {
@@ -102,10 +101,11 @@ fn verify_repository(
     let report = upkeep::run_check(repo, true, control)?;
     let damage = report.findings.iter().filter(|finding| finding.is_damage);
     damaged(damage.map(|finding| finding.text.clone()).collect())?;
+    let repo = repo.load_index()?;
     let (mut unreadable, mut warnings) = (0, Vec::new());
-    for image in OpenImage::all(repo)? {
+    for image in OpenImage::all(&repo)? {
         let image = image?;
-        image.placed(repo)?;
+        image.placed(&repo)?;
         unreadable += image.manifest.unreadable.total();
         warnings.extend(repeat_warnings(&image, control));
     }
@@ -128,7 +128,10 @@ fn damaged(findings: Vec<String>) -> Result<(), OperationError> {
 }
 
 /// The packs that hold these blobs.
-pub(super) fn packs_of(repo: &Repository, blobs: impl Iterator<Item = Id>) -> BTreeSet<Id> {
+pub(super) fn packs_of(
+    repo: &IndexedRepository,
+    blobs: impl Iterator<Item = Id>,
+) -> BTreeSet<Id> {
     blobs.filter_map(|id| repo.blob(&id)).map(|location| location.pack).collect()
 }
 

@@ -22,10 +22,10 @@ fn limit_memory(bytes: u64) {
     assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
 }
 
-fn repository() -> (tempfile::TempDir, Repository) {
+fn repository() -> (tempfile::TempDir, IndexedRepository) {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(LocalStore::new(dir.path().join("images")));
-    let repo = Repository::init(store, "a").unwrap();
+    let repo = Repository::init(store, "a").unwrap().load_index().unwrap();
     (dir, repo)
 }
 
@@ -34,7 +34,7 @@ fn save(repo: &Repository, kind: FileKind, value: &impl serde::Serialize) -> Id 
 }
 
 /// Stores a blob of any text.
-fn blob(repo: &Repository, kind: BlobType, text: &[u8]) -> Id {
+fn blob(repo: &IndexedRepository, kind: BlobType, text: &[u8]) -> Id {
     let lock = repo.lock_shared().unwrap();
     let saver = Saver::new(repo, &lock).unwrap();
     let mut worker = saver.worker().unwrap();
@@ -80,19 +80,22 @@ fn an_index_cannot_fill_the_memory() {
         let size = repo.store.size(FileKind::Index, &file.to_string()).unwrap();
         assert!(size < 100_000, "it is small where it is stored: {size}");
     }
-    let summary = repo.load_index_up_to(250_000).unwrap();
-    assert_eq!((summary.blobs, summary.damaged.len()), (200_000, 3));
-    assert!(summary.damaged[0].1.to_string().contains("than fit into memory"));
+    let loaded = repo.load_index_up_to(250_000).unwrap();
+    let damaged = loaded.damaged_index_files();
+    assert_eq!((loaded.index().len(), damaged.len()), (200_000, 3));
+    assert!(damaged[0].1.to_string().contains("than fit into memory"));
+    drop(loaded);
     // Packs count too, and one file alone must not be the bomb.
     let empty = |n: u32| IndexedPack { id: Id::of(&n.to_le_bytes()), blobs: Vec::new() };
     save(&repo, FileKind::Index, &IndexFile { packs: (0..300_000).map(empty).collect() });
-    assert_eq!(repo.load_index_up_to(250_000).unwrap().damaged.len(), 4);
+    assert_eq!(repo.load_index_up_to(250_000).unwrap().damaged_index_files().len(), 4);
     let bomb = json!({"packs": [], "x": "0".repeat(200 << 20)});
     let bomb = save(&repo, FileKind::Index, &bomb);
     drop(repo.load_index().unwrap());
     limit_memory(1 << 30);
-    let summary = repo.load_index().unwrap();
-    assert_eq!(summary.damaged.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [bomb]);
+    let loaded = repo.load_index().unwrap();
+    let damaged = loaded.damaged_index_files();
+    assert_eq!(damaged.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [bomb]);
 }
 
 #[test]
@@ -172,6 +175,6 @@ fn what_is_of_another_type_is_refused() {
     let wrong = save(&repo, FileKind::Snapshot, &IndexFile::default());
     let index = save(&repo, FileKind::Index, &snapshot(tree));
     assert_eq!(repo.snapshots().unwrap().damaged[0].0, wrong);
-    assert_eq!(repo.load_index().unwrap().damaged[0].0, index);
+    assert_eq!(repo.load_index().unwrap().damaged_index_files()[0].0, index);
     refuses_to_prune(&repo);
 }

@@ -14,7 +14,7 @@
 //! | | |
 //! |---|---|
 //! | `format` | what is on disk: ids, packs, index files, trees, snapshots, keys, compression, sealing |
-//! | `repo.rs` | the repository as it is open: its place, its key and its loaded index |
+//! | `repo.rs`, `indexed.rs` | the repository as it is open: its place and its key; with its index in memory |
 //! | `lock` | who is working on it |
 //! | `read` | finding and reading blobs, trees and snapshots, and proving that they can be read |
 //! | `write` | storing them, and removing files |
@@ -40,6 +40,7 @@ mod format;
 pub(crate) mod fuzzing;
 #[cfg(test)]
 mod hostile;
+mod indexed;
 mod lock;
 mod prune;
 mod read;
@@ -54,8 +55,9 @@ pub use format::{
     BlobLocation, BlobType, Id, IdHasher, Identity, Node, NodeType, NotAnId, PUBLIC_PASSPHRASE,
     Snapshot, SnapshotFile, Summary, TOGETHER, Tree,
 };
-pub use lock::{Lock, Unlocked};
+pub use indexed::IndexedRepository;
+pub use lock::{ExclusiveLock, Lock, SharedLock, Unlocked};
 pub use prune::{Choice, KeepRules, KeptAs, PruneEvent, PruneOptions, PruneReport, PruneSink};
 pub use read::{BlobReader, Progress, ReadPlan, Run, SnapshotList, Verified};
-pub use repo::{IndexSummary, OpenedKey, Repository};
+pub use repo::{OpenedKey, Repository};
 pub use write::{Adopted, BlobWriter, Saved, Saver, Totals, Written};

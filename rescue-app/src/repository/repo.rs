@@ -1,14 +1,13 @@
 //! Creating and opening a repository.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::{RepositoryError, Result};
 use super::format::crypto::{Key, fill_random};
 use super::format::identity::Identity;
-use super::format::index::{Index, IndexFile};
 use super::format::key_file::{KeyFile, WORK_LIMIT};
 use super::format::{Id, PUBLIC_PASSPHRASE, json_file, polynomial, readme};
 use crate::store::{FileEntry, FileKind, Store};
@@ -25,10 +24,6 @@ const TOO_COSTLY: &str = "the work for it and for those before it is more than i
 
 /// The largest config or key file accepted, in bytes.
 pub(super) const SMALL_FILE_LIMIT: u64 = 1 << 20;
-
-/// The most blobs and packs the index may name: a gigabyte in memory, 80 TB of disk in chunks of
-/// 4 MiB. Without a limit a few megabytes of index files could fill any memory.
-const INDEX_LIMIT: usize = 20_000_000;
 
 /// The `config` file.
 #[derive(Clone, Serialize, Deserialize)]
@@ -51,29 +46,19 @@ impl fmt::Debug for OpenedKey {
     }
 }
 
-/// An opened repository. Threads may share it.
+/// An opened repository, without its index ([`Self::load_index`]). Threads may share it; a clone is
+/// the same repository.
+#[derive(Clone)]
 pub struct Repository {
     pub(super) store: Arc<dyn Store>,
     pub(super) key: Arc<Key>,
     pub(super) identity: Identity,
     config: Config,
     public: bool,
-    index: RwLock<Arc<Index>>,
-}
-
-/// What [`Repository::load_index`] found.
-#[derive(Debug, Default)]
-pub struct IndexSummary {
-    /// Index files read.
-    pub files: usize,
-    /// Blobs known, copies counted.
-    pub blobs: usize,
-    /// Index files that cannot be used, and why. Blobs only they know are missing.
-    pub damaged: Vec<(Id, RepositoryError)>,
 }
 
 impl fmt::Debug for Repository {
-    /// Neither keys nor index.
+    /// No keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Repository").finish_non_exhaustive()
     }
@@ -101,7 +86,7 @@ impl Repository {
         // Last: only with its config a folder is a repository.
         store.write(FileKind::Config, "config", &sealed_config)?;
         drop(claim);
-        Ok(Self::assemble(store, Arc::new(key), identity, config, public))
+        Ok(Self { store, key: Arc::new(key), identity, config, public })
     }
 
     /// Opens a repository.
@@ -123,7 +108,7 @@ impl Repository {
             let (location, version) = (store.location(), config.version);
             return Err(RepositoryError::TooNew { location, version });
         }
-        Ok(Self::assemble(store, key, Identity::of_this_process(), config, public))
+        Ok(Self { store, key, identity: Identity::of_this_process(), config, public })
     }
 
     /// What [`Self::open_with`] takes.
@@ -131,22 +116,10 @@ impl Repository {
         OpenedKey { key: Arc::clone(&self.key), public: self.public }
     }
 
-    fn assemble(
-        store: Arc<dyn Store>,
-        key: Arc<Key>,
-        identity: Identity,
-        config: Config,
-        public: bool,
-    ) -> Self {
-        let index = RwLock::new(Arc::new(Index::default()));
-        Self { store, key, identity, config, public, index }
-    }
-
     /// The same repository as somebody else opens it.
     #[cfg(test)]
     pub(super) fn opened_by(&self, store: Arc<dyn Store>, identity: Identity) -> Self {
-        let (key, config, index) = (Arc::clone(&self.key), self.config.clone(), RwLock::default());
-        Self { store, key, identity, config, public: self.public, index }
+        Self { store, identity, ..self.clone() }
     }
 
     /// The repository's own id, which tells it from others.
@@ -175,47 +148,6 @@ impl Repository {
             return Err(RepositoryError::TooOld { location: self.location() });
         }
         Ok(())
-    }
-
-    /// Reads all index files, replacing what is in memory. Damaged ones are left out and
-    /// reported, so that images which do not need them stay usable.
-    pub fn load_index(&self) -> Result<IndexSummary> {
-        self.load_index_up_to(INDEX_LIMIT)
-    }
-
-    /// Like [`Self::load_index`]; files that would bring the number of blobs and packs above
-    /// `room` count as damaged.
-    pub(super) fn load_index_up_to(&self, mut room: usize) -> Result<IndexSummary> {
-        let mut summary = IndexSummary::default();
-        let files = self.ids(FileKind::Index)?;
-        summary.files = files.len();
-        let mut fits = |id: Id, file: IndexFile| {
-            let len: usize = file.packs.iter().map(|pack| 1 + pack.blobs.len()).sum();
-            let problem = "with it the index names more blobs than fit into memory";
-            let too_large = || RepositoryError::damaged(FileKind::Index, id, problem);
-            room = room.checked_sub(len).ok_or_else(too_large)?;
-            Ok(file)
-        };
-        let load = |id: Id| {
-            json_file::load(&*self.store, &self.key, FileKind::Index, &id)
-                .and_then(|file| fits(id, file))
-                .map_err(|error| summary.damaged.push((id, error)))
-                .ok()
-        };
-        let index = Index::default().with(files.into_iter().filter_map(load));
-        summary.blobs = index.len();
-        self.set_index(index);
-        Ok(summary)
-    }
-
-    /// The index as it is now.
-    pub(super) fn index(&self) -> Arc<Index> {
-        Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Replaces the index in memory.
-    pub(super) fn set_index(&self, index: Index) {
-        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
     }
 
     /// Names of all files of a kind.
@@ -306,6 +238,7 @@ fn read_config(store: &dyn Store, key: &Key) -> Result<Config> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repository::format::index::IndexFile;
     use crate::store::LocalStore;
 
     fn folder() -> (tempfile::TempDir, Arc<LocalStore>) {

@@ -31,8 +31,7 @@ fn manifest(bench: &Bench) -> Value {
 /// Stores an image with this manifest, repeated in pieces of `piece` bytes `times` over.
 fn save(bench: &Bench, pieces: &[(Vec<u8>, usize)]) -> String {
     let store = Arc::new(LocalStore::new(bench.path("repo")));
-    let repo = Repository::open(store, PUBLIC_PASSPHRASE).unwrap();
-    repo.load_index().unwrap();
+    let repo = Repository::open(store, PUBLIC_PASSPHRASE).unwrap().load_index().unwrap();
     let lock = repo.lock_shared().unwrap();
     let saver = Saver::new(&repo, &lock).unwrap();
     let mut worker = saver.worker().unwrap();

@@ -169,7 +169,8 @@ fn damage_hurts_no_other_image() {
                     "{} at {at}",
                     path.display()
                 );
-                assert!(read_all(&repo, &tree)["/machine/disk.img"] == kept);
+                let loaded = repo.load_index().unwrap();
+                assert!(read_all(&loaded, &tree)["/machine/disk.img"] == kept);
                 fs::write(path, &bytes).unwrap();
             }
         }

@@ -134,7 +134,7 @@ pub fn remove_own_locks(restic: &Restic) {
 fn a_full_place_stops_cleanly_and_is_continued_after_space_is_freed() {
     let restic = Restic::new();
     let store = Faulty::new(&restic);
-    let repo = Repository::init(store.clone(), PUBLIC_PASSPHRASE).unwrap();
+    let repo = Repository::init(store.clone(), PUBLIC_PASSPHRASE).unwrap().load_index().unwrap();
     let before = disk(1, 1_000_000);
     save(&repo, &before);
 
@@ -172,7 +172,7 @@ fn a_full_place_stops_cleanly_and_is_continued_after_space_is_freed() {
 fn a_read_only_place_is_read_without_a_lock() {
     let restic = Restic::new();
     let store = Faulty::new(&restic);
-    let repo = Repository::init(store.clone(), PUBLIC_PASSPHRASE).unwrap();
+    let repo = Repository::init(store.clone(), PUBLIC_PASSPHRASE).unwrap().load_index().unwrap();
     let image = disk(3, 500_000);
     save(&repo, &image);
     assert!(repo.lock_for_reading().unwrap().is_some());

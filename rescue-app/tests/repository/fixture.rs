@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use common::Random;
 use lifeboat::repository::{
-    BlobReader, BlobType, Id, Node, NodeType, PUBLIC_PASSPHRASE, Repository, Saver, Snapshot,
-    Totals, Tree,
+    BlobReader, BlobType, Id, IndexedRepository, Node, NodeType, PUBLIC_PASSPHRASE, Repository,
+    Saver, Snapshot, Totals, Tree,
 };
 use lifeboat::store::LocalStore;
 use time::OffsetDateTime;
@@ -20,14 +20,15 @@ pub fn store(path: &Path) -> Arc<LocalStore> {
     Arc::new(LocalStore::new(path))
 }
 
-pub fn init(restic: &Restic) -> Repository {
-    Repository::init(store(&restic.repo()), PUBLIC_PASSPHRASE).unwrap()
+pub fn init(restic: &Restic) -> IndexedRepository {
+    let repo = Repository::init(store(&restic.repo()), PUBLIC_PASSPHRASE).unwrap();
+    repo.load_index().unwrap()
 }
 
-pub fn open(restic: &Restic) -> Repository {
+pub fn open(restic: &Restic) -> IndexedRepository {
     let repo = Repository::open(store(&restic.repo()), PUBLIC_PASSPHRASE).unwrap();
-    let summary = repo.load_index().unwrap();
-    assert!(summary.damaged.is_empty(), "{:?}", summary.damaged);
+    let repo = repo.load_index().unwrap();
+    assert!(repo.damaged_index_files().is_empty(), "{:?}", repo.damaged_index_files());
     repo
 }
 
@@ -50,12 +51,12 @@ pub fn disk(seed: u64, len: usize) -> Vec<u8> {
 }
 
 /// Saves `bytes` with two threads, as `/machine/disk.img`.
-pub fn save(repo: &Repository, bytes: &[u8]) -> Id {
+pub fn save(repo: &IndexedRepository, bytes: &[u8]) -> Id {
     save_counted(repo, bytes).0
 }
 
 /// Like [`save`], and tells what it took.
-pub fn save_counted(repo: &Repository, bytes: &[u8]) -> (Id, Totals) {
+pub fn save_counted(repo: &IndexedRepository, bytes: &[u8]) -> (Id, Totals) {
     let lock = repo.lock_shared().unwrap();
     let saver = Saver::new(repo, &lock).unwrap();
     let chunks: Vec<&[u8]> = bytes.chunks(CHUNK).collect();
@@ -107,7 +108,7 @@ pub fn snapshot(tree: Id) -> Snapshot {
 }
 
 /// Every file of a snapshot with its contents, read by us.
-pub fn read_all(repo: &Repository, tree: &Id) -> BTreeMap<String, Vec<u8>> {
+pub fn read_all(repo: &IndexedRepository, tree: &Id) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut reader = BlobReader::new().unwrap();
     let mut trees = vec![(String::new(), *tree)];

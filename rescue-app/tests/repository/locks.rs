@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use lifeboat::repository::{Lock, Repository, RepositoryError, Result};
+use lifeboat::repository::{Repository, RepositoryError, Result};
 use lifeboat::store::FileKind;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -30,7 +30,7 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 /// The process id in the conflict that the attempt to lock must end with.
-fn pid_of_conflict(attempt: Result<Lock>) -> u32 {
+fn pid_of_conflict<Lock>(attempt: Result<Lock>) -> u32 {
     match attempt.err().expect("the lock must be refused") {
         RepositoryError::Locked { pid, .. } => pid,
         other => panic!("{other}"),

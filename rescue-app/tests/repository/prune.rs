@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::Random;
 use lifeboat::repository::{
-    BlobType, Id, PUBLIC_PASSPHRASE, PruneEvent, PruneOptions, PruneReport, Repository,
-    RepositoryError, Result, Saver,
+    BlobType, Id, IndexedRepository, PUBLIC_PASSPHRASE, PruneEvent, PruneOptions, PruneReport,
+    Repository, RepositoryError, Result, Saver,
 };
 use lifeboat::store::FileKind;
 
@@ -176,7 +176,7 @@ fn leftovers_copies_and_small_packs_are_tidied_up() {
 }
 
 /// Stores data and gives up.
-fn abandon(repo: &Repository, bytes: &[u8]) {
+fn abandon(repo: &IndexedRepository, bytes: &[u8]) {
     let lock = repo.lock_shared().unwrap();
     let saver = Saver::new(repo, &lock).unwrap();
     let mut worker = saver.worker().unwrap();
@@ -256,11 +256,7 @@ fn nothing_is_removed_when_an_image_is_incomplete() {
     refused(&snapshots[0], &cut);
     prune(&restic, 0);
     assert_whole(&restic, &images);
-    // Only an exclusive lock will do.
     let repo = open(&restic);
-    let lock = repo.lock_shared().unwrap();
-    assert!(repo.prune(&lock, &options(0), &|_| ControlFlow::Continue(())).is_err());
-    drop(lock);
     let lock = repo.lock_exclusive().unwrap();
     let cancelled = repo.prune(&lock, &options(0), &|_| ControlFlow::Break(()));
     assert!(matches!(cancelled, Err(RepositoryError::Cancelled)));

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use common::Random;
 use lifeboat::repository::{
-    PUBLIC_PASSPHRASE, RebuiltIndex, RepairedPacks, Repository, RepositoryError, Result,
+    IndexedRepository, PUBLIC_PASSPHRASE, RebuiltIndex, RepairedPacks, Repository,
+    RepositoryError, Result,
 };
 
 use crate::faults::{changes_made, remove_own_locks, stopping_after};
@@ -129,7 +130,7 @@ fn a_capture_does_not_rely_on_packs_that_are_gone_or_cut() {
     let repo = init(&restic);
     let image = disk(5, 30_000_000);
     save(&repo, &image);
-    let distrusted = |repo: &Repository| repo.distrust_bad_packs(&repo.packs_with_sizes().unwrap());
+    let distrusted = |repo: &IndexedRepository| repo.distrust_bad_packs(&repo.packs_with_sizes().unwrap());
     assert_eq!(distrusted(&open(&restic)), 0);
     for damage in [File::truncate as fn(&Path), |pack| fs::remove_file(pack).unwrap()] {
         let pack = largest_pack(&restic);
@@ -217,8 +218,4 @@ fn packs_are_not_repaired_before_the_index_is() {
     flip(&files(&restic, "index")[0], 50);
     let refused = repair(&open_damaged(&restic));
     assert!(matches!(refused, Err(RepositoryError::Unprunable { .. })), "{refused:?}");
-    let lock = open_damaged(&restic).lock_shared().unwrap();
-    let repo = open_damaged(&restic);
-    let progress = |_| ControlFlow::Continue(());
-    assert!(repo.rebuild_index(&lock, &progress).is_err(), "a shared lock will not do");
 }

@@ -7,11 +7,11 @@ use crate::image::identity;
 use crate::image::manifest::Manifest;
 use crate::image::stored::{OpenImage, folder_of, is_ours};
 use crate::operation::verify::packs_of;
-use crate::repository::{Id, Repository, SnapshotFile};
+use crate::repository::{Id, IndexedRepository, SnapshotFile};
 
 /// The folder for a disk's image. Stock restic tells disks apart by it (`--group-by host,paths`):
 /// no folder is shared with another disk, as far as the images that are there tell.
-pub(super) fn folder(repo: &Repository, manifest: &Manifest, images: &[SnapshotFile]) -> String {
+pub(super) fn folder(repo: &IndexedRepository, manifest: &Manifest, images: &[SnapshotFile]) -> String {
     let (usual, other) = (manifest.disk.folder(), identity::folder_besides(manifest));
     let in_folder = |folder: &str| {
         let folder = folder.to_owned();
@@ -34,7 +34,7 @@ pub(super) fn folder(repo: &Repository, manifest: &Manifest, images: &[SnapshotF
 /// Of the packs that `blobs` lie in, those that no finished image needs too: an interrupted capture
 /// wrote them, and did not come to reading them back.
 pub(super) fn unproven_packs(
-    repo: &Repository,
+    repo: &IndexedRepository,
     blobs: impl Iterator<Item = Id>,
     images: &[SnapshotFile],
 ) -> BTreeSet<Id> {

@@ -14,7 +14,9 @@ use time::OffsetDateTime;
 use crate::image::stored::TAG;
 use crate::image::writer;
 use crate::progress::{Control, Phase, Reporter};
-use crate::repository::{Adopted, Dropped, Lock, Repository, RepositoryError, Saver, Written};
+use crate::repository::{
+    Adopted, Dropped, IndexedRepository, RepositoryError, Saver, SharedLock, Written,
+};
 
 use super::error::{Doing, OperationError};
 use super::format::size;
@@ -110,35 +112,23 @@ fn plan_and_store(
     patient: &Patient<'_>,
 ) -> Result<CaptureReport, OperationError> {
     let control = patient.control;
-    let repo = request.repo.open_in(Arc::clone(&patient.store))?;
-    let lock = patient.insist(|| repo.lock_shared())?;
-    repo.load_index()?;
-    let packs = repo.packs_with_sizes()?;
-    let found = repo.adopt_packs(&lock, &packs)?;
-    let bad = repo.distrust_bad_packs(&packs);
-    if bad > 0 {
-        control.warn(format!(
-            "{bad} pack file(s) of the repository are missing or cut short: what this disk needs \
-             of them is stored again; 'lifeboat verify' tells which images lack something"
-        ));
-    }
-    let plan = CapturePlan::of(source, request, &repo)?;
+    let into = Destination::open(request, patient)?;
+    let plan = CapturePlan::of(source, request, &into.repo)?;
     for warning in &plan.warnings {
         control.warn(warning.clone());
     }
-    if found.packs > 0 {
+    if into.adopted.packs > 0 {
         control.info(format!(
             "this goes on with an interrupted capture: {} that it stored last were read back",
-            size(found.bytes)
+            size(into.adopted.bytes)
         ));
     }
     if let Some(unpartitioned) = &plan.source.unpartitioned {
         control.info(unpartitioned.sentence());
     }
     control.info(plan.space.sentence());
-    let found = Found { adopted: found, bad_packs: bad };
-    let stored = store((&repo, &lock, &found), plan, request, patient);
-    match lock.ensure_held() {
+    let stored = store(&into, plan, request, patient);
+    match into.lock.ensure_held() {
         // What others do after they took the lock away shows in many ways.
         Err(lost @ RepositoryError::LockLost { .. })
             if stored.as_ref().is_err_and(|error| !error.is_cancelled()) =>
@@ -149,46 +139,65 @@ fn plan_and_store(
     }
 }
 
-/// What a capture found in the repository.
-struct Found {
+/// The repository that a capture goes into, and what was found there.
+struct Destination {
+    repo: IndexedRepository,
+    lock: SharedLock,
+    /// What an interrupted capture had stored last.
     adopted: Adopted,
     /// Packs that are not there whole and not relied on.
     bad_packs: u64,
 }
 
-/// After what was needed of bad packs is stored again: lets the index name only that.
-fn drop_bad_packs(
-    repo: &Repository,
-    lock: &Lock,
-    control: Control<'_>,
-) -> Result<(), OperationError> {
-    let repair = "run 'lifeboat repair packs' to mend the repository";
-    match repo.drop_bad_packs(lock) {
-        Ok(Dropped::AllBut(0)) => control.info("the index names no bad pack files any more"),
-        Ok(Dropped::AllBut(left)) => control.warn(format!(
-            "{left} pack file(s) that are cut short hold data that are nowhere else: {repair}"
-        )),
-        Ok(Dropped::InUse) => control.warn(format!(
-            "others are using the repository, so its index still names bad pack files: {repair}"
-        )),
-        Err(error @ RepositoryError::LockLost { .. }) => return Err(error.into()),
-        // The image does not depend on it.
-        Err(error) => {
-            control.warn(format!("the index still names bad pack files: {error}; {repair}"))
+impl Destination {
+    fn open(request: &CaptureRequest, patient: &Patient<'_>) -> Result<Self, OperationError> {
+        let repo = request.repo.open_in(Arc::clone(&patient.store))?;
+        let lock = patient.insist(|| repo.lock_shared())?;
+        let repo = repo.load_index()?;
+        let packs = repo.packs_with_sizes()?;
+        let adopted = repo.adopt_packs(&lock, &packs)?;
+        let bad_packs = repo.distrust_bad_packs(&packs);
+        if bad_packs > 0 {
+            patient.control.warn(format!(
+                "{bad_packs} pack file(s) of the repository are missing or cut short: what this \
+                 disk needs of them is stored again; 'lifeboat verify' tells which images lack \
+                 something"
+            ));
         }
+        Ok(Self { repo, lock, adopted, bad_packs })
     }
-    Ok(())
+
+    /// After what was needed of bad packs is stored again: lets the index name only that.
+    fn drop_bad_packs(&self, control: Control<'_>) -> Result<(), OperationError> {
+        let repair = "run 'lifeboat repair packs' to mend the repository";
+        match self.repo.drop_bad_packs(&self.lock) {
+            Ok(Dropped::AllBut(0)) => control.info("the index names no bad pack files any more"),
+            Ok(Dropped::AllBut(left)) => control.warn(format!(
+                "{left} pack file(s) that are cut short hold data that are nowhere else: {repair}"
+            )),
+            Ok(Dropped::InUse) => control.warn(format!(
+                "others are using the repository, so its index still names bad pack files: {repair}"
+            )),
+            Err(error @ RepositoryError::LockLost { .. }) => return Err(error.into()),
+            // The image does not depend on it.
+            Err(error) => {
+                control.warn(format!("the index still names bad pack files: {error}; {repair}"))
+            }
+        }
+        Ok(())
+    }
 }
 
 fn store(
-    (repo, lock, found): (&Repository, &Lock, &Found),
+    into: &Destination,
     mut plan: CapturePlan,
     request: &CaptureRequest,
     patient: &Patient<'_>,
 ) -> Result<CaptureReport, OperationError> {
     let control = patient.control;
+    let repo = &into.repo;
     let started = OffsetDateTime::now_utc();
-    let mut saver = Saver::new(repo, lock)?;
+    let mut saver = Saver::new(repo, &into.lock)?;
     let opened = Arc::clone(&plan.source.source);
     let medium = DiskMedium::new(&opened, plan.source.disk.logical_sector);
     let zstd_level = request.compression.zstd_level();
@@ -217,7 +226,7 @@ fn store(
     let images = repo.snapshots()?.snapshots;
     let blobs = slots.iter().filter_map(|slot| slot.blob);
     let mut unproven_before = earlier::unproven_packs(repo, blobs, &images);
-    unproven_before.retain(|pack| !found.adopted.ids.contains(pack));
+    unproven_before.retain(|pack| !into.adopted.ids.contains(pack));
     let folder = earlier::folder(repo, &manifest, &images);
     let needed = slots.iter().filter_map(|slot| slot.blob).filter(|_| request.verify_all);
     let reused_packs = verify::packs_of(repo, needed);
@@ -225,7 +234,7 @@ fn store(
     let Written { unproven, proven_bytes } = saver.written()?;
     let mut verified = proven_bytes + verify::stored(repo, &unproven, control)?;
     let totals = saver.finish()?;
-    let mut resumed = found.adopted.bytes;
+    let mut resumed = into.adopted.bytes;
     if request.verify_all {
         verified += verify::reused(repo, &reused_packs, control)?;
     } else if !unproven_before.is_empty() {
@@ -237,12 +246,12 @@ fn store(
         resumed += bytes;
         verified += bytes;
     }
-    if found.bad_packs > 0 {
-        drop_bad_packs(repo, lock, control)?;
+    if into.bad_packs > 0 {
+        into.drop_bad_packs(control)?;
     }
     let tags = vec![TAG.to_owned(), order::next_tag(&images)];
     let snapshot = writer::snapshot((&folder, &manifest), tags, tree, &totals, started);
-    let id = repo.save_snapshot(lock, &snapshot)?;
+    let id = repo.save_snapshot(&into.lock, &snapshot)?;
     Ok(CaptureReport {
         image: ImageSummary::new(id, &snapshot, &manifest),
         read: read.bytes,

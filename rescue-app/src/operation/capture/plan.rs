@@ -12,7 +12,7 @@ use crate::operation::guard;
 use crate::operation::source::{SourcePlan, SourceRequest, Unpartitioned};
 use crate::operation::transfer::RescueOptions;
 use crate::progress::{Control, Phase};
-use crate::repository::Repository;
+use crate::repository::IndexedRepository;
 
 use super::space::Space;
 
@@ -74,8 +74,7 @@ pub fn plan_capture(
 ) -> Result<CapturePlan, OperationError> {
     control.phase(Phase::Examining);
     let source = look(request)?;
-    let repo = request.repo.open()?;
-    repo.load_index()?;
+    let repo = request.repo.open()?.load_index()?;
     CapturePlan::of(source, request, &repo)
 }
 
@@ -89,11 +88,11 @@ pub(super) fn look(request: &CaptureRequest) -> Result<SourcePlan, OperationErro
 }
 
 impl CapturePlan {
-    /// The plan for a disk that was looked at, by a repository whose index is loaded.
+    /// The plan for a disk that was looked at.
     pub(super) fn of(
         source: SourcePlan,
         request: &CaptureRequest,
-        repo: &Repository,
+        repo: &IndexedRepository,
     ) -> Result<Self, OperationError> {
         let mut warnings = clock::doubts(&repo.snapshots()?);
         let clock_is_doubted = !warnings.is_empty();

@@ -9,7 +9,7 @@ use crate::image::stored::OpenImage;
 use crate::operation::error::OperationError;
 use crate::operation::format::size;
 use crate::operation::images::ImageSummary;
-use crate::repository::Repository;
+use crate::repository::IndexedRepository;
 
 /// What the format adds to a stored chunk at most, bytes: encryption, pack header, index and tree
 /// entry.
@@ -40,14 +40,13 @@ pub struct Space {
 }
 
 impl Space {
-    /// Estimates what storing `regions` of a disk takes in `repo`, whose index is loaded. `reads` is
-    /// what is read of each: the rest of what is stored are holes. `zeros` of these bytes are most
-    /// likely zero.
+    /// Estimates what storing `regions` of a disk takes in `repo`. `reads` is what is read of each:
+    /// the rest of what is stored are holes. `zeros` of these bytes are most likely zero.
     pub(super) fn estimate(
         disk: &DiskIdentity,
         (regions, reads, zeros): (&[Region], &[Extents], u64),
         chunk_size: ChunkSize,
-        repo: &Repository,
+        repo: &IndexedRepository,
     ) -> Result<Self, OperationError> {
         let used: u64 = reads.iter().map(Extents::total).sum();
         let chunks = regions.iter().zip(reads).flat_map(|(region, reads)| {
@@ -111,7 +110,7 @@ impl Space {
 /// The newest image of the same disk that can be read.
 fn newest_image(
     disk: &DiskIdentity,
-    repo: &Repository,
+    repo: &IndexedRepository,
 ) -> Result<Option<OpenImage>, OperationError> {
     let path = format!("/{}", disk.folder());
     let of_this_disk = repo.snapshots()?.snapshots.into_iter().rev();

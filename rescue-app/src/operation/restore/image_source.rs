@@ -9,7 +9,7 @@ use crate::operation::transfer::{
     Again, ChunkSource, Comparison, DiskSink, Place, Put, ReadBack, Scratch, Task, tasks,
 };
 use crate::progress;
-use crate::repository::{BlobReader, Id, Repository, TOGETHER};
+use crate::repository::{BlobReader, Id, IndexedRepository, TOGETHER};
 
 /// Size of the reads of packs, and the unwanted bytes between two chunks that are read along
 /// rather than skipped.
@@ -18,7 +18,7 @@ const PACK_READ_ALONG: u64 = 256 << 10;
 
 /// The chunks of an image that are wanted, and their places.
 pub(super) struct ImageSource<'a> {
-    pub(super) repo: &'a Repository,
+    pub(super) repo: &'a IndexedRepository,
     /// Those of one chunk beside each other.
     pub(super) places: Vec<Place<'a>>,
 }

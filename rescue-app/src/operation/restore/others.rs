@@ -8,13 +8,13 @@ use crate::image::manifest::{Region, Stored};
 use crate::image::reader::ImageReader;
 use crate::image::stored::OpenImage;
 use crate::operation::error::OperationError;
-use crate::repository::Repository;
+use crate::repository::IndexedRepository;
 use crate::volume::Kind;
 
 /// The newest images of the other devices of the group that the volume `name` of `image` is in,
 /// that know the group in the same state.
 pub(super) fn others(
-    repo: &Arc<Repository>,
+    repo: &Arc<IndexedRepository>,
     image: &OpenImage,
     name: &str,
 ) -> Result<Vec<OpenImage>, OperationError> {
@@ -62,7 +62,7 @@ fn ids(image: &OpenImage) -> impl Iterator<Item = String> {
 }
 
 fn physical_volumes(
-    repo: &Arc<Repository>,
+    repo: &Arc<IndexedRepository>,
     image: &OpenImage,
     wanted: impl Fn(&Region) -> bool,
 ) -> Result<Vec<PhysicalVolume>, OperationError> {

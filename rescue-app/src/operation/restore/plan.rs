@@ -93,8 +93,7 @@ pub struct RestorePlan {
 /// # Errors
 /// Refuses what the rules forbid; otherwise any failure to read the repository or the target.
 pub fn plan_restore(request: &RestoreRequest) -> Result<RestorePlan, OperationError> {
-    let repo = Arc::new(request.repo.open()?);
-    repo.load_index()?;
+    let repo = Arc::new(request.repo.open()?.load_index()?);
     let sources = Sources::find(repo, request)?;
     let placed = sources.placed()?;
     plan(request, sources, placed.into())

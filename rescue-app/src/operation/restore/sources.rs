@@ -10,7 +10,7 @@ use crate::image::stored::OpenImage;
 use crate::operation::error::OperationError;
 use crate::operation::format::time;
 use crate::operation::latest::{self, Meant, OfSeveral};
-use crate::repository::Repository;
+use crate::repository::IndexedRepository;
 use crate::volume::{Companions, Kind};
 
 use super::others::others;
@@ -20,8 +20,8 @@ use super::volume;
 /// Images as one disk: the first byte of one follows the last byte of the one before.
 #[derive(Debug)]
 pub(super) struct Sources {
-    /// The repository that they are in, its index loaded.
-    pub(super) repo: Arc<Repository>,
+    /// The repository that they are in.
+    pub(super) repo: Arc<IndexedRepository>,
     /// The image that was asked for.
     pub(super) image: OpenImage,
     /// Those named besides.
@@ -33,7 +33,7 @@ pub(super) struct Sources {
 impl Sources {
     /// Finds the images that a request names.
     pub(super) fn find(
-        repo: Arc<Repository>,
+        repo: Arc<IndexedRepository>,
         request: &RestoreRequest,
     ) -> Result<Self, OperationError> {
         // A new file loses nothing when it turns out to be another disk's.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::repository::Repository;
+use crate::repository::{IndexedRepository, Repository};
 use crate::repository::error::{RepositoryError, Result, WRONG_SUM};
 use crate::repository::format::hasher::IdHasher;
 use crate::repository::format::index::{EntryNumber, Index};
@@ -76,7 +76,7 @@ impl CheckReport {
 
 /// A check at work.
 struct Checker<'c> {
-    repo: &'c Repository,
+    repo: &'c IndexedRepository,
     index: Arc<Index>,
     sink: CheckSink<'c>,
     report: Mutex<CheckReport>,
@@ -106,11 +106,11 @@ impl Repository {
         // Snapshots first, then index, then packs: the opposite of the order they are written
         // in, so that all that a snapshot refers to is there by the time we look.
         let snapshots = self.snapshots()?;
-        let loaded = self.load_index()?;
+        let repo = self.load_index()?;
         let sizes = self.packs_with_sizes()?;
         let mut checker = Checker {
-            repo: self,
-            index: self.index(),
+            repo: &repo,
+            index: repo.index(),
             sink,
             report: Mutex::default(),
             bad_packs: HashSet::new(),
@@ -119,7 +119,7 @@ impl Repository {
         let sizes: HashMap<Id, u64> = sizes.into_iter().map(|(id, file)| (id, file.size)).collect();
         let bytes = if read_data { sizes.values().sum() } else { 0 };
         checker.send(CheckEvent::Begin { packs: sizes.len() as u64, bytes })?;
-        for (_, error) in loaded.damaged {
+        for (_, error) in repo.damaged_index_files() {
             checker.found(true, error.to_string())?;
         }
         checker.check_keys()?;

@@ -11,11 +11,11 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use crate::repository::Repository;
+use crate::repository::{IndexedRepository, Repository};
 use crate::repository::error::{RepositoryError, Result};
 use crate::repository::format::index::{EntryNumber, Index, IndexedPack};
 use crate::repository::format::{Id, pack};
-use crate::repository::lock::Lock;
+use crate::repository::lock::{ExclusiveLock, Lock};
 use crate::repository::prune::Mover;
 use crate::repository::read::verify::Progress;
 use crate::repository::write::index_files::IndexFiles;
@@ -54,14 +54,15 @@ pub struct RepairedPacks {
 
 impl Repository {
     /// Writes all index files anew: from the old ones where they are readable and fit the packs, from
-    /// the packs' own lists otherwise. `lock` must be exclusive. `progress` is told the bytes of
-    /// packs that are read.
-    pub fn rebuild_index(&self, lock: &Lock, progress: Progress<'_>) -> Result<RebuiltIndex> {
-        require_exclusive(lock)?;
+    /// the packs' own lists otherwise. `progress` is told the bytes of packs that are read.
+    pub fn rebuild_index(
+        &self,
+        lock: &ExclusiveLock,
+        progress: Progress<'_>,
+    ) -> Result<RebuiltIndex> {
         self.require_writable()?;
         let old = self.ids(FileKind::Index)?;
-        self.load_index()?;
-        let index = self.index();
+        let index = self.load_index()?.index();
         let order = index.in_disk_order();
         let known: HashMap<Id, &[EntryNumber]> = index.by_pack(&order).into_iter().collect();
         let mut files = IndexFiles::new(self);
@@ -89,7 +90,6 @@ impl Repository {
         files.finish()?;
         lock.confirm()?;
         self.remove_all(lock, FileKind::Index, &old)?;
-        self.load_index()?;
         Ok(report)
     }
 
@@ -121,14 +121,18 @@ impl Repository {
 
     /// Reads all packs of the index, moves the good blobs of damaged ones into new packs, and
     /// removes the damaged ones, so that nothing relies on them any more. Packs that are not there are
-    /// taken out of the index. `lock` must be exclusive.
-    pub fn repair_packs(&self, lock: &Lock, progress: Progress<'_>) -> Result<RepairedPacks> {
-        require_exclusive(lock)?;
+    /// taken out of the index.
+    pub fn repair_packs(
+        &self,
+        lock: &ExclusiveLock,
+        progress: Progress<'_>,
+    ) -> Result<RepairedPacks> {
         self.require_writable()?;
-        if let Some((_, error)) = self.load_index()?.damaged.first() {
+        let repo = self.load_index()?;
+        if let Some((_, error)) = repo.damaged_index_files().first() {
             return Err(RepositoryError::Unprunable { problem: error.to_string() });
         }
-        let index = self.index();
+        let index = repo.index();
         let order = index.in_disk_order();
         let mut mover = Mover::new(self, &index)?;
         let (mut report, mut gone) = (RepairedPacks::default(), HashSet::new());
@@ -155,8 +159,7 @@ impl Repository {
             self.replace_in_index(lock, &gone, moved.packs)?;
             self.remove_packs(lock, &gone, |_| Ok(()))?;
         }
-        self.load_index()?;
-        let index = self.index();
+        let index = self.load_index()?.index();
         report.damaged = gone.len() as u64;
         report.saved = saved.len() as u64;
         report.lost = bad.iter().filter(|(kind, id)| !index.contains(*kind, id)).count() as u64;
@@ -178,7 +181,9 @@ impl Repository {
             _ => Err(RepositoryError::damaged(FileKind::Pack, id, "the index does not fit it")),
         }
     }
+}
 
+impl IndexedRepository {
     /// Takes packs that are not among those `there`, or do not have the length that follows from the
     /// index, out of the index in memory, so that what is in them is stored again. Returns how many.
     pub fn distrust_bad_packs(&self, there: &[(Id, FileEntry)]) -> u64 {
@@ -197,7 +202,7 @@ impl Repository {
     }
 }
 
-/// What [`Repository::drop_bad_packs`] did.
+/// What [`IndexedRepository::drop_bad_packs`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
     /// No index file names a pack any more that is not there whole, but for so many that are cut
@@ -207,14 +212,14 @@ pub enum Dropped {
     InUse,
 }
 
-impl Repository {
+impl IndexedRepository {
     /// Writes index files without the packs that were distrusted
     /// ([`Self::distrust_bad_packs`]) and still are not there whole, so that everybody else finds
     /// the copies that were stored since. What only a pack that is cut short holds stays named, for
-    /// [`Self::repair_packs`] may save it.
+    /// [`Repository::repair_packs`] may save it.
     ///
     /// A pack that is missing is taken for lost. Should it come back, it is one that no index
-    /// names, which [`Self::adopt_packs`] and [`Self::rebuild_index`] find.
+    /// names, which [`Self::adopt_packs`] and [`Repository::rebuild_index`] find.
     pub fn drop_bad_packs(&self, lock: &Lock) -> Result<Dropped> {
         let exclusive = match self.lock_exclusive_beside(lock) {
             Err(RepositoryError::Locked { .. }) => return Ok(Dropped::InUse),
@@ -239,13 +244,6 @@ impl Repository {
 
 fn sizes_of(packs: &[(Id, FileEntry)]) -> HashMap<Id, u64> {
     packs.iter().map(|(id, file)| (*id, file.size)).collect()
-}
-
-fn require_exclusive(lock: &Lock) -> Result<()> {
-    match lock.is_exclusive() {
-        true => Ok(()),
-        false => Err(RepositoryError::Internal("repairing with a shared lock")),
-    }
 }
 
 fn count_known(sizes: &[(Id, FileEntry)], known: &HashMap<Id, &[EntryNumber]>) -> usize {

@@ -19,6 +19,7 @@ mod files;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Deref;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -38,13 +39,37 @@ use files::Locks;
 /// How often a lock is confirmed.
 const REFRESH_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// A lock of ours: confirmed in the background, given back when dropped.
+/// A lock of ours, of either kind: confirmed in the background, given back when dropped.
 #[must_use = "the repository is locked only as long as this lives"]
 pub struct Lock {
     held: Arc<Held>,
     alone: bool,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A [`Lock`] for reading and adding. Others may do the same meanwhile.
+#[must_use = "the repository is locked only as long as this lives"]
+pub struct SharedLock(Lock);
+
+/// A [`Lock`] that excludes everybody else: what removes something asks for one.
+#[must_use = "the repository is locked only as long as this lives"]
+pub struct ExclusiveLock(Lock);
+
+impl Deref for SharedLock {
+    type Target = Lock;
+
+    fn deref(&self) -> &Lock {
+        &self.0
+    }
+}
+
+impl Deref for ExclusiveLock {
+    type Target = Lock;
+
+    fn deref(&self) -> &Lock {
+        &self.0
+    }
 }
 
 /// What [`Repository::unlock`] did.
@@ -147,14 +172,14 @@ impl Drop for Lock {
 
 impl Repository {
     /// Locks for reading and adding: excludes only those who remove, prune or check.
-    pub fn lock_shared(&self) -> Result<Lock> {
-        self.lock(false, None)
+    pub fn lock_shared(&self) -> Result<SharedLock> {
+        self.lock(false, None).map(SharedLock)
     }
 
     /// Locks for reading alone: like [`Self::lock_shared`], but a repository on a read-only
     /// medium, where nothing can be removed either, is read without a lock. So is one in a place
     /// so full that no lock fits: that of someone who wants to remove something fits neither.
-    pub fn lock_for_reading(&self) -> Result<Option<Lock>> {
+    pub fn lock_for_reading(&self) -> Result<Option<SharedLock>> {
         match self.lock_shared() {
             Err(RepositoryError::Store(StoreError::ReadOnly { .. } | StoreError::Full { .. })) => {
                 Ok(None)
@@ -164,13 +189,13 @@ impl Repository {
     }
 
     /// Locks for removing and pruning: excludes everybody.
-    pub fn lock_exclusive(&self) -> Result<Lock> {
-        self.lock(true, None)
+    pub fn lock_exclusive(&self) -> Result<ExclusiveLock> {
+        self.lock(true, None).map(ExclusiveLock)
     }
 
     /// Excludes everybody but the owner of another lock, who asks.
-    pub(super) fn lock_exclusive_beside(&self, other: &Lock) -> Result<Lock> {
-        self.lock(true, Some(other))
+    pub(super) fn lock_exclusive_beside(&self, other: &Lock) -> Result<ExclusiveLock> {
+        self.lock(true, Some(other)).map(ExclusiveLock)
     }
 
     fn lock(&self, exclusive: bool, beside: Option<&Lock>) -> Result<Lock> {
@@ -236,11 +261,6 @@ impl Lock {
     /// Whether nobody else held a lock when this one was taken.
     pub fn is_alone(&self) -> bool {
         self.alone
-    }
-
-    /// Whether it excludes everybody else.
-    pub fn is_exclusive(&self) -> bool {
-        self.held.exclusive
     }
 
     /// Makes sure that the lock was never gone, and confirms it. To be called before something

@@ -29,7 +29,7 @@ use super::Repository;
 use super::error::{RepositoryError, Result};
 use super::format::Id;
 use super::format::index::Index;
-use super::lock::Lock;
+use super::lock::ExclusiveLock;
 use super::read::BlobReader;
 use crate::store::StoreError;
 
@@ -123,26 +123,23 @@ struct Examined {
 /// Pruning at work.
 struct Pruner<'p> {
     repo: &'p Repository,
-    lock: &'p Lock,
+    lock: &'p ExclusiveLock,
     sink: PruneSink<'p>,
     report: PruneReport,
 }
 
 impl Repository {
-    /// Removes what no image needs. `lock` must be exclusive.
+    /// Removes what no image needs. An index in memory does not hear of it.
     ///
     /// # Errors
     /// [`RepositoryError::Unprunable`], before anything is touched, when it cannot be told what
     /// an image needs; a full place only costs part of the result.
     pub fn prune(
         &self,
-        lock: &Lock,
+        lock: &ExclusiveLock,
         options: &PruneOptions,
         sink: PruneSink<'_>,
     ) -> Result<PruneReport> {
-        if !lock.is_exclusive() {
-            return Err(RepositoryError::Internal("pruning with a shared lock"));
-        }
         self.require_writable()?;
         let Examined { index, plan, orphans, images, total } = self.examine(options, sink)?;
         let mut pruner = Pruner { repo: self, lock, sink, report: PruneReport::default() };
@@ -159,7 +156,6 @@ impl Repository {
         } else {
             pruner.remove_unused(&plan, &orphans)?;
             pruner.repack(&index, &plan.repack)?;
-            self.load_index()?;
         }
         pruner.report.remaining = total.saturating_sub(pruner.report.freed);
         Ok(pruner.report)
@@ -170,7 +166,8 @@ impl Repository {
         let unprunable = |error: &RepositoryError| {
             Err(RepositoryError::Unprunable { problem: error.to_string() })
         };
-        if let Some((_, error)) = self.load_index()?.damaged.first() {
+        let repo = self.load_index()?;
+        if let Some((_, error)) = repo.damaged_index_files().first() {
             return unprunable(error);
         }
         let mut snapshots = self.snapshots()?;
@@ -183,10 +180,10 @@ impl Repository {
         }
         let sizes = self.packs_with_sizes()?;
         let sizes: HashMap<Id, u64> = sizes.into_iter().map(|(id, file)| (id, file.size)).collect();
-        let index = self.index();
+        let index = repo.index();
         let lost = lost_entries(&index, &sizes);
         let used = Marks::new(index.len());
-        let mut search = Search { repo: self, index: &index, lost: &lost, used };
+        let mut search = Search { repo: &repo, index: &index, lost: &lost, used };
         for image in &snapshots.snapshots {
             search.mark_image(image)?;
             send(sink, PruneEvent::Step { bytes: 0 })?;

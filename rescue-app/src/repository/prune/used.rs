@@ -1,6 +1,6 @@
 //! Which blobs the images need.
 
-use crate::repository::Repository;
+use crate::repository::IndexedRepository;
 use crate::repository::error::{RepositoryError, Result};
 use crate::repository::format::index::{EntryNumber, Index};
 use crate::repository::format::{BlobType, Id, SnapshotFile};
@@ -39,7 +39,7 @@ impl Marks {
 /// The walk over all images. Memory grows with the index and the largest directory, not with
 /// the number of images: every directory is read once, however many images share it.
 pub(super) struct Search<'s> {
-    pub(super) repo: &'s Repository,
+    pub(super) repo: &'s IndexedRepository,
     pub(super) index: &'s Index,
     /// Entries in packs that are not there, which are as good as nothing.
     pub(super) lost: &'s Marks,

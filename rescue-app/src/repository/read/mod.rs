@@ -1,4 +1,4 @@
-//! Finding and reading what a repository holds, with the index loaded: blobs one by one or in runs,
+//! Finding and reading what a repository holds: blobs one by one or in runs,
 //! directories, snapshots, and the proof that all of it can be read.
 
 mod reader;

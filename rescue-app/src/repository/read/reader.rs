@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zstd::bulk::Decompressor;
 
 use crate::bytes::{AlignedBuffer, PAGE};
-use crate::repository::Repository;
+use crate::repository::{IndexedRepository, Repository};
 use crate::repository::error::{RepositoryError, Result, WRONG_SUM};
 use crate::repository::format::index::{EntryNumber, Index};
 use crate::repository::format::{BlobLocation, BlobType, Id, compression, crypto};
@@ -119,7 +119,7 @@ enum Opened {
     InPlace,
 }
 
-impl Repository {
+impl IndexedRepository {
     /// Where a blob lies; one copy if there are several.
     pub fn blob(&self, id: &Id) -> Option<BlobLocation> {
         let index = self.index();
@@ -162,7 +162,9 @@ impl Repository {
         order.dedup();
         Ok(ReadPlan { index, order })
     }
+}
 
+impl Repository {
     /// Reads a run's bytes into `buf`, which grows to fit.
     pub fn read_run(&self, run: &Run, buf: &mut AlignedBuffer) -> Result<()> {
         let (len, end) = (run.len as u64, run.offset.saturating_add(run.len as u64));
@@ -183,7 +185,7 @@ impl Repository {
     }
 
     /// Opens a blob whose sealed bytes the caller has read: decrypts (in place), decompresses
-    /// and proves it as [`Self::read_blob`] does.
+    /// and proves it as [`IndexedRepository::read_blob`] does.
     pub fn open_blob<'b>(
         &self,
         id: &Id,
@@ -273,10 +275,10 @@ mod tests {
 
     /// A repository with one stored blob whose index file says this of it instead: offset,
     /// length, uncompressed length.
-    fn with_forged_index(forged: [u32; 3]) -> (tempfile::TempDir, Repository, Id) {
+    fn with_forged_index(forged: [u32; 3]) -> (tempfile::TempDir, IndexedRepository, Id) {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(LocalStore::new(dir.path().join("images")));
-        let repo = Repository::init(store.clone(), "a").unwrap();
+        let repo = Repository::init(store.clone(), "a").unwrap().load_index().unwrap();
         let lock = repo.lock_shared().unwrap();
         let saver = Saver::new(&repo, &lock).unwrap();
         let mut worker = saver.worker().unwrap();
@@ -295,8 +297,7 @@ mod tests {
         }
         let forged: IndexFile = serde_json::from_value(json).unwrap();
         json_file::save(&*store, &repo.key, FileKind::Index, &forged).unwrap();
-        repo.load_index().unwrap();
-        (dir, repo, id)
+        (dir, repo.load_index().unwrap(), id)
     }
 
     #[test]
@@ -340,7 +341,7 @@ mod tests {
     fn neighbours_are_read_together() {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(LocalStore::new(dir.path().join("images")));
-        let repo = Repository::init(store, "a").unwrap();
+        let repo = Repository::init(store, "a").unwrap().load_index().unwrap();
         let lock = repo.lock_shared().unwrap();
         let saver = Saver::new(&repo, &lock).unwrap();
         let mut worker = saver.worker().unwrap();

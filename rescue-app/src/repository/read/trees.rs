@@ -1,11 +1,11 @@
 //! Reading directories.
 
 use super::BlobReader;
-use crate::repository::Repository;
+use crate::repository::IndexedRepository;
 use crate::repository::error::{RepositoryError, Result};
 use crate::repository::format::{BlobType, Id, Tree};
 
-impl Repository {
+impl IndexedRepository {
     /// Reads a directory.
     pub fn read_tree(&self, id: &Id) -> Result<Tree> {
         if !self.index().contains(BlobType::Tree, id) {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::reader::Run;
 use super::{BlobReader, ReadPlan};
 use crate::bytes::AlignedBuffer;
-use crate::repository::Repository;
+use crate::repository::{IndexedRepository, Repository};
 use crate::repository::error::{RepositoryError, Result, WRONG_SUM};
 use crate::repository::format::Id;
 use crate::repository::format::hasher::IdHasher;
@@ -22,7 +22,7 @@ const STEP: u64 = 4 << 20;
 /// Told how many more bytes were looked at, of blobs their plain ones; breaking off cancels.
 pub type Progress<'p> = &'p (dyn Fn(u64) -> ControlFlow<()> + Sync);
 
-/// What [`Repository::verify_blobs`] found.
+/// What [`IndexedRepository::verify_blobs`] found.
 #[derive(Debug, Default)]
 pub struct Verified {
     /// Blobs that were looked at, each counted once.
@@ -75,7 +75,9 @@ impl Repository {
         }
         Ok(())
     }
+}
 
+impl IndexedRepository {
     /// Reads and proves all these blobs with the given number of threads.
     pub fn verify_blobs<'i>(
         &self,

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::index_files::IndexFiles;
-use crate::repository::Repository;
+use crate::repository::{IndexedRepository, Repository};
 use crate::repository::error::{RepositoryError, Result};
 use crate::repository::format::index::{Index, IndexFile, IndexedPack};
 use crate::repository::format::{Id, pack};
 use crate::repository::lock::Lock;
 use crate::store::{FileEntry, FileKind};
 
-/// What [`Repository::adopt_packs`] did.
+/// What [`IndexedRepository::adopt_packs`] did.
 #[derive(Debug, Default)]
 pub struct Adopted {
     /// Packs taken into the index.
@@ -27,10 +27,10 @@ pub struct Adopted {
     pub damaged: Vec<(Id, RepositoryError)>,
 }
 
-impl Repository {
-    /// Takes those `packs` that no index file names into the index (which must be loaded), so that
-    /// an interrupted capture goes on from where it was, and lost index files are made again. Each
-    /// pack is read whole first: nothing else vouches for it.
+impl IndexedRepository {
+    /// Takes those `packs` that no index file names into the index, so that an interrupted capture
+    /// goes on from where it was, and lost index files are made again. Each pack is read whole first:
+    /// nothing else vouches for it.
     ///
     /// Does nothing when others were at work when `lock` was taken: such packs may be theirs,
     /// with the index file still to come.
@@ -67,7 +67,9 @@ impl Repository {
         }
         Ok(adopted)
     }
+}
 
+impl Repository {
     /// All pack files there are.
     pub fn packs_with_sizes(&self) -> Result<Vec<(Id, FileEntry)>> {
         let files = self.store.list(FileKind::Pack)?;

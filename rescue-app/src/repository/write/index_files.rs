@@ -6,7 +6,7 @@ use crate::repository::Repository;
 use crate::repository::error::Result;
 use crate::repository::format::index::{IndexFile, IndexedPack};
 use crate::repository::format::{Id, json_file};
-use crate::repository::lock::Lock;
+use crate::repository::lock::ExclusiveLock;
 use crate::store::FileKind;
 
 /// An index file is written after this many blobs.
@@ -17,7 +17,7 @@ impl Repository {
     /// the packs `added` are in one.
     pub(in crate::repository) fn replace_in_index(
         &self,
-        lock: &Lock,
+        lock: &ExclusiveLock,
         removed: &HashSet<Id>,
         added: Vec<IndexedPack>,
     ) -> Result<()> {
@@ -25,14 +25,14 @@ impl Repository {
     }
 
     /// Rewrites the index files: what they say of a pack becomes what `change` makes of it, and the
-    /// packs `added` are in one. Files that need no change stay, if they are not small. `lock` must
-    /// be exclusive: who has listed index files and not yet read them would miss the old ones.
+    /// packs `added` are in one. Files that need no change stay, if they are not small. The lock is
+    /// exclusive, for who has listed index files and not yet read them would miss the old ones.
     ///
     /// New files are complete before the first old one is removed: whenever it is interrupted,
     /// every pack that stays is in some index file.
     pub(in crate::repository) fn rewrite_index(
         &self,
-        lock: &Lock,
+        lock: &ExclusiveLock,
         change: &dyn Fn(IndexedPack) -> Option<IndexedPack>,
         added: Vec<IndexedPack>,
     ) -> Result<()> {
@@ -108,6 +108,6 @@ mod tests {
         (0..7).chain(0..7).try_for_each(|n| files.add(pack(n))).unwrap();
         files.finish().unwrap();
         assert_eq!(repo.ids(FileKind::Index).unwrap().len(), 3);
-        assert_eq!(repo.load_index().unwrap().blobs, 7 * 20_000);
+        assert_eq!(repo.load_index().unwrap().index().len(), 7 * 20_000);
     }
 }

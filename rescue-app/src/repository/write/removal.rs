@@ -8,7 +8,7 @@
 use crate::repository::Repository;
 use crate::repository::error::Result;
 use crate::repository::format::Id;
-use crate::repository::lock::Lock;
+use crate::repository::lock::ExclusiveLock;
 use crate::store::{FileKind, StoreError};
 
 impl Repository {
@@ -16,7 +16,7 @@ impl Repository {
     /// power cut brings none of them back.
     pub(in crate::repository) fn remove_all<'i>(
         &self,
-        lock: &Lock,
+        lock: &ExclusiveLock,
         kind: FileKind,
         ids: impl IntoIterator<Item = &'i Id>,
     ) -> Result<()> {
@@ -29,7 +29,7 @@ impl Repository {
     /// relies on their being gone, so they are not waited for.
     pub(in crate::repository) fn remove_packs<'i>(
         &self,
-        lock: &Lock,
+        lock: &ExclusiveLock,
         ids: impl IntoIterator<Item = &'i Id>,
         mut done: impl FnMut(&Id) -> Result<()>,
     ) -> Result<()> {
@@ -43,7 +43,7 @@ impl Repository {
         lock.ensure_held()
     }
 
-    fn remove_held(&self, lock: &Lock, kind: FileKind, id: &Id) -> Result<()> {
+    fn remove_held(&self, lock: &ExclusiveLock, kind: FileKind, id: &Id) -> Result<()> {
         lock.ensure_held()?;
         match self.store.remove(kind, &id.to_string()) {
             Err(StoreError::NotFound { .. }) => Ok(()),

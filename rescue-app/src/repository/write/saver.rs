@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::BlobWriter;
 use super::open_pack::{FullPack, PackBuffer};
 use super::readback::ReadBack;
-use crate::repository::Repository;
+use crate::repository::IndexedRepository;
 use crate::repository::error::{RepositoryError, Result};
 use crate::repository::format::crypto::Key;
 use crate::repository::format::index::{Index, IndexFile, IndexedPack};
@@ -265,14 +265,14 @@ impl Shared {
 /// When it is dropped unfinished, packs and index files written so far stay and are found by the
 /// next one; nothing refers to them until then, and restic's prune would remove them.
 pub struct Saver<'r> {
-    repository: &'r Repository,
+    repository: &'r IndexedRepository,
     shared: Arc<Shared>,
     writers: Vec<JoinHandle<()>>,
 }
 
 impl<'r> Saver<'r> {
-    /// Starts storing into a repository whose index is loaded.
-    pub fn new(repository: &'r Repository, lock: &'r Lock) -> Result<Self> {
+    /// Starts storing.
+    pub fn new(repository: &'r IndexedRepository, lock: &'r Lock) -> Result<Self> {
         repository.require_writable()?;
         // Index files that are relied on may be of someone who was stopped.
         repository.store.sync_names(FileKind::Index)?;

@@ -1,16 +1,16 @@
 //! Storing snapshots and removing them.
 
 use crate::repository::Repository;
-use crate::repository::error::{RepositoryError, Result};
+use crate::repository::error::Result;
 use crate::repository::format::{Id, Snapshot, json_file};
-use crate::repository::lock::Lock;
+use crate::repository::lock::{ExclusiveLock, Lock};
 use crate::store::FileKind;
 
 impl Repository {
     /// Stores a snapshot, after the [`super::Saver`] has finished; returns its name.
     ///
     /// # Errors
-    /// [`RepositoryError::LockLost`] when the lock was gone at any time: others may have pruned
+    /// [`crate::repository::RepositoryError::LockLost`] when the lock was gone at any time: others may have pruned
     /// what the snapshot refers to. There is no snapshot then.
     pub fn save_snapshot(&self, lock: &Lock, snapshot: &Snapshot) -> Result<Id> {
         self.require_writable()?;
@@ -24,11 +24,8 @@ impl Repository {
         Ok(id)
     }
 
-    /// Removes snapshots; the space their blobs take is freed by pruning. `lock` must be exclusive.
-    pub fn remove_snapshots(&self, lock: &Lock, ids: &[Id]) -> Result<()> {
-        match lock.is_exclusive() {
-            true => self.remove_all(lock, FileKind::Snapshot, ids),
-            false => Err(RepositoryError::Internal("forgetting with a shared lock")),
-        }
+    /// Removes snapshots; the space their blobs take is freed by pruning.
+    pub fn remove_snapshots(&self, lock: &ExclusiveLock, ids: &[Id]) -> Result<()> {
+        self.remove_all(lock, FileKind::Snapshot, ids)
     }
 }

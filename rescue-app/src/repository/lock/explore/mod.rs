@@ -46,7 +46,7 @@ impl Work {
 
 /// Confirms a lock as the clients of before did.
 fn confirm_blindly(place: &dyn Store, lock: &Lock) -> Result<()> {
-    let new = lock.held.locks().save(lock.is_exclusive())?;
+    let new = lock.held.locks().save(lock.held.exclusive)?;
     if let Some(old) = lock.held.name().replace(new) {
         let _ = place.remove(FileKind::Lock, &old.to_string());
     }
