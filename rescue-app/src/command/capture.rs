@@ -1,11 +1,10 @@
 //! `lifeboat capture`.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use crate::job::CaptureArgs;
 use crate::operation::format::{duration, size};
-use crate::operation::{self, CapturePlan, CaptureReport};
+use crate::operation::{self, CapturePlan, CaptureReport, Timed};
 
 use super::Ending;
 use super::output::Printer;
@@ -42,8 +41,7 @@ fn plan_text(plan: &CapturePlan) -> String {
     text
 }
 
-fn text(report: &CaptureReport) -> String {
-    let seconds = Duration::from_secs_f64(report.seconds.max(0.0));
+fn text(report: &Timed<CaptureReport>) -> String {
     let mut text = format!(
         "image {} of {}\n  read {} in {}, left out {} that nothing uses\n  \
          added {} to the repository, {} were there already\n  \
@@ -51,7 +49,7 @@ fn text(report: &CaptureReport) -> String {
         report.image.short_id(),
         report.image.disk_name,
         size(report.read),
-        duration(seconds),
+        duration(report.time),
         size(report.unused),
         size(report.added),
         size(report.reused),

@@ -1,12 +1,11 @@
 //! `lifeboat clone`.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use crate::console;
 use crate::job::CloneArgs;
 use crate::operation::format::{duration, size};
-use crate::operation::{self, ClonePlan, CloneReport};
+use crate::operation::{self, ClonePlan, CloneReport, Timed};
 
 use super::Ending;
 use super::output::Printer;
@@ -42,12 +41,12 @@ fn plan_text(plan: &ClonePlan) -> String {
     text
 }
 
-fn report_text(report: &CloneReport) -> String {
+fn report_text(report: &Timed<CloneReport>) -> String {
     let mut text = format!(
         "cloned: read {}, {}, in {}",
         size(report.read),
         target::written(report.written, report.unchanged, report.read_back),
-        duration(Duration::from_secs_f64(report.seconds.max(0.0))),
+        duration(report.time),
     );
     if !report.warnings.is_empty() {
         let _ = write!(text, "\n  with {} warning(s), see above", report.warnings.len());

@@ -1,12 +1,11 @@
 //! `lifeboat restore`.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use crate::console;
 use crate::job::RestoreArgs;
 use crate::operation::format::{duration, time_of};
-use crate::operation::{self, RestorePlan, RestoreReport, Want};
+use crate::operation::{self, RestorePlan, RestoreReport, Timed, Want};
 
 use super::Ending;
 use super::output::Printer;
@@ -47,10 +46,10 @@ fn plan_text(plan: &RestorePlan) -> String {
     text
 }
 
-fn report_text(report: &RestoreReport) -> String {
+fn report_text(report: &Timed<RestoreReport>) -> String {
     format!(
         "restored: {}, in {}",
         target::written(report.written, report.unchanged, report.read_back),
-        duration(Duration::from_secs_f64(report.seconds.max(0.0))),
+        duration(report.time),
     )
 }

@@ -1,9 +1,8 @@
 //! `lifeboat verify`.
 
-use std::time::Duration;
-
 use crate::job::VerifyArgs;
 use crate::operation::format::{duration, size};
+use crate::operation::{self, Want};
 use crate::operation::{self, Want};
 
 use super::Ending;
@@ -21,7 +20,7 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Ending> {
         report.images,
         size(report.bytes),
         report.blobs,
-        duration(Duration::from_secs_f64(report.seconds.max(0.0)))
+        duration(report.time)
     );
     printer.result(&report, &text)?;
     Ok(Ending::lacking(report.unreadable))

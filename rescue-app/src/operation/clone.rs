@@ -1,7 +1,5 @@
 //! Writing a disk to another one, without an image in between.
 
-use std::time::Instant;
-
 use serde::Serialize;
 
 use crate::disk::{Disk, Source, Target};
@@ -15,6 +13,7 @@ use super::error::{Doing, OperationError};
 use super::guard;
 use super::source::{SourcePlan, SourceRequest};
 use super::target::{Aim, Content, Overwrite, TargetPlan, TargetRequest, warn_of_result};
+use super::timed::Timed;
 use super::transfer::DiskCopy;
 
 /// A clone as it was asked for.
@@ -54,8 +53,6 @@ pub struct CloneReport {
     /// Partitions that the target's table names and that were not cloned: nothing of use is in them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<u32>,
-    /// Wall-clock time in seconds.
-    pub seconds: f64,
     /// Everything that lessens the result.
     pub warnings: Vec<String>,
 }
@@ -104,14 +101,13 @@ impl ClonePlan {
         &self,
         request: &CloneRequest,
         control: Control<'_>,
-    ) -> Result<CloneReport, OperationError> {
-        let started = Instant::now();
+    ) -> Result<Timed<CloneReport>, OperationError> {
         request.target.refuse_unnamed()?;
-        self.source.still_holds(&request.source)?;
-        let doing = || format!("cloning {}", self.source.disk.identity());
-        let mut report = execute(request, self, control).doing(doing)?;
-        report.seconds = started.elapsed().as_secs_f64();
-        Ok(report)
+        Timed::run(|| {
+            self.source.still_holds(&request.source)?;
+            let doing = || format!("cloning {}", self.source.disk.identity());
+            execute(request, self, control).doing(doing)
+        })
     }
 }
 
@@ -144,7 +140,6 @@ fn execute(
         unreadable: onto.lacking(&damage.bytes()),
         table_unreadable: from.table.unreadable,
         missing: onto.missing().map(|absent| absent.number).collect(),
-        seconds: 0.0,
         warnings: from.warnings.iter().cloned().chain(told).collect(),
     })
 }

@@ -25,6 +25,7 @@ mod shortage;
 mod source;
 mod survey;
 mod target;
+mod timed;
 mod transfer;
 mod unlock;
 mod upkeep;
@@ -51,6 +52,7 @@ pub use search::FoundRepository;
 pub use source::{SourcePlan, SourceRequest, Unpartitioned};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use target::{Absent, LayoutEntry, Remains, TargetPlan, TargetRequest};
+pub use timed::Timed;
 pub use transfer::RescueOptions;
 #[cfg(any(test, fuzzing))]
 pub(crate) use transfer::read_any_map;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 use serde::Serialize;
 
@@ -14,6 +13,7 @@ use crate::store::FileKind;
 use super::access::RepoAccess;
 use super::error::OperationError;
 use super::latest::{self, OfSeveral};
+use super::timed::Timed;
 use super::upkeep;
 use crate::image::stored::OpenImage;
 
@@ -28,8 +28,6 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Bytes that the images' disks did not give when they were captured.
     pub unreadable: u64,
-    /// Wall-clock time in seconds.
-    pub seconds: f64,
     /// What the images lack although all that was stored is right: what their disks did not give.
     pub warnings: Vec<String>,
 }
@@ -43,15 +41,15 @@ pub fn verify(
     access: &RepoAccess,
     image: Option<&str>,
     control: Control<'_>,
-) -> Result<VerifyReport, OperationError> {
-    let started = Instant::now();
-    let repo = access.open()?;
-    let _lock = repo.lock_for_reading()?;
-    let report = match image {
-        Some(reference) => verify_image(&repo.load_index()?, reference, control)?,
-        None => verify_repository(&repo, control)?,
-    };
-    Ok(VerifyReport { seconds: started.elapsed().as_secs_f64(), ..report })
+) -> Result<Timed<VerifyReport>, OperationError> {
+    Timed::run(|| {
+        let repo = access.open()?;
+        let _lock = repo.lock_for_reading()?;
+        match image {
+            Some(reference) => verify_image(&repo.load_index()?, reference, control),
+            None => verify_repository(&repo, control),
+        }
+    })
 }
 
 fn verify_image(
@@ -74,7 +72,7 @@ fn verify_image(
     let warnings = repeat_warnings(&image, control);
     let unreadable = image.manifest.unreadable.total();
     let (images, blobs, bytes) = (1, found.blobs, found.bytes);
-    Ok(VerifyReport { images, blobs, bytes, unreadable, seconds: 0.0, warnings })
+    Ok(VerifyReport { images, blobs, bytes, unreadable, warnings })
 }
 
 /// Reads and proves these blobs.
@@ -110,7 +108,7 @@ fn verify_repository(
         warnings.extend(repeat_warnings(&image, control));
     }
     let (images, blobs, bytes) = (report.snapshots, report.blobs, report.bytes_read);
-    Ok(VerifyReport { images, blobs, bytes, unreadable, seconds: 0.0, warnings })
+    Ok(VerifyReport { images, blobs, bytes, unreadable, warnings })
 }
 
 /// What was stored is right, but it may not be all of the disk.

@@ -7,7 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use common::{Loop, Random, noise, succeeds, tool};
-use lifeboat::operation::{self, Cancel, Control, Event, OperationError, Phase, RestoreReport};
+use lifeboat::operation::{
+    self, Cancel, Control, Event, OperationError, Phase, RestoreReport, Timed,
+};
 
 use crate::agreement::request;
 use crate::faulty::Faulty;
@@ -291,7 +293,7 @@ fn restore_with_a_lie(
     bench: &Bench,
     target: &Path,
     at: u64,
-) -> Result<RestoreReport, OperationError> {
+) -> Result<Timed<RestoreReport>, OperationError> {
     let _ = fs::remove_file(target);
     let target_arg = target.to_str().unwrap();
     let request = request(bench, target_arg, target_arg);

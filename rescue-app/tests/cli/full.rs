@@ -10,7 +10,7 @@ use common::{noise, succeeds, tool};
 use lifeboat::image::chunks::ChunkSize;
 use lifeboat::operation::{
     self, Cancel, CaptureReport, CaptureRequest, Compression, Control, Event, OperationError,
-    Phase, RepoAccess, Resume, Shortage, SourceRequest,
+    Phase, RepoAccess, Resume, Shortage, SourceRequest, Timed,
 };
 
 use crate::support::{Bench, MIB, same};
@@ -188,7 +188,7 @@ fn capture_with(
     place: &SmallPlace,
     disk: &Path,
     answers: &[Answer],
-) -> (Result<CaptureReport, OperationError>, Told) {
+) -> (Result<Timed<CaptureReport>, OperationError>, Told) {
     let (cancel, resume) = (Cancel::new(), Resume::new());
     let pauses: Mutex<Vec<Shortage>> = Mutex::default();
     let (continued, read) = (AtomicU64::new(0), AtomicU64::new(0));

@@ -6,7 +6,6 @@ mod repository_sink;
 mod space;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -23,6 +22,7 @@ use super::format::size;
 use super::images::ImageSummary;
 use super::shortage::{Patient, patiently};
 use super::source::{SourcePlan, without_zeros};
+use super::timed::Timed;
 use super::transfer::DiskMedium;
 use super::{order, verify};
 
@@ -54,8 +54,6 @@ pub struct CaptureReport {
     pub unreadable: u64,
     /// Whether a part of the partition table could not be read.
     pub table_unreadable: bool,
-    /// Wall-clock time in seconds.
-    pub seconds: f64,
     /// Everything that lessens the result.
     pub warnings: Vec<String>,
 }
@@ -70,11 +68,11 @@ pub struct CaptureReport {
 pub fn capture(
     request: &CaptureRequest,
     control: Control<'_>,
-) -> Result<CaptureReport, OperationError> {
-    let started = Instant::now();
-    control.phase(Phase::Examining);
-    let source = plan::look(request)?;
-    run(source, request, started, control)
+) -> Result<Timed<CaptureReport>, OperationError> {
+    Timed::run(|| {
+        control.phase(Phase::Examining);
+        run(plan::look(request)?, request, control)
+    })
 }
 
 impl CapturePlan {
@@ -86,24 +84,22 @@ impl CapturePlan {
         &self,
         request: &CaptureRequest,
         control: Control<'_>,
-    ) -> Result<CaptureReport, OperationError> {
-        let started = Instant::now();
-        self.source.still_holds(&request.source)?;
-        run(self.source.clone(), request, started, control)
+    ) -> Result<Timed<CaptureReport>, OperationError> {
+        Timed::run(|| {
+            self.source.still_holds(&request.source)?;
+            run(self.source.clone(), request, control)
+        })
     }
 }
 
 fn run(
     source: SourcePlan,
     request: &CaptureRequest,
-    started: Instant,
     control: Control<'_>,
 ) -> Result<CaptureReport, OperationError> {
     let doing = format!("capturing {}", source.disk.identity());
     let work = |patient: &Patient<'_>| plan_and_store(source, request, patient);
-    let mut report = patiently(request.repo.store(), control, work).doing(|| doing)?;
-    report.seconds = started.elapsed().as_secs_f64();
-    Ok(report)
+    patiently(request.repo.store(), control, work).doing(|| doing)
 }
 
 fn plan_and_store(
@@ -263,7 +259,6 @@ fn store(
         verified,
         unreadable: manifest.unreadable.total(),
         table_unreadable: manifest.table.unreadable,
-        seconds: 0.0,
         warnings,
     })
 }

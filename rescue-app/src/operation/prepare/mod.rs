@@ -4,7 +4,6 @@ mod filesystem;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use serde::Serialize;
 
@@ -20,6 +19,7 @@ use super::error::{Doing, OperationError};
 use super::guard;
 use super::survey::survey_disk;
 use super::target::{LayoutEntry, all_lost};
+use super::timed::Timed;
 
 pub use filesystem::PlaceFilesystem;
 use filesystem::Room;
@@ -87,8 +87,6 @@ pub struct PrepareReport {
     pub label: String,
     /// Its UUID or serial number.
     pub uuid: Option<String>,
-    /// Wall-clock time in seconds.
-    pub seconds: f64,
 }
 
 /// Says what [`prepare`] would do; writes nothing.
@@ -129,19 +127,18 @@ pub fn plan_prepare(request: &PrepareRequest) -> Result<PreparePlan, OperationEr
 pub fn prepare(
     request: &PrepareRequest,
     control: Control<'_>,
-) -> Result<PrepareReport, OperationError> {
-    let started = Instant::now();
+) -> Result<Timed<PrepareReport>, OperationError> {
     if request.erase.is_none() {
         return Err(OperationError::refused(
             "nothing is overwritten without the name of the disk",
             "say --erase with the serial number of the disk, or the word that --plan shows",
         ));
     }
-    let plan = plan_prepare(request)?;
-    let doing = || format!("preparing {}", plan.disk.identity());
-    let mut report = execute(&plan, control).doing(doing)?;
-    report.seconds = started.elapsed().as_secs_f64();
-    Ok(report)
+    Timed::run(|| {
+        let plan = plan_prepare(request)?;
+        let doing = || format!("preparing {}", plan.disk.identity());
+        execute(&plan, control).doing(doing)
+    })
 }
 
 fn execute(plan: &PreparePlan, control: Control<'_>) -> Result<PrepareReport, OperationError> {
@@ -175,7 +172,6 @@ fn execute(plan: &PreparePlan, control: Control<'_>) -> Result<PrepareReport, Op
         filesystem: plan.filesystem,
         label: plan.label.clone(),
         uuid: made.uuid,
-        seconds: 0.0,
     })
 }
 

@@ -7,7 +7,6 @@ mod sources;
 mod volume;
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use serde::Serialize;
 
@@ -17,6 +16,7 @@ use crate::repository::Id;
 
 use super::error::{Doing, OperationError};
 use super::target::{Overwrite, warn_of_result};
+use super::timed::Timed;
 use super::transfer::{Task, places, tasks};
 use super::verify;
 
@@ -39,8 +39,6 @@ pub struct RestoreReport {
     /// them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<u32>,
-    /// Wall-clock time in seconds.
-    pub seconds: f64,
     /// Everything that lessens the result.
     pub warnings: Vec<String>,
 }
@@ -57,19 +55,18 @@ impl RestorePlan {
         &self,
         request: &RestoreRequest,
         control: Control<'_>,
-    ) -> Result<RestoreReport, OperationError> {
-        let started = Instant::now();
+    ) -> Result<Timed<RestoreReport>, OperationError> {
         request.target.refuse_unnamed()?;
-        let _lock = self.sources.repo.lock_for_reading()?;
-        let places = places(&self.placed, &self.onto.transfers);
-        let source = ImageSource { repo: &self.sources.repo, places };
-        // Somebody may have freed space since, and moved what is needed.
-        plan::refuse_incomplete(&self.sources, &tasks(&source.places))?;
-        let id = self.sources.image.short_id();
-        let doing = || format!("restoring image {id} to {}", self.onto.target.identity());
-        let mut report = execute(request, self, &source, control).doing(doing)?;
-        report.seconds = started.elapsed().as_secs_f64();
-        Ok(report)
+        Timed::run(|| {
+            let _lock = self.sources.repo.lock_for_reading()?;
+            let places = places(&self.placed, &self.onto.transfers);
+            let source = ImageSource { repo: &self.sources.repo, places };
+            // Somebody may have freed space since, and moved what is needed.
+            plan::refuse_incomplete(&self.sources, &tasks(&source.places))?;
+            let id = self.sources.image.short_id();
+            let doing = || format!("restoring image {id} to {}", self.onto.target.identity());
+            execute(request, self, &source, control).doing(doing)
+        })
     }
 }
 
@@ -93,7 +90,6 @@ fn execute(
         read_back: onto.bytes_read_back(),
         unreadable: onto.lacking(&sources.unreadable()),
         missing: onto.missing().map(|absent| absent.number).collect(),
-        seconds: 0.0,
         warnings: warn_of_result(onto, &target, sources.damage(), control),
     })
 }

@@ -11,7 +11,7 @@ use crate::disk::pci::Controller;
 use crate::image::manifest::Stored;
 use crate::operation::{
     self, CaptureReport, CheckReport, CloneReport, ImageSummary, OperationError, PruneReport,
-    RestoreReport, Survey, TargetPlan, VerifyReport, format,
+    RestoreReport, Survey, TargetPlan, Timed, VerifyReport, format,
 };
 use crate::table::Scheme;
 use crate::tui::model::{
@@ -249,7 +249,7 @@ pub(super) fn write_plan(plan: &TargetPlan) -> WritePlan {
 }
 
 /// What a capture achieved.
-pub(super) fn capture_outcome(report: &CaptureReport) -> Outcome {
+pub(super) fn capture_outcome(report: &Timed<CaptureReport>) -> Outcome {
     let mut facts = vec![
         fact(
             "Image",
@@ -264,27 +264,27 @@ pub(super) fn capture_outcome(report: &CaptureReport) -> Outcome {
     if report.unreadable > 0 {
         facts.push(fact("Unreadable", format::size(report.unreadable)));
     }
-    facts.push(time_taken(report.seconds));
+    facts.push(time_taken(report.time));
     Outcome { facts, warnings: report.warnings.clone() }
 }
 
 /// What a restore achieved.
-pub(super) fn restore_outcome(report: &RestoreReport) -> Outcome {
+pub(super) fn restore_outcome(report: &Timed<RestoreReport>) -> Outcome {
     let counts = (report.written, report.unchanged, report.read_back);
     let mut facts = written(counts, "in the image");
-    facts.push(time_taken(report.seconds));
+    facts.push(time_taken(report.time));
     Outcome { facts, warnings: report.warnings.clone() }
 }
 
 /// What a clone achieved.
-pub(super) fn clone_outcome(report: &CloneReport) -> Outcome {
+pub(super) fn clone_outcome(report: &Timed<CloneReport>) -> Outcome {
     let mut facts = vec![fact("Read", format::size(report.read))];
     let counts = (report.written, report.unchanged, report.read_back);
     facts.extend(written(counts, "on the source"));
     if report.unreadable > 0 {
         facts.push(fact("Unreadable", format::size(report.unreadable)));
     }
-    facts.push(time_taken(report.seconds));
+    facts.push(time_taken(report.time));
     Outcome { facts, warnings: report.warnings.clone() }
 }
 
@@ -301,11 +301,11 @@ fn written((written, unchanged, read_back): (u64, u64, u64), like: &str) -> Vec<
 }
 
 /// What a verification achieved.
-pub(super) fn verify_outcome(report: &VerifyReport) -> Outcome {
+pub(super) fn verify_outcome(report: &Timed<VerifyReport>) -> Outcome {
     let facts = vec![
         fact("Images", report.images.to_string()),
         fact("Read", format!("{} in {} pieces", format::size(report.bytes), report.blobs)),
-        time_taken(report.seconds),
+        time_taken(report.time),
     ];
     Outcome { facts, warnings: report.warnings.clone() }
 }
@@ -350,8 +350,7 @@ fn fact(name: &str, value: String) -> (String, String) {
     (name.into(), value)
 }
 
-fn time_taken(seconds: f64) -> (String, String) {
-    let span = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+fn time_taken(span: Duration) -> (String, String) {
     let text =
         if span.as_secs() == 0 { "less than a second".into() } else { format::duration(span) };
     fact("Time", text)
