@@ -15,7 +15,7 @@ use super::catalog::{Catalog, Listed, clock_warning};
 use super::error::{Doing, OperationError};
 use super::images::rfc3339;
 use super::latest::{self, OfSeveral};
-use super::{order, prune};
+use super::order;
 use crate::image::stored::folder_of;
 
 /// Which images are to go.
@@ -121,7 +121,7 @@ pub fn forget(
         let (dry_run, without) = (request.dry_run, unwanted.into_iter().collect());
         let options = PruneOptions { max_unused, dry_run, without };
         let doing = || format!("freeing space in {}", repo.location());
-        report.pruned = Some(prune::run(&repo, &lock, &options, control).doing(doing)?);
+        report.pruned = Some(repo.prune(&lock, &options, control).doing(doing)?);
     }
     Ok(report)
 }

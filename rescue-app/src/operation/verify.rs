@@ -1,20 +1,18 @@
 //! Proving that what is stored is what was captured.
 
 use std::collections::{BTreeSet, HashSet};
-use std::ops::ControlFlow;
 
 use serde::Serialize;
 
 use crate::bytes::AlignedBuffer;
 use crate::progress::{self, Control, Phase, Reporter, mixed_workers};
-use crate::repository::{Id, IndexedRepository, Repository, RepositoryError, TOGETHER, Verified};
+use crate::repository::{Id, IndexedRepository, Repository, RepositoryError, TOGETHER};
 use crate::store::FileKind;
 
 use super::access::RepoAccess;
 use super::error::OperationError;
 use super::latest::{self, OfSeveral};
 use super::timed::Timed;
-use super::upkeep;
 use crate::image::stored::OpenImage;
 
 /// What a verification read.
@@ -62,7 +60,7 @@ fn verify_image(
     let image = OpenImage::load(repo, meant.id)?;
     let placed = image.placed(repo)?;
     let wanted: HashSet<Id> = image.blobs().collect();
-    let found = blobs(repo, &wanted, control)?;
+    let found = repo.verify_blobs(&wanted, mixed_workers(), control)?;
     let place = |id: &Id| placed.iter().find(|blob| blob.id == *id).map(|blob| blob.offset);
     let findings = found.damaged.iter().map(|(id, error)| match place(id) {
         Some(offset) => format!("the data at byte {offset} of the disk: {error}"),
@@ -75,28 +73,11 @@ fn verify_image(
     Ok(VerifyReport { images, blobs, bytes, unreadable, warnings })
 }
 
-/// Reads and proves these blobs.
-pub(super) fn blobs<'i>(
-    repo: &IndexedRepository,
-    wanted: impl IntoIterator<Item = &'i Id> + Clone,
-    control: Control<'_>,
-) -> Result<Verified, OperationError> {
-    let total = repo.plan_reads(wanted.clone())?.plain_bytes();
-    let reporter = Reporter::start(control, Phase::Verifying, total, 0);
-    let progress = |bytes| match reporter.advance(bytes, 0, 0) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(()),
-    };
-    let found = repo.verify_blobs(wanted, mixed_workers(), &progress)?;
-    reporter.finish();
-    Ok(found)
-}
-
 fn verify_repository(
     repo: &Repository,
     control: Control<'_>,
 ) -> Result<VerifyReport, OperationError> {
-    let report = upkeep::run_check(repo, true, control)?;
+    let report = repo.check(true, mixed_workers(), control)?;
     let damage = report.findings.iter().filter(|finding| finding.is_damage);
     damaged(damage.map(|finding| finding.text.clone()).collect())?;
     let repo = repo.load_index()?;
@@ -149,7 +130,7 @@ pub(super) fn stored(
     sized.sort_unstable_by(|one, other| other.cmp(one));
     let groups = groups(&sized, total / mixed_workers() as u64);
     let prove = |packs: Vec<Id>, bufs: &mut _| prove_packs(repo, &packs, bufs, &reporter);
-    progress::for_each(groups.into_iter(), || Ok(Vec::new()), prove)?;
+    progress::for_each(mixed_workers(), groups.into_iter(), || Ok(Vec::new()), prove)?;
     Ok(reporter.finish().done)
 }
 
@@ -194,11 +175,7 @@ fn prove_packs(
     bufs: &mut Vec<AlignedBuffer>,
     reporter: &Reporter<'_>,
 ) -> Result<(), OperationError> {
-    let wrong = repo.first_wrong_pack(packs, bufs, &|bytes| match reporter.advance(bytes, 0, 0) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(()),
-    });
-    match wrong? {
+    match repo.first_wrong_pack(packs, bufs, &|bytes| reporter.advance(bytes, 0, 0))? {
         Some(pack) => Err(RepositoryError::StoredWrong { pack }.into()),
         None => Ok(()),
     }

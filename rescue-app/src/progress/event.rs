@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
+use super::Cancelled;
+
 /// A stretch of an operation with its own progress count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -162,7 +164,20 @@ pub struct Control<'a> {
     pub resume: Option<&'a Resume>,
 }
 
+impl Control<'static> {
+    /// Tells nobody anything, and never stops.
+    pub fn silent() -> Self {
+        static NEVER: Cancel = Cancel::new();
+        Self { sink: &|_| {}, cancel: &NEVER, resume: None }
+    }
+}
+
 impl Control<'_> {
+    /// An error when the person asked to stop.
+    pub(crate) fn check_cancel(&self) -> Result<(), Cancelled> {
+        if self.cancel.is_requested() { Err(Cancelled) } else { Ok(()) }
+    }
+
     /// Announces a phase.
     pub fn phase(&self, phase: Phase) {
         (self.sink)(Event::Phase { phase });

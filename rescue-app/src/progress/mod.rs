@@ -15,4 +15,7 @@ pub(crate) use reporter::Reporter;
 
 /// The person asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cancelled;
+pub struct Cancelled;
+
+/// Told how many more bytes were dealt with, by any thread; an error asks to stop.
+pub type Advance<'a> = &'a (dyn Fn(u64) -> Result<(), Cancelled> + Sync);

@@ -33,9 +33,10 @@ pub(crate) fn mixed_workers() -> usize {
     workers() + WAITING
 }
 
-/// Calls `each` for every item, on [`mixed_workers`] threads; each thread has a scratch of its
-/// own, whose buffers are reused from item to item. The first error ends it.
+/// Calls `each` for every item, on this many threads; each thread has a scratch of its own, whose
+/// buffers are reused from item to item. The first error ends it.
 pub(crate) fn for_each<T: Send, S, E: Send>(
+    threads: usize,
     items: impl Iterator<Item = T> + Send,
     scratch: impl Fn() -> Result<S, E> + Sync,
     each: impl Fn(T, &mut S) -> Result<(), E> + Sync,
@@ -52,7 +53,7 @@ pub(crate) fn for_each<T: Send, S, E: Send>(
         Ok(())
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..mixed_workers()).map(|_| scope.spawn(work)).collect();
+        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
         let results: Vec<_> = threads.into_iter().map(join).collect();
         results.into_iter().collect()
     })
@@ -85,11 +86,11 @@ mod tests {
             sum.fetch_add(item, Ordering::Relaxed);
             Ok(())
         };
-        for_each(1..=100, || Ok::<_, u64>(()), add).unwrap();
+        for_each(4, 1..=100, || Ok::<_, u64>(()), add).unwrap();
         assert_eq!(sum.load(Ordering::Relaxed), 5050);
         let fail = |item: u64, (): &mut ()| {
             if item == 50 { Err(item) } else { Ok(()) }
         };
-        assert_eq!(for_each(1.., || Ok(()), fail), Err(50));
+        assert_eq!(for_each(4, 1.., || Ok(()), fail), Err(50));
     }
 }

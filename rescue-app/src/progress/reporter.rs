@@ -76,7 +76,7 @@ impl<'a> Reporter<'a> {
 
     /// An error when the person asked to stop.
     pub(crate) fn check_cancel(&self) -> Result<(), Cancelled> {
-        if self.control.cancel.is_requested() { Err(Cancelled) } else { Ok(()) }
+        self.control.check_cancel()
     }
 
     /// Reports the last state of the phase and returns it.

@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 use super::format::Id;
+use crate::progress::Cancelled;
 use crate::store::{FileKind, StoreError};
 
 /// What the repository's functions return.
@@ -186,6 +187,12 @@ pub enum RepositoryError {
     /// A defect of this program.
     #[error("internal error: {0}; please report it")]
     Internal(&'static str),
+}
+
+impl From<Cancelled> for RepositoryError {
+    fn from(Cancelled: Cancelled) -> Self {
+        Self::Cancelled
+    }
 }
 
 impl RepositoryError {

@@ -1,7 +1,6 @@
 //! Repositories made to do harm, by someone who has the key: a stick found on the street. Each
 //! test limits the memory of its process, which the test runner starts for it alone.
 
-use std::ops::ControlFlow;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use super::format::index::{IndexFile, IndexedPack};
 use super::format::json_file;
 use super::format::pack::PackEntry;
 use super::*;
+use crate::progress::Control;
 use crate::store::{FileKind, LocalStore};
 
 /// Limits the address space of this process, in bytes; threads' stacks count too.
@@ -55,14 +55,14 @@ fn snapshot(tree: Id) -> Value {
 
 /// What the check says of the only image.
 fn verdict(repo: &Repository) -> String {
-    let report = repo.check(true, 1, &|_| ControlFlow::Continue(())).unwrap();
+    let report = repo.check(true, 1, Control::silent()).unwrap();
     assert_eq!(report.incomplete.len(), 1, "{:?}", report.findings);
     report.findings.iter().map(|finding| finding.text.as_str()).collect()
 }
 
 fn refuses_to_prune(repo: &Repository) {
     let lock = repo.lock_exclusive().unwrap();
-    let pruned = repo.prune(&lock, &PruneOptions::default(), &|_| ControlFlow::Continue(()));
+    let pruned = repo.prune(&lock, &PruneOptions::default(), Control::silent());
     assert!(matches!(pruned, Err(RepositoryError::Unprunable { .. })), "{pruned:?}");
 }
 
@@ -143,11 +143,11 @@ fn deep_and_shared_directories_are_walked_once_and_without_recursion() {
     drop(adding);
     save(&repo, FileKind::Snapshot, &snapshot(tree));
     limit_memory(1 << 30);
-    let report = repo.check(true, 1, &|_| ControlFlow::Continue(())).unwrap();
+    let report = repo.check(true, 1, Control::silent()).unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
     let lock = repo.lock_exclusive().unwrap();
     let options = PruneOptions { dry_run: true, ..PruneOptions::default() };
-    let pruned = repo.prune(&lock, &options, &|_| ControlFlow::Continue(())).unwrap();
+    let pruned = repo.prune(&lock, &options, Control::silent()).unwrap();
     assert_eq!(pruned.freed, 0);
 }
 

@@ -47,9 +47,7 @@ mod read;
 mod repo;
 mod write;
 
-pub use check::{
-    CheckEvent, CheckReport, CheckSink, Dropped, Finding, RebuiltIndex, RepairedPacks,
-};
+pub use check::{CheckReport, Dropped, Finding, RebuiltIndex, RepairedPacks};
 pub use error::{RepositoryError, Result};
 pub use format::{
     BlobLocation, BlobType, Id, IdHasher, Identity, Node, NodeType, NotAnId, PUBLIC_PASSPHRASE,
@@ -57,7 +55,7 @@ pub use format::{
 };
 pub use indexed::IndexedRepository;
 pub use lock::{ExclusiveLock, Lock, SharedLock, Unlocked};
-pub use prune::{Choice, KeepRules, KeptAs, PruneEvent, PruneOptions, PruneReport, PruneSink};
-pub use read::{BlobReader, Progress, ReadPlan, Run, SnapshotList, Verified};
+pub use prune::{Choice, KeepRules, KeptAs, PruneOptions, PruneReport};
+pub use read::{BlobReader, ReadPlan, Run, SnapshotList, Verified};
 pub use repo::{OpenedKey, Repository};
 pub use write::{Adopted, BlobWriter, Saved, Saver, Totals, Written};

@@ -1,26 +1,26 @@
 //! What happens to a repository is noticed, and hurts no image but those it hits.
 
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use common::Random;
 
 use crate::fixture::{CHUNK, disk, init, open, read_all, save, store};
 use crate::stock_restic::{Restic, files_below};
+use lifeboat::progress::{Cancel, Control, Event};
 use lifeboat::repository::{
-    BlobReader, CheckEvent, CheckReport, Id, PUBLIC_PASSPHRASE, Repository, RepositoryError,
+    BlobReader, CheckReport, Id, PUBLIC_PASSPHRASE, Repository, RepositoryError,
 };
 
 fn check(repo: &Repository) -> CheckReport {
-    repo.check(true, 2, &|_| ControlFlow::Continue(())).unwrap()
+    repo.check(true, 2, Control::silent()).unwrap()
 }
 
 /// Opens and checks; whatever is wrong must end in an error or in the report.
 fn is_noticed(restic: &Restic) -> bool {
     match Repository::open(store(&restic.repo()), PUBLIC_PASSPHRASE) {
         Ok(repo) => !repo
-            .check(true, 1, &|_| ControlFlow::Continue(()))
+            .check(true, 1, Control::silent())
             .is_ok_and(|report| report.is_sound()),
         Err(_) => true,
     }
@@ -45,13 +45,12 @@ fn a_sound_repository_passes() {
     save(&repo, &disk(1, 20_000_000));
     save(&repo, &disk(2, 1_000_000));
     let read = std::sync::atomic::AtomicU64::new(0);
-    let report = repo.check(true, 2, &|event| {
-        if let CheckEvent::Pack { bytes } = event {
-            read.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+    let sink = |event| {
+        if let Event::Progress(progress) = event {
+            read.fetch_max(progress.done, std::sync::atomic::Ordering::Relaxed);
         }
-        ControlFlow::Continue(())
-    });
-    let report = report.unwrap();
+    };
+    let report = repo.check(true, 2, Control { sink: &sink, ..Control::silent() }).unwrap();
     assert!(report.is_sound() && report.findings.is_empty(), "{:?}", report.findings);
     assert_eq!(report.snapshots, 2);
     let bytes: u64 = repository_files(&restic, "data")
@@ -59,7 +58,9 @@ fn a_sound_repository_passes() {
         .map(|path| fs::metadata(path).unwrap().len())
         .sum();
     assert_eq!((report.bytes_read, read.into_inner()), (bytes, bytes));
-    let cancelled = repo.check(true, 2, &|_| ControlFlow::Break(()));
+    let cancel = Cancel::new();
+    cancel.request();
+    let cancelled = repo.check(true, 2, Control { cancel: &cancel, ..Control::silent() });
     assert!(matches!(cancelled, Err(RepositoryError::Cancelled)));
 }
 
@@ -85,7 +86,7 @@ fn every_flipped_byte_is_noticed() {
     let repo = init(&restic);
     save(&repo, &disk(3, 900));
     let sound = |repo: &Repository| {
-        repo.check(true, 1, &|_| ControlFlow::Continue(())).is_ok_and(|report| report.is_sound())
+        repo.check(true, 1, Control::silent()).is_ok_and(|report| report.is_sound())
     };
     assert!(sound(&repo));
     for folder in ["data", "index", "snapshots"] {
@@ -222,8 +223,7 @@ fn verifying_an_image_names_its_damaged_blobs() {
     let image = disk(10, 4_000_000);
     save(&repo, &image);
     let ids: Vec<Id> = image.chunks(CHUNK).map(Id::of).collect();
-    let progress = |_| ControlFlow::Continue(());
-    let verified = repo.verify_blobs(&ids, 2, &progress).unwrap();
+    let verified = repo.verify_blobs(&ids, 2, Control::silent()).unwrap();
     assert!(verified.damaged.is_empty());
     let target = repo.blob(&ids[40]).unwrap();
     let pack = target.pack.to_string();
@@ -231,7 +231,7 @@ fn verifying_an_image_names_its_damaged_blobs() {
     flip(&path, usize::try_from(target.offset).unwrap() + 20, 0);
     let strange = Id::of(b"never stored");
     let wanted = ids.iter().chain([&strange]);
-    let verified_again = repo.verify_blobs(wanted, 2, &progress).unwrap();
+    let verified_again = repo.verify_blobs(wanted, 2, Control::silent()).unwrap();
     assert_eq!(verified_again.blobs, verified.blobs);
     let mut damaged: Vec<Id> = verified_again.damaged.iter().map(|(id, _)| *id).collect();
     damaged.sort_unstable();

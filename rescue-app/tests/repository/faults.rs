@@ -1,12 +1,12 @@
 //! Places that fill up or cannot be written to, and trees that make no sense.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::fixture::{CHUNK, disk, init, open, read_all, save, save_counted, snapshot};
 use crate::stock_restic::{Restic, files_below};
+use lifeboat::progress::Control;
 use lifeboat::repository::{
     BlobType, Id, Node, PUBLIC_PASSPHRASE, Repository, RepositoryError, Result as RepoResult,
     Saver, Tree,
@@ -196,7 +196,7 @@ fn findings_for(nodes: Vec<Node>) -> Vec<String> {
     worker.finish().unwrap();
     saver.finish().unwrap();
     let id = repo.save_snapshot(&lock, &snapshot(tree)).unwrap();
-    let report = repo.check(true, 1, &|_| ControlFlow::Continue(())).unwrap();
+    let report = repo.check(true, 1, Control::silent()).unwrap();
     let broken = !report.findings.is_empty();
     assert_eq!(report.incomplete, if broken { vec![id] } else { vec![] });
     report.findings.into_iter().map(|finding| finding.text).collect()

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
 use common::Random;
+use lifeboat::progress::{Cancel, Control, Event, Level};
 use lifeboat::repository::{
-    BlobType, Id, IndexedRepository, PUBLIC_PASSPHRASE, PruneEvent, PruneOptions, PruneReport,
-    Repository, RepositoryError, Result, Saver,
+    BlobType, Id, IndexedRepository, PUBLIC_PASSPHRASE, PruneOptions, PruneReport, Repository,
+    RepositoryError, Result, Saver,
 };
 use lifeboat::store::FileKind;
 
@@ -26,7 +27,7 @@ fn options(max_unused: u8) -> PruneOptions {
 
 fn try_prune(repo: &Repository, options: &PruneOptions) -> Result<PruneReport> {
     let lock = repo.lock_exclusive()?;
-    repo.prune(&lock, options, &|_| ControlFlow::Continue(()))
+    repo.prune(&lock, options, Control::silent())
 }
 
 fn prune(restic: &Restic, max_unused: u8) -> PruneReport {
@@ -77,7 +78,7 @@ fn assert_whole(restic: &Restic, images: &Images) {
 }
 
 fn findings(restic: &Restic) -> Vec<String> {
-    let report = open(restic).check(true, 2, &|_| ControlFlow::Continue(())).unwrap();
+    let report = open(restic).check(true, 2, Control::silent()).unwrap();
     report.findings.into_iter().map(|finding| finding.text).collect()
 }
 
@@ -216,7 +217,7 @@ fn stopped_anywhere_it_harms_no_image_and_is_completed_by_running_it_again() {
         let repo = stopping_after(&copy, step);
         assert!(try_prune(&repo, &options(0)).is_err() || step + 1 == steps);
         remove_own_locks(&copy);
-        let found = open(&copy).check(true, 2, &|_| ControlFlow::Continue(())).unwrap();
+        let found = open(&copy).check(true, 2, Control::silent()).unwrap();
         assert!(found.is_sound(), "{:?}", found.findings);
         copy.ok(&["check", "--read-data"]);
         assert_whole(&copy, &images);
@@ -258,7 +259,10 @@ fn nothing_is_removed_when_an_image_is_incomplete() {
     assert_whole(&restic, &images);
     let repo = open(&restic);
     let lock = repo.lock_exclusive().unwrap();
-    let cancelled = repo.prune(&lock, &options(0), &|_| ControlFlow::Break(()));
+    let cancel = Cancel::new();
+    cancel.request();
+    let control = Control { cancel: &cancel, ..Control::silent() };
+    let cancelled = repo.prune(&lock, &options(0), control);
     assert!(matches!(cancelled, Err(RepositoryError::Cancelled)));
 }
 
@@ -275,18 +279,20 @@ fn a_full_place_frees_what_it_can() {
     let store = Faulty::new(&restic);
     let repo = Repository::open(store.clone(), PUBLIC_PASSPHRASE).unwrap();
     store.left.store(1 << 20, Ordering::Relaxed);
-    let warned = AtomicU64::new(0);
-    let lock = repo.lock_exclusive().unwrap();
-    let report = repo.prune(&lock, &options(0), &|event| {
-        if let PruneEvent::Warning(text) = event {
-            assert!(text.contains("too full"), "{text}");
-            warned.fetch_add(1, Ordering::Relaxed);
+    let warned = Mutex::new(Vec::new());
+    let sink = |event| match event {
+        Event::Notice(notice) if notice.level == Level::Warning => {
+            warned.lock().unwrap().push(notice.text);
         }
-        ControlFlow::Continue(())
-    });
+        _ => {}
+    };
+    let lock = repo.lock_exclusive().unwrap();
+    let report = repo.prune(&lock, &options(0), Control { sink: &sink, ..Control::silent() });
     drop(lock);
     let report = report.unwrap();
-    assert_eq!((warned.into_inner(), report.warnings.len()), (1, 1));
+    let warned = warned.into_inner().unwrap();
+    assert!(warned.len() == 1 && warned[0].contains("too full"), "{warned:?}");
+    assert_eq!(report.warnings, warned);
     assert!(report.repacked_packs == 0 && report.unused_left > 0, "{report:?}");
     assert_eq!(findings(&restic), [""; 0], "nothing half done stays");
     prune(&restic, 0);

@@ -1,10 +1,10 @@
 //! Repositories that are mended, judged by stock restic.
 
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use common::Random;
+use lifeboat::progress::Control;
 use lifeboat::repository::{
     IndexedRepository, PUBLIC_PASSPHRASE, RebuiltIndex, RepairedPacks, Repository,
     RepositoryError, Result,
@@ -20,11 +20,11 @@ fn open_damaged(restic: &Restic) -> Repository {
 }
 
 fn rebuild(repo: &Repository) -> Result<RebuiltIndex> {
-    repo.rebuild_index(&repo.lock_exclusive()?, &|_| ControlFlow::Continue(()))
+    repo.rebuild_index(&repo.lock_exclusive()?, Control::silent())
 }
 
 fn repair(repo: &Repository) -> Result<RepairedPacks> {
-    repo.repair_packs(&repo.lock_exclusive()?, &|_| ControlFlow::Continue(()))
+    repo.repair_packs(&repo.lock_exclusive()?, Control::silent())
 }
 
 fn files(restic: &Restic, folder: &str) -> Vec<PathBuf> {

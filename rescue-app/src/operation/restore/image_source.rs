@@ -8,7 +8,7 @@ use crate::operation::error::OperationError;
 use crate::operation::transfer::{
     Again, ChunkSource, Comparison, DiskSink, Place, Put, ReadBack, Scratch, Task, tasks,
 };
-use crate::progress;
+use crate::progress::{self, mixed_workers};
 use crate::repository::{BlobReader, Id, IndexedRepository, TOGETHER};
 
 /// Size of the reads of packs, and the unwanted bytes between two chunks that are read along
@@ -56,7 +56,8 @@ impl ImageSource<'_> {
             }
             Ok::<_, OperationError>(())
         };
-        progress::for_each(plan.runs(RUN_SIZE, PACK_READ_ALONG), Buffers::new, |run, buffers| {
+        let runs = plan.runs(RUN_SIZE, PACK_READ_ALONG);
+        progress::for_each(mixed_workers(), runs, Buffers::new, |run, buffers| {
             let Buffers { reader, sealed, plain: copy, scratch } = buffers;
             let read = self.repo.read_run(&run, sealed).is_ok();
             let mut damaged = Vec::new();
@@ -86,7 +87,8 @@ impl ImageSource<'_> {
             tasks.iter().partition(|task| sink.is_reserved(task));
         let missing = Mutex::new(Vec::new());
         let now = ReadBack { source: self, sink };
-        progress::for_each(there.chunks(TOGETHER), Comparison::new, |tasks, scratch| {
+        let there = there.chunks(TOGETHER);
+        progress::for_each(mixed_workers(), there, Comparison::new, |tasks, scratch| {
             let mut held = [true; TOGETHER];
             now.compare(tasks, scratch, |number, _, holds| {
                 held[number] &= holds;

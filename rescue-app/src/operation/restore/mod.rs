@@ -11,14 +11,13 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use crate::disk::Target;
-use crate::progress::{Control, Phase};
+use crate::progress::{Control, Phase, mixed_workers};
 use crate::repository::Id;
 
 use super::error::{Doing, OperationError};
 use super::target::{Overwrite, warn_of_result};
 use super::timed::Timed;
 use super::transfer::{Task, places, tasks};
-use super::verify;
 
 use image_source::ImageSource;
 pub use plan::{RestorePlan, RestoreRequest, What, With, plan_restore};
@@ -101,7 +100,8 @@ fn prove(
     tasks: &[Task<'_>],
     control: Control<'_>,
 ) -> Result<(), OperationError> {
-    let found = verify::blobs(&sources.repo, tasks.iter().map(Task::id), control)?;
+    let wanted = tasks.iter().map(Task::id);
+    let found = sources.repo.verify_blobs(wanted, mixed_workers(), control)?;
     let Some((first, error)) = found.damaged.first() else { return Ok(()) };
     let bad: HashSet<&Id> = found.damaged.iter().map(|(id, _)| id).collect();
     let lacking = tasks.iter().filter(|task| bad.contains(task.id())).copied();

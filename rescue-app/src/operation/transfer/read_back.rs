@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::bytes::{AlignedBuffer, Extents, ReadAt};
 use crate::operation::error::OperationError;
-use crate::progress;
+use crate::progress::{self, mixed_workers};
 use crate::repository::{Id, TOGETHER};
 
 use super::disk_sink::DiskSink;
@@ -55,7 +55,8 @@ impl ReadBack<'_> {
         zeros: &Extents,
     ) -> Result<Differences, OperationError> {
         let found = Found::default();
-        progress::for_each(tasks.chunks(TOGETHER), Comparison::new, |tasks, scratch| {
+        let tasks = tasks.chunks(TOGETHER);
+        progress::for_each(mixed_workers(), tasks, Comparison::new, |tasks, scratch| {
             self.compare(tasks, scratch, |_, place, holds| {
                 if !holds {
                     let at = place.runs().next().map_or(0, |(at, _)| at);
@@ -69,6 +70,7 @@ impl ReadBack<'_> {
             starts.map(move |start| (start, range.end.min(start + ZEROS as u64)))
         });
         progress::for_each(
+            mixed_workers(),
             pieces,
             || Ok::<_, OperationError>(AlignedBuffer::default()),
             |(start, end), buffer| {

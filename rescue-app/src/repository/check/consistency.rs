@@ -3,12 +3,11 @@
 //! their size, which restic does not look at.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
+use crate::progress::{self, Control, Phase, Reporter};
 use crate::repository::{IndexedRepository, Repository};
 use crate::repository::error::{RepositoryError, Result, WRONG_SUM};
 use crate::repository::format::hasher::IdHasher;
@@ -18,28 +17,6 @@ use crate::repository::format::{BlobLocation, BlobType, Id, Node, NodeType};
 use crate::repository::read::BlobReader;
 use crate::repository::repo::SMALL_FILE_LIMIT;
 use crate::store::FileKind;
-
-/// What [`Repository::check`] tells while it works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckEvent<'e> {
-    /// How much there is to read; comes first.
-    Begin {
-        /// Pack files.
-        packs: u64,
-        /// Bytes in them.
-        bytes: u64,
-    },
-    /// One more pack was read.
-    Pack {
-        /// Its bytes.
-        bytes: u64,
-    },
-    /// Something is wrong; also in the report.
-    Found(&'e Finding),
-}
-
-/// Takes events from several threads; breaking off cancels.
-pub type CheckSink<'s> = &'s (dyn Fn(CheckEvent<'_>) -> ControlFlow<()> + Sync);
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -78,7 +55,8 @@ impl CheckReport {
 struct Checker<'c> {
     repo: &'c IndexedRepository,
     index: Arc<Index>,
-    sink: CheckSink<'c>,
+    control: Control<'c>,
+    reporter: Reporter<'c>,
     report: Mutex<CheckReport>,
     /// Packs that are missing or do not have the length the index gives.
     bad_packs: HashSet<Id>,
@@ -101,24 +79,25 @@ impl Repository {
         &self,
         read_data: bool,
         threads: usize,
-        sink: CheckSink<'_>,
+        control: Control<'_>,
     ) -> Result<CheckReport> {
         // Snapshots first, then index, then packs: the opposite of the order they are written
         // in, so that all that a snapshot refers to is there by the time we look.
         let snapshots = self.snapshots()?;
         let repo = self.load_index()?;
         let sizes = self.packs_with_sizes()?;
+        let sizes: HashMap<Id, u64> = sizes.into_iter().map(|(id, file)| (id, file.size)).collect();
+        let bytes = if read_data { sizes.values().sum() } else { 0 };
         let mut checker = Checker {
             repo: &repo,
             index: repo.index(),
-            sink,
+            control,
+            reporter: Reporter::start(control, Phase::Verifying, bytes, 0),
             report: Mutex::default(),
             bad_packs: HashSet::new(),
             suspects: Mutex::default(),
         };
-        let sizes: HashMap<Id, u64> = sizes.into_iter().map(|(id, file)| (id, file.size)).collect();
-        let bytes = if read_data { sizes.values().sum() } else { 0 };
-        checker.send(CheckEvent::Begin { packs: sizes.len() as u64, bytes })?;
+        control.check_cancel()?;
         for (_, error) in repo.damaged_index_files() {
             checker.found(true, error.to_string())?;
         }
@@ -137,6 +116,7 @@ impl Repository {
                 checker.incomplete(file.id, format!("image {} is incomplete", file.id.short()))?;
             }
         }
+        checker.reporter.finish();
         let blobs = checker.index.len() as u64;
         let mut report = checker.report.into_inner().unwrap_or_else(PoisonError::into_inner);
         (report.packs, report.blobs) = (sizes.len() as u64, blobs);
@@ -146,22 +126,17 @@ impl Repository {
 }
 
 impl Checker<'_> {
-    fn send(&self, event: CheckEvent<'_>) -> Result<()> {
-        match (self.sink)(event) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(RepositoryError::Cancelled),
-        }
-    }
-
     fn report(&self) -> std::sync::MutexGuard<'_, CheckReport> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn found(&self, is_damage: bool, text: String) -> Result<()> {
-        let finding = Finding { is_damage, text };
-        self.send(CheckEvent::Found(&finding))?;
-        self.report().findings.push(finding);
-        Ok(())
+        match is_damage {
+            true => self.control.warn(text.clone()),
+            false => self.control.info(text.clone()),
+        }
+        self.report().findings.push(Finding { is_damage, text });
+        Ok(self.control.check_cancel()?)
     }
 
     fn incomplete(&self, snapshot: Id, text: String) -> Result<()> {
@@ -228,27 +203,15 @@ impl Checker<'_> {
         threads: usize,
     ) -> Result<()> {
         let packs = self.packs(order);
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut reader = BlobReader::new()?;
-            while let Some(pack) = packs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let Some(&size) = sizes.get(&pack.id) else { continue };
-                if let Err(error) = self.read_pack(pack, size, &mut reader) {
-                    if matches!(error, RepositoryError::Cancelled) {
-                        return Err(error);
-                    }
-                    self.found(true, error.to_string())?;
-                }
-                self.report().bytes_read += size;
-                self.send(CheckEvent::Pack { bytes: size })?;
+        progress::for_each(threads, packs.iter(), BlobReader::new, |pack, reader| {
+            let Some(&size) = sizes.get(&pack.id) else { return Ok(()) };
+            match self.read_pack(pack, size, reader) {
+                Err(RepositoryError::Cancelled) => return Err(RepositoryError::Cancelled),
+                Err(error) => self.found(true, error.to_string())?,
+                Ok(()) => {}
             }
-            Ok(())
-        };
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-            let panicked = || Err(RepositoryError::Internal("a thread that checks panicked"));
-            let joined = threads.into_iter().map(|t| t.join().unwrap_or_else(|_| panicked()));
-            joined.fold(Ok(()), Result::and)
+            self.report().bytes_read += size;
+            Ok(self.reporter.advance(size, 0, 0)?)
         })
     }
 
@@ -285,7 +248,7 @@ impl Checker<'_> {
         if let Some(problem) = problem {
             return Err(RepositoryError::damaged(FileKind::Pack, pack.id, problem));
         }
-        self.repo.hash_pack(&pack.id, at..size, &mut hasher, &|_| ControlFlow::Continue(()))?;
+        self.repo.hash_pack(&pack.id, at..size, &mut hasher)?;
         if hasher.finish() != pack.id {
             return Err(RepositoryError::damaged(FileKind::Pack, pack.id, WRONG_SUM));
         }

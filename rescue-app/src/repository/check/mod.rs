@@ -3,5 +3,5 @@
 mod consistency;
 mod repair;
 
-pub use consistency::{CheckEvent, CheckReport, CheckSink, Finding};
+pub use consistency::{CheckReport, Finding};
 pub use repair::{Dropped, RebuiltIndex, RepairedPacks};

@@ -7,17 +7,16 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
-use std::ops::ControlFlow;
 
 use serde::Serialize;
 
+use crate::progress::{Control, Phase, Reporter};
 use crate::repository::{IndexedRepository, Repository};
 use crate::repository::error::{RepositoryError, Result};
 use crate::repository::format::index::{EntryNumber, Index, IndexedPack};
 use crate::repository::format::{Id, pack};
 use crate::repository::lock::{ExclusiveLock, Lock};
 use crate::repository::prune::Mover;
-use crate::repository::read::verify::Progress;
 use crate::repository::write::index_files::IndexFiles;
 use crate::store::{FileEntry, FileKind};
 
@@ -54,11 +53,11 @@ pub struct RepairedPacks {
 
 impl Repository {
     /// Writes all index files anew: from the old ones where they are readable and fit the packs, from
-    /// the packs' own lists otherwise. `progress` is told the bytes of packs that are read.
+    /// the packs' own lists otherwise. The progress told is that of the packs that are read.
     pub fn rebuild_index(
         &self,
         lock: &ExclusiveLock,
-        progress: Progress<'_>,
+        control: Control<'_>,
     ) -> Result<RebuiltIndex> {
         self.require_writable()?;
         let old = self.ids(FileKind::Index)?;
@@ -68,6 +67,7 @@ impl Repository {
         let mut files = IndexFiles::new(self);
         let mut report = RebuiltIndex::default();
         let sizes = self.packs_with_sizes()?;
+        let reporter = reading(&sizes, control);
         report.dropped = (known.len() - count_known(&sizes, &known)) as u64;
         for (id, file) in sizes {
             let entries = known.get(&id).copied();
@@ -78,7 +78,7 @@ impl Repository {
                     report.added += u64::from(entries.is_none());
                     // What a damaged pack's list says may still be read.
                     let old = entries.map(|entries| listed_in(&index, id, entries));
-                    self.list_pack(&id, file.size, progress, &mut report)?.or(old)
+                    self.list_pack(&id, file.size, &reporter, &mut report)?.or(old)
                 }
             };
             if let Some(pack) = listed {
@@ -90,6 +90,7 @@ impl Repository {
         files.finish()?;
         lock.confirm()?;
         self.remove_all(lock, FileKind::Index, &old)?;
+        reporter.finish();
         Ok(report)
     }
 
@@ -99,11 +100,11 @@ impl Repository {
         &self,
         id: &Id,
         size: u64,
-        progress: Progress<'_>,
+        reporter: &Reporter<'_>,
         report: &mut RebuiltIndex,
     ) -> Result<Option<IndexedPack>> {
         let header = pack::read_header(&*self.store, &self.key, id, size);
-        let proven = self.prove_pack(id, progress).map(drop);
+        let proven = self.prove_pack(id, &|bytes| reporter.advance(bytes, 0, 0)).map(drop);
         let mut damage = |error: RepositoryError| {
             let harmless = error.is_damage();
             report.damaged.extend(harmless.then(|| error.to_string()));
@@ -125,9 +126,10 @@ impl Repository {
     pub fn repair_packs(
         &self,
         lock: &ExclusiveLock,
-        progress: Progress<'_>,
+        control: Control<'_>,
     ) -> Result<RepairedPacks> {
         self.require_writable()?;
+        let reporter = reading(&self.packs_with_sizes()?, control);
         let repo = self.load_index()?;
         if let Some((_, error)) = repo.damaged_index_files().first() {
             return Err(RepositoryError::Unprunable { problem: error.to_string() });
@@ -139,7 +141,7 @@ impl Repository {
         let (mut saved, mut bad) = (HashSet::new(), HashSet::new());
         for (id, entries) in index.by_pack(&order) {
             report.packs += 1;
-            match self.prove_indexed(&index, &id, entries, progress) {
+            match self.prove_indexed(&index, &id, entries, &reporter) {
                 Err(error) if error.is_damage() => {}
                 proven => {
                     proven?;
@@ -163,7 +165,8 @@ impl Repository {
         report.damaged = gone.len() as u64;
         report.saved = saved.len() as u64;
         report.lost = bad.iter().filter(|(kind, id)| !index.contains(*kind, id)).count() as u64;
-        let check = self.check(false, 1, &|_| ControlFlow::Continue(()))?;
+        reporter.finish();
+        let check = self.check(false, 1, Control::silent())?;
         report.incomplete = check.incomplete.iter().map(Id::to_string).collect();
         Ok(report)
     }
@@ -173,9 +176,9 @@ impl Repository {
         index: &Index,
         id: &Id,
         entries: &[EntryNumber],
-        progress: Progress<'_>,
+        reporter: &Reporter<'_>,
     ) -> Result<()> {
-        let size = self.prove_pack(id, progress)?;
+        let size = self.prove_pack(id, &|bytes| reporter.advance(bytes, 0, 0))?;
         match index.size_of_pack(entries) {
             Some(expected) if expected == size => Ok(()),
             _ => Err(RepositoryError::damaged(FileKind::Pack, id, "the index does not fit it")),
@@ -240,6 +243,12 @@ impl IndexedRepository {
         self.rewrite_index(&exclusive, &change, Vec::new())?;
         Ok(Dropped::AllBut(left.get()))
     }
+}
+
+/// Counts the bytes of packs that are read.
+fn reading<'c>(packs: &[(Id, FileEntry)], control: Control<'c>) -> Reporter<'c> {
+    let total = packs.iter().map(|(_, file)| file.size).sum();
+    Reporter::start(control, Phase::Verifying, total, 0)
 }
 
 fn sizes_of(packs: &[(Id, FileEntry)]) -> HashMap<Id, u64> {

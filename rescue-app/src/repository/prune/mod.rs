@@ -20,7 +20,6 @@ mod repack;
 mod used;
 
 use std::collections::{HashMap, HashSet};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -31,6 +30,7 @@ use super::format::Id;
 use super::format::index::Index;
 use super::lock::ExclusiveLock;
 use super::read::BlobReader;
+use crate::progress::{Control, Phase, Reporter};
 use crate::store::StoreError;
 
 pub use keep::{Choice, KeepRules, KeptAs};
@@ -59,26 +59,6 @@ impl Default for PruneOptions {
     }
 }
 
-/// What [`Repository::prune`] tells while it works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PruneEvent<'e> {
-    /// What the images need is known; this much is to be removed or moved.
-    Begin {
-        /// Bytes.
-        bytes: u64,
-    },
-    /// So much more was removed or moved.
-    Step {
-        /// Bytes.
-        bytes: u64,
-    },
-    /// Something that lessens the result; also in the report.
-    Warning(&'e str),
-}
-
-/// Takes events; breaking off stops at the next safe point.
-pub type PruneSink<'s> = &'s dyn Fn(PruneEvent<'_>) -> ControlFlow<()>;
-
 /// What pruning did, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PruneReport {
@@ -102,13 +82,6 @@ pub struct PruneReport {
     pub warnings: Vec<String>,
 }
 
-fn send(sink: PruneSink<'_>, event: PruneEvent<'_>) -> Result<()> {
-    match sink(event) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(RepositoryError::Cancelled),
-    }
-}
-
 /// What is known before anything is changed.
 struct Examined {
     index: Arc<Index>,
@@ -124,7 +97,7 @@ struct Examined {
 struct Pruner<'p> {
     repo: &'p Repository,
     lock: &'p ExclusiveLock,
-    sink: PruneSink<'p>,
+    reporter: Reporter<'p>,
     report: PruneReport,
 }
 
@@ -138,13 +111,15 @@ impl Repository {
         &self,
         lock: &ExclusiveLock,
         options: &PruneOptions,
-        sink: PruneSink<'_>,
+        control: Control<'_>,
     ) -> Result<PruneReport> {
         self.require_writable()?;
-        let Examined { index, plan, orphans, images, total } = self.examine(options, sink)?;
-        let mut pruner = Pruner { repo: self, lock, sink, report: PruneReport::default() };
+        control.phase(Phase::Examining);
+        let Examined { index, plan, orphans, images, total } = self.examine(options, control)?;
         let (removed, moved) = (plan.bytes_removed(&orphans), plan.bytes_moved());
-        send(sink, PruneEvent::Begin { bytes: removed + moved })?;
+        let reporter = Reporter::start(control, Phase::Pruning, removed + moved, 0);
+        reporter.check_cancel()?;
+        let mut pruner = Pruner { repo: self, lock, reporter, report: PruneReport::default() };
         let report = &mut pruner.report;
         (report.images, report.unused_left) = (images, plan.unused_left);
         report.dry_run = options.dry_run;
@@ -157,12 +132,13 @@ impl Repository {
             pruner.remove_unused(&plan, &orphans)?;
             pruner.repack(&index, &plan.repack)?;
         }
+        pruner.reporter.finish();
         pruner.report.remaining = total.saturating_sub(pruner.report.freed);
         Ok(pruner.report)
     }
 
     /// Finds out what is needed and what is to be done.
-    fn examine(&self, options: &PruneOptions, sink: PruneSink<'_>) -> Result<Examined> {
+    fn examine(&self, options: &PruneOptions, control: Control<'_>) -> Result<Examined> {
         let unprunable = |error: &RepositoryError| {
             Err(RepositoryError::Unprunable { problem: error.to_string() })
         };
@@ -186,7 +162,7 @@ impl Repository {
         let mut search = Search { repo: &repo, index: &index, lost: &lost, used };
         for image in &snapshots.snapshots {
             search.mark_image(image)?;
-            send(sink, PruneEvent::Step { bytes: 0 })?;
+            control.check_cancel()?;
         }
         let mut kept = search.used;
         self.settle_copies(&index, &lost, &mut kept)?;
@@ -253,7 +229,7 @@ impl Pruner<'_> {
             let bytes = sizes.get(id).copied().unwrap_or(0);
             self.report.removed_packs += 1;
             self.report.freed += bytes;
-            send(self.sink, PruneEvent::Step { bytes })
+            Ok(self.reporter.advance(bytes, 0, 0)?)
         })
     }
 
@@ -285,7 +261,7 @@ impl Pruner<'_> {
     }
 
     fn repack_batch(&mut self, mover: &mut Mover<'_>, batch: &[PackPlan]) -> Result<()> {
-        let done = repack::move_blobs(mover, batch, self.sink)?;
+        let done = repack::move_blobs(mover, batch, &self.reporter)?;
         for text in done.stay {
             self.report.warnings.push(text);
         }
@@ -309,9 +285,9 @@ impl Pruner<'_> {
             rest.len()
         );
         self.report.unused_left += left;
-        send(self.sink, PruneEvent::Warning(&text))?;
+        self.reporter.warn(text.clone());
         self.report.warnings.push(text);
-        Ok(())
+        Ok(self.reporter.check_cancel()?)
     }
 }
 

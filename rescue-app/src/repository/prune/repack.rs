@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::plan::PackPlan;
-use super::{PruneEvent, PruneSink, send};
+use crate::progress::Reporter;
 use crate::repository::Repository;
 use crate::repository::error::{RepositoryError, Result};
 use crate::repository::format::index::{Index, IndexedPack};
@@ -95,7 +95,7 @@ impl<'m> Mover<'m> {
         self.close(0)?;
         self.close(1)?;
         for pack in &self.written {
-            self.repo.prove_pack(&pack.id, &|_| std::ops::ControlFlow::Continue(()))?;
+            self.repo.prove_pack(&pack.id, &|_| Ok(()))?;
         }
         let (packs, bytes) = (std::mem::take(&mut self.written), self.bytes_written);
         self.bytes_written = 0;
@@ -126,7 +126,7 @@ pub(super) struct Batch {
 pub(super) fn move_blobs(
     mover: &mut Mover<'_>,
     packs: &[PackPlan],
-    sink: PruneSink<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<Batch> {
     let (mut emptied, mut stay) = (HashSet::new(), Vec::new());
     for pack in packs {
@@ -136,11 +136,11 @@ pub(super) fn move_blobs(
             }
             Err(error) => {
                 let text = format!("pack file {} stays as it is: {error}", pack.id);
-                send(sink, PruneEvent::Warning(&text))?;
+                reporter.warn(text.clone());
                 stay.push(text);
             }
         }
-        send(sink, PruneEvent::Step { bytes: pack.used })?;
+        reporter.advance(pack.used, 0, 0)?;
     }
     Ok(Batch { moved: mover.finish()?, emptied, stay })
 }

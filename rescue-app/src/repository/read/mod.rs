@@ -8,4 +8,4 @@ pub(super) mod verify;
 
 pub use reader::{BlobReader, ReadPlan, Run};
 pub use snapshots::SnapshotList;
-pub use verify::{Progress, Verified};
+pub use verify::Verified;

@@ -1,11 +1,12 @@
 //! Proving that blobs can be read: decrypted, decompressed, with the right sum.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::reader::Run;
-use super::{BlobReader, ReadPlan};
+use super::BlobReader;
 use crate::bytes::AlignedBuffer;
+use crate::progress::{self, Advance, Control, Phase, Reporter};
 use crate::repository::{IndexedRepository, Repository};
 use crate::repository::error::{RepositoryError, Result, WRONG_SUM};
 use crate::repository::format::Id;
@@ -18,9 +19,6 @@ const RUN_GAP: u64 = 128 << 10;
 
 /// Bytes of a pack read at a time.
 const STEP: u64 = 4 << 20;
-
-/// Told how many more bytes were looked at, of blobs their plain ones; breaking off cancels.
-pub type Progress<'p> = &'p (dyn Fn(u64) -> ControlFlow<()> + Sync);
 
 /// What [`IndexedRepository::verify_blobs`] found.
 #[derive(Debug, Default)]
@@ -35,8 +33,8 @@ pub struct Verified {
 
 impl Repository {
     /// Reads a whole pack and compares it with its name, which is its hash. Returns its size.
-    pub fn prove_pack(&self, id: &Id, progress: Progress<'_>) -> Result<u64> {
-        match self.first_wrong_pack(&[*id], &mut Vec::new(), progress)? {
+    pub fn prove_pack(&self, id: &Id, advance: Advance<'_>) -> Result<u64> {
+        match self.first_wrong_pack(&[*id], &mut Vec::new(), advance)? {
             None => Ok(self.store.size(FileKind::Pack, &id.to_string())?),
             Some(id) => Err(RepositoryError::damaged(FileKind::Pack, id, WRONG_SUM)),
         }
@@ -48,9 +46,9 @@ impl Repository {
         &self,
         ids: &[Id],
         bufs: &mut Vec<AlignedBuffer>,
-        progress: Progress<'_>,
+        advance: Advance<'_>,
     ) -> Result<Option<Id>> {
-        first_wrong_pack(&*self.store, ids, bufs, progress)
+        first_wrong_pack(&*self.store, ids, bufs, advance)
     }
 
     /// Feeds a range of bytes of a pack to the hasher.
@@ -59,7 +57,6 @@ impl Repository {
         id: &Id,
         range: Range<u64>,
         hasher: &mut IdHasher,
-        progress: Progress<'_>,
     ) -> Result<()> {
         let mut buf = AlignedBuffer::default();
         let mut at = range.start;
@@ -69,84 +66,57 @@ impl Repository {
             self.read_pack_range(id, at, &mut buf)?;
             hasher.update(&buf);
             at += len;
-            if progress(len).is_break() {
-                return Err(RepositoryError::Cancelled);
-            }
         }
         Ok(())
     }
 }
 
 impl IndexedRepository {
-    /// Reads and proves all these blobs with the given number of threads.
+    /// Reads and proves all these blobs with the given number of threads; the progress told is that
+    /// of their plain bytes.
     pub fn verify_blobs<'i>(
         &self,
         ids: impl IntoIterator<Item = &'i Id>,
         threads: usize,
-        progress: Progress<'_>,
+        control: Control<'_>,
     ) -> Result<Verified> {
-        let mut found = Verified::default();
         let (known, unknown): (Vec<&Id>, Vec<&Id>) =
             ids.into_iter().partition(|id| self.blob(id).is_some());
         let missing = |blob: &Id| (*blob, RepositoryError::MissingBlob { blob: *blob });
-        found.damaged.extend(unknown.into_iter().map(missing));
-        found.damaged.sort_unstable_by_key(|(id, _)| *id);
-        found.damaged.dedup_by_key(|(id, _)| *id);
+        let mut damaged: Vec<_> = unknown.into_iter().map(missing).collect();
+        damaged.sort_unstable_by_key(|(id, _)| *id);
+        damaged.dedup_by_key(|(id, _)| *id);
         let plan = self.plan_reads(known)?;
-        self.verify_plan(&plan, threads, progress, &mut found)?;
-        Ok(found)
+        let reporter = Reporter::start(control, Phase::Verifying, plan.plain_bytes(), 0);
+        let found = Mutex::new(damaged);
+        let buffers = || Ok((BlobReader::new()?, AlignedBuffer::default()));
+        progress::for_each(threads, plan.runs(RUN_LEN, RUN_GAP), buffers, |run, buffers| {
+            self.verify_run(&run, buffers, &found, &reporter)
+        })?;
+        reporter.finish();
+        let damaged = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Verified { blobs: plan.len() as u64, bytes: plan.plain_bytes(), damaged })
     }
 
-    fn verify_plan(
+    fn verify_run(
         &self,
-        plan: &ReadPlan,
-        threads: usize,
-        progress: Progress<'_>,
-        found: &mut Verified,
+        run: &Run,
+        (reader, buf): &mut (BlobReader, AlignedBuffer),
+        damaged: &Mutex<Vec<(Id, RepositoryError)>>,
+        reporter: &Reporter<'_>,
     ) -> Result<()> {
-        let runs = Mutex::new(plan.runs(RUN_LEN, RUN_GAP));
-        let next = || runs.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let results: Vec<Result<Verified>> = std::thread::scope(|scope| {
-            let work = || scope.spawn(|| self.verify_runs(&next, progress));
-            let threads: Vec<_> = (0..threads.max(1)).map(|_| work()).collect();
-            let panicked = || Err(RepositoryError::Internal("a thread that verifies panicked"));
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
-        });
-        for result in results {
-            let mut part = result?;
-            found.blobs += part.blobs;
-            found.bytes += part.bytes;
-            found.damaged.append(&mut part.damaged);
+        // What cannot be read in one go is tried blob by blob.
+        let whole = self.read_run(run, buf).is_ok();
+        for (id, location) in &run.blobs {
+            let sealed = run.sealed(buf, location).filter(|_| whole);
+            let good =
+                sealed.is_some_and(|bytes| self.open_blob(id, location, bytes, reader).is_ok());
+            if !good && let Err(error) = self.read_blob(id, reader) {
+                damaged.lock().unwrap_or_else(PoisonError::into_inner).push((*id, error));
+            }
+            reporter.advance(u64::from(location.plain_len()), 0, 0)?;
         }
         Ok(())
-    }
-
-    fn verify_runs(
-        &self,
-        next: &dyn Fn() -> Option<Run>,
-        progress: Progress<'_>,
-    ) -> Result<Verified> {
-        let mut found = Verified::default();
-        let (mut reader, mut buf) = (BlobReader::new()?, AlignedBuffer::default());
-        while let Some(run) = next() {
-            // What cannot be read in one go is tried blob by blob.
-            let whole = self.read_run(&run, &mut buf).is_ok();
-            for (id, location) in &run.blobs {
-                let sealed = run.sealed(&mut buf, location).filter(|_| whole);
-                let good = sealed
-                    .is_some_and(|bytes| self.open_blob(id, location, bytes, &mut reader).is_ok());
-                if !good && let Err(error) = self.read_blob(id, &mut reader) {
-                    found.damaged.push((*id, error));
-                }
-                let bytes = u64::from(location.plain_len());
-                found.blobs += 1;
-                found.bytes += bytes;
-                if progress(bytes).is_break() {
-                    return Err(RepositoryError::Cancelled);
-                }
-            }
-        }
-        Ok(found)
     }
 }
 
@@ -155,7 +125,7 @@ pub(in crate::repository) fn first_wrong_pack(
     store: &dyn Store,
     ids: &[Id],
     bufs: &mut Vec<AlignedBuffer>,
-    progress: Progress<'_>,
+    advance: Advance<'_>,
 ) -> Result<Option<Id>> {
     let size = |id: &Id| Ok(store.size(FileKind::Pack, &id.to_string())?);
     let sizes = ids.iter().map(size).collect::<Result<Vec<u64>>>()?;
@@ -175,9 +145,7 @@ pub(in crate::repository) fn first_wrong_pack(
         }
         IdHasher::update_all(hashers.iter_mut().zip(bufs.iter().map(|buf| &**buf)));
         at += STEP;
-        if progress(read).is_break() {
-            return Err(RepositoryError::Cancelled);
-        }
+        advance(read)?;
     }
     let sums = hashers.iter_mut().map(IdHasher::finish);
     Ok(ids.iter().zip(sums).find(|(id, sum)| *id != sum).map(|(id, _)| *id))

@@ -1,11 +1,11 @@
 //! Reading back packs while a capture goes on.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::bytes::AlignedBuffer;
+use crate::progress::Cancelled;
 use crate::repository::error::{RepositoryError, Result};
 use crate::repository::format::Id;
 use crate::repository::format::hasher::TOGETHER;
@@ -44,7 +44,7 @@ impl ReadBack {
         let read = AtomicU64::new(0);
         let go_on = |bytes| {
             read.fetch_add(bytes, Ordering::Relaxed);
-            if ending() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if ending() { Err(Cancelled) } else { Ok(()) }
         };
         match first_wrong_pack(store, &packs, &mut bufs, &go_on) {
             Ok(None) => {

@@ -1,10 +1,12 @@
 //! Storing blobs: what all threads of one capture share.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::BlobWriter;
 use super::open_pack::{FullPack, PackBuffer};
@@ -78,13 +80,6 @@ struct Pending {
     written: Vec<IndexFile>,
 }
 
-/// Full packs on their way to the writer threads.
-#[derive(Default)]
-struct Queue {
-    packs: VecDeque<FullPack>,
-    closed: bool,
-}
-
 /// The first error; the error itself is given out once, its text as often as asked.
 struct Failure {
     error: Option<RepositoryError>,
@@ -99,8 +94,8 @@ pub(super) struct Shared {
     index: Arc<Index>,
     claims: [Mutex<HashSet<(BlobType, Id)>>; SHARDS],
     pending: Mutex<Pending>,
-    queue: Mutex<Queue>,
-    queue_changed: Condvar,
+    /// The way of full packs to the writer threads; `None` when no more are to come.
+    full: Mutex<Option<Sender<FullPack>>>,
     spare: Mutex<Vec<PackBuffer>>,
     read_back: ReadBack,
     failure: Mutex<Option<Failure>>,
@@ -165,37 +160,18 @@ impl Shared {
 
     /// Hands a pack to the writers; waits while they are behind.
     pub(super) fn enqueue(&self, pack: FullPack) -> Result<()> {
-        let mut queue = locked(&self.queue);
-        while queue.packs.len() >= WAITING_PACKS && !queue.closed {
-            queue = self.queue_changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        // Nobody waits while the lock is held.
+        let full = locked(&self.full).clone();
+        match full.is_some_and(|full| full.send(pack).is_ok()) {
+            true => Ok(()),
+            false => Err(RepositoryError::Internal("a pack came after the end")),
         }
-        if queue.closed {
-            return Err(RepositoryError::Internal("a pack came after the end"));
-        }
-        queue.packs.push_back(pack);
-        self.queue_changed.notify_all();
-        Ok(())
-    }
-
-    fn dequeue(&self) -> Option<FullPack> {
-        let mut queue = locked(&self.queue);
-        while queue.packs.is_empty() && !queue.closed {
-            queue = self.queue_changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        let pack = queue.packs.pop_front();
-        self.queue_changed.notify_all();
-        pack
-    }
-
-    fn close_queue(&self) {
-        locked(&self.queue).closed = true;
-        self.queue_changed.notify_all();
     }
 
     /// A writer thread's life. After a failure packs are still taken, so that nobody waits for
     /// ever, but no longer written.
-    fn write_packs(&self) {
-        while let Some(pack) = self.dequeue() {
+    fn write_packs(&self, packs: &Receiver<FullPack>) {
+        for pack in packs {
             if !self.failed.load(Ordering::Acquire)
                 && let Err(error) = self.write_pack(&pack)
             {
@@ -205,7 +181,7 @@ impl Shared {
             if buffer.is_reusable() {
                 locked(&self.spare).push(buffer);
             }
-            if let Err(error) = self.read_back() {
+            if let Err(error) = self.read_back(packs) {
                 if let RepositoryError::StoredWrong { pack } = &error {
                     locked(&self.pending).packs.retain(|stored| stored.id != *pack);
                 }
@@ -216,10 +192,9 @@ impl Shared {
 
     /// Uses a pause between packs to read back earlier ones. Where there is no pause the place is
     /// what everybody waits for: then all is read back at the end, in one go.
-    fn read_back(&self) -> Result<()> {
-        let ending = || locked(&self.queue).closed || self.failed.load(Ordering::Acquire);
-        let pause = locked(&self.queue).packs.is_empty() && !ending();
-        if pause { self.read_back.step(&*self.store, &ending) } else { Ok(()) }
+    fn read_back(&self, packs: &Receiver<FullPack>) -> Result<()> {
+        let ending = || locked(&self.full).is_none() || self.failed.load(Ordering::Acquire);
+        if packs.is_empty() && !ending() { self.read_back.step(&*self.store, &ending) } else { Ok(()) }
     }
 
     fn write_pack(&self, pack: &FullPack) -> Result<()> {
@@ -276,6 +251,7 @@ impl<'r> Saver<'r> {
         repository.require_writable()?;
         // Index files that are relied on may be of someone who was stopped.
         repository.store.sync_names(FileKind::Index)?;
+        let (full, packs) = bounded(WAITING_PACKS);
         let shared = Arc::new(Shared {
             key: Arc::clone(&repository.key),
             store: Arc::clone(&repository.store),
@@ -288,8 +264,7 @@ impl<'r> Saver<'r> {
                 since: Instant::now(),
                 written: Vec::new(),
             }),
-            queue: Mutex::default(),
-            queue_changed: Condvar::new(),
+            full: Mutex::new(Some(full)),
             spare: Mutex::default(),
             read_back: ReadBack::default(),
             failure: Mutex::default(),
@@ -299,16 +274,16 @@ impl<'r> Saver<'r> {
         });
         let mut saver = Self { repository, shared, writers: Vec::new() };
         for _ in 0..WRITER_THREADS {
-            saver.start_writer()?;
+            saver.start_writer(packs.clone())?;
         }
         Ok(saver)
     }
 
-    fn start_writer(&mut self) -> Result<()> {
+    fn start_writer(&mut self, packs: Receiver<FullPack>) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new().name("pack writer".to_owned());
         let thread = thread
-            .spawn(move || shared.write_packs())
+            .spawn(move || shared.write_packs(&packs))
             .map_err(|error| RepositoryError::Stopped(format!("starting a thread: {error}")))?;
         self.writers.push(thread);
         Ok(())
@@ -364,7 +339,8 @@ impl<'r> Saver<'r> {
     }
 
     fn stop_writers(&mut self) -> Result<()> {
-        self.shared.close_queue();
+        // They end when the last pack is taken.
+        drop(locked(&self.shared.full).take());
         let ended = self.writers.drain(..).map(|thread| thread.join().is_ok());
         match ended.fold(true, |all, one| all & one) {
             true => Ok(()),
