@@ -6,7 +6,7 @@ use crate::job::CaptureArgs;
 use crate::operation::format::{duration, size};
 use crate::operation::{self, CapturePlan, CaptureReport, Timed};
 
-use super::Ending;
+use super::ending::Ending;
 use super::output::Printer;
 use super::{passphrase, source, unlock};
 

@@ -7,7 +7,7 @@ use crate::job::CloneArgs;
 use crate::operation::format::{duration, size};
 use crate::operation::{self, ClonePlan, CloneReport, Timed};
 
-use super::Ending;
+use super::ending::Ending;
 use super::output::Printer;
 use super::{source, target, unlock};
 

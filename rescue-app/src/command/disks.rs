@@ -9,7 +9,7 @@ use crate::job::DisksArgs;
 use crate::operation::format::size;
 use crate::operation::{self, Survey, Volume};
 
-use super::Ending;
+use super::ending::Ending;
 use super::output::{document, least_size, logical_volume};
 
 pub(super) fn run(args: &DisksArgs) -> anyhow::Result<Ending> {

@@ -6,7 +6,7 @@ use crate::job::ForgetArgs;
 use crate::operation::format::time_of;
 use crate::operation::{self, ForgetReport, ForgottenImage};
 
-use super::Ending;
+use super::ending::Ending;
 use super::output::Printer;
 use super::{passphrase, prune};
 

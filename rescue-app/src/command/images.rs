@@ -7,9 +7,10 @@ use crate::operation::format::{size, time_of};
 use crate::operation::{self, Control, Event, ImagePartition, ImageSummary, Want};
 use crate::volume::{Kind, State};
 
+use super::ending::Ending;
 use super::output::{document, least_size, logical_volume};
 use super::passphrase;
-use super::{CANCEL, Ending, signals};
+use super::signals::{self, CANCEL};
 
 pub(super) fn init(args: &InitArgs) -> anyhow::Result<Ending> {
     let access = passphrase::new_access(&args.repo, args.no_passphrase)?;

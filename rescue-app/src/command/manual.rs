@@ -8,8 +8,8 @@ use clap_complete::Shell;
 
 use crate::console;
 
-use super::Ending;
 use super::args::Cli;
+use super::ending::Ending;
 
 /// `lifeboat completions`: the script that completes commands and options in a shell.
 pub(super) fn completions(shell: Shell) -> anyhow::Result<Ending> {

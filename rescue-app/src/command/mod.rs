@@ -4,6 +4,7 @@ mod args;
 mod capture;
 mod clone;
 mod disks;
+mod ending;
 mod forget;
 mod hardening;
 mod images;
@@ -27,29 +28,10 @@ use clap::Parser;
 
 use crate::console;
 use crate::job::Verb;
-use crate::operation::{Cancel, OperationError};
+use crate::operation::OperationError;
 
 use args::{Cli, Command};
-
-/// How a run ended; `--help` lists the codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    Done,
-    /// All was done, but not all is there: sectors of the source, room for tidying up.
-    NeedsAttention,
-    /// A report told of damage.
-    Damaged,
-}
-
-impl Ending {
-    /// Of something that lacks so many bytes, which the captured disk did not give.
-    fn lacking(unreadable: u64) -> Self {
-        if unreadable > 0 { Self::NeedsAttention } else { Self::Done }
-    }
-}
-
-/// Set by Ctrl-C and SIGTERM; every operation looks at it between chunks.
-static CANCEL: Cancel = Cancel::new();
+use ending::Ending;
 
 /// Runs the program; the returned code is the process's exit status.
 pub fn main() -> ExitCode {

@@ -13,7 +13,7 @@ use crate::operation::log::{self, Log};
 use crate::operation::{Control, Event, Level, Meter, OperationError, Phase, RepoAccess};
 use crate::volume::LogicalVolume;
 
-use super::{CANCEL, signals};
+use super::signals::{self, CANCEL};
 
 /// Version of the JSON events; a reader should refuse another first number.
 const SCHEMA: &str = "1.0";

@@ -11,7 +11,8 @@ use crate::console;
 use crate::job::RepoArgs;
 use crate::operation::{OperationError, Passphrase, RepoAccess, Want};
 
-use super::{CANCEL, hardening, signals};
+use super::hardening;
+use super::signals::{self, CANCEL};
 
 const VARIABLE: &str = "LIFEBOAT_PASSPHRASE";
 

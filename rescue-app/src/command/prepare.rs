@@ -8,7 +8,7 @@ use crate::job::PrepareArgs;
 use crate::operation::format::size;
 use crate::operation::{self, PreparePlan, PrepareReport};
 
-use super::Ending;
+use super::ending::Ending;
 use super::output::Printer;
 
 pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<Ending> {

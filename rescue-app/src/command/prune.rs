@@ -5,7 +5,7 @@ use crate::operation;
 use crate::operation::format::size;
 use crate::repository::PruneReport;
 
-use super::Ending;
+use super::ending::Ending;
 use super::output::Printer;
 use super::passphrase;
 

@@ -7,7 +7,7 @@ use crate::job::RestoreArgs;
 use crate::operation::format::{duration, time_of};
 use crate::operation::{self, RestorePlan, RestoreReport, Timed, Want};
 
-use super::Ending;
+use super::ending::Ending;
 use super::output::Printer;
 use super::{passphrase, target};
 

@@ -4,7 +4,10 @@
 use nix::libc::{c_int, c_void, siginfo_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use super::CANCEL;
+use crate::operation::Cancel;
+
+/// Set by Ctrl-C and SIGTERM; every operation looks at it between chunks.
+pub(super) static CANCEL: Cancel = Cancel::new();
 
 const CAUGHT: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 

@@ -8,7 +8,7 @@ use crate::operation::format::size;
 use crate::operation::{self, Repair, Repaired, Want};
 use crate::repository::{CheckReport, RebuiltIndex, RepairedPacks, Unlocked};
 
-use super::Ending;
+use super::ending::Ending;
 use super::output::Printer;
 use super::passphrase;
 

@@ -3,9 +3,8 @@
 use crate::job::VerifyArgs;
 use crate::operation::format::{duration, size};
 use crate::operation::{self, Want};
-use crate::operation::{self, Want};
 
-use super::Ending;
+use super::ending::Ending;
 use super::output::Printer;
 use super::passphrase;
 

@@ -1,4 +1,4 @@
-//! Model, serial number, WWN and transport of a disk from its sysfs attributes.
+//! What sysfs says of a disk: its attributes, and from them its model, serial number, WWN and transport.
 
 use std::fs;
 use std::path::Path;
@@ -55,6 +55,15 @@ fn clean(bytes: &[u8]) -> Option<String> {
 /// A decimal attribute.
 pub(super) fn number(dir: &Path, name: &str) -> Option<u64> {
     text(dir, name)?.parse().ok()
+}
+
+/// Sorted names in a directory; none when it is not there.
+pub(super) fn names_in(dir: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort();
+    names
 }
 
 /// The transport shows in the name and in the buses along the device's path.

@@ -1,11 +1,10 @@
 //! Telling the stick or disc that the running system was started from.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::Source;
 use super::attributes::text;
-use crate::bytes::ReadAt;
 
 /// Kernel command line parameter that the boot medium's boot loader passes: its volume id.
 pub const PARAMETER: &str = "lifeboat.medium=";
@@ -15,7 +14,8 @@ const PROGRAMS: &str = "/system/usr.squashfs";
 
 /// Byte offset and length of the volume identifier in the primary volume descriptor, which lies
 /// in sector 16 of 2048 bytes (ECMA-119, 8.4.8).
-const VOLUME_ID: (u64, usize) = (16 * 2048 + 40, 32);
+const VOLUME_ID: u64 = 16 * 2048 + 40;
+const VOLUME_ID_LEN: usize = 32;
 
 /// The volume id that the kernel command line names; `None` when the system was not started from
 /// our medium.
@@ -33,8 +33,8 @@ pub(super) fn is_own_programs(dir: &Path) -> bool {
 
 /// Whether an ISO 9660 filesystem of that volume id starts at the beginning of the device.
 pub(super) fn is_on(device: &Path, volume_id: &str) -> bool {
-    let (offset, len) = VOLUME_ID;
-    let Ok(disk) = Source::open(device) else { return false };
-    disk.read_vec(offset, len)
-        .is_ok_and(|found| String::from_utf8_lossy(&found).trim_end() == volume_id)
+    let Ok(file) = File::open(device) else { return false };
+    let mut found = [0; VOLUME_ID_LEN];
+    file.read_exact_at(&mut found, VOLUME_ID).is_ok()
+        && String::from_utf8_lossy(&found).trim_end() == volume_id
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::attributes::text;
+use super::attributes::{names_in, text};
 use super::object::device_number;
 use super::{Object, Sysfs, ioctl};
 
@@ -31,7 +31,7 @@ impl LoopDevice {
 /// All loop devices in use.
 pub(super) fn loops(system: &Sysfs) -> Vec<LoopDevice> {
     let block = system.sys.join("block");
-    let names = super::uses::names_in(&block).into_iter().filter(|name| name.starts_with("loop"));
+    let names = names_in(&block).into_iter().filter(|name| name.starts_with("loop"));
     names.filter_map(|name| loop_device(system, &block, &name)).collect()
 }
 

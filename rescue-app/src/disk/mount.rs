@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::object::device_number;
-use super::target::WriteLift;
-use super::{DiskError, Object};
+use super::{DiskError, Object, WriteLift};
 
 /// One line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use super::DiskError;
 use super::mount::mounts;
-use super::target::WriteLift;
+use super::{DiskError, WriteLift};
 use crate::console;
 
 /// A filesystem that somebody else mounted read-only, made writable for as long as this lives.

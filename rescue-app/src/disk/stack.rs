@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 
-use super::attributes::text;
+use super::attributes::{names_in, text};
 use super::loops::{LoopDevice, below, loops};
 use super::mount::{Mount, mounts};
 use super::object::device_number;
-use super::uses::{btrfs, names_in};
+use super::uses::btrfs;
 use super::{Disk, DiskError, Object, Sysfs};
 
 /// The layers below one path.

@@ -12,9 +12,8 @@ use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate};
 use nix::libc;
 
 use super::source::{advise, claimed_or, size_of};
-use super::{Agreement, Disk, DiskError, DiskKind, ioctl};
+use super::{Agreement, Disk, DiskError, DiskKind, WriteLift, ioctl};
 use crate::bytes::{DirectFile, ReadAt};
-use crate::console;
 
 /// How often, and how long apart, the kernel is asked to read a partition table anew while
 /// something (a probing process, a slow close) still holds the device.
@@ -239,47 +238,6 @@ fn lock(file: &File, disk: &Disk) -> Result<(), DiskError> {
         disk: disk.identity(),
         why: "another program works on this file; wait for it to end".into(),
     })
-}
-
-/// Lifts the kernel's write protection of a device; dropping it protects the device again.
-#[derive(Debug)]
-pub struct WriteLift {
-    device: File,
-}
-
-impl WriteLift {
-    /// `None` when the device was not protected: then there is nothing to put back.
-    ///
-    /// # Errors
-    /// When the device is write-protected by itself, or cannot be opened.
-    pub fn new(path: &Path) -> Result<Option<Self>, DiskError> {
-        Self::of(File::open(path).map_err(DiskError::io("opening", path))?, path)
-    }
-
-    /// [`Self::new`] of the device that is open; `path` is how it is called.
-    fn of(device: File, path: &Path) -> Result<Option<Self>, DiskError> {
-        let changing = "lifting the write protection of";
-        if !ioctl::read_only(&device).map_err(DiskError::io(changing, path))? {
-            return Ok(None);
-        }
-        ioctl::set_read_only(&device, false).map_err(DiskError::io(changing, path))?;
-        if ioctl::read_only(&device).map_err(DiskError::io(changing, path))? {
-            return Err(DiskError::Refused {
-                disk: console::path(path),
-                why: "the device itself is write-protected; look for a switch on it".into(),
-            });
-        }
-        Ok(Some(Self { device }))
-    }
-}
-
-impl Drop for WriteLift {
-    fn drop(&mut self) {
-        // What the page cache still holds must reach the device before it is protected.
-        let _ = self.device.sync_all();
-        // Nothing is left to do when this fails: the disk then stays writable until reboot.
-        let _ = ioctl::set_read_only(&self.device, true);
-    }
 }
 
 fn refuse_busy(disk: &Disk) -> Result<(), DiskError> {

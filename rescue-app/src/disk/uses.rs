@@ -1,10 +1,9 @@
 //! What uses a disk: mounts, swap, and block devices built on top of it. Things are told by their
 //! numbers, never by their names.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::attributes::text;
+use super::attributes::{names_in, text};
 use super::loops::{LoopDevice, below, loops};
 use super::mount::{Mount, mounts, swaps};
 use super::namespaces::{ForeignMount, foreign_mounts};
@@ -153,13 +152,4 @@ pub(super) fn btrfs(system: &Sysfs) -> Vec<Vec<u64>> {
         names_in(&devices).iter().filter_map(|name| number_of(&devices.join(name))).collect()
     };
     names_in(&folder).into_iter().map(devices).collect()
-}
-
-/// Sorted names in a directory; none when it is not there.
-pub(super) fn names_in(dir: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let mut names: Vec<String> =
-        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    names.sort();
-    names
 }
