@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use crate::console::{path, say};
-use crate::disk::Use;
 use crate::disk::pci::silent_controllers;
 use crate::job::DisksArgs;
 use crate::operation::format::size;
@@ -47,7 +46,7 @@ fn print_disk(survey: &Survey) {
     say(&format!("  table: {}", survey.table.scheme));
     survey.volumes.iter().for_each(print_volume);
     for found in &disk.uses {
-        say(&format!("  in use: {}", describe_use(found)));
+        say(&format!("  in use: {found}"));
     }
     for note in survey.note.iter().chain(survey.table.remarks()) {
         say(&format!("  note: {note}"));
@@ -75,17 +74,4 @@ fn print_volume(volume: &Volume) {
     say(&text);
     least_size(volume.minimum_size, volume.size);
     volume.logical_volumes.iter().for_each(|volume| say(&logical_volume(volume)));
-}
-
-fn describe_use(found: &Use) -> String {
-    match found {
-        Use::Mounted { device, mountpoint } => {
-            format!("{} mounted at {}", path(device), path(mountpoint))
-        }
-        Use::Swap { device } => format!("{} is swap space", path(device)),
-        Use::Holder { device, holder } => {
-            format!("{} is part of {}", path(device), path(holder))
-        }
-        Use::Claimed { .. } | Use::Open { .. } => found.to_string(),
-    }
 }

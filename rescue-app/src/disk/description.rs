@@ -119,12 +119,47 @@ impl fmt::Display for Use {
             }
             Self::Swap { device } => write!(f, "{} is used as swap", console::path(device)),
             Self::Holder { device, holder } => {
-                write!(f, "{} is used by {}", console::path(device), console::path(holder))
+                write!(f, "{} is in use by {}", console::path(device), console::path(holder))
             }
             Self::Claimed { device, by } => {
                 write!(f, "{} is in use by {by}", console::path(device))
             }
             Self::Open { file, by, .. } => write!(f, "{} is in use by {by}", console::path(file)),
+        }
+    }
+}
+
+impl Use {
+    /// What a person can do about it.
+    pub fn way_out(&self) -> String {
+        match self {
+            Self::Mounted { mountpoint, .. } => {
+                format!("unmount it: umount {}", console::path(mountpoint))
+            }
+            Self::Swap { device } => format!("switch it off: swapoff {}", console::path(device)),
+            Self::Holder { .. } => "close what uses it (LVM, LUKS, RAID or a loop device)".into(),
+            Self::Claimed { .. } => {
+                "end what uses it ('lsns -t mnt' shows mount namespaces)".into()
+            }
+            Self::Open { .. } => "shut the machine down, or end that program".into(),
+        }
+    }
+}
+
+/// Why a disk is not free to be written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// The running system was started from it.
+    BootMedium,
+    /// Something uses it.
+    Used(Use),
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BootMedium => f.write_str("Lifeboat was started from it"),
+            Self::Used(found) => found.fmt(f),
         }
     }
 }
@@ -162,6 +197,14 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// Why nothing may be written to it, whatever it is.
+    pub fn busy(&self) -> Option<Busy> {
+        match self.boot_medium {
+            true => Some(Busy::BootMedium),
+            false => self.uses.first().cloned().map(Busy::Used),
+        }
+    }
+
     /// The device node of partition `number` as the kernel names it (`sda1`, `nvme0n1p1`);
     /// `None` for image files.
     pub fn partition_path(&self, number: u32) -> Option<PathBuf> {

@@ -38,7 +38,7 @@ use std::path::Path;
 
 pub use agreement::{Agreement, Hold};
 pub use boot_medium::PARAMETER as MEDIUM_PARAMETER;
-pub use description::{DEFAULT_SECTOR_SIZE, Disk, DiskKind, Transport, Use};
+pub use description::{Busy, DEFAULT_SECTOR_SIZE, Disk, DiskKind, Transport, Use};
 pub use direct::DirectSource;
 pub use ends::Ends;
 pub use error::DiskError;

@@ -12,7 +12,7 @@ use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate};
 use nix::libc;
 
 use super::source::{advise, claimed_or, size_of};
-use super::{Agreement, Disk, DiskError, DiskKind, WriteLift, ioctl};
+use super::{Agreement, Busy, Disk, DiskError, DiskKind, WriteLift, ioctl};
 use crate::bytes::{DirectFile, ReadAt};
 
 /// How often, and how long apart, the kernel is asked to read a partition table anew while
@@ -241,12 +241,10 @@ fn lock(file: &File, disk: &Disk) -> Result<(), DiskError> {
 }
 
 fn refuse_busy(disk: &Disk) -> Result<(), DiskError> {
-    let why = if disk.boot_medium {
-        "the running system was started from it".to_owned()
-    } else if let Some(used) = disk.uses.first() {
-        format!("{used}; unmount it or stop what uses it first")
-    } else {
-        return Ok(());
+    let why = match disk.busy() {
+        Some(Busy::Used(found)) => format!("{found}; {}", found.way_out()),
+        Some(medium) => medium.to_string(),
+        None => return Ok(()),
     };
     Err(DiskError::Refused { disk: disk.identity(), why })
 }

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use nix::sys::statfs::statfs;
 
 use crate::console;
-use crate::disk::{Disk, DiskError, DiskKind, ForeignFile, Object, Source, Sysfs, Use};
+use crate::disk::{Busy, Disk, DiskError, DiskKind, ForeignFile, Object, Source, Sysfs, Use};
 use crate::store::FileKind;
 
 use super::consent::{self, Words};
 use super::error::OperationError;
+use super::safety;
 
 /// A disk is not captured into a repository that is on it.
 pub(super) fn repository_is_elsewhere(disk: &Disk, repo: &Path) -> Result<(), OperationError> {
@@ -28,20 +29,16 @@ pub(super) fn repository_is_elsewhere(disk: &Disk, repo: &Path) -> Result<(), Op
     ))
 }
 
-/// A source must not change under the reader. That a program has an image file open is allowed when it
-/// only reads, and when a person says so with `in_use`, as is what holds a device out of sight.
+/// A source must not change under the reader, and must be a disk byte by byte; for `in_use` see
+/// [`safety::source_refusal`].
 pub(super) fn source_is_free(disk: &Disk, in_use: bool) -> Result<(), OperationError> {
-    let harmless = |found: &&Use| match found {
-        Use::Open { writes, .. } => in_use || !writes,
-        Use::Claimed { .. } => in_use,
-        _ => false,
-    };
-    not_in_use(disk, disk.uses.iter().find(|found| !harmless(found))).map_err(
-        |refusal| match disk.uses.iter().any(can_be_shared) {
-            true => with_way_on(refusal, "--in-use captures it all the same, as after a power cut"),
-            false => refusal,
-        },
-    )?;
+    if let Some(busy) = safety::source_refusal(disk, in_use) {
+        let refused = refused(disk, &busy);
+        return Err(match disk.uses.iter().any(can_be_shared) {
+            true => with_way_on(refused, "--in-use captures it all the same, as after a power cut"),
+            false => refused,
+        });
+    }
     match foreign_file(disk) {
         Some(found) if !found.is_readable() => Err(OperationError::refused(
             format!(
@@ -180,13 +177,9 @@ pub(super) fn disk_is_expendable(
     words: &Words,
     erase: Option<&str>,
 ) -> Result<(), OperationError> {
-    if disk.boot_medium {
-        return Err(OperationError::refused(
-            format!("{} is the medium Lifeboat was started from", disk.identity()),
-            "choose another disk",
-        ));
+    if let Some(busy) = safety::target_refusal(disk) {
+        return Err(refused(disk, &busy));
     }
-    not_in_use(disk, disk.uses.first())?;
     if let Some(found) = foreign_file(disk) {
         return Err(OperationError::refused(
             format!(
@@ -200,30 +193,18 @@ pub(super) fn disk_is_expendable(
     erase.map_or(Ok(()), |name| consent::check(disk, words, name))
 }
 
-fn not_in_use(disk: &Disk, found: Option<&Use>) -> Result<(), OperationError> {
-    let Some(found) = found else { return Ok(()) };
-    let (what, next) = match found {
-        Use::Mounted { device, mountpoint } => (
-            format!("{} is mounted at {}", console::path(device), console::path(mountpoint)),
-            format!("unmount it: umount {}", console::path(mountpoint)),
+/// What speaks against a disk, with the way on.
+fn refused(disk: &Disk, busy: &Busy) -> OperationError {
+    let name = disk.identity();
+    match busy {
+        Busy::BootMedium => OperationError::refused(
+            format!("{name} is the medium Lifeboat was started from"),
+            "choose another disk",
         ),
-        Use::Swap { device } => (
-            format!("{} is used as swap space", console::path(device)),
-            format!("switch it off: swapoff {}", console::path(device)),
-        ),
-        Use::Holder { device, holder } => (
-            format!("{} is in use by {}", console::path(device), console::path(holder)),
-            "close what uses it (LVM, LUKS, RAID or a loop device)".to_owned(),
-        ),
-        Use::Claimed { .. } => (
-            found.to_string(),
-            "end what uses it ('lsns -t mnt' shows mount namespaces)".to_owned(),
-        ),
-        Use::Open { .. } => {
-            (found.to_string(), "shut the machine down, or end that program".to_owned())
+        Busy::Used(found) => {
+            OperationError::refused(format!("{name} cannot be used: {found}"), found.way_out())
         }
-    };
-    Err(OperationError::refused(format!("{} cannot be used: {what}", disk.identity()), next))
+    }
 }
 
 /// Whether writing to `disk` would change what is at `path`, or at the nearest folder above it that

@@ -20,6 +20,7 @@ mod places;
 mod prepare;
 mod prune;
 mod restore;
+pub mod safety;
 mod search;
 mod shortage;
 mod source;

@@ -11,7 +11,7 @@ use crate::disk::pci::Controller;
 use crate::image::manifest::Stored;
 use crate::operation::{
     self, CaptureReport, CheckReport, CloneReport, ImageSummary, OperationError, PruneReport,
-    RestoreReport, Survey, TargetPlan, Timed, VerifyReport, format,
+    RestoreReport, Survey, TargetPlan, Timed, VerifyReport, format, safety,
 };
 use crate::table::Scheme;
 use crate::tui::model::{
@@ -76,10 +76,7 @@ fn controller(controller: &Controller) -> String {
 
 fn disk(survey: &Survey) -> Disk {
     let disk = &survey.disk;
-    let in_use = disk.uses.first().map(ToString::to_string);
     let name = disk.path.file_name().unwrap_or(disk.path.as_os_str());
-    let target_refusal =
-        if disk.boot_medium { Some("Lifeboat was started from it".into()) } else { in_use.clone() };
     Disk {
         path: disk.path.clone(),
         name: name.to_string_lossy().into_owned(),
@@ -91,8 +88,8 @@ fn disk(survey: &Survey) -> Disk {
         table: table(survey),
         volumes: survey.volumes.iter().map(volume).collect(),
         note: survey.note.clone().or_else(|| survey.table.remarks().next().cloned()),
-        source_refusal: in_use,
-        target_refusal,
+        source_refusal: safety::source_refusal(disk, false).map(|busy| busy.to_string()),
+        target_refusal: safety::target_refusal(disk).map(|busy| busy.to_string()),
     }
 }
 

@@ -10,6 +10,7 @@ use ratatui::text::{Line, Span};
 use super::text_window::TextWindow;
 use super::waiting::{failure_lines, waiting};
 use crate::operation::format;
+use crate::operation::safety::{Load, Misfit};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
@@ -81,24 +82,17 @@ impl Disks {
         let Some(from) = &self.wanted.from else {
             return disk.source_refusal.clone();
         };
-        match from {
-            Origin::Image { repository, .. } if repository.disk.as_ref() == Some(&disk.path) => {
-                return Some("the images are on it".into());
-            }
-            Origin::Disk(source) if source.path == disk.path => {
-                return Some("it is the disk to clone".into());
-            }
-            _ => {}
-        }
-        if disk.target_refusal.is_some() {
-            return disk.target_refusal.clone();
-        }
-        let which = match from {
-            Origin::Image { .. } => "captured disk",
-            Origin::Disk(_) => "disk to clone",
+        let (images_on, source, what) = match from {
+            Origin::Image { repository, .. } => (repository.disk.as_deref(), None, "captured disk"),
+            Origin::Disk(source) => (None, Some(source.path.as_path()), "disk to clone"),
         };
-        (disk.size < from.least_target())
-            .then(|| format!("smaller than the {which} ({})", format::size(from.size())))
+        let load =
+            Load { images_on, source, whole: (what, from.size()), least: from.least_target() };
+        let words = |misfit: Misfit| misfit.to_string();
+        let itself = load.comes_from(&disk.path).map(words);
+        itself
+            .or_else(|| disk.target_refusal.clone())
+            .or_else(|| load.is_too_large(disk.size).map(words))
     }
 
     fn choose(&self) -> Action {
