@@ -21,10 +21,10 @@ use crate::inspect::{
     around_shown_array, files as tree_of, fuzzing as seals, inspect, locate, locked_containers,
     owners, recognise, system, unlock, volumes, windows_version,
 };
-use crate::operation::read_any_map;
 pub use crate::repository::fuzzing::{blob, index, key_file, pack_header, sealed, snapshot, tree};
 use crate::signature;
 use crate::table;
+use crate::transfer::read_any_map;
 use crate::volume::{Alone, Coverage, Effort, EntryKind, Place};
 
 /// A target.

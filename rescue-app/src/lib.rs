@@ -7,9 +7,11 @@
 //!       \    |    /
 //!          job              what can be asked for: one definition of each verb, and its command line
 //!           |
-//!        operation            capture · restore · verify · list · forget; each emits typed Events
+//!        operation            capture · restore · clone · verify · list · forget; typed Events
 //!            |
-//!          image              what a captured disk is: manifest, chunk plan, restore plan
+//!         transfer            from where chunks are read to where they go
+//!            |
+//!          image              what a captured disk is: manifest, chunks, writer and reader
 //!        /       \
 //!  repository   inspect         what a volume holds: recognition, volumes in volumes, unlocking,
 //!  (restic         |            lost files, systems
@@ -49,5 +51,6 @@ pub mod repository;
 pub mod signature;
 pub mod store;
 pub mod table;
+pub mod transfer;
 pub mod tui;
 pub mod volume;

@@ -79,7 +79,11 @@ pub struct Placed {
 }
 
 /// Where each blob of a content list lies, checked against the file's `size`.
-pub fn place(repo: &IndexedRepository, content: &[Id], size: u64) -> Result<Vec<Placed>, ImageError> {
+pub fn place(
+    repo: &IndexedRepository,
+    content: &[Id],
+    size: u64,
+) -> Result<Vec<Placed>, ImageError> {
     let mut placed = Vec::with_capacity(content.len());
     let mut offset = 0u64;
     for id in content {

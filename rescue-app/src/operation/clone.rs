@@ -14,7 +14,7 @@ use super::guard;
 use super::source::{SourcePlan, SourceRequest};
 use super::target::{Aim, Content, Overwrite, TargetPlan, TargetRequest, warn_of_result};
 use super::timed::Timed;
-use super::transfer::DiskCopy;
+use crate::transfer::DiskCopy;
 
 /// A clone as it was asked for.
 #[derive(Clone, Debug)]

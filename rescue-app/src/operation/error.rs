@@ -9,6 +9,7 @@ use crate::progress::{Cancelled, Shortage};
 use crate::repository::{Id, RepositoryError};
 use crate::store::StoreError;
 use crate::table::TableError;
+use crate::transfer::TransferError;
 
 use super::format::size;
 
@@ -54,18 +55,9 @@ pub enum OperationError {
         /// What the person can do.
         next: String,
     },
-    /// The source disk is no longer there, or answers nothing any more.
-    #[error(
-        "the disk disappeared while byte {at} was read ({source}); connect it again, with another \
-         cable or port if it keeps happening, and run the same command again: what was stored is \
-         used again"
-    )]
-    SourceGone {
-        /// What was read when it was noticed, byte of the disk.
-        at: u64,
-        /// The system's answer.
-        source: io::Error,
-    },
+    /// Bytes did not get from the source to where they go.
+    #[error(transparent)]
+    Transfer(TransferError),
     /// The target returned other bytes than were written.
     #[error(
         "reading back found {bytes} bytes that differ from what was written, the first at byte {first}; \
@@ -178,6 +170,18 @@ impl From<ImageError> for OperationError {
             ImageError::Repository(error) => error.into(),
             ImageError::Manifest(error) => error.into(),
             error => Self::Image(error),
+        }
+    }
+}
+
+impl From<TransferError> for OperationError {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::Repository(error) => error.into(),
+            TransferError::Io { what, source } => Self::Io { what, source },
+            TransferError::Refused { why, next } => Self::Refused { why, next },
+            TransferError::Cancelled => Self::Cancelled,
+            gone @ TransferError::SourceGone { .. } => Self::Transfer(gone),
         }
     }
 }

@@ -179,10 +179,7 @@ fn named(
     Ok(disks)
 }
 
-fn read_catalog(
-    repo: &IndexedRepository,
-    control: Control<'_>,
-) -> Result<Catalog, OperationError> {
+fn read_catalog(repo: &IndexedRepository, control: Control<'_>) -> Result<Catalog, OperationError> {
     let catalog = Catalog::read(repo)?;
     for (id, error) in &catalog.damaged {
         let id = id.short();

@@ -27,7 +27,6 @@ mod source;
 mod survey;
 mod target;
 mod timed;
-mod transfer;
 mod unlock;
 mod upkeep;
 mod verify;
@@ -54,9 +53,6 @@ pub use source::{SourcePlan, SourceRequest, Unpartitioned};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use target::{Absent, LayoutEntry, Remains, TargetPlan, TargetRequest};
 pub use timed::Timed;
-pub use transfer::RescueOptions;
-#[cfg(any(test, fuzzing))]
-pub(crate) use transfer::read_any_map;
 pub use unlock::{Container, Keys, LockedDisk};
 pub use upkeep::{Repair, Repaired, check, repair, unlock};
 pub use verify::{VerifyReport, verify};
@@ -66,3 +62,4 @@ pub use crate::progress::{
     Cancel, Control, Event, Level, Meter, Notice, Phase, Progress, Resume, Shortage,
 };
 pub use crate::repository::{CheckReport, KeepRules, PruneReport};
+pub use crate::transfer::RescueOptions;

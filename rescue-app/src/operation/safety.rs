@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn what_goes_onto_a_disk_may_lie_on_it_or_be_too_large() {
-        let (images, source, other) = (Path::new("/dev/a"), Path::new("/dev/b"), Path::new("/dev/c"));
+        let (images, source, other) =
+            (Path::new("/dev/a"), Path::new("/dev/b"), Path::new("/dev/c"));
         let load = Load {
             images_on: Some(images),
             source: Some(source),

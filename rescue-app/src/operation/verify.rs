@@ -107,10 +107,7 @@ fn damaged(findings: Vec<String>) -> Result<(), OperationError> {
 }
 
 /// The packs that hold these blobs.
-pub(super) fn packs_of(
-    repo: &IndexedRepository,
-    blobs: impl Iterator<Item = Id>,
-) -> BTreeSet<Id> {
+pub(super) fn packs_of(repo: &IndexedRepository, blobs: impl Iterator<Item = Id>) -> BTreeSet<Id> {
     blobs.filter_map(|id| repo.blob(&id)).map(|location| location.pack).collect()
 }
 

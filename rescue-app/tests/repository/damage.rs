@@ -19,9 +19,7 @@ fn check(repo: &Repository) -> CheckReport {
 /// Opens and checks; whatever is wrong must end in an error or in the report.
 fn is_noticed(restic: &Restic) -> bool {
     match Repository::open(store(&restic.repo()), PUBLIC_PASSPHRASE) {
-        Ok(repo) => !repo
-            .check(true, 1, Control::silent())
-            .is_ok_and(|report| report.is_sound()),
+        Ok(repo) => !repo.check(true, 1, Control::silent()).is_ok_and(|report| report.is_sound()),
         Err(_) => true,
     }
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use common::Random;
 use lifeboat::progress::Control;
 use lifeboat::repository::{
-    IndexedRepository, PUBLIC_PASSPHRASE, RebuiltIndex, RepairedPacks, Repository,
-    RepositoryError, Result,
+    IndexedRepository, PUBLIC_PASSPHRASE, RebuiltIndex, RepairedPacks, Repository, RepositoryError,
+    Result,
 };
 
 use crate::faults::{changes_made, remove_own_locks, stopping_after};
@@ -130,7 +130,8 @@ fn a_capture_does_not_rely_on_packs_that_are_gone_or_cut() {
     let repo = init(&restic);
     let image = disk(5, 30_000_000);
     save(&repo, &image);
-    let distrusted = |repo: &IndexedRepository| repo.distrust_bad_packs(&repo.packs_with_sizes().unwrap());
+    let distrusted =
+        |repo: &IndexedRepository| repo.distrust_bad_packs(&repo.packs_with_sizes().unwrap());
     assert_eq!(distrusted(&open(&restic)), 0);
     for damage in [File::truncate as fn(&Path), |pack| fs::remove_file(pack).unwrap()] {
         let pack = largest_pack(&restic);

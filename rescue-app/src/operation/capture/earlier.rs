@@ -11,7 +11,11 @@ use crate::repository::{Id, IndexedRepository, SnapshotFile};
 
 /// The folder for a disk's image. Stock restic tells disks apart by it (`--group-by host,paths`):
 /// no folder is shared with another disk, as far as the images that are there tell.
-pub(super) fn folder(repo: &IndexedRepository, manifest: &Manifest, images: &[SnapshotFile]) -> String {
+pub(super) fn folder(
+    repo: &IndexedRepository,
+    manifest: &Manifest,
+    images: &[SnapshotFile],
+) -> String {
     let (usual, other) = (manifest.disk.folder(), identity::folder_besides(manifest));
     let in_folder = |folder: &str| {
         let folder = folder.to_owned();

@@ -23,8 +23,8 @@ use super::images::ImageSummary;
 use super::shortage::{Patient, patiently};
 use super::source::{SourcePlan, without_zeros};
 use super::timed::Timed;
-use super::transfer::DiskMedium;
 use super::{order, verify};
+use crate::transfer::DiskMedium;
 
 pub use plan::{CapturePlan, CaptureRequest, map_name, plan_capture};
 use repository_sink::RepositorySink;

@@ -7,10 +7,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::bytes::{AlignedBuffer, Extent};
 use crate::image::chunks::Piece;
 use crate::image::content::Slot;
-use crate::operation::error::OperationError;
-use crate::operation::transfer::{ChunkSink, ChunkWorker, DiskSource, Filled, no_workers};
 use crate::progress::Reporter;
 use crate::repository::{BlobType, BlobWriter, Id, Saver, TOGETHER};
+use crate::transfer::{ChunkSink, ChunkWorker, DiskSource, Filled, TransferError, no_workers};
 
 /// Stores chunks.
 pub(super) struct RepositorySink<'a> {
@@ -57,7 +56,7 @@ impl ChunkSink for RepositorySink<'_> {
     where
         Self: 'w;
 
-    fn workers(&self, count: usize) -> Result<Vec<StoringWorker<'_>>, OperationError> {
+    fn workers(&self, count: usize) -> Result<Vec<StoringWorker<'_>>, TransferError> {
         // Room for all chunks there are.
         let (named_in, named_out) = bounded((count + 1) * TOGETHER);
         let worker = |_| {
@@ -73,7 +72,7 @@ impl ChunkSink for RepositorySink<'_> {
     }
 
     /// They need no name: the list of chunks tells them by their length.
-    fn zeros(&self, _range: Extent) -> Result<(), OperationError> {
+    fn zeros(&self, _range: Extent) -> Result<(), TransferError> {
         Ok(())
     }
 }
@@ -99,7 +98,7 @@ impl ChunkWorker for StoringWorker<'_> {
         &mut self,
         chunks: Vec<Filled>,
         done: &dyn Fn(AlignedBuffer),
-    ) -> Result<(), OperationError> {
+    ) -> Result<(), TransferError> {
         let plains: Vec<&[u8]> = chunks.iter().map(|chunk| &*chunk.buffer).collect();
         let names = self.writer.name_all(&plains)?;
         for (chunk, id) in chunks.into_iter().zip(names) {
@@ -112,7 +111,7 @@ impl ChunkWorker for StoringWorker<'_> {
         Ok(())
     }
 
-    fn finish(self, done: &dyn Fn(AlignedBuffer)) -> Result<(), OperationError> {
+    fn finish(self, done: &dyn Fn(AlignedBuffer)) -> Result<(), TransferError> {
         let Self { sink, mut writer, named_in, named_out, mut stored } = self;
         drop(named_in);
         for named in named_out {
@@ -132,7 +131,7 @@ fn store(
     Named { chunk, id }: Named,
     writer: &mut BlobWriter,
     stored: &mut Stored,
-) -> Result<AlignedBuffer, OperationError> {
+) -> Result<AlignedBuffer, TransferError> {
     let saved = writer.save(BlobType::Data, Some(id), &chunk.buffer, sink.zstd_level)?;
     stored.blobs.push((chunk.number, id));
     if !saved.new {

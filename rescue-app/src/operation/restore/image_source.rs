@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use crate::bytes::{AlignedBuffer, Extents, PAGE};
-use crate::operation::error::OperationError;
-use crate::operation::transfer::{
-    Again, ChunkSource, Comparison, DiskSink, Place, Put, ReadBack, Scratch, Task, tasks,
-};
 use crate::progress::{self, mixed_workers};
 use crate::repository::{BlobReader, Id, IndexedRepository, TOGETHER};
+use crate::transfer::{
+    Again, ChunkSource, Comparison, DiskSink, Place, Put, ReadBack, Scratch, Task, TransferError,
+    tasks,
+};
 
 /// Size of the reads of packs, and the unwanted bytes between two chunks that are read along
 /// rather than skipped.
@@ -25,7 +25,7 @@ pub(super) struct ImageSource<'a> {
 
 impl ChunkSource for ImageSource<'_> {
     /// Chunks that are on the target already were read from it to know that, and are not read back.
-    fn put_on<'s>(&'s self, sink: &DiskSink<'_>) -> Result<Put<'s>, OperationError> {
+    fn put_on<'s>(&'s self, sink: &DiskSink<'_>) -> Result<Put<'s>, TransferError> {
         let all = tasks(&self.places);
         if !sink.only_changed {
             self.write(sink, &all)?;
@@ -37,7 +37,7 @@ impl ChunkSource for ImageSource<'_> {
         Ok(Put { places: Cow::Owned(places), zeros: Extents::new() })
     }
 
-    fn plain<'b>(&self, task: &Task<'_>, again: &'b mut Again) -> Result<&'b [u8], OperationError> {
+    fn plain<'b>(&self, task: &Task<'_>, again: &'b mut Again) -> Result<&'b [u8], TransferError> {
         Ok(self.repo.read_blob(task.id(), &mut again.reader)?)
     }
 }
@@ -45,7 +45,7 @@ impl ChunkSource for ImageSource<'_> {
 impl ImageSource<'_> {
     /// Writes the tasks. Chunks are fetched in the order in which they lie in the repository; of those
     /// that turn out damaged there, other copies are tried.
-    fn write(&self, sink: &DiskSink<'_>, tasks: &[Task<'_>]) -> Result<(), OperationError> {
+    fn write(&self, sink: &DiskSink<'_>, tasks: &[Task<'_>]) -> Result<(), TransferError> {
         let mut wanted = tasks.to_vec();
         wanted.sort_unstable_by_key(Task::id);
         let plan = self.repo.plan_reads(wanted.iter().map(Task::id))?;
@@ -54,7 +54,7 @@ impl ImageSource<'_> {
             for place in found.and_then(|at| wanted.get(at)).into_iter().flat_map(|it| it.places) {
                 sink.put(place, plain, place.used_bytes(), scratch)?;
             }
-            Ok::<_, OperationError>(())
+            Ok::<_, TransferError>(())
         };
         let runs = plan.runs(RUN_SIZE, PACK_READ_ALONG);
         progress::for_each(mixed_workers(), runs, Buffers::new, |run, buffers| {
@@ -81,7 +81,7 @@ impl ImageSource<'_> {
         &self,
         sink: &DiskSink<'_>,
         tasks: &[Task<'t>],
-    ) -> Result<Vec<Task<'t>>, OperationError> {
+    ) -> Result<Vec<Task<'t>>, TransferError> {
         // Reserved bytes were wiped, so a chunk that reaches into them is always fetched.
         let (mut wanted, there): (Vec<Task<'_>>, Vec<Task<'_>>) =
             tasks.iter().partition(|task| sink.is_reserved(task));
@@ -116,7 +116,7 @@ struct Buffers {
 }
 
 impl Buffers {
-    fn new() -> Result<Self, OperationError> {
+    fn new() -> Result<Self, TransferError> {
         Ok(Self {
             reader: BlobReader::new()?,
             sealed: AlignedBuffer::default(),

@@ -17,7 +17,7 @@ use crate::repository::Id;
 use super::error::{Doing, OperationError};
 use super::target::{Overwrite, warn_of_result};
 use super::timed::Timed;
-use super::transfer::{Task, places, tasks};
+use crate::transfer::{Task, places, tasks};
 
 use image_source::ImageSource;
 pub use plan::{RestorePlan, RestoreRequest, What, With, plan_restore};

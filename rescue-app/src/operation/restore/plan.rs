@@ -14,7 +14,7 @@ use crate::operation::format::size as human;
 use crate::operation::guard;
 use crate::operation::images::ImageSummary;
 use crate::operation::target::{Aim, Content, TargetPlan, TargetRequest};
-use crate::operation::transfer::{Task, places, tasks};
+use crate::transfer::{Task, places, tasks};
 
 use super::sources::Sources;
 use super::volume::{self, FoundVolume};

@@ -8,7 +8,7 @@ use crate::image::stored::OpenImage;
 use crate::inspect;
 use crate::operation::error::OperationError;
 use crate::operation::format::time;
-use crate::operation::transfer::Transfer;
+use crate::transfer::Transfer;
 use crate::volume::{Located, LogicalVolume, Obstacle, Place};
 
 use super::sources::{Beside, Sources};

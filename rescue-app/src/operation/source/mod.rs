@@ -22,9 +22,9 @@ use crate::volume::{Filesystem, LogicalVolume};
 use super::companions::MachineVolumes;
 use super::error::OperationError;
 use super::survey::read_table;
-use super::transfer::{DiskMedium, DiskSource, RescueOptions};
 use super::unlock::{Keys, name_of};
 use super::{guard, machine};
+use crate::transfer::{DiskMedium, DiskSource, RescueOptions};
 
 pub use unpartitioned::Unpartitioned;
 pub(super) use unpartitioned::without_zeros;

@@ -7,7 +7,7 @@ use crate::image::damage::{BadRange, Damage, DamagedFile};
 use crate::image::manifest::{Region, Stored};
 use crate::inspect;
 
-use crate::operation::transfer::Medium;
+use crate::transfer::Medium;
 
 /// Files named at most.
 const MOST_FILES: usize = 1000;

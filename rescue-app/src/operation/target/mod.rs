@@ -22,7 +22,7 @@ use crate::volume::LogicalVolume;
 
 use super::consent::Words;
 use super::error::OperationError;
-use super::transfer::Transfer;
+use crate::transfer::Transfer;
 
 pub use absent::{Absent, Remains};
 pub(super) use overwrite::{Overwrite, warn_of_result};

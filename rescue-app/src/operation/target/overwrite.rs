@@ -5,11 +5,11 @@ use crate::bytes::{Extents, ReadAt};
 use crate::disk::Target;
 use crate::image::chunks::MIB;
 use crate::operation::error::OperationError;
-use crate::operation::transfer::{
+use crate::progress::{Control, Phase, Progress, Reporter};
+use crate::transfer::{
     ChunkSource, DiskSink, Put, ReadBack, Reserved, Task, first_difference, reading, tasks,
     writing, written,
 };
-use crate::progress::{Control, Phase, Progress, Reporter};
 
 use super::{Absent, TargetPlan, unfinished};
 
@@ -211,7 +211,8 @@ fn discard_unused(target: &Target, plan: &TargetPlan) {
 
 /// Writes, and waits until it is on the device: a write error of the page cache shows only then.
 fn write_through(target: &Target, at: u64, bytes: &[u8]) -> Result<(), OperationError> {
-    target.write_at(at, bytes).and_then(|()| target.flush()).map_err(|error| writing(at, error))
+    let written = target.write_at(at, bytes).and_then(|()| target.flush());
+    Ok(written.map_err(|error| writing(at, error))?)
 }
 
 /// Waits until all tasks are on the device. A failure tells no place: that is looked for.
@@ -227,7 +228,7 @@ fn flush_written(
         Err(_) => None,
     };
     Err(match found {
-        Some(first) => writing(first, error),
+        Some(first) => writing(first, error).into(),
         None => OperationError::io("flushing the target", error),
     })
 }

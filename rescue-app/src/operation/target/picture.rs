@@ -8,8 +8,8 @@ use crate::image::manifest::{Manifest, Region};
 use crate::operation::error::OperationError;
 use crate::operation::format::{content_name, size as human};
 use crate::operation::survey::Survey;
-use crate::operation::transfer::Transfer;
 use crate::table::{Scheme, UNKNOWN_TYPE};
+use crate::transfer::Transfer;
 use crate::volume::LogicalVolume;
 
 use super::absent::{Absent, Remains};

@@ -4,8 +4,8 @@ use crate::image::manifest::{Manifest, Region, Stored};
 use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::operation::survey::Survey;
-use crate::operation::transfer::Transfer;
 use crate::table::{self, Partition, Scheme, Table};
+use crate::transfer::Transfer;
 
 use super::state::{TargetState, check_size};
 

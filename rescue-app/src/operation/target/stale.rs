@@ -5,8 +5,8 @@
 //! are erased, wherever [`crate::signature`] looks and the image holds no used byte.
 
 use crate::bytes::{Extent, Extents};
-use crate::operation::transfer::{Transfer, written};
 use crate::signature::Signature;
+use crate::transfer::{Transfer, written};
 
 use super::scope::Scope;
 use super::state::{TargetState, names};

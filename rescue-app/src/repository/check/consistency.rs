@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use crate::progress::{self, Control, Phase, Reporter};
-use crate::repository::{IndexedRepository, Repository};
 use crate::repository::error::{RepositoryError, Result, WRONG_SUM};
 use crate::repository::format::hasher::IdHasher;
 use crate::repository::format::index::{EntryNumber, Index};
@@ -16,6 +15,7 @@ use crate::repository::format::pack;
 use crate::repository::format::{BlobLocation, BlobType, Id, Node, NodeType};
 use crate::repository::read::BlobReader;
 use crate::repository::repo::SMALL_FILE_LIMIT;
+use crate::repository::{IndexedRepository, Repository};
 use crate::store::FileKind;
 
 /// Something that is not as it should be.

@@ -11,13 +11,13 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 
 use crate::progress::{Control, Phase, Reporter};
-use crate::repository::{IndexedRepository, Repository};
 use crate::repository::error::{RepositoryError, Result};
 use crate::repository::format::index::{EntryNumber, Index, IndexedPack};
 use crate::repository::format::{Id, pack};
 use crate::repository::lock::{ExclusiveLock, Lock};
 use crate::repository::prune::Mover;
 use crate::repository::write::index_files::IndexFiles;
+use crate::repository::{IndexedRepository, Repository};
 use crate::store::{FileEntry, FileKind};
 
 /// What [`Repository::rebuild_index`] did.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use zstd::bulk::Decompressor;
 
 use crate::bytes::{AlignedBuffer, PAGE};
-use crate::repository::{IndexedRepository, Repository};
 use crate::repository::error::{RepositoryError, Result, WRONG_SUM};
 use crate::repository::format::index::{EntryNumber, Index};
 use crate::repository::format::{BlobLocation, BlobType, Id, compression, crypto};
+use crate::repository::{IndexedRepository, Repository};
 use crate::store::FileKind;
 
 /// The largest blobs accepted, sealed or plain, in bytes: a directory that lists 7 million

@@ -3,14 +3,14 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use super::reader::Run;
 use super::BlobReader;
+use super::reader::Run;
 use crate::bytes::AlignedBuffer;
 use crate::progress::{self, Advance, Control, Phase, Reporter};
-use crate::repository::{IndexedRepository, Repository};
 use crate::repository::error::{RepositoryError, Result, WRONG_SUM};
 use crate::repository::format::Id;
 use crate::repository::format::hasher::IdHasher;
+use crate::repository::{IndexedRepository, Repository};
 use crate::store::{FileKind, Store};
 
 /// Bytes fetched at a time, and unwanted bytes between wanted ones that are read along.

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::index_files::IndexFiles;
-use crate::repository::{IndexedRepository, Repository};
 use crate::repository::error::{RepositoryError, Result};
 use crate::repository::format::index::{Index, IndexFile, IndexedPack};
 use crate::repository::format::{Id, pack};
 use crate::repository::lock::Lock;
+use crate::repository::{IndexedRepository, Repository};
 use crate::store::{FileEntry, FileKind};
 
 /// What [`IndexedRepository::adopt_packs`] did.

@@ -194,7 +194,11 @@ impl Shared {
     /// what everybody waits for: then all is read back at the end, in one go.
     fn read_back(&self, packs: &Receiver<FullPack>) -> Result<()> {
         let ending = || locked(&self.full).is_none() || self.failed.load(Ordering::Acquire);
-        if packs.is_empty() && !ending() { self.read_back.step(&*self.store, &ending) } else { Ok(()) }
+        if packs.is_empty() && !ending() {
+            self.read_back.step(&*self.store, &ending)
+        } else {
+            Ok(())
+        }
     }
 
     fn write_pack(&self, pack: &FullPack) -> Result<()> {

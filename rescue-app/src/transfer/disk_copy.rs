@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::TransferError;
 use crate::bytes::{AlignedBuffer, Extent, Extents};
 use crate::image::content::Placed;
-use crate::operation::error::OperationError;
 use crate::repository::Id;
 
 use super::disk_sink::{DiskSink, Scratch};
@@ -15,19 +15,19 @@ use super::tasks::{self, Place, Task};
 use super::{Again, ChunkSource, Put, Transfer};
 
 /// What of a disk goes where on another one.
-pub(in crate::operation) struct DiskCopy<'a> {
+pub(crate) struct DiskCopy<'a> {
     source: DiskSource<'a>,
     transfers: &'a [Transfer],
     read: OnceLock<Read>,
 }
 
 impl<'a> DiskCopy<'a> {
-    pub(in crate::operation) fn new(source: DiskSource<'a>, transfers: &'a [Transfer]) -> Self {
+    pub(crate) fn new(source: DiskSource<'a>, transfers: &'a [Transfer]) -> Self {
         Self { source, transfers, read: OnceLock::new() }
     }
 
     /// What is known of the disk after it was read.
-    pub(in crate::operation) fn into_read(self) -> Read {
+    pub(crate) fn into_read(self) -> Read {
         self.read.into_inner().unwrap_or_default()
     }
 
@@ -41,7 +41,7 @@ impl<'a> DiskCopy<'a> {
 }
 
 impl ChunkSource for DiskCopy<'_> {
-    fn put_on<'s>(&'s self, sink: &DiskSink<'_>) -> Result<Put<'s>, OperationError> {
+    fn put_on<'s>(&'s self, sink: &DiskSink<'_>) -> Result<Put<'s>, TransferError> {
         let copying =
             Copying { copy: self, sink, placed: Mutex::default(), zeros: Mutex::default() };
         let read = self.source.feed(&copying, sink.reporter)?;
@@ -55,7 +55,7 @@ impl ChunkSource for DiskCopy<'_> {
         })
     }
 
-    fn plain<'b>(&self, task: &Task<'_>, again: &'b mut Again) -> Result<&'b [u8], OperationError> {
+    fn plain<'b>(&self, task: &Task<'_>, again: &'b mut Again) -> Result<&'b [u8], TransferError> {
         let (start, buffer) = (task.offset(), &mut again.buffer);
         buffer.set_len(task.len());
         buffer.fill(0);
@@ -65,7 +65,7 @@ impl ChunkSource for DiskCopy<'_> {
             let at = |byte: u64| usize::try_from(byte - start).unwrap_or(usize::MAX);
             let into = buffer.get_mut(at(part.start)..at(part.end)).ok_or_else(bad_range)?;
             let read = medium.read(part.start, into);
-            read.map_err(|error| OperationError::io("reading the source again", error))?;
+            read.map_err(|error| TransferError::io("reading the source again", error))?;
         }
         Ok(buffer)
     }
@@ -94,13 +94,13 @@ impl ChunkSink for Copying<'_> {
     where
         Self: 'w;
 
-    fn workers(&self, count: usize) -> Result<Vec<CopyingWorker<'_>>, OperationError> {
+    fn workers(&self, count: usize) -> Result<Vec<CopyingWorker<'_>>, TransferError> {
         let worker =
             |_| CopyingWorker { all: self, scratch: Scratch::default(), placed: Vec::new() };
         Ok((0..count).map(worker).collect())
     }
 
-    fn zeros(&self, range: Extent) -> Result<(), OperationError> {
+    fn zeros(&self, range: Extent) -> Result<(), TransferError> {
         let mut zeros = self.zeros.lock().unwrap_or_else(PoisonError::into_inner);
         for part in self.copy.used_on_target(range) {
             self.sink.zero(part, &mut zeros.scratch)?;
@@ -122,7 +122,7 @@ impl ChunkWorker for CopyingWorker<'_> {
         &mut self,
         chunks: Vec<Filled>,
         done: &dyn Fn(AlignedBuffer),
-    ) -> Result<(), OperationError> {
+    ) -> Result<(), TransferError> {
         let plains: Vec<&[u8]> = chunks.iter().map(|chunk| &*chunk.buffer).collect();
         let ids = Id::of_all(&plains);
         for (chunk, id) in chunks.into_iter().zip(ids) {
@@ -136,7 +136,7 @@ impl ChunkWorker for CopyingWorker<'_> {
         Ok(())
     }
 
-    fn finish(mut self, _done: &dyn Fn(AlignedBuffer)) -> Result<(), OperationError> {
+    fn finish(mut self, _done: &dyn Fn(AlignedBuffer)) -> Result<(), TransferError> {
         let mut placed = self.all.placed.lock().unwrap_or_else(PoisonError::into_inner);
         placed.append(&mut self.placed);
         Ok(())

@@ -19,7 +19,7 @@ struct Stretch {
 }
 
 /// All reserved stretches, apart from each other and in order.
-pub(in crate::operation) struct Reserved {
+pub(crate) struct Reserved {
     stretches: Vec<Stretch>,
     ranges: Extents,
     guards: Extents,
@@ -28,7 +28,7 @@ pub(in crate::operation) struct Reserved {
 
 impl Reserved {
     /// Reserves the ranges that are wiped first and written last, and wherever a patch goes.
-    pub(in crate::operation) fn new(guards: Extents, patches: Vec<Patch>) -> Self {
+    pub(crate) fn new(guards: Extents, patches: Vec<Patch>) -> Self {
         let mut ranges = guards.clone();
         for patch in &patches {
             ranges.push(patch.offset, patch.offset + patch.bytes.len() as u64);
@@ -41,17 +41,17 @@ impl Reserved {
     }
 
     /// The reserved ranges.
-    pub(in crate::operation) fn ranges(&self) -> &Extents {
+    pub(crate) fn ranges(&self) -> &Extents {
         &self.ranges
     }
 
     /// The ranges wiped first and written last.
-    pub(in crate::operation) fn guards(&self) -> &Extents {
+    pub(crate) fn guards(&self) -> &Extents {
         &self.guards
     }
 
     /// Keeps what of `bytes`, which belong at `offset`, falls into reserved stretches.
-    pub(in crate::operation) fn keep(&self, offset: u64, bytes: &[u8]) {
+    pub(crate) fn keep(&self, offset: u64, bytes: &[u8]) {
         self.overlap(offset, bytes.len(), |original, at, from, len| {
             if let (Some(to), Some(part)) =
                 (original.get_mut(at..at + len), bytes.get(from..from + len))
@@ -62,7 +62,7 @@ impl Reserved {
     }
 
     /// Replaces what of `bytes`, read at `offset`, is reserved by what the image has there.
-    pub(in crate::operation) fn substitute(&self, offset: u64, bytes: &mut [u8]) {
+    pub(crate) fn substitute(&self, offset: u64, bytes: &mut [u8]) {
         self.overlap(offset, bytes.len(), |original, at, from, len| {
             if let (Some(part), Some(to)) =
                 (original.get(at..at + len), bytes.get_mut(from..from + len))
@@ -96,7 +96,7 @@ impl Reserved {
 
     /// The final bytes of every reserved stretch: the image's, with the patches over them.
     /// Guards come last, and of these the start of the disk.
-    pub(in crate::operation) fn final_bytes(&self) -> Vec<(u64, Vec<u8>)> {
+    pub(crate) fn final_bytes(&self) -> Vec<(u64, Vec<u8>)> {
         let mut all: Vec<(u64, Vec<u8>)> = self
             .stretches
             .iter()

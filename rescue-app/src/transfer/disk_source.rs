@@ -8,11 +8,11 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::TransferError;
 use crate::bytes::{AlignedBuffer, Extent, Extents, is_zero};
 use crate::image::chunks::{ChunkSize, Piece, pieces};
 use crate::image::damage::BadRange;
 use crate::image::manifest::Region;
-use crate::operation::error::OperationError;
 use crate::progress::{Reporter, join, workers};
 use crate::repository::TOGETHER;
 
@@ -21,70 +21,70 @@ use super::rescue::{Feed, Medium, Rescue, RescueOptions};
 use super::zeros;
 
 /// A chunk that was read.
-pub(in crate::operation) struct Filled {
+pub(crate) struct Filled {
     /// Which of [`DiskSource::pieces`] it is.
-    pub(in crate::operation) number: usize,
+    pub(crate) number: usize,
     /// Its first byte on the disk.
-    pub(in crate::operation) start: u64,
+    pub(crate) start: u64,
     /// Number of used bytes that were read of it.
-    pub(in crate::operation) used: u64,
+    pub(crate) used: u64,
     /// All of it, zero where nothing is used.
-    pub(in crate::operation) buffer: AlignedBuffer,
+    pub(crate) buffer: AlignedBuffer,
 }
 
 /// Where the chunks of a disk go, in any order.
-pub(in crate::operation) trait ChunkSink: Sync {
+pub(crate) trait ChunkSink: Sync {
     /// What one thread works with.
     type Worker<'w>: ChunkWorker
     where
         Self: 'w;
 
     /// So many of them.
-    fn workers(&self, count: usize) -> Result<Vec<Self::Worker<'_>>, OperationError>;
+    fn workers(&self, count: usize) -> Result<Vec<Self::Worker<'_>>, TransferError>;
 
     /// Bytes of the disk that are zero, or that nothing uses.
-    fn zeros(&self, range: Extent) -> Result<(), OperationError>;
+    fn zeros(&self, range: Extent) -> Result<(), TransferError>;
 }
 
 /// A thread's share of a [`ChunkSink`].
-pub(in crate::operation) trait ChunkWorker: Send {
+pub(crate) trait ChunkWorker: Send {
     /// Takes some chunks, to hash them together; a buffer that is not needed any more goes back by
     /// `done`.
     fn take(
         &mut self,
         chunks: Vec<Filled>,
         done: &dyn Fn(AlignedBuffer),
-    ) -> Result<(), OperationError>;
+    ) -> Result<(), TransferError>;
 
     /// There are no more.
-    fn finish(self, done: &dyn Fn(AlignedBuffer)) -> Result<(), OperationError>;
+    fn finish(self, done: &dyn Fn(AlignedBuffer)) -> Result<(), TransferError>;
 }
 
 /// What is known of a disk after it was read.
 #[derive(Default)]
-pub(in crate::operation) struct Read {
+pub(crate) struct Read {
     /// Used bytes read.
-    pub(in crate::operation) bytes: u64,
+    pub(crate) bytes: u64,
     /// Bytes that could not be read and count as zeros.
-    pub(in crate::operation) unreadable: Vec<BadRange>,
+    pub(crate) unreadable: Vec<BadRange>,
     /// Why the map file is not what it should be.
-    pub(in crate::operation) map_problem: Option<String>,
+    pub(crate) map_problem: Option<String>,
 }
 
 /// A disk that is read, and how.
-pub(in crate::operation) struct DiskSource<'a> {
-    pub(in crate::operation) medium: &'a dyn Medium,
-    pub(in crate::operation) rescue: &'a RescueOptions,
-    pub(in crate::operation) sector_size: u32,
-    pub(in crate::operation) regions: &'a [Region],
+pub(crate) struct DiskSource<'a> {
+    pub(crate) medium: &'a dyn Medium,
+    pub(crate) rescue: &'a RescueOptions,
+    pub(crate) sector_size: u32,
+    pub(crate) regions: &'a [Region],
     /// The bytes to read of each region; what else is used of it are holes of an image file.
-    pub(in crate::operation) reads: &'a [Extents],
-    pub(in crate::operation) chunk_size: ChunkSize,
+    pub(crate) reads: &'a [Extents],
+    pub(crate) chunk_size: ChunkSize,
 }
 
 impl DiskSource<'_> {
     /// The disk from first to last byte; each with the bytes that are read of its region.
-    pub(in crate::operation) fn pieces(&self) -> impl Iterator<Item = (Piece, &Extents)> {
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (Piece, &Extents)> {
         self.regions.iter().zip(self.reads).flat_map(|(region, reads)| {
             let pieces = pieces(region.start, region.size, self.chunk_size.bytes(), reads);
             pieces.map(move |piece| (piece, reads))
@@ -102,11 +102,11 @@ impl DiskSource<'_> {
     }
 
     /// Reads all used chunks, and hands them to `sink`.
-    pub(in crate::operation) fn feed<S: ChunkSink>(
+    pub(crate) fn feed<S: ChunkSink>(
         &self,
         sink: &S,
         reporter: &Reporter<'_>,
-    ) -> Result<Read, OperationError> {
+    ) -> Result<Read, TransferError> {
         let workers = sink.workers(workers())?;
         // Workers get chunks in batches, to hash them together: a batch for each worker and one that
         // is being filled, which takes far less time than hashing one.
@@ -143,7 +143,7 @@ impl DiskSource<'_> {
         })
     }
 
-    fn read(&self, jobs: &mut Jobs<'_>) -> Result<Read, OperationError> {
+    fn read(&self, jobs: &mut Jobs<'_>) -> Result<Read, TransferError> {
         let mut rescue = Rescue::new(self.medium, self.sector_size, self.rescue, jobs.reporter)?;
         self.read_chunks(&mut rescue, jobs).inspect_err(|_| rescue.save_map())?;
         let bad = |region: &Region| rescue.bad(&region.used);
@@ -158,7 +158,7 @@ impl DiskSource<'_> {
         &self,
         rescue: &mut Rescue<'_>,
         jobs: &mut Jobs<'_>,
-    ) -> Result<(), OperationError> {
+    ) -> Result<(), TransferError> {
         let mut late = Vec::new();
         let mut chunks = self.chunks().peekable();
         while let Some(chunk) = chunks.next() {
@@ -186,7 +186,7 @@ fn work(
     mut worker: impl ChunkWorker,
     full: &Receiver<Vec<Filled>>,
     empty: &Sender<AlignedBuffer>,
-) -> Result<(), OperationError> {
+) -> Result<(), TransferError> {
     let done = |buffer| {
         let _ = empty.try_send(buffer);
     };
@@ -198,8 +198,8 @@ fn work(
 
 fn stop_on_error<T>(
     stop: &AtomicBool,
-    result: Result<T, OperationError>,
-) -> Result<T, OperationError> {
+    result: Result<T, TransferError>,
+) -> Result<T, TransferError> {
     if result.is_err() {
         stop.store(true, Ordering::Release);
     }
@@ -215,7 +215,7 @@ struct Jobs<'a> {
     /// Buffers that were taken and not needed.
     spare: Vec<AlignedBuffer>,
     /// Takes ranges of zeros.
-    zeros: &'a dyn Fn(Extent) -> Result<(), OperationError>,
+    zeros: &'a dyn Fn(Extent) -> Result<(), TransferError>,
     stop: &'a AtomicBool,
     reporter: &'a Reporter<'a>,
     /// Used bytes read so far.
@@ -226,12 +226,12 @@ struct Jobs<'a> {
 
 /// A worker that failed has dropped its ends. It reports the cause itself; the reader's error is
 /// not looked at then.
-pub(in crate::operation) fn no_workers() -> OperationError {
-    OperationError::Cancelled
+pub(crate) fn no_workers() -> TransferError {
+    TransferError::Cancelled
 }
 
 impl Feed for Jobs<'_> {
-    fn buffer(&mut self) -> Result<AlignedBuffer, OperationError> {
+    fn buffer(&mut self) -> Result<AlignedBuffer, TransferError> {
         if self.stop.load(Ordering::Acquire) {
             return Err(no_workers());
         }
@@ -250,7 +250,7 @@ impl Feed for Jobs<'_> {
     }
 
     /// Chunks of zeros need no worker.
-    fn send(&mut self, chunk: &Chunk<'_>, buffer: AlignedBuffer) -> Result<(), OperationError> {
+    fn send(&mut self, chunk: &Chunk<'_>, buffer: AlignedBuffer) -> Result<(), TransferError> {
         let used = chunk.used_bytes();
         self.read += used;
         self.was_zero = is_zero(&buffer);
@@ -267,7 +267,7 @@ impl Feed for Jobs<'_> {
 
 impl Jobs<'_> {
     /// Sends what waits for its batch to be full.
-    fn flush(&mut self) -> Result<(), OperationError> {
+    fn flush(&mut self) -> Result<(), TransferError> {
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(TOGETHER));
         self.full.send(batch).map_err(|_| no_workers())
     }
@@ -278,7 +278,7 @@ fn put_off<'c>(
     chunks: impl IntoIterator<Item = Chunk<'c>>,
     rescue: &mut Rescue<'_>,
     jobs: &mut Jobs<'_>,
-) -> Result<Vec<Chunk<'c>>, OperationError> {
+) -> Result<Vec<Chunk<'c>>, TransferError> {
     let mut late = Vec::new();
     for chunk in chunks {
         if !rescue.offer(&chunk, jobs)? {
@@ -294,7 +294,7 @@ fn without_zeros<'c>(
     chunks: Vec<Chunk<'c>>,
     rescue: &mut Rescue<'_>,
     jobs: &mut Jobs<'_>,
-) -> Result<Vec<Chunk<'c>>, OperationError> {
+) -> Result<Vec<Chunk<'c>>, TransferError> {
     let mut buffers = Vec::new();
     for _ in 0..zeros::READERS {
         buffers.push(jobs.buffer()?);

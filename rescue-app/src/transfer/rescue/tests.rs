@@ -91,7 +91,7 @@ struct Collected {
 }
 
 impl Feed for Collected {
-    fn buffer(&mut self) -> Result<AlignedBuffer, OperationError> {
+    fn buffer(&mut self) -> Result<AlignedBuffer, TransferError> {
         Ok(self.spare.take().unwrap_or_else(|| {
             let mut used_before = AlignedBuffer::default();
             used_before.set_len(8 << 20);
@@ -104,7 +104,7 @@ impl Feed for Collected {
         self.spare = Some(buffer);
     }
 
-    fn send(&mut self, chunk: &Chunk<'_>, buffer: AlignedBuffer) -> Result<(), OperationError> {
+    fn send(&mut self, chunk: &Chunk<'_>, buffer: AlignedBuffer) -> Result<(), TransferError> {
         assert_eq!(buffer.len() as u64, chunk.range.len());
         self.order.push(chunk.slot);
         assert!(self.bytes.insert(chunk.slot, buffer.to_vec()).is_none(), "a chunk was sent twice");
@@ -119,7 +119,7 @@ fn run(
     chunk: u64,
     used: &Extents,
     options: &RescueOptions,
-) -> Result<(Collected, Vec<BadRange>), OperationError> {
+) -> Result<(Collected, Vec<BadRange>), TransferError> {
     let (feed, bad, _) = watched(disk, chunk, used, options, &|_| ())?;
     Ok((feed, bad))
 }
@@ -131,7 +131,7 @@ fn watched(
     used: &Extents,
     options: &RescueOptions,
     sink: &(dyn Fn(Event) + Sync),
-) -> Result<(Collected, Vec<BadRange>, Option<String>), OperationError> {
+) -> Result<(Collected, Vec<BadRange>, Option<String>), TransferError> {
     let cancel = Cancel::new();
     let control = Control { sink, cancel: &cancel, resume: None };
     let reporter = Reporter::start(control, Phase::Capturing, disk.bytes.size(), 0);
@@ -239,7 +239,7 @@ fn a_disk_that_goes_away_is_an_error_not_bad_sectors() {
         disk.dies = Some((10, errno));
         disk.is_seen_gone = is_seen_gone;
         let error = run(&disk, 4 * MIB, &all(&disk), &RescueOptions::default()).err().unwrap();
-        assert!(matches!(error, OperationError::SourceGone { .. }), "{errno}: {error}");
+        assert!(matches!(error, TransferError::SourceGone { .. }), "{errno}: {error}");
         let reads = disk.log.lock().unwrap().len();
         assert!(reads < 120, "{reads} reads of a dead disk");
     }

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::TransferError;
 use crate::bytes::{AlignedBuffer, Extents, ReadAt};
-use crate::operation::error::OperationError;
 use crate::progress::{self, mixed_workers};
 use crate::repository::{Id, TOGETHER};
 
@@ -21,26 +21,26 @@ const ZEROS: usize = 4 << 20;
 
 /// Bytes that a read-back found different.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::operation) struct Differences {
-    pub(in crate::operation) bytes: u64,
-    pub(in crate::operation) first: Option<u64>,
+pub(crate) struct Differences {
+    pub(crate) bytes: u64,
+    pub(crate) first: Option<u64>,
 }
 
 /// A target that is held against what was put on it.
-pub(in crate::operation) struct ReadBack<'a> {
-    pub(in crate::operation) source: &'a dyn ChunkSource,
-    pub(in crate::operation) sink: &'a DiskSink<'a>,
+pub(crate) struct ReadBack<'a> {
+    pub(crate) source: &'a dyn ChunkSource,
+    pub(crate) sink: &'a DiskSink<'a>,
 }
 
 /// Buffers of one thread that compares.
-pub(in crate::operation) struct Comparison {
+pub(crate) struct Comparison {
     bufs: Vec<AlignedBuffer>,
     part: AlignedBuffer,
     again: Again,
 }
 
 impl Comparison {
-    pub(in crate::operation) fn new() -> Result<Self, OperationError> {
+    pub(crate) fn new() -> Result<Self, TransferError> {
         let mut bufs = Vec::new();
         bufs.resize_with(TOGETHER, AlignedBuffer::default);
         Ok(Self { bufs, part: AlignedBuffer::default(), again: Again::new()? })
@@ -49,11 +49,11 @@ impl Comparison {
 
 impl ReadBack<'_> {
     /// Compares the tasks with what the target now holds; `zeros` of it have to be zero.
-    pub(in crate::operation) fn all(
+    pub(crate) fn all(
         &self,
         tasks: &[Task<'_>],
         zeros: &Extents,
-    ) -> Result<Differences, OperationError> {
+    ) -> Result<Differences, TransferError> {
         let found = Found::default();
         let tasks = tasks.chunks(TOGETHER);
         progress::for_each(mixed_workers(), tasks, Comparison::new, |tasks, scratch| {
@@ -72,7 +72,7 @@ impl ReadBack<'_> {
         progress::for_each(
             mixed_workers(),
             pieces,
-            || Ok::<_, OperationError>(AlignedBuffer::default()),
+            || Ok::<_, TransferError>(AlignedBuffer::default()),
             |(start, end), buffer| {
                 buffer.set_len(usize::try_from(end - start).unwrap_or(ZEROS));
                 self.sink.target.read_at(start, buffer).map_err(|error| reading(start, error))?;
@@ -88,11 +88,7 @@ impl ReadBack<'_> {
 
     /// The byte that differs in the place that [`Self::all`] found different, whose used bytes begin
     /// at `at`. The place is read once more; when it turns out right this time, its begin has to do.
-    pub(in crate::operation) fn pinpoint(
-        &self,
-        tasks: &[Task<'_>],
-        at: u64,
-    ) -> Result<u64, OperationError> {
+    pub(crate) fn pinpoint(&self, tasks: &[Task<'_>], at: u64) -> Result<u64, TransferError> {
         let begins_there =
             |place: &&Place<'_>| place.runs().next().is_some_and(|(begin, _)| begin == at);
         let mut found =
@@ -106,12 +102,12 @@ impl ReadBack<'_> {
 
     /// Tells of every place of the tasks whether the target holds the chunk there, the unused bytes
     /// taken as zero; `each` gets the number of the task among those given.
-    pub(in crate::operation) fn compare(
+    pub(crate) fn compare(
         &self,
         tasks: &[Task<'_>],
         scratch: &mut Comparison,
-        mut each: impl FnMut(usize, &Place<'_>, bool) -> Result<(), OperationError>,
-    ) -> Result<(), OperationError> {
+        mut each: impl FnMut(usize, &Place<'_>, bool) -> Result<(), TransferError>,
+    ) -> Result<(), TransferError> {
         let Comparison { bufs, part, again } = scratch;
         let (in_parts, numbered): (Vec<_>, Vec<_>) =
             tasks.iter().enumerate().partition(|(_, task)| task.in_parts());
@@ -143,7 +139,7 @@ impl ReadBack<'_> {
         place: &Place<'_>,
         plain: &[u8],
         current: &mut AlignedBuffer,
-    ) -> Result<Option<u64>, OperationError> {
+    ) -> Result<Option<u64>, TransferError> {
         for (at, range) in place.runs() {
             current.set_len(range.len());
             self.sink.target.read_at(at, current).map_err(|error| reading(at, error))?;
@@ -162,7 +158,7 @@ impl ReadBack<'_> {
         place: &Place<'_>,
         len: usize,
         current: &mut AlignedBuffer,
-    ) -> Result<(), OperationError> {
+    ) -> Result<(), TransferError> {
         current.set_len(len);
         for (at, range) in place.spans(READ_ALONG) {
             let part = current.get_mut(range).ok_or_else(bad_range)?;
@@ -201,16 +197,16 @@ impl Found {
 }
 
 /// How many bytes are the same before the first that is not.
-pub(in crate::operation) fn first_difference(wanted: &[u8], found: &[u8]) -> u64 {
+pub(crate) fn first_difference(wanted: &[u8], found: &[u8]) -> u64 {
     wanted.iter().zip(found).take_while(|(wanted, found)| wanted == found).count() as u64
 }
 
 /// For a map that does not fit its chunk.
-pub(super) fn bad_range() -> OperationError {
-    OperationError::io("a used block outside its chunk", std::io::ErrorKind::InvalidData.into())
+pub(super) fn bad_range() -> TransferError {
+    TransferError::io("a used block outside its chunk", std::io::ErrorKind::InvalidData.into())
 }
 
 /// For a read that failed.
-pub(in crate::operation) fn reading(at: u64, error: std::io::Error) -> OperationError {
-    OperationError::io(format!("reading the target at byte {at}"), error)
+pub(crate) fn reading(at: u64, error: std::io::Error) -> TransferError {
+    TransferError::io(format!("reading the target at byte {at}"), error)
 }

@@ -3,8 +3,8 @@
 use std::io;
 
 use crate::bytes::Extent;
-use crate::operation::error::OperationError;
 use crate::progress::Reporter;
+use crate::transfer::TransferError;
 
 use super::medium::Medium;
 
@@ -39,7 +39,7 @@ impl<'a> Prober<'a> {
         &mut self,
         range: Extent,
         into: &mut [u8],
-    ) -> Result<Option<i32>, OperationError> {
+    ) -> Result<Option<i32>, TransferError> {
         self.reporter.check_cancel()?;
         let read = match self.suspect {
             false => self.medium.read(range.start, into),
@@ -58,10 +58,9 @@ impl<'a> Prober<'a> {
         }
         match error.raw_os_error().filter(|errno| MEDIUM_ERRORS.contains(errno)) {
             None if is_absence(&error) => Err(gone(range.start, error)),
-            None => Err(OperationError::io(
-                format!("reading the source at byte {}", range.start),
-                error,
-            )),
+            None => {
+                Err(TransferError::io(format!("reading the source at byte {}", range.start), error))
+            }
             Some(errno) => {
                 self.suspect = true;
                 self.failures += 1;
@@ -90,6 +89,6 @@ fn is_absence(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(6 | 19 | 123))
 }
 
-fn gone(at: u64, source: io::Error) -> OperationError {
-    OperationError::SourceGone { at, source }
+fn gone(at: u64, source: io::Error) -> TransferError {
+    TransferError::SourceGone { at, source }
 }

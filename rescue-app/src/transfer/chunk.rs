@@ -1,7 +1,7 @@
 //! Which bytes of a chunk are read, and which are zero.
 
+use super::TransferError;
 use crate::bytes::{AlignedBuffer, Extent, Extents};
-use crate::operation::error::OperationError;
 
 /// Unused stretches up to this size are read along rather than skipped: one large read costs
 /// less than two small ones.
@@ -9,28 +9,28 @@ const READ_ALONG: u64 = 128 * 1024;
 
 /// A chunk to be read: where it lies and what of it is used.
 #[derive(Clone, Copy)]
-pub(in crate::operation) struct Chunk<'a> {
+pub(crate) struct Chunk<'a> {
     /// Its place in the list of slots.
-    pub(in crate::operation) slot: usize,
+    pub(crate) slot: usize,
     /// Where it lies on the disk.
-    pub(in crate::operation) range: Extent,
+    pub(crate) range: Extent,
     /// The used bytes of its region.
-    pub(in crate::operation) used: &'a Extents,
+    pub(crate) used: &'a Extents,
 }
 
 impl Chunk<'_> {
     /// The used stretches in ascending order.
-    pub(in crate::operation) fn parts(&self) -> impl Iterator<Item = Extent> + '_ {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Extent> + '_ {
         self.used.within(self.range.start, self.range.end)
     }
 
     /// Number of used bytes.
-    pub(in crate::operation) fn used_bytes(&self) -> u64 {
+    pub(crate) fn used_bytes(&self) -> u64 {
         self.parts().map(Extent::len).sum()
     }
 
     /// The stretches to read: the used ones, joined where little lies between them.
-    pub(in crate::operation) fn runs(&self) -> Vec<Extent> {
+    pub(crate) fn runs(&self) -> Vec<Extent> {
         let mut runs: Vec<Extent> = Vec::new();
         for part in self.parts() {
             match runs.last_mut() {
@@ -42,16 +42,13 @@ impl Chunk<'_> {
     }
 
     /// Makes `buffer` as long as the chunk.
-    pub(in crate::operation) fn size(
-        &self,
-        buffer: &mut AlignedBuffer,
-    ) -> Result<(), OperationError> {
+    pub(crate) fn size(&self, buffer: &mut AlignedBuffer) -> Result<(), TransferError> {
         buffer.set_len(to_usize(self.range.len())?);
         Ok(())
     }
 
     /// Zeroes what nothing uses: what was read along, and what an earlier chunk left.
-    pub(in crate::operation) fn blank(&self, buffer: &mut [u8]) -> Result<(), OperationError> {
+    pub(crate) fn blank(&self, buffer: &mut [u8]) -> Result<(), TransferError> {
         let mut at = self.range.start;
         for part in self.parts() {
             slice_of(buffer, self.range, Extent { start: at, end: part.start })?.fill(0);
@@ -63,22 +60,22 @@ impl Chunk<'_> {
 }
 
 /// The bytes `part` of the disk in a buffer that holds `whole`.
-pub(in crate::operation) fn slice_of(
+pub(crate) fn slice_of(
     buffer: &mut [u8],
     whole: Extent,
     part: Extent,
-) -> Result<&mut [u8], OperationError> {
+) -> Result<&mut [u8], TransferError> {
     let outside = || {
-        OperationError::io("a used block outside its chunk", std::io::ErrorKind::InvalidData.into())
+        TransferError::io("a used block outside its chunk", std::io::ErrorKind::InvalidData.into())
     };
     let from = to_usize(part.start.checked_sub(whole.start).ok_or_else(outside)?)?;
     let to = to_usize(part.end.checked_sub(whole.start).ok_or_else(outside)?)?;
     buffer.get_mut(from..to).ok_or_else(outside)
 }
 
-fn to_usize(len: u64) -> Result<usize, OperationError> {
+fn to_usize(len: u64) -> Result<usize, TransferError> {
     usize::try_from(len).map_err(|_| {
-        OperationError::io("a chunk larger than memory", std::io::ErrorKind::OutOfMemory.into())
+        TransferError::io("a chunk larger than memory", std::io::ErrorKind::OutOfMemory.into())
     })
 }
 

@@ -1,8 +1,8 @@
 //! A disk that is written chunk by chunk.
 
+use super::TransferError;
 use crate::bytes::{AlignedBuffer, Extent, Extents, ReadAt, is_zero};
 use crate::disk::Target;
-use crate::operation::error::OperationError;
 use crate::progress::Reporter;
 
 use super::read_back::{bad_range, reading};
@@ -20,18 +20,18 @@ const WRITE_ALONG: u64 = 64 << 10;
 const ZEROS: usize = 4 << 20;
 
 /// What the threads that write share.
-pub(in crate::operation) struct DiskSink<'a> {
-    pub(in crate::operation) target: &'a Target,
-    pub(in crate::operation) reserved: &'a Reserved,
-    pub(in crate::operation) reporter: &'a Reporter<'a>,
-    pub(in crate::operation) only_changed: bool,
+pub(crate) struct DiskSink<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) reserved: &'a Reserved,
+    pub(crate) reporter: &'a Reporter<'a>,
+    pub(crate) only_changed: bool,
     /// Whether the target is a new file, in which all that is not written is a hole.
-    pub(in crate::operation) is_new: bool,
+    pub(crate) is_new: bool,
 }
 
 /// Buffers of one thread that writes.
 #[derive(Default)]
-pub(in crate::operation) struct Scratch {
+pub(crate) struct Scratch {
     /// What the target holds.
     current: AlignedBuffer,
     /// Zeros, once they are needed.
@@ -40,23 +40,19 @@ pub(in crate::operation) struct Scratch {
 
 impl DiskSink<'_> {
     /// Puts a chunk in its place, but for reserved ranges; it counts as `done` bytes of progress.
-    pub(in crate::operation) fn put(
+    pub(crate) fn put(
         &self,
         place: &Place<'_>,
         plain: &[u8],
         done: u64,
         scratch: &mut Scratch,
-    ) -> Result<(), OperationError> {
+    ) -> Result<(), TransferError> {
         let Written { written, there } = put(self, place, plain, &mut scratch.current)?;
         Ok(self.reporter.advance(done, written, there)?)
     }
 
     /// Zeros a range, but for reserved parts of it, which are zero until the end as it is.
-    pub(in crate::operation) fn zero(
-        &self,
-        range: Extent,
-        scratch: &mut Scratch,
-    ) -> Result<(), OperationError> {
+    pub(crate) fn zero(&self, range: Extent, scratch: &mut Scratch) -> Result<(), TransferError> {
         let Scratch { current, zeros } = scratch;
         if zeros.is_empty() {
             zeros.set_len(ZEROS);
@@ -74,7 +70,7 @@ impl DiskSink<'_> {
     }
 
     /// Whether a task reaches into reserved ranges.
-    pub(in crate::operation) fn is_reserved(&self, task: &Task<'_>) -> bool {
+    pub(crate) fn is_reserved(&self, task: &Task<'_>) -> bool {
         task.places.iter().flat_map(Place::runs).any(|(at, range)| {
             self.reserved.ranges().within(at, at + range.len() as u64).next().is_some()
         })
@@ -95,7 +91,7 @@ fn put(
     place: &Place<'_>,
     plain: &[u8],
     current: &mut AlignedBuffer,
-) -> Result<Written, OperationError> {
+) -> Result<Written, TransferError> {
     let mut used = 0;
     for (at, range) in place.runs() {
         sink.reserved.keep(at, plain.get(range.clone()).ok_or_else(bad_range)?);
@@ -126,7 +122,7 @@ fn write_part(
     at: u64,
     bytes: &[u8],
     current: &mut AlignedBuffer,
-) -> Result<u64, OperationError> {
+) -> Result<u64, TransferError> {
     match sink.only_changed {
         true => write_changed(sink.target, at, bytes, current),
         false if sink.is_new && is_zero(bytes) => Ok(0),
@@ -134,7 +130,7 @@ fn write_part(
     }
 }
 
-fn write_all(target: &Target, at: u64, bytes: &[u8]) -> Result<u64, OperationError> {
+fn write_all(target: &Target, at: u64, bytes: &[u8]) -> Result<u64, TransferError> {
     target.write_at(at, bytes).map_err(|error| writing(at, error))?;
     Ok(bytes.len() as u64)
 }
@@ -145,7 +141,7 @@ fn write_changed(
     at: u64,
     bytes: &[u8],
     current: &mut AlignedBuffer,
-) -> Result<u64, OperationError> {
+) -> Result<u64, TransferError> {
     current.set_len(bytes.len());
     target.read_at(at, current).map_err(|error| reading(at, error))?;
     let mut changed = Extents::new();
@@ -164,6 +160,6 @@ fn write_changed(
 }
 
 /// For a write that failed.
-pub(in crate::operation) fn writing(at: u64, error: std::io::Error) -> OperationError {
-    OperationError::io(format!("writing the target at byte {at}"), error)
+pub(crate) fn writing(at: u64, error: std::io::Error) -> TransferError {
+    TransferError::io(format!("writing the target at byte {at}"), error)
 }

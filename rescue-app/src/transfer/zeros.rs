@@ -4,27 +4,27 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::TransferError;
 use crate::bytes::{AlignedBuffer, is_zero};
-use crate::operation::error::OperationError;
 use crate::progress::{Reporter, join};
 
 use super::chunk::Chunk;
 use super::rescue::Medium;
 
 /// Chunks looked at in one go; the reader does not come to what lies behind them any sooner.
-pub(in crate::operation) const TOGETHER: usize = 32;
+pub(crate) const TOGETHER: usize = 32;
 
 /// Chunks in flight: the disk has its next request while zeros are looked at. Each has one buffer
 /// for all, which the processor's cache holds; the many buffers of the pipeline do not fit it, and
 /// reading into them took up to twice as long (loop device over holes, 7 GB/s).
-pub(in crate::operation) const READERS: usize = 2;
+pub(crate) const READERS: usize = 2;
 
 /// What is known of some chunks.
-pub(in crate::operation) struct Found {
+pub(crate) struct Found {
     /// Which of them are zero.
-    pub(in crate::operation) zero: Vec<bool>,
+    pub(crate) zero: Vec<bool>,
     /// One that could not be read.
-    pub(in crate::operation) failed: Option<usize>,
+    pub(crate) failed: Option<usize>,
 }
 
 /// Which of `chunks`, all of whose bytes are used, are zero; says so to `reporter`. The first that
@@ -32,12 +32,12 @@ pub(in crate::operation) struct Found {
 ///
 /// # Errors
 /// The person asked to stop, or memory is too small for a chunk.
-pub(in crate::operation) fn find(
+pub(crate) fn find(
     medium: &dyn Medium,
     chunks: &[Chunk<'_>],
     buffers: &mut [AlignedBuffer],
     reporter: &Reporter<'_>,
-) -> Result<Found, OperationError> {
+) -> Result<Found, TransferError> {
     let next = AtomicUsize::new(0);
     let look = |buffer: &mut AlignedBuffer| {
         let mut zero = Vec::new();
@@ -54,7 +54,7 @@ pub(in crate::operation) fn find(
             zero.push(index);
         }
     };
-    let found: Result<Vec<_>, OperationError> = thread::scope(|scope| {
+    let found: Result<Vec<_>, TransferError> = thread::scope(|scope| {
         let look = &look;
         let readers: Vec<_> =
             buffers.iter_mut().map(|buffer| scope.spawn(move || look(buffer))).collect();
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    fn found(disk: &Memory, cancel: &Cancel) -> Result<Found, OperationError> {
+    fn found(disk: &Memory, cancel: &Cancel) -> Result<Found, TransferError> {
         let size = disk.size();
         let used = Extents::of(0, size);
         let chunk = |slot: usize| {
@@ -141,6 +141,6 @@ mod tests {
         let cancel = Cancel::new();
         cancel.request();
         let stopped = found(&Memory(vec![0; 20 * 8192]), &cancel);
-        assert!(stopped.is_err_and(|error| error.is_cancelled()));
+        assert!(stopped.is_err_and(|error| matches!(error, TransferError::Cancelled)));
     }
 }

@@ -1,8 +1,7 @@
 //! Getting out of bad areas what can be got, down to the sector.
 
 use crate::bytes::{AlignedBuffer, Extent};
-use crate::operation::error::OperationError;
-use crate::operation::format;
+use crate::transfer::TransferError;
 
 use super::map_file::Stage;
 use super::marks::{Mark, Trouble};
@@ -24,7 +23,7 @@ impl Rescue<'_> {
         &mut self,
         chunks: &[Chunk<'_>],
         feed: &mut dyn Feed,
-    ) -> Result<(), OperationError> {
+    ) -> Result<(), TransferError> {
         for batch in chunks.chunks(HELD) {
             let mut held = Vec::new();
             for chunk in batch {
@@ -40,7 +39,7 @@ impl Rescue<'_> {
         Ok(())
     }
 
-    fn narrow(&mut self, held: &mut [Held<'_, '_>]) -> Result<(), OperationError> {
+    fn narrow(&mut self, held: &mut [Held<'_, '_>]) -> Result<(), TransferError> {
         for held in &mut *held {
             self.sweep(held)?;
         }
@@ -74,7 +73,8 @@ impl Rescue<'_> {
         self.prober.reporter.bad_areas(places);
         // Batches follow each other; a line for the first is enough.
         if self.stage < stage && places > 0 {
-            self.prober.reporter.info(format!("{doing} {}", format::count(places, "bad area")));
+            let s = if places == 1 { "" } else { "s" };
+            self.prober.reporter.info(format!("{doing} {places} bad area{s}"));
             self.stage = stage;
         }
     }
@@ -86,7 +86,7 @@ impl Rescue<'_> {
     }
 
     /// Reads all used parts that are not known to be bad, in small pieces where they might be.
-    fn sweep(&mut self, held: &mut Held<'_, '_>) -> Result<(), OperationError> {
+    fn sweep(&mut self, held: &mut Held<'_, '_>) -> Result<(), TransferError> {
         for part in held.chunk.parts() {
             for mut rest in self.marks.untroubled(part) {
                 while !rest.is_empty() {
@@ -110,7 +110,7 @@ impl Rescue<'_> {
         held: &mut Held<'_, '_>,
         range: Extent,
         mark: Mark,
-    ) -> Result<(), OperationError> {
+    ) -> Result<(), TransferError> {
         let mut rest = range;
         for way in [Way::Up, Way::Down] {
             while !rest.is_empty() {
@@ -133,7 +133,7 @@ impl Rescue<'_> {
         held: &mut Held<'_, '_>,
         range: Extent,
         way: Way,
-    ) -> Result<(), OperationError> {
+    ) -> Result<(), TransferError> {
         let mut rest = range;
         while !rest.is_empty() {
             let sector = way.sector(rest, self.prober.sector);
@@ -144,7 +144,7 @@ impl Rescue<'_> {
     }
 
     /// Tries every bad sector once more.
-    fn retry(&mut self, held: &mut [Held<'_, '_>], way: Way) -> Result<(), OperationError> {
+    fn retry(&mut self, held: &mut [Held<'_, '_>], way: Way) -> Result<(), TransferError> {
         let mut bad = Vec::new();
         for (index, held) in held.iter().enumerate() {
             let ranges = self.troubles(held.chunk, |t| matches!(t, Trouble::Bad { .. }));
@@ -162,7 +162,7 @@ impl Rescue<'_> {
     }
 
     /// Tries one sector; zeros where it cannot be read.
-    fn sector(&mut self, held: &mut Held<'_, '_>, sector: Extent) -> Result<bool, OperationError> {
+    fn sector(&mut self, held: &mut Held<'_, '_>, sector: Extent) -> Result<bool, TransferError> {
         let into = slice_of(&mut held.buffer, held.chunk.range, sector)?;
         let Some(errno) = self.read(sector, into)? else {
             self.marks.finish(sector);

@@ -7,7 +7,7 @@ use crate::bytes::ReadAt;
 use crate::disk::{DirectSource, ShortTimeout, Source};
 
 /// A disk that may be failing.
-pub(in crate::operation) trait Medium: Sync {
+pub(crate) trait Medium: Sync {
     /// Size in bytes.
     fn size(&self) -> u64;
 
@@ -22,7 +22,7 @@ pub(in crate::operation) trait Medium: Sync {
 }
 
 /// A disk or image file.
-pub(in crate::operation) struct DiskMedium<'a> {
+pub(crate) struct DiskMedium<'a> {
     source: &'a Source,
     sector: u32,
     /// Once something failed.
@@ -38,7 +38,7 @@ struct Failing {
 }
 
 impl<'a> DiskMedium<'a> {
-    pub(in crate::operation) fn new(source: &'a Source, sector: u32) -> Self {
+    pub(crate) fn new(source: &'a Source, sector: u32) -> Self {
         Self { source, sector, failing: OnceLock::new() }
     }
 }

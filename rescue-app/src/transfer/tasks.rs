@@ -12,7 +12,7 @@ use super::Transfer;
 
 /// A chunk and one place of it on the target.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::operation) struct Place<'p> {
+pub(crate) struct Place<'p> {
     id: Id,
     /// First byte in the image.
     offset: u64,
@@ -23,7 +23,7 @@ pub(in crate::operation) struct Place<'p> {
 
 impl<'p> Place<'p> {
     /// The place of a chunk that lies in one of the transfers.
-    pub(in crate::operation) fn find(chunk: Placed, transfers: &'p [Transfer]) -> Option<Self> {
+    pub(crate) fn find(chunk: Placed, transfers: &'p [Transfer]) -> Option<Self> {
         let Placed { id, offset, len } = chunk;
         let holds = |it: &&Transfer| (it.from..it.from + it.len).contains(&offset);
         transfers.iter().find(holds).map(|transfer| Self { id, offset, len, transfer })
@@ -42,7 +42,7 @@ impl<'p> Place<'p> {
     }
 
     /// Number of used bytes.
-    pub(in crate::operation) fn used_bytes(&self) -> u64 {
+    pub(crate) fn used_bytes(&self) -> u64 {
         self.used().map(Extent::len).sum()
     }
 
@@ -54,15 +54,12 @@ impl<'p> Place<'p> {
     }
 
     /// The used ranges as offsets on the target and in the chunk.
-    pub(in crate::operation) fn runs(&self) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
         self.spans(0)
     }
 
     /// As [`Place::runs`], but ranges that lie at most `gap` unused bytes apart are one.
-    pub(in crate::operation) fn spans(
-        &self,
-        gap: u64,
-    ) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
+    pub(crate) fn spans(&self, gap: u64) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
         let mut used = self.used().peekable();
         let at = self.at();
         std::iter::from_fn(move || {
@@ -78,45 +75,42 @@ impl<'p> Place<'p> {
 
 /// A chunk and everywhere it goes: at least one place.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::operation) struct Task<'p> {
+pub(crate) struct Task<'p> {
     /// Its first place on the target.
     first: &'p Place<'p>,
     /// All its places.
-    pub(in crate::operation) places: &'p [Place<'p>],
+    pub(crate) places: &'p [Place<'p>],
 }
 
 impl<'p> Task<'p> {
     /// The chunk.
-    pub(in crate::operation) fn id(&self) -> &'p Id {
+    pub(crate) fn id(&self) -> &'p Id {
         &self.first.id
     }
 
     /// Its first byte in the source, at its first place.
-    pub(in crate::operation) fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.first.offset
     }
 
     /// Length in bytes.
-    pub(in crate::operation) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         usize::try_from(self.first.len).unwrap_or(usize::MAX)
     }
 
     /// Whether only a part of it is wanted somewhere.
-    pub(in crate::operation) fn in_parts(&self) -> bool {
+    pub(crate) fn in_parts(&self) -> bool {
         self.places.iter().any(Place::is_part)
     }
 
     /// Bytes it puts on the target.
-    pub(in crate::operation) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.places.iter().map(Place::used_bytes).sum()
     }
 }
 
 /// The places of all transfers, those of one chunk beside each other.
-pub(in crate::operation) fn places<'p>(
-    placed: &[Placed],
-    transfers: &'p [Transfer],
-) -> Vec<Place<'p>> {
+pub(crate) fn places<'p>(placed: &[Placed], transfers: &'p [Transfer]) -> Vec<Place<'p>> {
     let mut places = Vec::with_capacity(placed.len());
     for transfer in transfers {
         let end = transfer.from + transfer.len;
@@ -134,7 +128,7 @@ pub(in crate::operation) fn places<'p>(
 }
 
 /// The tasks the places amount to, in the order of the target.
-pub(in crate::operation) fn tasks<'p>(places: &'p [Place<'p>]) -> Vec<Task<'p>> {
+pub(crate) fn tasks<'p>(places: &'p [Place<'p>]) -> Vec<Task<'p>> {
     let chunks = places.chunk_by(|a, b| a.id == b.id);
     let tasks = chunks.filter_map(|places| Some(Task { first: places.first()?, places }));
     let mut tasks: Vec<Task<'_>> = tasks.collect();

@@ -9,6 +9,7 @@ mod chunk;
 mod disk_copy;
 mod disk_sink;
 mod disk_source;
+mod error;
 mod read_back;
 mod rescue;
 mod reserved;
@@ -20,35 +21,34 @@ use std::borrow::Cow;
 use crate::bytes::{AlignedBuffer, Extent, Extents};
 use crate::repository::{BlobReader, RepositoryError};
 
-use super::error::OperationError;
-
-pub(super) use disk_copy::DiskCopy;
-pub(super) use disk_sink::{DiskSink, Scratch, writing};
-pub(super) use disk_source::{ChunkSink, ChunkWorker, DiskSource, Filled, no_workers};
-pub(super) use read_back::{Comparison, ReadBack, first_difference, reading};
+pub(crate) use disk_copy::DiskCopy;
+pub(crate) use disk_sink::{DiskSink, Scratch, writing};
+pub(crate) use disk_source::{ChunkSink, ChunkWorker, DiskSource, Filled, no_workers};
+pub use error::TransferError;
+pub(crate) use read_back::{Comparison, ReadBack, first_difference, reading};
 pub use rescue::RescueOptions;
 #[cfg(any(test, fuzzing))]
 pub(crate) use rescue::read_any_map;
-pub(super) use rescue::{DiskMedium, Medium};
-pub(super) use reserved::Reserved;
-pub(super) use tasks::{Place, Task, places, tasks};
+pub(crate) use rescue::{DiskMedium, Medium};
+pub(crate) use reserved::Reserved;
+pub(crate) use tasks::{Place, Task, places, tasks};
 
 /// Bytes of a source and where they go on the target.
 #[derive(Clone, Debug)]
-pub(super) struct Transfer {
+pub(crate) struct Transfer {
     /// First byte in the source.
-    pub(super) from: u64,
+    pub(crate) from: u64,
     /// First byte on the target.
-    pub(super) to: u64,
+    pub(crate) to: u64,
     /// Length in bytes.
-    pub(super) len: u64,
+    pub(crate) len: u64,
     /// Used bytes, as offsets in the source.
-    pub(super) used: Extents,
+    pub(crate) used: Extents,
 }
 
 impl Transfer {
     /// The used bytes as offsets on the target.
-    pub(super) fn used_on_target(&self) -> impl Iterator<Item = Extent> + '_ {
+    pub(crate) fn used_on_target(&self) -> impl Iterator<Item = Extent> + '_ {
         self.used.iter().map(|part| self.on_target(part))
     }
 
@@ -60,39 +60,39 @@ impl Transfer {
 }
 
 /// All that the transfers write, as offsets on the target.
-pub(super) fn written(transfers: &[Transfer]) -> Extents {
+pub(crate) fn written(transfers: &[Transfer]) -> Extents {
     let parts = transfers.iter().flat_map(Transfer::used_on_target);
     Extents::from(parts.map(|part| (part.start, part.len())).collect::<Vec<_>>())
 }
 
 /// What is put on a target.
-pub(super) trait ChunkSource: Sync {
+pub(crate) trait ChunkSource: Sync {
     /// Puts all of it there, but for reserved ranges, whose bytes are kept for later.
-    fn put_on<'s>(&'s self, sink: &DiskSink<'_>) -> Result<Put<'s>, OperationError>;
+    fn put_on<'s>(&'s self, sink: &DiskSink<'_>) -> Result<Put<'s>, TransferError>;
 
     /// The bytes of a chunk once more.
-    fn plain<'b>(&self, task: &Task<'_>, again: &'b mut Again) -> Result<&'b [u8], OperationError>;
+    fn plain<'b>(&self, task: &Task<'_>, again: &'b mut Again) -> Result<&'b [u8], TransferError>;
 }
 
 /// What was put on a target, to be read back.
-pub(super) struct Put<'s> {
+pub(crate) struct Put<'s> {
     /// Chunks, those of one hash beside each other.
-    pub(super) places: Cow<'s, [Place<'s>]>,
+    pub(crate) places: Cow<'s, [Place<'s>]>,
     /// Bytes of the target that have to be zero.
-    pub(super) zeros: Extents,
+    pub(crate) zeros: Extents,
 }
 
 /// What one thread needs to get a chunk's bytes once more.
-pub(super) struct Again {
+pub(crate) struct Again {
     /// For stored chunks.
-    pub(super) reader: BlobReader,
+    pub(crate) reader: BlobReader,
     /// For those of a disk.
-    pub(super) buffer: AlignedBuffer,
+    pub(crate) buffer: AlignedBuffer,
 }
 
 impl Again {
     /// Nothing read yet.
-    pub(super) fn new() -> Result<Self, RepositoryError> {
+    pub(crate) fn new() -> Result<Self, RepositoryError> {
         Ok(Self { reader: BlobReader::new()?, buffer: AlignedBuffer::default() })
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::bytes::Extent;
 use crate::console;
-use crate::operation::error::OperationError;
 use crate::progress::Reporter;
+use crate::transfer::TransferError;
 
 use super::marks::{Mark, Marks, Trouble};
 
@@ -57,7 +57,7 @@ impl MapFile {
     /// Reads the file, if there is one, for the troubles that an earlier run met: its bad areas
     /// and those not narrowed down become `NonScraped`, to be tried last. What it calls finished
     /// has to be read again, for it is not in the image yet.
-    pub(super) fn open(path: &Path, marks: &mut Marks) -> Result<Self, OperationError> {
+    pub(super) fn open(path: &Path, marks: &mut Marks) -> Result<Self, TransferError> {
         match fs::metadata(path) {
             Ok(meta) if meta.len() > MOST_BYTES => return Err(not_a_map(path, "it is too large")),
             Ok(_) => {
@@ -119,12 +119,12 @@ impl MapFile {
     }
 }
 
-fn cannot_read(path: &Path, error: io::Error) -> OperationError {
-    OperationError::io(format!("reading the map file {}", console::path(path)), error)
+fn cannot_read(path: &Path, error: io::Error) -> TransferError {
+    TransferError::io(format!("reading the map file {}", console::path(path)), error)
 }
 
-fn not_a_map(path: &Path, why: &str) -> OperationError {
-    OperationError::refused(
+fn not_a_map(path: &Path, why: &str) -> TransferError {
+    TransferError::refused(
         format!("{} is not a map of this disk: {why}", console::path(path)),
         "name another file, or remove it to start without what an earlier run found",
     )

@@ -27,15 +27,15 @@ use std::path::PathBuf;
 
 use crate::bytes::{AlignedBuffer, Extent, Extents};
 use crate::image::damage::BadRange;
-use crate::operation::error::OperationError;
 use crate::progress::Reporter;
+use crate::transfer::TransferError;
 
 use super::chunk::{Chunk, slice_of};
 #[cfg(any(test, fuzzing))]
 pub(crate) use map_file::read_any_map;
 use map_file::{MapFile, Stage};
 use marks::{Mark, Marks, Trouble};
-pub(in crate::operation) use medium::{DiskMedium, Medium};
+pub(crate) use medium::{DiskMedium, Medium};
 use prober::Prober;
 use way::Way;
 
@@ -63,19 +63,19 @@ impl Default for RescueOptions {
 }
 
 /// Where chunks go once they are complete.
-pub(in crate::operation) trait Feed {
+pub(crate) trait Feed {
     /// An empty buffer, once there is one.
-    fn buffer(&mut self) -> Result<AlignedBuffer, OperationError>;
+    fn buffer(&mut self) -> Result<AlignedBuffer, TransferError>;
 
     /// Takes a buffer back that was not needed.
     fn keep(&mut self, buffer: AlignedBuffer);
 
     /// Stores a chunk, in any order.
-    fn send(&mut self, chunk: &Chunk<'_>, buffer: AlignedBuffer) -> Result<(), OperationError>;
+    fn send(&mut self, chunk: &Chunk<'_>, buffer: AlignedBuffer) -> Result<(), TransferError>;
 }
 
 /// Reads chunks, easy ones first.
-pub(in crate::operation) struct Rescue<'a> {
+pub(crate) struct Rescue<'a> {
     prober: Prober<'a>,
     retries: u32,
     marks: Marks,
@@ -92,12 +92,12 @@ pub(in crate::operation) struct Rescue<'a> {
 }
 
 impl<'a> Rescue<'a> {
-    pub(in crate::operation) fn new(
+    pub(crate) fn new(
         medium: &'a dyn Medium,
         sector: u32,
         options: &RescueOptions,
         reporter: &'a Reporter<'a>,
-    ) -> Result<Self, OperationError> {
+    ) -> Result<Self, TransferError> {
         let mut marks = Marks::new(medium.size(), options.map_file.is_some());
         let path = options.map_file.as_deref();
         let map_file = path.map(|path| MapFile::open(path, &mut marks)).transpose()?;
@@ -121,37 +121,37 @@ impl<'a> Rescue<'a> {
 
     /// Reads a chunk and sends it on, unless it is better put off or lacks something: then it
     /// has to be given to [`Rescue::finish`].
-    pub(in crate::operation) fn offer(
+    pub(crate) fn offer(
         &mut self,
         chunk: &Chunk<'_>,
         feed: &mut dyn Feed,
-    ) -> Result<bool, OperationError> {
+    ) -> Result<bool, TransferError> {
         Ok(!self.puts_off(chunk) && self.try_whole(chunk, Way::Up, true, feed)?)
     }
 
     /// Whether all of a chunk is to be read in one go, and nothing speaks against it.
-    pub(in crate::operation) fn is_plain(&self, chunk: &Chunk<'_>) -> bool {
+    pub(crate) fn is_plain(&self, chunk: &Chunk<'_>) -> bool {
         !self.has_failed && !self.puts_off(chunk) && chunk.used_bytes() == chunk.range.len()
     }
 
     /// All of `range` was read, by somebody else.
-    pub(in crate::operation) fn settled(&mut self, range: Extent) {
+    pub(crate) fn settled(&mut self, range: Extent) {
         self.marks.finish(range);
         self.save_map_if_due();
     }
 
     /// Somebody else failed to read all of `range` in one go: it is not tried so again.
-    pub(in crate::operation) fn distrust(&mut self, range: Extent) {
+    pub(crate) fn distrust(&mut self, range: Extent) {
         self.careful = range;
         self.prober.suspect = true;
     }
 
     /// Reads what was put off, given in ascending order.
-    pub(in crate::operation) fn finish(
+    pub(crate) fn finish(
         &mut self,
         late: Vec<Chunk<'_>>,
         feed: &mut dyn Feed,
-    ) -> Result<(), OperationError> {
+    ) -> Result<(), TransferError> {
         if !late.is_empty() {
             let late = self.pass(late, Way::Down, true, feed)?;
             let late = self.pass(late, Way::Up, false, feed)?;
@@ -164,12 +164,12 @@ impl<'a> Rescue<'a> {
     }
 
     /// The stretches of `used` that could not be read.
-    pub(in crate::operation) fn bad(&self, used: &Extents) -> Vec<BadRange> {
+    pub(crate) fn bad(&self, used: &Extents) -> Vec<BadRange> {
         self.marks.bad(used)
     }
 
     /// Writes the map file, if there is one.
-    pub(in crate::operation) fn save_map(&mut self) {
+    pub(crate) fn save_map(&mut self) {
         if let Some(file) = &mut self.map_file {
             file.save(&self.marks, self.careful.start, self.stage, self.prober.reporter);
         }
@@ -182,7 +182,7 @@ impl<'a> Rescue<'a> {
     }
 
     /// Why the map file could not be written the last time.
-    pub(in crate::operation) fn map_problem(&self) -> Option<String> {
+    pub(crate) fn map_problem(&self) -> Option<String> {
         self.map_file.as_ref().and_then(MapFile::problem)
     }
 
@@ -200,7 +200,7 @@ impl<'a> Rescue<'a> {
         way: Way,
         skips: bool,
         feed: &mut dyn Feed,
-    ) -> Result<Vec<Chunk<'c>>, OperationError> {
+    ) -> Result<Vec<Chunk<'c>>, TransferError> {
         (self.skip, self.skipped) = (FIRST_SKIP, Extent { start: 0, end: 0 });
         let mut rest = Vec::new();
         if way == Way::Down {
@@ -224,7 +224,7 @@ impl<'a> Rescue<'a> {
         way: Way,
         skips: bool,
         feed: &mut dyn Feed,
-    ) -> Result<bool, OperationError> {
+    ) -> Result<bool, TransferError> {
         let mut buffer = feed.buffer()?;
         chunk.size(&mut buffer)?;
         let mut runs = chunk.runs();
@@ -264,7 +264,7 @@ impl<'a> Rescue<'a> {
         range: Extent,
         way: Way,
         into: &mut [u8],
-    ) -> Result<Option<Extent>, OperationError> {
+    ) -> Result<Option<Extent>, TransferError> {
         let mut rest = range;
         while !rest.is_empty() {
             let edge = way.edge(rest);
@@ -288,7 +288,7 @@ impl<'a> Rescue<'a> {
     }
 
     /// One read, and from time to time the map file.
-    fn read(&mut self, piece: Extent, into: &mut [u8]) -> Result<Option<i32>, OperationError> {
+    fn read(&mut self, piece: Extent, into: &mut [u8]) -> Result<Option<i32>, TransferError> {
         self.save_map_if_due();
         self.prober.read(piece, into)
     }
