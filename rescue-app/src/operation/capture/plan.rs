@@ -10,9 +10,9 @@ use crate::operation::clock;
 use crate::operation::error::OperationError;
 use crate::operation::guard;
 use crate::operation::source::{SourcePlan, SourceRequest, Unpartitioned};
-use crate::operation::transfer::RescueOptions;
 use crate::progress::{Control, Phase};
 use crate::repository::IndexedRepository;
+use crate::transfer::RescueOptions;
 
 use super::space::Space;
 
