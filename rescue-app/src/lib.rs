@@ -39,6 +39,7 @@ pub mod console;
 pub mod container;
 pub mod disk;
 pub mod encryption;
+pub mod export;
 pub mod filesystem;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

@@ -1,6 +1,7 @@
 //! Positioned reads over a disk, an image file, a partition or a test's bytes.
 
 use std::io;
+use std::sync::Arc;
 
 /// A source of bytes of known size that can be read anywhere, from several threads.
 pub trait ReadAt: Send + Sync {
@@ -24,6 +25,16 @@ pub trait ReadAt: Send + Sync {
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for &T {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(offset, buf)
+    }
+}
+
+impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
     fn size(&self) -> u64 {
         (**self).size()
     }

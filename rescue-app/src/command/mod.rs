@@ -9,6 +9,7 @@ mod forget;
 mod hardening;
 mod images;
 mod manual;
+mod mount;
 mod output;
 mod passphrase;
 mod prepare;
@@ -84,6 +85,7 @@ fn carry_out(verb: &Verb) -> anyhow::Result<Ending> {
         Verb::Images(args) => images::list(args),
         Verb::Show(args) => images::show(args),
         Verb::Restore(args) => restore::run(args),
+        Verb::Mount(args) => mount::run(args),
         Verb::Verify(args) => verify::run(args),
         Verb::Forget(args) => forget::run(args),
         Verb::Prune(args) => prune::run(args),

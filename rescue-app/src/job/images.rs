@@ -1,9 +1,12 @@
 //! What is done with images that are there.
 
+use std::path::PathBuf;
+
 use clap::{ArgGroup, Args};
 use serde::{Deserialize, Serialize};
 
-use crate::operation::{ForgetRequest, KeepRules, RepoAccess, Rules, Unwanted};
+use crate::bytes::os_text;
+use crate::operation::{ForgetRequest, KeepRules, MountRequest, RepoAccess, Rules, Unwanted};
 
 use super::repository::RepoArgs;
 use super::upkeep::UnusedArgs;
@@ -53,6 +56,33 @@ impl ShowArgs {
     /// The image that is meant, in one word.
     pub fn reference(&self) -> String {
         reference(&self.image, self.disk.as_deref())
+    }
+}
+
+/// Arguments of `mount`.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountArgs {
+    /// The image: the start of its id, `latest`, or `latest:NAME` as with --disk.
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// An empty folder to show its files in.
+    #[arg(value_name = "DIR")]
+    #[serde(with = "os_text")]
+    pub dir: PathBuf,
+    /// Which disk `latest` is of: its serial number, or another name that is its own.
+    #[arg(long, value_name = "NAME")]
+    pub disk: Option<String>,
+    /// The repository.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub repo: RepoArgs,
+}
+
+impl MountArgs {
+    /// What is asked of the operations.
+    pub fn request(&self, repo: RepoAccess) -> MountRequest {
+        let image = reference(&self.image, self.disk.as_deref());
+        MountRequest { image, repo, dir: self.dir.clone() }
     }
 }
 

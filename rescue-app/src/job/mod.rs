@@ -18,7 +18,7 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
 pub use choice::What;
-pub use images::{ForgetArgs, ImagesArgs, KeepArgs, ShowArgs, VerifyArgs};
+pub use images::{ForgetArgs, ImagesArgs, KeepArgs, MountArgs, ShowArgs, VerifyArgs};
 pub use prepare::{DisksArgs, InitArgs, PrepareArgs};
 pub use repository::RepoArgs;
 pub use source::{CaptureArgs, SourceArgs};
@@ -60,6 +60,13 @@ pub enum Verb {
     /// written last, so that a half-restored disk never looks whole, and everything written
     /// is read back from the disk and compared.
     Restore(Box<RestoreArgs>),
+    /// Shows an image as files in a folder, until Ctrl-C or `umount`.
+    ///
+    /// The folder holds the disk (disk.img), a file for each partition and logical volume
+    /// (1-EFI-system.img, vg-home.img), and what is noted of them (manifest.json). All of them can be read
+    /// and none written; loop devices, filesystem tools and virtual machines work on them. What is
+    /// encrypted is shown so. It needs FUSE.
+    Mount(MountArgs),
     /// Reads an image, or the whole repository, and checks every hash.
     ///
     /// Answers whether images can be restored. `lifeboat check` answers whether the repository is

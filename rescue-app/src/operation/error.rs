@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::disk::DiskError;
+use crate::export::FuseError;
 use crate::image::ImageError;
 use crate::image::manifest::ManifestError;
 use crate::progress::{Cancelled, Shortage};
@@ -19,6 +20,9 @@ pub enum OperationError {
     /// A disk could not be opened, read or written.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A folder could not be mounted or unmounted.
+    #[error(transparent)]
+    Fuse(#[from] FuseError),
     /// A partition table could not be read or fitted.
     #[error(transparent)]
     Table(#[from] TableError),

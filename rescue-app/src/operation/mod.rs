@@ -15,6 +15,7 @@ mod images;
 mod latest;
 pub mod log;
 mod machine;
+mod mount;
 mod order;
 mod places;
 mod prepare;
@@ -42,6 +43,7 @@ pub use forget::{
     ForgetReport, ForgetRequest, ForgottenDisk, ForgottenImage, Rules, Unwanted, forget,
 };
 pub use images::{ImagePartition, ImageSummary, list_images, show_image};
+pub use mount::{MountRequest, mount};
 pub use places::{Place, Want, find_places};
 pub use prepare::{
     PlaceFilesystem, PreparePlan, PrepareReport, PrepareRequest, plan_prepare, prepare,

@@ -13,6 +13,7 @@ mod kill;
 mod locks;
 mod lying_place;
 mod manual;
+mod mount;
 mod odd_disks;
 mod own_place;
 mod partition_types;

@@ -194,6 +194,9 @@ fn others() -> impl Strategy<Value = Verb> {
         true => Verb::Show(ShowArgs { image, disk, repo, json }),
         false => Verb::Verify(VerifyArgs { image: Some(image), disk, repo, json }),
     });
+    let mount = (text(), path(), option::of(text()), repo());
+    let mount = mount
+        .prop_map(|(image, dir, disk, repo)| Verb::Mount(MountArgs { image, dir, disk, repo }));
     let rest = (0..7u8, repo(), any::<(bool, bool)>(), any::<u8>());
     let rest = rest.prop_map(|(which, repo, (flag, json), max_unused)| match which {
         0 => Verb::Disks(DisksArgs { json }),
@@ -206,7 +209,7 @@ fn others() -> impl Strategy<Value = Verb> {
             Verb::Prune(PruneArgs { dry_run: flag, unused: UnusedArgs { max_unused }, repo, json })
         }
     });
-    prop_oneof![repair, prepare, named, rest]
+    prop_oneof![repair, prepare, named, mount, rest]
 }
 
 fn verb() -> impl Strategy<Value = Verb> {

@@ -7,21 +7,41 @@ mod sources;
 mod volume;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::disk::Target;
+use crate::image::stored::OpenImage;
 use crate::progress::{Control, Phase, mixed_workers};
-use crate::repository::Id;
+use crate::repository::{Id, IndexedRepository};
 
 use super::error::{Doing, OperationError};
 use super::target::{Overwrite, warn_of_result};
 use super::timed::Timed;
-use crate::transfer::{Task, places, tasks};
+use crate::transfer::{Task, Transfer, places, tasks};
+use crate::volume::LogicalVolume;
 
 use image_source::ImageSource;
 pub use plan::{RestorePlan, RestoreRequest, What, With, plan_restore};
 use sources::Sources;
+
+/// An image again, and those of its logical volumes all of whose bytes are in it, with their places on
+/// its disk.
+pub(super) fn volumes_of(
+    repo: Arc<IndexedRepository>,
+    image: OpenImage,
+) -> Result<(OpenImage, Vec<(LogicalVolume, Vec<Transfer>)>), OperationError> {
+    let sources = Sources { repo, image, with: Vec::new(), doubts: Vec::new() };
+    let listed = sources.image.manifest.regions.iter().flat_map(|region| &region.logical_volumes);
+    let mut found = Vec::new();
+    for volume in listed.filter(|volume| volume.complete && volume.plain) {
+        if let Some(transfers) = volume::transfers(&sources, &volume.to_string())? {
+            found.push((volume.clone(), transfers));
+        }
+    }
+    Ok((sources.image, found))
+}
 
 /// What a restore achieved.
 #[derive(Clone, Debug, Serialize)]

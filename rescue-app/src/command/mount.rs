@@ -1,0 +1,14 @@
+//! `lifeboat mount`.
+
+use crate::job::MountArgs;
+use crate::operation::{self, Want};
+
+use super::ending::Ending;
+use super::output::Printer;
+use super::passphrase;
+
+pub(super) fn run(args: &MountArgs) -> anyhow::Result<Ending> {
+    let request = args.request(passphrase::access(&args.repo, Want::Read)?);
+    Printer::new(false).watch(|control| operation::mount(&request, control))?;
+    Ok(Ending::Done)
+}

@@ -1,0 +1,266 @@
+//! A folder with the files of an image, through FUSE (Linux `include/uapi/linux/fuse.h`).
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
+    Generation, INodeNo, KernelConfig, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData,
+    ReplyDirectory, ReplyEntry, ReplyLseek, ReplyOpen, Request,
+};
+
+use nix::mount::{MntFlags, umount2};
+
+use crate::console;
+
+use super::ExportedFile;
+
+/// Nothing in the folder changes: the kernel may believe it for as long as it likes.
+const FOR_EVER: Duration = Duration::from_secs(86_400);
+
+/// How far the kernel reads ahead, bytes: a whole chunk of an image.
+const READ_AHEAD: u32 = 4 << 20;
+
+/// The number of the first file; that of the folder is 1.
+const FIRST: u64 = 2;
+
+/// Why a folder cannot be shown, or is not any more.
+#[derive(Debug, thiserror::Error)]
+pub enum FuseError {
+    /// It could not be mounted.
+    #[error("mounting {dir}: {error}")]
+    Mount {
+        /// The folder.
+        dir: String,
+        /// The cause.
+        error: io::Error,
+    },
+    /// It could not be unmounted.
+    #[error("unmounting {dir}: {error}; close what is open in it, then `umount {dir}`")]
+    Unmount {
+        /// The folder.
+        dir: String,
+        /// The cause.
+        error: io::Error,
+    },
+}
+
+/// A mounted folder.
+pub struct Mounted {
+    session: BackgroundSession,
+    dir: PathBuf,
+}
+
+impl Mounted {
+    /// Shows `files`, with the time of the image, in the folder `dir`, to be read by `threads` at once.
+    ///
+    /// # Errors
+    /// When the kernel does not mount it.
+    pub fn new(
+        files: Vec<ExportedFile>,
+        made: SystemTime,
+        dir: &Path,
+        threads: usize,
+    ) -> Result<Self, FuseError> {
+        let mut config = Config::default();
+        config.mount_options = [
+            MountOption::RO,
+            MountOption::NoDev,
+            MountOption::NoSuid,
+            MountOption::FSName("lifeboat".into()),
+            MountOption::Subtype("lifeboat".into()),
+        ]
+        .into();
+        (config.n_threads, config.clone_fd) = (Some(threads), true);
+        let session = fuser::spawn_mount(Folder { files, made }, dir, &config);
+        match session {
+            Ok(session) => Ok(Self { session, dir: dir.to_owned() }),
+            Err(error) => Err(FuseError::Mount { dir: console::path(dir), error }),
+        }
+    }
+
+    /// Whether somebody unmounted it.
+    pub fn has_ended(&self) -> bool {
+        self.session.guard.is_finished()
+    }
+
+    /// Unmounts it, unless that was done already. Whoever has a file open reads on until the program
+    /// ends; without the rights of root they keep it mounted.
+    ///
+    /// # Errors
+    /// When it is kept so.
+    pub fn end(self) -> Result<(), FuseError> {
+        let ended = match self.has_ended() {
+            true => self.session.join(),
+            false if umount2(&self.dir, MntFlags::MNT_DETACH).is_ok() => Ok(()),
+            false => self.session.umount_and_join(),
+        };
+        ended.map_err(|error| FuseError::Unmount { dir: console::path(&self.dir), error })
+    }
+}
+
+struct Folder {
+    files: Vec<ExportedFile>,
+    made: SystemTime,
+}
+
+impl Folder {
+    fn file(&self, number: INodeNo) -> Option<&ExportedFile> {
+        let index = u64::from(number).checked_sub(FIRST)?;
+        self.files.get(usize::try_from(index).ok()?)
+    }
+
+    fn attributes(&self, number: INodeNo) -> Option<FileAttr> {
+        let file = self.file(number);
+        if file.is_none() && number != INodeNo::ROOT {
+            return None;
+        }
+        let size = file.map_or(0, |file| file.content.size());
+        let used = file.map_or(0, |file| file.data.total());
+        Some(FileAttr {
+            ino: number,
+            size,
+            blocks: used.div_ceil(512),
+            atime: self.made,
+            mtime: self.made,
+            ctime: self.made,
+            crtime: self.made,
+            kind: if file.is_some() { FileType::RegularFile } else { FileType::Directory },
+            perm: if file.is_some() { 0o400 } else { 0o500 },
+            nlink: 1,
+            uid: nix::unistd::geteuid().as_raw(),
+            gid: nix::unistd::getegid().as_raw(),
+            rdev: 0,
+            blksize: 4096,
+            flags: 0,
+        })
+    }
+
+    fn read(&self, number: INodeNo, offset: u64, size: u32) -> Result<Vec<u8>, Errno> {
+        let file = self.file(number).ok_or(Errno::ENOENT)?;
+        let left = file.content.size().saturating_sub(offset).min(size.into());
+        let bytes = file.content.read_vec(offset, usize::try_from(left).unwrap_or_default());
+        bytes.map_err(|error| {
+            console::tell(&format!("reading {}: {error}", file.name));
+            Errno::EIO
+        })
+    }
+
+    /// Where data, or a hole, begins at or after `offset` (lseek(2)).
+    fn seek(&self, number: INodeNo, offset: u64, whence: i32) -> Result<u64, Errno> {
+        let file = self.file(number).ok_or(Errno::ENOENT)?;
+        let size = file.content.size();
+        if offset >= size {
+            return Err(Errno::ENXIO);
+        }
+        let next = file.data.within(offset, size).next();
+        match whence {
+            nix::libc::SEEK_DATA => next.map(|data| data.start).ok_or(Errno::ENXIO),
+            nix::libc::SEEK_HOLE => {
+                Ok(next.filter(|data| data.start <= offset).map_or(offset, |data| data.end))
+            }
+            _ => Err(Errno::EINVAL),
+        }
+    }
+}
+
+impl Filesystem for Folder {
+    fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        // What the kernel does not take it answers with the most that it takes.
+        if let Err(most) = config.set_max_readahead(READ_AHEAD) {
+            let _ = config.set_max_readahead(most);
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let found = self.files.iter().position(|file| OsStr::new(&file.name) == name);
+        let number = found.filter(|_| parent == INodeNo::ROOT).map(number_of);
+        match number.and_then(|number| self.attributes(number)) {
+            Some(attributes) => reply.entry(&FOR_EVER, &attributes, Generation(0)),
+            None => reply.error(Errno::ENOENT),
+        }
+    }
+
+    fn getattr(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _handle: Option<FileHandle>,
+        reply: ReplyAttr,
+    ) {
+        match self.attributes(number) {
+            Some(attributes) => reply.attr(&FOR_EVER, &attributes),
+            None => reply.error(Errno::ENOENT),
+        }
+    }
+
+    fn open(&self, _request: &Request, _number: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE);
+    }
+
+    fn read(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        match Folder::read(self, number, offset, size) {
+            Ok(bytes) => reply.data(&bytes),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn lseek(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        let found = u64::try_from(offset).map_err(|_| Errno::EINVAL);
+        match found.and_then(|offset| self.seek(number, offset, whence)) {
+            Ok(at) => reply.offset(i64::try_from(at).unwrap_or(i64::MAX)),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn readdir(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        if number != INodeNo::ROOT {
+            return reply.error(Errno::ENOTDIR);
+        }
+        let folder = [".", ".."].map(|name| (INodeNo::ROOT, FileType::Directory, name));
+        let files = self.files.iter().enumerate();
+        let files =
+            files.map(|(at, file)| (number_of(at), FileType::RegularFile, file.name.as_str()));
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        for (next, (number, kind, name)) in
+            (1u64..).zip(folder.into_iter().chain(files)).skip(start)
+        {
+            if reply.add(number, next, kind, name) {
+                break;
+            }
+        }
+        reply.ok();
+    }
+}
+
+fn number_of(index: usize) -> INodeNo {
+    INodeNo(FIRST + index as u64)
+}

@@ -1,0 +1,8 @@
+//! An image shown to other programs as if it were files.
+
+mod files;
+mod fuse;
+
+pub use files::ExportedFile;
+pub(crate) use files::files;
+pub use fuse::{FuseError, Mounted};
