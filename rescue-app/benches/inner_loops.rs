@@ -13,7 +13,7 @@ use divan::{Bencher, black_box};
 use lifeboat::image::chunks::ChunkSize;
 use lifeboat::operation::Compression;
 use lifeboat::repository::{
-    BlobReader, BlobType, BlobWriter, Id, IndexedRepository, Repository, Saver,
+    BlobReader, BlobType, BlobWriter, Id, IndexedRepository, PackWriter, Repository,
 };
 use lifeboat::store::LocalStore;
 
@@ -61,8 +61,8 @@ fn save(writer: &mut BlobWriter, chunk: &[u8], level: Compression) -> Id {
 fn store_new(bencher: Bencher, mut chunk: Vec<u8>, level: Compression) {
     with_repository(|repository| {
         let lock = repository.lock_shared().expect("a lock");
-        let saver = Saver::new(repository, &lock).expect("a saver");
-        let mut writer = saver.worker().expect("a worker");
+        let pack_writer = PackWriter::new(repository, &lock).expect("a pack writer");
+        let mut writer = pack_writer.blob_writer().expect("a worker");
         bencher.counter(BytesCount::new(chunk.len())).bench_local(|| {
             renumber(&mut chunk);
             black_box(save(&mut writer, &chunk, level));
@@ -95,11 +95,11 @@ fn read(bencher: Bencher, random: bool) {
     with_repository(|repository| {
         let chunk = if random { noise() } else { program() };
         let lock = repository.lock_shared().expect("a lock");
-        let saver = Saver::new(repository, &lock).expect("a saver");
-        let mut writer = saver.worker().expect("a worker");
+        let pack_writer = PackWriter::new(repository, &lock).expect("a pack writer");
+        let mut writer = pack_writer.blob_writer().expect("a worker");
         let id = save(&mut writer, &chunk, Compression::Balanced);
         writer.finish().expect("the last pack");
-        saver.finish().expect("an index");
+        pack_writer.finish().expect("an index");
         let mut reader = BlobReader::new().expect("a reader");
         bencher.counter(BytesCount::new(chunk.len())).bench_local(|| {
             black_box(repository.read_blob(&id, &mut reader).expect("the chunk").len())

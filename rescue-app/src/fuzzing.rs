@@ -13,10 +13,10 @@ use summed::Summed;
 use crate::bytes::{Extents, ReadAt};
 use crate::disk::mount::parse_mounts;
 use crate::disk::uevent::Uevent;
+use crate::image::disk_volumes::DiskVolumes;
 use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
 use crate::image::marker;
-use crate::image::neighbours::Neighbours;
 use crate::inspect::{
     around_shown_array, files as tree_of, fuzzing as seals, inspect, locate, locked_containers,
     owners, recognise, system, unlock, volumes, windows_version,
@@ -70,10 +70,10 @@ pub fn disk(data: &[u8]) {
     let Ok(table) = table::read(&disk, 512) else { return };
     let metadata = table::metadata_extents(&disk, &table);
     let selection = Selection::default();
-    let neighbours = Neighbours::new(&disk, &table);
+    let volumes = DiskVolumes::new(&disk, &table);
     let mut at = 0;
     for span in layout::spans(disk.size(), &table).into_iter().take(16) {
-        let region = layout::inspect(&disk, span, Some(&metadata), &neighbours, &selection).region;
+        let region = layout::inspect(&disk, span, Some(&metadata), &volumes, &selection).region;
         assert_eq!(region.start, at, "regions have gaps or overlap");
         at = region.end();
         let inside = region.used.iter().all(|used| region.start <= used.start && used.end <= at);

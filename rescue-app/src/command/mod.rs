@@ -8,6 +8,7 @@ mod ending;
 mod forget;
 mod hardening;
 mod images;
+mod maintenance;
 mod manual;
 mod mount;
 mod output;
@@ -19,7 +20,6 @@ mod signals;
 mod source;
 mod target;
 mod unlock;
-mod upkeep;
 mod verify;
 
 use std::process::ExitCode;
@@ -89,9 +89,9 @@ fn carry_out(verb: &Verb) -> anyhow::Result<Ending> {
         Verb::Verify(args) => verify::run(args),
         Verb::Forget(args) => forget::run(args),
         Verb::Prune(args) => prune::run(args),
-        Verb::Check(args) => upkeep::check(args),
-        Verb::Repair(args) => upkeep::repair(args),
-        Verb::Unlock(args) => upkeep::unlock(args),
+        Verb::Check(args) => maintenance::check(args),
+        Verb::Repair(args) => maintenance::repair(args),
+        Verb::Unlock(args) => maintenance::unlock(args),
         Verb::Prepare(args) => prepare::run(args),
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 use crate::repository::{
-    BlobType, BlobWriter, Id, IdHasher, Node, RepositoryError, Saver, Snapshot, Summary, Totals,
-    Tree,
+    BlobType, BlobWriter, Id, IdHasher, Node, PackWriter, RepositoryError, Snapshot, Summary,
+    Totals, Tree,
 };
 
 use super::ImageError;
@@ -25,12 +25,12 @@ const ZEROS: &[u8] = &[0; 16 << 10];
 /// # Errors
 /// When the repository cannot be written.
 pub fn save_tree(
-    saver: &Saver<'_>,
+    pack_writer: &PackWriter<'_>,
     (folder_name, manifest): (&str, &Manifest),
     slots: Vec<Slot>,
     zstd_level: i32,
 ) -> Result<Id, ImageError> {
-    let mut writer = saver.worker()?;
+    let mut writer = pack_writer.blob_writer()?;
     let disk_content = disk_content(&mut writer, &slots)?;
     drop(slots);
     let json = manifest.to_json()?;

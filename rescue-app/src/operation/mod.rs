@@ -5,7 +5,6 @@ mod capture;
 mod catalog;
 mod clock;
 mod clone;
-mod companions;
 mod consent;
 mod error;
 mod forget;
@@ -15,6 +14,8 @@ mod images;
 mod latest;
 pub mod log;
 mod machine;
+mod machine_volumes;
+mod maintenance;
 mod mount;
 mod order;
 mod places;
@@ -29,7 +30,6 @@ mod survey;
 mod target;
 mod timed;
 mod unlock;
-mod upkeep;
 mod verify;
 
 pub use access::{Compression, Passphrase, RepoAccess, create_repository};
@@ -43,6 +43,7 @@ pub use forget::{
     ForgetReport, ForgetRequest, ForgottenDisk, ForgottenImage, Rules, Unwanted, forget,
 };
 pub use images::{ImagePartition, ImageSummary, list_images, show_image};
+pub use maintenance::{Repair, Repaired, check, repair, unlock};
 pub use mount::{MountRequest, mount};
 pub use places::{Place, Want, find_places};
 pub use prepare::{
@@ -56,7 +57,6 @@ pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use target::{Absent, LayoutEntry, Remains, TargetPlan, TargetRequest};
 pub use timed::Timed;
 pub use unlock::{Container, Keys, LockedDisk};
-pub use upkeep::{Repair, Repaired, check, repair, unlock};
 pub use verify::{VerifyReport, verify};
 
 pub use crate::image::layout::Reading;

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, unb
 
 use crate::progress::{Control, Event, Phase, Progress, Shortage};
 use crate::repository::RepositoryError;
-use crate::store::{PatientStore, Store, StoreError, WhenFull};
+use crate::store::{PausingStore, Store, StoreError, WhenFull};
 
 use super::error::OperationError;
 use super::format::size;
@@ -20,8 +20,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// A thread whose file did not fit, waiting for a decision.
 type Question = Sender<WhenFull>;
 
-/// What storing is done with while [`patiently`] watches over the free space.
-pub(super) struct Patient<'a> {
+/// What storing is done with while [`pausing_when_full`] watches over the free space.
+pub(super) struct Pausing<'a> {
     /// The place; a write that does not fit waits there.
     pub(super) store: Arc<dyn Store>,
     /// The caller's, its events seen on the way.
@@ -29,10 +29,10 @@ pub(super) struct Patient<'a> {
     questions: Sender<Question>,
 }
 
-impl Patient<'_> {
-    /// Does something that writes past [`PatientStore`]'s waiting, such as taking a lock, again
+impl Pausing<'_> {
+    /// Does something that writes past [`PausingStore`]'s waiting, such as taking a lock, again
     /// and again until it fits or is given up.
-    pub(super) fn insist<T>(
+    pub(super) fn retry_when_freed<T>(
         &self,
         mut act: impl FnMut() -> Result<T, RepositoryError>,
     ) -> Result<T, RepositoryError> {
@@ -55,14 +55,14 @@ fn wait(questions: &Sender<Question>) -> WhenFull {
 
 /// Runs `work` on a store that pauses when its place is full, as far as `control` lets a person
 /// decide. Ends with [`OperationError::Full`] when it could not go on.
-pub(super) fn patiently<T>(
+pub(super) fn pausing_when_full<T>(
     store: Arc<dyn Store>,
     control: Control<'_>,
-    work: impl FnOnce(&Patient<'_>) -> Result<T, OperationError>,
+    work: impl FnOnce(&Pausing<'_>) -> Result<T, OperationError>,
 ) -> Result<T, OperationError> {
     let (questions, asked) = unbounded::<Question>();
     let asking = questions.clone();
-    let store = Arc::new(PatientStore::new(store, move || wait(&asking)));
+    let store = Arc::new(PausingStore::new(store, move || wait(&asking)));
     let gauge =
         Gauge { store: &store, to_come: AtomicU64::new(0), given_up: AtomicBool::new(false) };
     let sink = |event: Event| {
@@ -77,7 +77,7 @@ pub(super) fn patiently<T>(
         let attendant = Attendant { gauge: &gauge, control, asked, ended };
         scope.spawn(move || attendant.run());
         let store = Arc::clone(&store) as Arc<dyn Store>;
-        work(&Patient { store, control: Control { sink: &sink, ..control }, questions })
+        work(&Pausing { store, control: Control { sink: &sink, ..control }, questions })
     });
     // Other threads fail with what the first failure left them: what counts is that space ran out.
     result.map_err(|error| match gauge.given_up.load(Ordering::Acquire) {
@@ -89,7 +89,7 @@ pub(super) fn patiently<T>(
 
 /// How much space there is and how much is wanted.
 struct Gauge<'a> {
-    store: &'a PatientStore,
+    store: &'a PausingStore,
     /// Bytes not yet read, and those stored in memory or in packs.
     to_come: AtomicU64,
     given_up: AtomicBool,

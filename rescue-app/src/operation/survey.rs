@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::bytes::{Extent, ReadAt, Window};
 use crate::disk::{self, Disk, Source};
+use crate::image::disk_volumes::DiskVolumes;
 use crate::image::layout::Span;
-use crate::image::neighbours::Neighbours;
 use crate::image::{layout, marker};
 use crate::inspect;
 use crate::table::{self, Partition, Purpose, Scheme, Table};
@@ -189,7 +189,7 @@ fn volumes(source: &Source, table: &Table) -> Vec<Volume> {
     let spans = layout::spans(source.size(), table);
     let wanted =
         spans.into_iter().filter(|span| span.partition.is_some() || table.scheme == Scheme::None);
-    let companions = Neighbours::new(source, table);
+    let companions = DiskVolumes::new(source, table);
     let volumes = wanted.map(|span| {
         let partition = span.partition.and_then(|number| table.partition(number));
         match span.purpose {

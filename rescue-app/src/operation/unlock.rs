@@ -15,8 +15,8 @@ use crate::progress::available_memory;
 use crate::table::{Purpose, Table};
 use crate::volume::{Effort, LockedContainer, UnlockError, VolumeKey};
 
-use super::companions::MachineVolumes;
 use super::error::OperationError;
+use super::machine_volumes::MachineVolumes;
 use super::survey::read_table;
 
 /// Opened containers.

@@ -36,11 +36,11 @@ fn save(repo: &Repository, kind: FileKind, value: &impl serde::Serialize) -> Id 
 /// Stores a blob of any text.
 fn blob(repo: &IndexedRepository, kind: BlobType, text: &[u8]) -> Id {
     let lock = repo.lock_shared().unwrap();
-    let saver = Saver::new(repo, &lock).unwrap();
-    let mut worker = saver.worker().unwrap();
+    let pack_writer = PackWriter::new(repo, &lock).unwrap();
+    let mut worker = pack_writer.blob_writer().unwrap();
     let id = worker.save(kind, None, text, TEXT_LEVEL).unwrap().id;
     worker.finish().unwrap();
-    saver.finish().unwrap();
+    pack_writer.finish().unwrap();
     id
 }
 
@@ -130,8 +130,8 @@ fn a_directory_cannot_fill_the_memory() {
 fn deep_and_shared_directories_are_walked_once_and_without_recursion() {
     let (_dir, repo) = repository();
     let adding = repo.lock_shared().unwrap();
-    let saver = Saver::new(&repo, &adding).unwrap();
-    let mut worker = saver.worker().unwrap();
+    let pack_writer = PackWriter::new(&repo, &adding).unwrap();
+    let mut worker = pack_writer.blob_writer().unwrap();
     let mut tree = worker.save_tree(&Tree::new(Vec::new()).unwrap()).unwrap();
     // Each directory holds the one below three times: 3^5000 paths.
     for _ in 0..5_000 {
@@ -139,7 +139,7 @@ fn deep_and_shared_directories_are_walked_once_and_without_recursion() {
         tree = worker.save_tree(&Tree::new(nodes.to_vec()).unwrap()).unwrap();
     }
     worker.finish().unwrap();
-    saver.finish().unwrap();
+    pack_writer.finish().unwrap();
     drop(adding);
     save(&repo, FileKind::Snapshot, &snapshot(tree));
     limit_memory(1 << 30);

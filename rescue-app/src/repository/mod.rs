@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! plain text ─ Id::of ─ known already? ─ compress ─ seal ─┐
-//!            BlobWriter (one per thread)                  pack (16 MiB) ─ Saver's writers ─ store
-//!                                                                              └ index files
+//!            BlobWriter (one per thread)                  pack (16 MiB) ─ PackWriter's threads ─ store
+//!                                                                                 └ index files
 //! ```
 //!
 //! Where to look, each folder resting only on those above it:
@@ -58,4 +58,4 @@ pub use lock::{ExclusiveLock, Lock, SharedLock, Unlocked};
 pub use prune::{Choice, KeepRules, KeptAs, PruneOptions, PruneReport};
 pub use read::{BlobReader, ReadPlan, Run, SnapshotList, Verified};
 pub use repo::{OpenedKey, Repository};
-pub use write::{Adopted, BlobWriter, Saved, Saver, Totals, Written};
+pub use write::{Adopted, BlobWriter, PackWriter, Saved, Totals, Written};

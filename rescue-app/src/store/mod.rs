@@ -7,7 +7,7 @@ mod error;
 mod filesystem_type;
 mod local;
 mod location;
-mod patient;
+mod pausing;
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use error::StoreError;
 pub use local::LocalStore;
 pub use location::{Location, LocationError};
-pub use patient::{PatientStore, WhenFull};
+pub use pausing::{PausingStore, WhenFull};
 
 /// What a store's methods return.
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -5,8 +5,8 @@ use crate::bytes::{AlignedBuffer, Extent, Extents, ReadAt, is_zero};
 use crate::disk::Target;
 use crate::progress::Reporter;
 
+use super::deferred::DeferredWrites;
 use super::read_back::{bad_range, reading};
-use super::reserved::Reserved;
 use super::tasks::{Place, Task};
 
 /// Unit of comparison with `--only-changed`, bytes: what a filesystem changes at least.
@@ -22,7 +22,7 @@ const ZEROS: usize = 4 << 20;
 /// What the threads that write share.
 pub(crate) struct DiskSink<'a> {
     pub(crate) target: &'a Target,
-    pub(crate) reserved: &'a Reserved,
+    pub(crate) deferred: &'a DeferredWrites,
     pub(crate) reporter: &'a Reporter<'a>,
     pub(crate) only_changed: bool,
     /// Whether the target is a new file, in which all that is not written is a hole.
@@ -39,7 +39,7 @@ pub(crate) struct Scratch {
 }
 
 impl DiskSink<'_> {
-    /// Puts a chunk in its place, but for reserved ranges; it counts as `done` bytes of progress.
+    /// Puts a chunk in its place, but for deferred ranges; it counts as `done` bytes of progress.
     pub(crate) fn put(
         &self,
         place: &Place<'_>,
@@ -51,14 +51,14 @@ impl DiskSink<'_> {
         Ok(self.reporter.advance(done, written, there)?)
     }
 
-    /// Zeros a range, but for reserved parts of it, which are zero until the end as it is.
+    /// Zeros a range, but for deferred parts of it, which are zero until the end as it is.
     pub(crate) fn zero(&self, range: Extent, scratch: &mut Scratch) -> Result<(), TransferError> {
         let Scratch { current, zeros } = scratch;
         if zeros.is_empty() {
             zeros.set_len(ZEROS);
             zeros.fill(0);
         }
-        for part in self.reserved.ranges().gaps_within(range.start, range.end).iter() {
+        for part in self.deferred.ranges().gaps_within(range.start, range.end).iter() {
             for start in (part.start..part.end).step_by(ZEROS) {
                 let len = usize::try_from(part.end - start).unwrap_or(ZEROS).min(ZEROS);
                 let zeros = zeros.get(..len).ok_or_else(bad_range)?;
@@ -69,15 +69,15 @@ impl DiskSink<'_> {
         Ok(())
     }
 
-    /// Whether a task reaches into reserved ranges.
-    pub(crate) fn is_reserved(&self, task: &Task<'_>) -> bool {
+    /// Whether a task reaches into deferred ranges.
+    pub(crate) fn is_deferred(&self, task: &Task<'_>) -> bool {
         task.places.iter().flat_map(Place::runs).any(|(at, range)| {
-            self.reserved.ranges().within(at, at + range.len() as u64).next().is_some()
+            self.deferred.ranges().within(at, at + range.len() as u64).next().is_some()
         })
     }
 }
 
-/// What became of a chunk's used bytes outside of reserved ranges.
+/// What became of a chunk's used bytes outside of deferred ranges.
 struct Written {
     /// Bytes written.
     written: u64,
@@ -94,18 +94,18 @@ fn put(
 ) -> Result<Written, TransferError> {
     let mut used = 0;
     for (at, range) in place.runs() {
-        sink.reserved.keep(at, plain.get(range.clone()).ok_or_else(bad_range)?);
-        used += sink.reserved.ranges().gaps_within(at, at + range.len() as u64).total();
+        sink.deferred.keep(at, plain.get(range.clone()).ok_or_else(bad_range)?);
+        used += sink.deferred.ranges().gaps_within(at, at + range.len() as u64).total();
     }
     let mut written = 0;
     for (at, range) in place.spans(if sink.only_changed { 0 } else { WRITE_ALONG }) {
         let bytes = plain.get(range).ok_or_else(bad_range)?;
         let end = at + bytes.len() as u64;
-        if sink.reserved.ranges().within(at, end).next().is_none() {
+        if sink.deferred.ranges().within(at, end).next().is_none() {
             written += write_part(sink, at, bytes, current)?;
             continue;
         }
-        for part in sink.reserved.ranges().gaps_within(at, end).iter() {
+        for part in sink.deferred.ranges().gaps_within(at, end).iter() {
             let from = usize::try_from(part.start - at).unwrap_or(usize::MAX);
             let to = usize::try_from(part.end - at).unwrap_or(usize::MAX);
             let bytes = bytes.get(from..to).ok_or_else(bad_range)?;

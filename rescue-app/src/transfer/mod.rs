@@ -6,13 +6,13 @@
 //! reads back by the chunks' hashes.
 
 mod chunk;
+mod deferred;
 mod disk_copy;
 mod disk_sink;
 mod disk_source;
 mod error;
 mod read_back;
 mod rescue;
-mod reserved;
 mod tasks;
 mod zeros;
 
@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use crate::bytes::{AlignedBuffer, Extent, Extents};
 use crate::repository::{BlobReader, RepositoryError};
 
+pub(crate) use deferred::DeferredWrites;
 pub(crate) use disk_copy::DiskCopy;
 pub(crate) use disk_sink::{DiskSink, Scratch, writing};
 pub(crate) use disk_source::{ChunkSink, ChunkWorker, DiskSource, Filled, no_workers};
@@ -30,7 +31,6 @@ pub use rescue::RescueOptions;
 #[cfg(any(test, fuzzing))]
 pub(crate) use rescue::read_any_map;
 pub(crate) use rescue::{DiskMedium, Medium};
-pub(crate) use reserved::Reserved;
 pub(crate) use tasks::{Place, Task, places, tasks};
 
 /// Bytes of a source and where they go on the target.
@@ -67,7 +67,7 @@ pub(crate) fn written(transfers: &[Transfer]) -> Extents {
 
 /// What is put on a target.
 pub(crate) trait ChunkSource: Sync {
-    /// Puts all of it there, but for reserved ranges, whose bytes are kept for later.
+    /// Puts all of it there, but for deferred ranges, whose bytes are kept for later.
     fn put_on<'s>(&'s self, sink: &DiskSink<'_>) -> Result<Put<'s>, TransferError>;
 
     /// The bytes of a chunk once more.

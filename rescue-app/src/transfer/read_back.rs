@@ -76,7 +76,7 @@ impl ReadBack<'_> {
             |(start, end), buffer| {
                 buffer.set_len(usize::try_from(end - start).unwrap_or(ZEROS));
                 self.sink.target.read_at(start, buffer).map_err(|error| reading(start, error))?;
-                self.sink.reserved.substitute(start, buffer);
+                self.sink.deferred.substitute(start, buffer);
                 if let Some(other) = buffer.iter().position(|byte| *byte != 0) {
                     found.differs(start + other as u64, end - start);
                 }
@@ -143,7 +143,7 @@ impl ReadBack<'_> {
         for (at, range) in place.runs() {
             current.set_len(range.len());
             self.sink.target.read_at(at, current).map_err(|error| reading(at, error))?;
-            self.sink.reserved.substitute(at, current);
+            self.sink.deferred.substitute(at, current);
             let wanted = plain.get(range).ok_or_else(bad_range)?;
             if wanted != &**current {
                 return Ok(Some(at + first_difference(wanted, current)));
@@ -169,7 +169,7 @@ impl ReadBack<'_> {
             current.get_mut(zeroed_to..range.start).ok_or_else(bad_range)?.fill(0);
             zeroed_to = range.end;
             let part = current.get_mut(range).ok_or_else(bad_range)?;
-            self.sink.reserved.substitute(at, part);
+            self.sink.deferred.substitute(at, part);
         }
         current.get_mut(zeroed_to..).ok_or_else(bad_range)?.fill(0);
         Ok(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::noise;
 use lifeboat::repository::{
-    BlobType, Id, Node, PUBLIC_PASSPHRASE, Repository, Saver, Snapshot, Tree,
+    BlobType, Id, Node, PUBLIC_PASSPHRASE, PackWriter, Repository, Snapshot, Tree,
 };
 use lifeboat::store::LocalStore;
 use serde_json::{Value, json};
@@ -33,8 +33,8 @@ fn save(bench: &Bench, pieces: &[(Vec<u8>, usize)]) -> String {
     let store = Arc::new(LocalStore::new(bench.path("repo")));
     let repo = Repository::open(store, PUBLIC_PASSPHRASE).unwrap().load_index().unwrap();
     let lock = repo.lock_shared().unwrap();
-    let saver = Saver::new(&repo, &lock).unwrap();
-    let mut worker = saver.worker().unwrap();
+    let pack_writer = PackWriter::new(&repo, &lock).unwrap();
+    let mut worker = pack_writer.blob_writer().unwrap();
     let mut blob = |bytes: &[u8]| worker.save(BlobType::Data, None, bytes, 3).unwrap().id;
     let half = blob(&vec![7; usize::try_from(DISK / 2).unwrap()]);
     let (mut content, mut size): (Vec<Id>, u64) = (Vec::new(), 0);
@@ -52,7 +52,7 @@ fn save(bench: &Bench, pieces: &[(Vec<u8>, usize)]) -> String {
     let top = Tree::new(vec![Node::dir("m-s", folder, time)]).unwrap();
     let tree = worker.save_tree(&top).unwrap();
     worker.finish().unwrap();
-    saver.finish().unwrap();
+    pack_writer.finish().unwrap();
     let snapshot: Snapshot = serde_json::from_value(json!({
         "time": "2026-01-01T00:00:00Z", "tree": tree, "paths": ["/m-s"], "tags": ["lifeboat"],
     }))

@@ -8,8 +8,8 @@ use crate::fixture::{CHUNK, disk, init, open, read_all, save, save_counted, snap
 use crate::stock_restic::{Restic, files_below};
 use lifeboat::progress::Control;
 use lifeboat::repository::{
-    BlobType, Id, Node, PUBLIC_PASSPHRASE, Repository, RepositoryError, Result as RepoResult,
-    Saver, Tree,
+    BlobType, Id, Node, PUBLIC_PASSPHRASE, PackWriter, Repository, RepositoryError,
+    Result as RepoResult, Tree,
 };
 use lifeboat::store::{FileEntry, FileKind, LocalStore, Result, Store, StoreError};
 use time::OffsetDateTime;
@@ -141,16 +141,16 @@ fn a_full_place_stops_cleanly_and_is_continued_after_space_is_freed() {
     store.left.store(70 << 20, Ordering::Relaxed);
     let image = disk(2, 300_000_000);
     let lock = repo.lock_shared().unwrap();
-    let saver = Saver::new(&repo, &lock).unwrap();
-    let mut worker = saver.worker().unwrap();
+    let pack_writer = PackWriter::new(&repo, &lock).unwrap();
+    let mut worker = pack_writer.blob_writer().unwrap();
     let stopped = image
         .chunks(CHUNK)
         .find_map(|chunk| worker.save(BlobType::Data, None, chunk, 1).err())
         .expect("storing must stop");
     assert!(matches!(stopped, RepositoryError::Store(StoreError::Full { .. })), "{stopped}");
     assert!(worker.finish().is_err());
-    let totals = saver.totals();
-    assert!(saver.finish().is_err(), "nothing may refer to what is not stored");
+    let totals = pack_writer.totals();
+    assert!(pack_writer.finish().is_err(), "nothing may refer to what is not stored");
     drop(lock);
 
     store.left.store(u64::MAX, Ordering::Relaxed);
@@ -189,12 +189,12 @@ fn findings_for(nodes: Vec<Node>) -> Vec<String> {
     let restic = Restic::new();
     let repo = init(&restic);
     let lock = repo.lock_shared().unwrap();
-    let saver = Saver::new(&repo, &lock).unwrap();
-    let mut worker = saver.worker().unwrap();
+    let pack_writer = PackWriter::new(&repo, &lock).unwrap();
+    let mut worker = pack_writer.blob_writer().unwrap();
     worker.save(BlobType::Data, None, b"abc", 1).unwrap();
     let tree = worker.save_tree(&Tree::new(nodes).unwrap()).unwrap();
     worker.finish().unwrap();
-    saver.finish().unwrap();
+    pack_writer.finish().unwrap();
     let id = repo.save_snapshot(&lock, &snapshot(tree)).unwrap();
     let report = repo.check(true, 1, Control::silent()).unwrap();
     let broken = !report.findings.is_empty();

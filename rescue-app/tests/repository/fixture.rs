@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use common::Random;
 use lifeboat::repository::{
-    BlobReader, BlobType, Id, IndexedRepository, Node, NodeType, PUBLIC_PASSPHRASE, Repository,
-    Saver, Snapshot, Totals, Tree,
+    BlobReader, BlobType, Id, IndexedRepository, Node, NodeType, PUBLIC_PASSPHRASE, PackWriter,
+    Repository, Snapshot, Totals, Tree,
 };
 use lifeboat::store::LocalStore;
 use time::OffsetDateTime;
@@ -58,12 +58,12 @@ pub fn save(repo: &IndexedRepository, bytes: &[u8]) -> Id {
 /// Like [`save`], and tells what it took.
 pub fn save_counted(repo: &IndexedRepository, bytes: &[u8]) -> (Id, Totals) {
     let lock = repo.lock_shared().unwrap();
-    let saver = Saver::new(repo, &lock).unwrap();
+    let pack_writer = PackWriter::new(repo, &lock).unwrap();
     let chunks: Vec<&[u8]> = bytes.chunks(CHUNK).collect();
     let half = chunks.len().div_ceil(2);
     std::thread::scope(|scope| {
         for part in chunks.chunks(half.max(1)) {
-            let mut worker = saver.worker().unwrap();
+            let mut worker = pack_writer.blob_writer().unwrap();
             scope.spawn(move || {
                 for chunk in part {
                     worker.save(BlobType::Data, None, chunk, 1).unwrap();
@@ -75,12 +75,12 @@ pub fn save_counted(repo: &IndexedRepository, bytes: &[u8]) -> (Id, Totals) {
     let time = OffsetDateTime::UNIX_EPOCH;
     let ids = chunks.iter().map(|chunk| Id::of(chunk)).collect();
     let file = Node::file("disk.img", bytes.len() as u64, ids, time);
-    let mut worker = saver.worker().unwrap();
+    let mut worker = pack_writer.blob_writer().unwrap();
     let machine = worker.save_tree(&Tree::new(vec![file]).unwrap()).unwrap();
     let top = Tree::new(vec![Node::dir("machine", machine, time)]).unwrap();
     let tree = worker.save_tree(&top).unwrap();
     worker.finish().unwrap();
-    let totals = saver.finish().unwrap();
+    let totals = pack_writer.finish().unwrap();
     (repo.save_snapshot(&lock, &snapshot(tree)).unwrap(), totals)
 }
 

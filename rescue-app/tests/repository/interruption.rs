@@ -1,6 +1,6 @@
 //! Captures that are given up leave nothing in the way and are continued.
 
-use lifeboat::repository::{BlobType, Saver};
+use lifeboat::repository::{BlobType, PackWriter};
 
 use crate::fixture::{CHUNK, disk, init, open, save_counted};
 use crate::stock_restic::Restic;
@@ -12,13 +12,13 @@ fn what_an_abandoned_capture_stored_is_used_by_the_next() {
     let image = disk(12, 30_000_000);
     let stored = {
         let lock = repo.lock_shared().unwrap();
-        let saver = Saver::new(&repo, &lock).unwrap();
-        let mut worker = saver.worker().unwrap();
+        let pack_writer = PackWriter::new(&repo, &lock).unwrap();
+        let mut worker = pack_writer.blob_writer().unwrap();
         for chunk in image.chunks(CHUNK) {
             worker.save(BlobType::Data, None, chunk, 1).unwrap();
         }
         worker.finish().unwrap();
-        saver.totals().new_bytes
+        pack_writer.totals().new_bytes
     };
     restic.check();
     let repo = open(&restic);

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use common::Random;
 use lifeboat::progress::{Cancel, Control, Event, Level};
 use lifeboat::repository::{
-    BlobType, Id, IndexedRepository, PUBLIC_PASSPHRASE, PruneOptions, PruneReport, Repository,
-    RepositoryError, Result, Saver,
+    BlobType, Id, IndexedRepository, PUBLIC_PASSPHRASE, PackWriter, PruneOptions, PruneReport,
+    Repository, RepositoryError, Result,
 };
 use lifeboat::store::FileKind;
 
@@ -179,8 +179,8 @@ fn leftovers_copies_and_small_packs_are_tidied_up() {
 /// Stores data and gives up.
 fn abandon(repo: &IndexedRepository, bytes: &[u8]) {
     let lock = repo.lock_shared().unwrap();
-    let saver = Saver::new(repo, &lock).unwrap();
-    let mut worker = saver.worker().unwrap();
+    let pack_writer = PackWriter::new(repo, &lock).unwrap();
+    let mut worker = pack_writer.blob_writer().unwrap();
     for chunk in bytes.chunks(CHUNK) {
         worker.save(BlobType::Data, None, chunk, 1).unwrap();
     }

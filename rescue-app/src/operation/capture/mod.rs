@@ -14,13 +14,13 @@ use crate::image::stored::TAG;
 use crate::image::writer;
 use crate::progress::{Control, Phase, Reporter};
 use crate::repository::{
-    Adopted, Dropped, IndexedRepository, RepositoryError, Saver, SharedLock, Written,
+    Adopted, Dropped, IndexedRepository, PackWriter, RepositoryError, SharedLock, Written,
 };
 
 use super::error::{Doing, OperationError};
 use super::format::size;
 use super::images::ImageSummary;
-use super::shortage::{Patient, patiently};
+use super::shortage::{Pausing, pausing_when_full};
 use super::source::{SourcePlan, without_zeros};
 use super::timed::Timed;
 use super::{order, verify};
@@ -98,17 +98,17 @@ fn run(
     control: Control<'_>,
 ) -> Result<CaptureReport, OperationError> {
     let doing = format!("capturing {}", source.disk.identity());
-    let work = |patient: &Patient<'_>| plan_and_store(source, request, patient);
-    patiently(request.repo.store(), control, work).doing(|| doing)
+    let work = |pausing: &Pausing<'_>| plan_and_store(source, request, pausing);
+    pausing_when_full(request.repo.store(), control, work).doing(|| doing)
 }
 
 fn plan_and_store(
     source: SourcePlan,
     request: &CaptureRequest,
-    patient: &Patient<'_>,
+    pausing: &Pausing<'_>,
 ) -> Result<CaptureReport, OperationError> {
-    let control = patient.control;
-    let into = Destination::open(request, patient)?;
+    let control = pausing.control;
+    let into = Destination::open(request, pausing)?;
     let plan = CapturePlan::of(source, request, &into.repo)?;
     for warning in &plan.warnings {
         control.warn(warning.clone());
@@ -123,7 +123,7 @@ fn plan_and_store(
         control.info(unpartitioned.sentence());
     }
     control.info(plan.space.sentence());
-    let stored = store(&into, plan, request, patient);
+    let stored = store(&into, plan, request, pausing);
     match into.lock.ensure_held() {
         // What others do after they took the lock away shows in many ways.
         Err(lost @ RepositoryError::LockLost { .. })
@@ -146,15 +146,15 @@ struct Destination {
 }
 
 impl Destination {
-    fn open(request: &CaptureRequest, patient: &Patient<'_>) -> Result<Self, OperationError> {
-        let repo = request.repo.open_in(Arc::clone(&patient.store))?;
-        let lock = patient.insist(|| repo.lock_shared())?;
+    fn open(request: &CaptureRequest, pausing: &Pausing<'_>) -> Result<Self, OperationError> {
+        let repo = request.repo.open_in(Arc::clone(&pausing.store))?;
+        let lock = pausing.retry_when_freed(|| repo.lock_shared())?;
         let repo = repo.load_index()?;
         let packs = repo.packs_with_sizes()?;
         let adopted = repo.adopt_packs(&lock, &packs)?;
         let bad_packs = repo.distrust_bad_packs(&packs);
         if bad_packs > 0 {
-            patient.control.warn(format!(
+            pausing.control.warn(format!(
                 "{bad_packs} pack file(s) of the repository are missing or cut short: what this \
                  disk needs of them is stored again; 'lifeboat verify' tells which images lack \
                  something"
@@ -188,12 +188,12 @@ fn store(
     into: &Destination,
     mut plan: CapturePlan,
     request: &CaptureRequest,
-    patient: &Patient<'_>,
+    pausing: &Pausing<'_>,
 ) -> Result<CaptureReport, OperationError> {
-    let control = patient.control;
+    let control = pausing.control;
     let repo = &into.repo;
     let started = OffsetDateTime::now_utc();
-    let mut saver = Saver::new(repo, &into.lock)?;
+    let mut pack_writer = PackWriter::new(repo, &into.lock)?;
     let opened = Arc::clone(&plan.source.source);
     let medium = DiskMedium::new(&opened, plan.source.disk.logical_sector);
     let zstd_level = request.compression.zstd_level();
@@ -201,7 +201,7 @@ fn store(
     let chunks = plan.source.chunks(&medium, &rescue, plan.chunk_size);
     let reporter =
         Reporter::start(control, Phase::Capturing, plan.source.read, plan.source.skipped);
-    let sink = RepositorySink::new(&saver, zstd_level, &reporter);
+    let sink = RepositorySink::new(&pack_writer, zstd_level, &reporter);
     let read = chunks.feed(&sink, &reporter)?;
     let (slots, reused) = sink.into_slots(&chunks);
     reporter.finish();
@@ -226,10 +226,10 @@ fn store(
     let folder = earlier::folder(repo, &manifest, &images);
     let needed = slots.iter().filter_map(|slot| slot.blob).filter(|_| request.verify_all);
     let reused_packs = verify::packs_of(repo, needed);
-    let tree = writer::save_tree(&saver, (&folder, &manifest), slots, zstd_level)?;
-    let Written { unproven, proven_bytes } = saver.written()?;
+    let tree = writer::save_tree(&pack_writer, (&folder, &manifest), slots, zstd_level)?;
+    let Written { unproven, proven_bytes } = pack_writer.written()?;
     let mut verified = proven_bytes + verify::stored(repo, &unproven, control)?;
-    let totals = saver.finish()?;
+    let totals = pack_writer.finish()?;
     let mut resumed = into.adopted.bytes;
     if request.verify_all {
         verified += verify::reused(repo, &reused_packs, control)?;

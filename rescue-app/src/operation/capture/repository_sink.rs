@@ -8,12 +8,12 @@ use crate::bytes::{AlignedBuffer, Extent};
 use crate::image::chunks::Piece;
 use crate::image::content::Slot;
 use crate::progress::Reporter;
-use crate::repository::{BlobType, BlobWriter, Id, Saver, TOGETHER};
+use crate::repository::{BlobType, BlobWriter, Id, PackWriter, TOGETHER};
 use crate::transfer::{ChunkSink, ChunkWorker, DiskSource, Filled, TransferError, no_workers};
 
 /// Stores chunks.
 pub(super) struct RepositorySink<'a> {
-    saver: &'a Saver<'a>,
+    pack_writer: &'a PackWriter<'a>,
     zstd_level: i32,
     reporter: &'a Reporter<'a>,
     stored: Mutex<Stored>,
@@ -29,8 +29,12 @@ struct Stored {
 }
 
 impl<'a> RepositorySink<'a> {
-    pub(super) fn new(saver: &'a Saver<'a>, zstd_level: i32, reporter: &'a Reporter<'a>) -> Self {
-        Self { saver, zstd_level, reporter, stored: Mutex::default() }
+    pub(super) fn new(
+        pack_writer: &'a PackWriter<'a>,
+        zstd_level: i32,
+        reporter: &'a Reporter<'a>,
+    ) -> Self {
+        Self { pack_writer, zstd_level, reporter, stored: Mutex::default() }
     }
 
     /// The disk from first to last byte, and the bytes of chunks the repository already had.
@@ -62,7 +66,7 @@ impl ChunkSink for RepositorySink<'_> {
         let worker = |_| {
             Ok(StoringWorker {
                 sink: self,
-                writer: self.saver.worker()?,
+                writer: self.pack_writer.blob_writer()?,
                 named_in: named_in.clone(),
                 named_out: named_out.clone(),
                 stored: Stored::default(),

@@ -82,9 +82,9 @@ impl ImageSource<'_> {
         sink: &DiskSink<'_>,
         tasks: &[Task<'t>],
     ) -> Result<Vec<Task<'t>>, TransferError> {
-        // Reserved bytes were wiped, so a chunk that reaches into them is always fetched.
+        // Deferred bytes were wiped, so a chunk that reaches into them is always fetched.
         let (mut wanted, there): (Vec<Task<'_>>, Vec<Task<'_>>) =
-            tasks.iter().partition(|task| sink.is_reserved(task));
+            tasks.iter().partition(|task| sink.is_deferred(task));
         let missing = Mutex::new(Vec::new());
         let now = ReadBack { source: self, sink };
         let there = there.chunks(TOGETHER);

@@ -1,7 +1,7 @@
 //! Writing an image to a disk.
 
+mod group_images;
 mod image_source;
-mod others;
 mod plan;
 mod sources;
 mod volume;

@@ -13,7 +13,7 @@ use crate::operation::latest::{self, Meant, OfSeveral};
 use crate::repository::IndexedRepository;
 use crate::volume::{Companions, Kind};
 
-use super::others::others;
+use super::group_images::find_group_images;
 use super::plan::{RestoreRequest, What, With};
 use super::volume;
 
@@ -67,7 +67,7 @@ impl Sources {
         if !volume::is_elsewhere_too(self, name)? {
             return Ok(());
         }
-        self.with = others(&self.repo, &self.image, name)?;
+        self.with = find_group_images(&self.repo, &self.image, name)?;
         let Some(transfers) = volume::transfers(self, name)? else { return Ok(()) };
         let mut end = self.image.manifest.disk.size;
         self.with.retain(|other| {
@@ -156,14 +156,14 @@ impl Sources {
 }
 
 /// The regions of images, as the volumes beside each other that they were.
-pub(super) struct Beside<'a> {
+pub(super) struct ImageVolumes<'a> {
     /// The images as one disk.
     pub(super) disk: &'a ImageReader,
     /// Their regions.
     pub(super) regions: Vec<(u64, &'a Region)>,
 }
 
-impl Companions for Beside<'_> {
+impl Companions for ImageVolumes<'_> {
     fn of_kind(&self, kind: Kind) -> Vec<Window<'_>> {
         let is_kind = |region: &Region| region.filesystem.as_ref().is_some_and(|f| f.kind == kind);
         let found = self.regions.iter().filter(|(_, region)| is_kind(region));

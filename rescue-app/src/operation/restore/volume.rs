@@ -11,7 +11,7 @@ use crate::operation::format::time;
 use crate::transfer::Transfer;
 use crate::volume::{Located, LogicalVolume, Obstacle, Place};
 
-use super::sources::{Beside, Sources};
+use super::sources::{ImageVolumes, Sources};
 
 /// A logical volume and what of the images belongs to it.
 pub(super) struct FoundVolume {
@@ -68,12 +68,12 @@ pub(super) fn transfers(
 
 fn look(sources: &Sources, name: &str) -> Result<Look, OperationError> {
     let disk = ImageReader::new(Arc::clone(&sources.repo), sources.placed()?.into());
-    let beside = Beside { disk: &disk, regions: sources.regions().collect() };
+    let volumes = ImageVolumes { disk: &disk, regions: sources.regions().collect() };
     let mut others = Vec::new();
     for (base, region) in sources.regions() {
         let start = base + region.start;
         let window = Window::new(&disk, start, region.size);
-        if let Some(Located { volume, fragments }) = inspect::locate(&window, &beside, name) {
+        if let Some(Located { volume, fragments }) = inspect::locate(&window, &volumes, name) {
             let fragments = match fragments {
                 Ok(fragments) => fragments,
                 Err(obstacle) => return Ok(Look::Obstructed(volume, obstacle)),

@@ -1,7 +1,7 @@
 //! A disk that is read: looked at, and cut into regions with the bytes to read of each.
 
+mod damaged_files;
 mod unpartitioned;
-mod victims;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::inspect;
 use crate::table::{self, Scheme, Table};
 use crate::volume::{Filesystem, LogicalVolume};
 
-use super::companions::MachineVolumes;
 use super::error::OperationError;
+use super::machine_volumes::MachineVolumes;
 use super::survey::read_table;
 use super::unlock::{Keys, name_of};
 use super::{guard, machine};
@@ -251,7 +251,7 @@ impl SourcePlan {
 
     /// Names the files that lie in what could not be read.
     pub(super) fn damage(&self, medium: &DiskMedium<'_>, ranges: Vec<BadRange>) -> Damage {
-        victims::find(medium, &self.regions, ranges)
+        damaged_files::find(medium, &self.regions, ranges)
     }
 }
 

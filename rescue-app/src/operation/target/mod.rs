@@ -3,7 +3,7 @@
 mod absent;
 mod notices;
 mod overwrite;
-mod picture;
+mod preview;
 mod request;
 mod scope;
 mod stale;
@@ -26,9 +26,9 @@ use crate::transfer::Transfer;
 
 pub use absent::{Absent, Remains};
 pub(super) use overwrite::{Overwrite, warn_of_result};
-pub use picture::LayoutEntry;
-pub(super) use picture::all_lost;
-use picture::{after, before, lost, volume_entry};
+pub use preview::LayoutEntry;
+pub(super) use preview::all_lost;
+use preview::{after, before, lost, volume_entry};
 pub use request::TargetRequest;
 use scope::Scope;
 use stale::Stale;

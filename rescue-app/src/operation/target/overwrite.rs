@@ -7,7 +7,7 @@ use crate::image::chunks::MIB;
 use crate::operation::error::OperationError;
 use crate::progress::{Control, Phase, Progress, Reporter};
 use crate::transfer::{
-    ChunkSource, DiskSink, Put, ReadBack, Reserved, Task, first_difference, reading, tasks,
+    ChunkSource, DeferredWrites, DiskSink, Put, ReadBack, Task, first_difference, reading, tasks,
     writing, written,
 };
 
@@ -46,30 +46,30 @@ impl Overwrite<'_> {
 
     fn write_all(&self) -> Result<Counts, OperationError> {
         let Self { plan, control, .. } = *self;
-        let reserved = Reserved::new(guards(plan), plan.patches.clone());
-        let Progress { written: most, skipped, .. } = self.write(&reserved)?;
+        let deferred = DeferredWrites::new(guards(plan), plan.patches.clone());
+        let Progress { written: most, skipped, .. } = self.write(&deferred)?;
         control.phase(Phase::Finishing);
-        self.finish(&reserved).inspect_err(|_| {
+        self.finish(&deferred).inspect_err(|_| {
             // The table may be there by now, and must not be. A target that fails at this too
             // cannot be helped; the error that is told is the first one.
-            let _ = self.wipe(&reserved);
+            let _ = self.wipe(&deferred);
         })?;
-        let last = written(&plan.transfers).intersection(reserved.ranges()).total();
+        let last = written(&plan.transfers).intersection(deferred.ranges()).total();
         Ok(Counts { written: most + last, unchanged: skipped })
     }
 
-    /// All but the reserved ranges, which hold the note until the end.
-    fn write(&self, reserved: &Reserved) -> Result<Progress, OperationError> {
+    /// All but the deferred ranges, which hold the note until the end.
+    fn write(&self, deferred: &DeferredWrites) -> Result<Progress, OperationError> {
         let Self { plan, target, source, control, phase } = *self;
         let reporter = Reporter::start(control, phase.0, phase.1, 0);
-        self.wipe(reserved)?;
+        self.wipe(deferred)?;
         erase_stale(target, plan)?;
         if !plan.only_changed {
             discard_unused(target, plan);
         }
         let sink = DiskSink {
             target,
-            reserved,
+            deferred,
             reporter: &reporter,
             only_changed: plan.only_changed,
             is_new: plan.creates_file,
@@ -92,8 +92,8 @@ impl Overwrite<'_> {
     /// note that it is unfinished goes to its start. A backup table at the end of the disk, of
     /// before or of the image, would bring partitions back. The block with the old table goes
     /// first of all: a power cut never leaves it in front of wiped ones.
-    fn wipe(&self, reserved: &Reserved) -> Result<(), OperationError> {
-        for guard in reserved.guards().iter() {
+    fn wipe(&self, deferred: &DeferredWrites) -> Result<(), OperationError> {
+        for guard in deferred.guards().iter() {
             let len = usize::try_from(guard.len()).unwrap_or_default();
             let mut blank = vec![0; len];
             if !self.plan.scope.replaces_all() || guard.start == 0 {
@@ -108,11 +108,11 @@ impl Overwrite<'_> {
         Ok(())
     }
 
-    /// Writes the reserved ranges, the start of the disk last of all, and reads them back. The
+    /// Writes the deferred ranges, the start of the disk last of all, and reads them back. The
     /// block with the table comes after the others are on the disk, whatever order its cache is
     /// written in.
-    fn finish(&self, reserved: &Reserved) -> Result<(), OperationError> {
-        let finals = reserved.final_bytes();
+    fn finish(&self, deferred: &DeferredWrites) -> Result<(), OperationError> {
+        let finals = deferred.final_bytes();
         for (at, bytes) in &finals {
             let (first, rest) = bytes.split_at(bytes.len().min(FIRST_BLOCK));
             for (at, bytes) in [(*at + first.len() as u64, rest), (*at, first)] {
@@ -144,7 +144,7 @@ fn re_read_table(plan: &TargetPlan, target: &Target) -> Option<String> {
     ))
 }
 
-/// What of the reserved ranges is on the target.
+/// What of the deferred ranges is on the target.
 fn compare(target: &Target, finals: &[(u64, Vec<u8>)]) -> Result<(), OperationError> {
     drop_caches(target)?;
     for (at, bytes) in finals {

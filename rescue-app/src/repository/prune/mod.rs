@@ -36,7 +36,7 @@ use crate::store::StoreError;
 pub use keep::{Choice, KeepRules, KeptAs};
 use plan::{PackPlan, Plan};
 pub(super) use repack::Mover;
-use used::{Marks, Search};
+use used::{EntrySet, Search};
 
 /// Bytes of needed blobs that are moved before the packs they come from are removed.
 const BATCH_LEN: u64 = 512 << 20;
@@ -158,7 +158,7 @@ impl Repository {
         let sizes: HashMap<Id, u64> = sizes.into_iter().map(|(id, file)| (id, file.size)).collect();
         let index = repo.index();
         let lost = lost_entries(&index, &sizes);
-        let used = Marks::new(index.len());
+        let used = EntrySet::new(index.len());
         let mut search = Search { repo: &repo, index: &index, lost: &lost, used };
         for image in &snapshots.snapshots {
             search.mark_image(image)?;
@@ -175,7 +175,7 @@ impl Repository {
 
     /// Leaves one mark where several copies of a blob are marked: the first, of those in the
     /// packs with the least waste, that proves to be good. Where none is, all stay.
-    fn settle_copies(&self, index: &Index, lost: &Marks, kept: &mut Marks) -> Result<()> {
+    fn settle_copies(&self, index: &Index, lost: &EntrySet, kept: &mut EntrySet) -> Result<()> {
         let waste = waste_of_packs(index, kept);
         let mut reader = BlobReader::new()?;
         for mut copies in index.copied_blobs() {
@@ -292,8 +292,8 @@ impl Pruner<'_> {
 }
 
 /// The entries in packs that are not there.
-fn lost_entries(index: &Index, sizes: &HashMap<Id, u64>) -> Marks {
-    let mut lost = Marks::new(index.len());
+fn lost_entries(index: &Index, sizes: &HashMap<Id, u64>) -> EntrySet {
+    let mut lost = EntrySet::new(index.len());
     let order = index.in_disk_order();
     for (id, entries) in index.by_pack(&order) {
         if !sizes.contains_key(&id) {
@@ -306,7 +306,7 @@ fn lost_entries(index: &Index, sizes: &HashMap<Id, u64>) -> Marks {
 }
 
 /// Bytes in each pack that nothing needs.
-fn waste_of_packs(index: &Index, used: &Marks) -> Vec<u64> {
+fn waste_of_packs(index: &Index, used: &EntrySet) -> Vec<u64> {
     let mut waste = Vec::new();
     for entry in index.entries() {
         let (pack, _) = index.disk_order(entry);

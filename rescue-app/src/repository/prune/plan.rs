@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::used::Marks;
+use super::used::EntrySet;
 use crate::repository::format::index::{EntryNumber, Index};
 use crate::repository::format::{BlobType, Id};
 use crate::repository::write::open_pack::TARGET_LEN;
@@ -47,7 +47,7 @@ impl Plan {
     /// of unused bytes that may stay, in percent of the used ones.
     pub(super) fn new(
         index: &Index,
-        kept: &Marks,
+        kept: &EntrySet,
         sizes: &HashMap<Id, u64>,
         max_unused: u8,
     ) -> Self {
@@ -115,7 +115,7 @@ impl Plan {
 }
 
 impl PackPlan {
-    fn new(index: &Index, kept: &Marks, (id, size): (Id, u64), entries: &[EntryNumber]) -> Self {
+    fn new(index: &Index, kept: &EntrySet, (id, size): (Id, u64), entries: &[EntryNumber]) -> Self {
         let mut pack =
             Self { id, size, kept: Vec::new(), kind: BlobType::Data, used: 0, unused: 0 };
         for &entry in entries {

@@ -6,11 +6,11 @@ use crate::repository::format::index::{EntryNumber, Index};
 use crate::repository::format::{BlobType, Id, SnapshotFile};
 
 /// A set of index entries: one bit each, for there may be millions.
-pub(super) struct Marks {
+pub(super) struct EntrySet {
     bits: Vec<u64>,
 }
 
-impl Marks {
+impl EntrySet {
     /// The empty set over an index with this many entries.
     pub(super) fn new(entries: usize) -> Self {
         Self { bits: vec![0; entries.div_ceil(64)] }
@@ -42,8 +42,8 @@ pub(super) struct Search<'s> {
     pub(super) repo: &'s IndexedRepository,
     pub(super) index: &'s Index,
     /// Entries in packs that are not there, which are as good as nothing.
-    pub(super) lost: &'s Marks,
-    pub(super) used: Marks,
+    pub(super) lost: &'s EntrySet,
+    pub(super) used: EntrySet,
 }
 
 impl Search<'_> {
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn marks_are_kept_apart() {
-        let mut marks = Marks::new(130);
+        let mut marks = EntrySet::new(130);
         for entry in [0, 63, 64, 129] {
             assert!(marks.insert(entry) && !marks.insert(entry));
         }

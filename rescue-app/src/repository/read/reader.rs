@@ -270,7 +270,7 @@ mod tests {
     use super::*;
     use crate::repository::format::index::IndexFile;
     use crate::repository::format::json_file;
-    use crate::repository::write::Saver;
+    use crate::repository::write::PackWriter;
     use crate::store::{LocalStore, Store};
 
     /// A repository with one stored blob whose index file says this of it instead: offset,
@@ -280,11 +280,11 @@ mod tests {
         let store = Arc::new(LocalStore::new(dir.path().join("images")));
         let repo = Repository::init(store.clone(), "a").unwrap().load_index().unwrap();
         let lock = repo.lock_shared().unwrap();
-        let saver = Saver::new(&repo, &lock).unwrap();
-        let mut worker = saver.worker().unwrap();
+        let pack_writer = PackWriter::new(&repo, &lock).unwrap();
+        let mut worker = pack_writer.blob_writer().unwrap();
         let id = worker.save(BlobType::Data, None, &[1; 5000], 1).unwrap().id;
         worker.finish().unwrap();
-        saver.finish().unwrap();
+        pack_writer.finish().unwrap();
         let file = &store.list(FileKind::Index).unwrap()[0].name;
         let index = file.parse().unwrap();
         let json: serde_json::Value =
@@ -343,15 +343,15 @@ mod tests {
         let store = Arc::new(LocalStore::new(dir.path().join("images")));
         let repo = Repository::init(store, "a").unwrap().load_index().unwrap();
         let lock = repo.lock_shared().unwrap();
-        let saver = Saver::new(&repo, &lock).unwrap();
-        let mut worker = saver.worker().unwrap();
+        let pack_writer = PackWriter::new(&repo, &lock).unwrap();
+        let mut worker = pack_writer.blob_writer().unwrap();
         let plains: Vec<Vec<u8>> = (0..100u8).map(|n| vec![n; 3000]).collect();
         let ids: Vec<Id> = plains
             .iter()
             .map(|plain| worker.save(BlobType::Data, None, plain, 1).unwrap().id)
             .collect();
         worker.finish().unwrap();
-        saver.finish().unwrap();
+        pack_writer.finish().unwrap();
         let wanted: Vec<&Id> = ids.iter().rev().chain(&ids).collect();
         let plan = repo.plan_reads(wanted.iter().copied()).unwrap();
         assert_eq!((plan.len(), plan.plain_bytes()), (100, 300_000));

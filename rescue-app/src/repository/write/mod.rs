@@ -4,12 +4,12 @@
 mod adopt;
 pub(super) mod index_files;
 pub(super) mod open_pack;
+mod pack_writer;
 mod readback;
 mod removal;
-mod saver;
 mod snapshots;
 mod writer;
 
 pub use adopt::Adopted;
-pub use saver::{Saver, Totals, Written};
+pub use pack_writer::{PackWriter, Totals, Written};
 pub use writer::{BlobWriter, Saved};

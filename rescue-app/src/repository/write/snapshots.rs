@@ -7,7 +7,7 @@ use crate::repository::lock::{ExclusiveLock, Lock};
 use crate::store::FileKind;
 
 impl Repository {
-    /// Stores a snapshot, after the [`super::Saver`] has finished; returns its name.
+    /// Stores a snapshot, after the [`super::PackWriter`] has finished; returns its name.
     ///
     /// # Errors
     /// [`crate::repository::RepositoryError::LockLost`] when the lock was gone at any time: others may have pruned

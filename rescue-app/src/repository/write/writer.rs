@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::open_pack::{ClosedPack, OpenPack};
-use super::saver::Shared;
+use super::pack_writer::Shared;
 use crate::repository::error::{RepositoryError, Result};
 use crate::repository::format::compression::{Packer, TEXT_LEVEL};
 use crate::repository::format::{BlobType, Id, Tree};

@@ -12,7 +12,7 @@ use crate::console;
 use crate::progress::Reporter;
 use crate::transfer::TransferError;
 
-use super::marks::{Mark, Marks, Trouble};
+use super::status::{Failure, Status, StatusMap};
 
 /// How often it is written at least while something is read.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -54,15 +54,15 @@ pub(super) struct MapFile {
 }
 
 impl MapFile {
-    /// Reads the file, if there is one, for the troubles that an earlier run met: its bad areas
+    /// Reads the file, if there is one, for the failures that an earlier run met: its bad areas
     /// and those not narrowed down become `NonScraped`, to be tried last. What it calls finished
     /// has to be read again, for it is not in the image yet.
-    pub(super) fn open(path: &Path, marks: &mut Marks) -> Result<Self, TransferError> {
+    pub(super) fn open(path: &Path, statuses: &mut StatusMap) -> Result<Self, TransferError> {
         match fs::metadata(path) {
             Ok(meta) if meta.len() > MOST_BYTES => return Err(not_a_map(path, "it is too large")),
             Ok(_) => {
                 let text = fs::read_to_string(path).map_err(|error| cannot_read(path, error));
-                load(&text?, marks).map_err(|why| not_a_map(path, &why))?;
+                load(&text?, statuses).map_err(|why| not_a_map(path, &why))?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(cannot_read(path, error)),
@@ -77,9 +77,15 @@ impl MapFile {
 
     /// Writes it. That this does not work is told and no reason to stop: a disk that is failing
     /// may not live for another capture.
-    pub(super) fn save(&mut self, marks: &Marks, at: u64, stage: Stage, reporter: &Reporter<'_>) {
+    pub(super) fn save(
+        &mut self,
+        statuses: &StatusMap,
+        at: u64,
+        stage: Stage,
+        reporter: &Reporter<'_>,
+    ) {
         self.written = Instant::now();
-        let result = self.write(marks, at, stage);
+        let result = self.write(statuses, at, stage);
         let had_problem = self.problem.is_some();
         self.problem = result.err().map(|error| {
             format!(
@@ -98,7 +104,7 @@ impl MapFile {
     }
 
     /// Writes it under a temporary name, syncs and renames it.
-    fn write(&self, marks: &Marks, at: u64, stage: Stage) -> io::Result<()> {
+    fn write(&self, statuses: &StatusMap, at: u64, stage: Stage) -> io::Result<()> {
         let mut name = self.path.as_os_str().to_owned();
         name.push(".unfinished");
         let unfinished = PathBuf::from(name);
@@ -106,7 +112,7 @@ impl MapFile {
             let options = &mut OpenOptions::new();
             let mut file =
                 options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-            file.write_all(text(marks, at, stage).as_bytes())?;
+            file.write_all(text(statuses, at, stage).as_bytes())?;
             file.sync_all()?;
             fs::rename(&unfinished, &self.path)?;
             // On FAT the renamed file is empty until it is synced once more.
@@ -130,37 +136,37 @@ fn not_a_map(path: &Path, why: &str) -> TransferError {
     )
 }
 
-fn text(marks: &Marks, at: u64, stage: Stage) -> String {
+fn text(statuses: &StatusMap, at: u64, stage: Stage) -> String {
     let mut text = format!(
         "# Mapfile. Created by lifeboat {}\n# current_pos  current_status  current_pass\n\
          0x{at:08X}     {}               1\n#      pos        size  status\n",
         env!("CARGO_PKG_VERSION"),
         stage.letter()
     );
-    for (range, letter) in marks.letters() {
+    for (range, letter) in statuses.letters() {
         text += &format!("0x{:08X}  0x{:08X}  {letter}\n", range.start, range.len());
     }
     text
 }
 
-/// Takes over the troubles of a map file; says what is wrong with it otherwise.
-fn load(text: &str, marks: &mut Marks) -> Result<(), String> {
+/// Takes over the failures of a map file; says what is wrong with it otherwise.
+fn load(text: &str, statuses: &mut StatusMap) -> Result<(), String> {
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
     let mut at = 0;
     // The first line tells what the earlier run was at.
     for line in lines.skip(1) {
         let (range, letter) = block(line).ok_or_else(|| format!("`{line}` makes no sense"))?;
-        if range.start != at || range.end > marks.size {
+        if range.start != at || range.end > statuses.size {
             return Err(format!("the block at byte {} is out of place", range.start));
         }
         at = range.end;
-        let trouble = match letter {
-            "*" => Trouble::NonTrimmed,
-            "/" | "-" => Trouble::NonScraped,
+        let status = match letter {
+            "*" => Status::NonTrimmed,
+            "/" | "-" => Status::NonScraped,
             "?" | "+" => continue,
             _ => return Err(format!("`{letter}` is no state")),
         };
-        marks.fail(range, Mark { trouble, errno: EIO });
+        statuses.fail(range, Failure { status, errno: EIO });
     }
     Ok(())
 }
@@ -184,15 +190,18 @@ fn number(text: &str) -> Option<u64> {
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read_any_map(data: &[u8]) {
     const SIZE: u64 = 1 << 30;
-    let troubles = |marks: &Marks| {
-        marks.troubles(Extent { start: 0, end: SIZE }).map(|(range, _)| range).collect::<Vec<_>>()
+    let failures = |statuses: &StatusMap| {
+        statuses
+            .failures(Extent { start: 0, end: SIZE })
+            .map(|(range, _)| range)
+            .collect::<Vec<_>>()
     };
     let Ok(map) = std::str::from_utf8(data) else { return };
-    let (mut marks, mut again) = (Marks::new(SIZE, true), Marks::new(SIZE, true));
-    if load(map, &mut marks).is_ok() {
-        let written = text(&marks, 0, Stage::Copying);
+    let (mut statuses, mut again) = (StatusMap::new(SIZE, true), StatusMap::new(SIZE, true));
+    if load(map, &mut statuses).is_ok() {
+        let written = text(&statuses, 0, Stage::Copying);
         assert_eq!(load(&written, &mut again), Ok(()), "a map of ours is refused");
-        assert_eq!(troubles(&marks), troubles(&again), "a map says something else when written");
+        assert_eq!(failures(&statuses), failures(&again), "a map says something else when written");
     }
 }
 
@@ -206,19 +215,19 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        let mut marks = Marks::new(1 << 20, true);
-        marks.finish(extent(0, 65536));
-        marks.fail(extent(4096, 4608), Mark { trouble: Trouble::Bad { tries: 2 }, errno: 61 });
-        marks.fail(extent(8192, 16384), Mark { trouble: Trouble::NonTrimmed, errno: 5 });
-        let written = text(&marks, 8192, Stage::Trimming);
-        let mut read = Marks::new(1 << 20, true);
+        let mut statuses = StatusMap::new(1 << 20, true);
+        statuses.finish(extent(0, 65536));
+        statuses.fail(extent(4096, 4608), Failure { status: Status::Bad { tries: 2 }, errno: 61 });
+        statuses.fail(extent(8192, 16384), Failure { status: Status::NonTrimmed, errno: 5 });
+        let written = text(&statuses, 8192, Stage::Trimming);
+        let mut read = StatusMap::new(1 << 20, true);
         load(&written, &mut read).unwrap();
-        let found: Vec<_> = read.troubles(extent(0, 1 << 20)).collect();
+        let found: Vec<_> = read.failures(extent(0, 1 << 20)).collect();
         assert_eq!(
             found,
             [
-                (extent(4096, 4608), Mark { trouble: Trouble::NonScraped, errno: EIO }),
-                (extent(8192, 16384), Mark { trouble: Trouble::NonTrimmed, errno: EIO }),
+                (extent(4096, 4608), Failure { status: Status::NonScraped, errno: EIO }),
+                (extent(8192, 16384), Failure { status: Status::NonTrimmed, errno: EIO }),
             ]
         );
         assert!(written.contains("\n0x00002000     *               1\n"), "{written}");
@@ -229,11 +238,11 @@ mod tests {
     fn a_map_of_another_disk_and_nonsense_are_refused() {
         let head = "0x0 ? 1\n";
         for wrong in ["0x0 0x200000 -", "0x10 0x10 +", "0x0 0x10", "0x0 0x10 x", "zero 1 +"] {
-            let mut marks = Marks::new(1 << 20, false);
-            assert!(load(&format!("{head}{wrong}\n"), &mut marks).is_err(), "{wrong}");
+            let mut statuses = StatusMap::new(1 << 20, false);
+            assert!(load(&format!("{head}{wrong}\n"), &mut statuses).is_err(), "{wrong}");
         }
         // Something is there that cannot be read.
         let folder = tempfile::tempdir().unwrap();
-        assert!(MapFile::open(folder.path(), &mut Marks::new(1 << 20, true)).is_err());
+        assert!(MapFile::open(folder.path(), &mut StatusMap::new(1 << 20, true)).is_err());
     }
 }

@@ -13,15 +13,15 @@
 //! What cannot be read even so stays zero and is recorded. A chunk is stored only when it is
 //! settled, and only a few unsettled ones are held in memory at a time.
 
+mod direction;
 mod map_file;
-mod marks;
 mod medium;
 mod narrow;
 mod prober;
 mod ranges;
+mod status;
 #[cfg(test)]
 mod tests;
-mod way;
 
 use std::path::PathBuf;
 
@@ -31,13 +31,13 @@ use crate::progress::Reporter;
 use crate::transfer::TransferError;
 
 use super::chunk::{Chunk, slice_of};
+use direction::Direction;
 #[cfg(any(test, fuzzing))]
 pub(crate) use map_file::read_any_map;
 use map_file::{MapFile, Stage};
-use marks::{Mark, Marks, Trouble};
 pub(crate) use medium::{DiskMedium, Medium};
 use prober::Prober;
-use way::Way;
+use status::{Failure, Status, StatusMap};
 
 /// Once reads fail, the smallest piece before single sectors; ddrescue's default too.
 const SMALL: u64 = 64 << 10;
@@ -78,7 +78,7 @@ pub(crate) trait Feed {
 pub(crate) struct Rescue<'a> {
     prober: Prober<'a>,
     retries: u32,
-    marks: Marks,
+    statuses: StatusMap,
     map_file: Option<MapFile>,
     stage: Stage,
     has_failed: bool,
@@ -98,14 +98,14 @@ impl<'a> Rescue<'a> {
         options: &RescueOptions,
         reporter: &'a Reporter<'a>,
     ) -> Result<Self, TransferError> {
-        let mut marks = Marks::new(medium.size(), options.map_file.is_some());
+        let mut statuses = StatusMap::new(medium.size(), options.map_file.is_some());
         let path = options.map_file.as_deref();
-        let map_file = path.map(|path| MapFile::open(path, &mut marks)).transpose()?;
+        let map_file = path.map(|path| MapFile::open(path, &mut statuses)).transpose()?;
         let nowhere = Extent { start: 0, end: 0 };
         let mut rescue = Self {
             prober: Prober::new(medium, u64::from(sector), reporter),
             retries: options.retries,
-            marks,
+            statuses,
             map_file,
             stage: Stage::Copying,
             has_failed: false,
@@ -126,7 +126,7 @@ impl<'a> Rescue<'a> {
         chunk: &Chunk<'_>,
         feed: &mut dyn Feed,
     ) -> Result<bool, TransferError> {
-        Ok(!self.puts_off(chunk) && self.try_whole(chunk, Way::Up, true, feed)?)
+        Ok(!self.puts_off(chunk) && self.try_whole(chunk, Direction::Up, true, feed)?)
     }
 
     /// Whether all of a chunk is to be read in one go, and nothing speaks against it.
@@ -136,7 +136,7 @@ impl<'a> Rescue<'a> {
 
     /// All of `range` was read, by somebody else.
     pub(crate) fn settled(&mut self, range: Extent) {
-        self.marks.finish(range);
+        self.statuses.finish(range);
         self.save_map_if_due();
     }
 
@@ -153,25 +153,25 @@ impl<'a> Rescue<'a> {
         feed: &mut dyn Feed,
     ) -> Result<(), TransferError> {
         if !late.is_empty() {
-            let late = self.pass(late, Way::Down, true, feed)?;
-            let late = self.pass(late, Way::Up, false, feed)?;
+            let late = self.pass(late, Direction::Down, true, feed)?;
+            let late = self.pass(late, Direction::Up, false, feed)?;
             self.settle(&late, feed)?;
         }
         self.stage = Stage::Finished;
-        self.prober.reporter.bad_areas(self.marks.places());
+        self.prober.reporter.bad_areas(self.statuses.places());
         self.save_map();
         Ok(())
     }
 
     /// The stretches of `used` that could not be read.
     pub(crate) fn bad(&self, used: &Extents) -> Vec<BadRange> {
-        self.marks.bad(used)
+        self.statuses.bad(used)
     }
 
     /// Writes the map file, if there is one.
     pub(crate) fn save_map(&mut self) {
         if let Some(file) = &mut self.map_file {
-            file.save(&self.marks, self.careful.start, self.stage, self.prober.reporter);
+            file.save(&self.statuses, self.careful.start, self.stage, self.prober.reporter);
         }
     }
 
@@ -190,28 +190,28 @@ impl<'a> Rescue<'a> {
     fn puts_off(&self, chunk: &Chunk<'_>) -> bool {
         let Extent { start, end } = self.skipped;
         let is_skipped = start < end && chunk.range.start < end && start < chunk.range.end;
-        is_skipped || self.marks.troubles(chunk.range).next().is_some()
+        is_skipped || self.statuses.failures(chunk.range).next().is_some()
     }
 
     /// Goes once through the chunks that nothing is known of; returns those that remain.
     fn pass<'c>(
         &mut self,
         mut chunks: Vec<Chunk<'c>>,
-        way: Way,
+        direction: Direction,
         skips: bool,
         feed: &mut dyn Feed,
     ) -> Result<Vec<Chunk<'c>>, TransferError> {
         (self.skip, self.skipped) = (FIRST_SKIP, Extent { start: 0, end: 0 });
         let mut rest = Vec::new();
-        if way == Way::Down {
+        if direction == Direction::Down {
             chunks.reverse();
         }
         for chunk in chunks {
-            if self.puts_off(&chunk) || !self.try_whole(&chunk, way, skips, feed)? {
+            if self.puts_off(&chunk) || !self.try_whole(&chunk, direction, skips, feed)? {
                 rest.push(chunk);
             }
         }
-        if way == Way::Down {
+        if direction == Direction::Down {
             rest.reverse();
         }
         Ok(rest)
@@ -221,22 +221,22 @@ impl<'a> Rescue<'a> {
     fn try_whole(
         &mut self,
         chunk: &Chunk<'_>,
-        way: Way,
+        direction: Direction,
         skips: bool,
         feed: &mut dyn Feed,
     ) -> Result<bool, TransferError> {
         let mut buffer = feed.buffer()?;
         chunk.size(&mut buffer)?;
         let mut runs = chunk.runs();
-        if way == Way::Down {
+        if direction == Direction::Down {
             runs.reverse();
         }
         for run in runs {
             let into = slice_of(&mut buffer, chunk.range, run)?;
-            if let Some(failed) = self.copy(run, way, into)? {
+            if let Some(failed) = self.copy(run, direction, into)? {
                 feed.keep(buffer);
                 if skips {
-                    self.skip_behind(failed, way);
+                    self.skip_behind(failed, direction);
                 }
                 return Ok(false);
             }
@@ -247,10 +247,12 @@ impl<'a> Rescue<'a> {
         Ok(true)
     }
 
-    fn skip_behind(&mut self, failed: Extent, way: Way) {
-        self.skipped = match way {
-            Way::Up => Extent { start: failed.end, end: failed.end.saturating_add(self.skip) },
-            Way::Down => {
+    fn skip_behind(&mut self, failed: Extent, direction: Direction) {
+        self.skipped = match direction {
+            Direction::Up => {
+                Extent { start: failed.end, end: failed.end.saturating_add(self.skip) }
+            }
+            Direction::Down => {
                 Extent { start: failed.start.saturating_sub(self.skip), end: failed.start }
             }
         };
@@ -258,28 +260,28 @@ impl<'a> Rescue<'a> {
     }
 
     /// Reads `range` in pieces as large as the disk bears; stops at the first small piece that
-    /// fails, marks it and returns it.
+    /// fails, records it and returns it.
     fn copy(
         &mut self,
         range: Extent,
-        way: Way,
+        direction: Direction,
         into: &mut [u8],
     ) -> Result<Option<Extent>, TransferError> {
         let mut rest = range;
         while !rest.is_empty() {
-            let edge = way.edge(rest);
+            let edge = direction.edge(rest);
             let is_careful = (self.careful.start..self.careful.end).contains(&edge);
-            let piece = way.piece(rest, if is_careful { SMALL } else { self.step });
+            let piece = direction.piece(rest, if is_careful { SMALL } else { self.step });
             match self.read(piece, slice_of(into, range, piece)?)? {
                 None => {
-                    self.marks.finish(piece);
+                    self.statuses.finish(piece);
                     self.step = (self.step * 2).min(LARGE);
-                    rest = way.after(rest, piece);
+                    rest = direction.after(rest, piece);
                 }
                 Some(_) if piece.len() > SMALL => self.careful = piece,
                 Some(errno) => {
                     self.step = SMALL;
-                    self.fail(piece, Mark { trouble: Trouble::NonTrimmed, errno });
+                    self.fail(piece, Failure { status: Status::NonTrimmed, errno });
                     return Ok(Some(piece));
                 }
             }
@@ -293,14 +295,14 @@ impl<'a> Rescue<'a> {
         self.prober.read(piece, into)
     }
 
-    fn fail(&mut self, range: Extent, mark: Mark) {
+    fn fail(&mut self, range: Extent, failure: Failure) {
         if !std::mem::replace(&mut self.has_failed, true) {
             self.prober.reporter.info(format!(
                 "the disk cannot be read near byte {}; everything that can is read first",
                 range.start
             ));
         }
-        self.marks.fail(range, mark);
-        self.prober.reporter.bad_areas(self.marks.places());
+        self.statuses.fail(range, failure);
+        self.prober.reporter.bad_areas(self.statuses.places());
     }
 }

@@ -3,9 +3,9 @@
 use crate::bytes::{AlignedBuffer, Extent};
 use crate::transfer::TransferError;
 
+use super::direction::Direction;
 use super::map_file::Stage;
-use super::marks::{Mark, Trouble};
-use super::way::Way;
+use super::status::{Failure, Status};
 use super::{Chunk, Feed, Rescue, slice_of};
 
 /// Chunks held in memory while their bad areas are narrowed down: 64 MiB.
@@ -45,20 +45,20 @@ impl Rescue<'_> {
         }
         self.enter(Stage::Trimming);
         for held in &mut *held {
-            for (range, mark) in self.troubles(held.chunk, |t| t == Trouble::NonTrimmed) {
-                self.trim(held, range, mark)?;
+            for (range, failure) in self.failures(held.chunk, |t| t == Status::NonTrimmed) {
+                self.trim(held, range, failure)?;
             }
         }
         self.enter(Stage::Scraping);
         for held in &mut *held {
-            for (range, _) in self.troubles(held.chunk, |t| t == Trouble::NonScraped) {
-                self.sectors(held, range, Way::Up)?;
+            for (range, _) in self.failures(held.chunk, |t| t == Status::NonScraped) {
+                self.sectors(held, range, Direction::Up)?;
             }
         }
         self.enter(Stage::Retrying);
         for round in 0..self.retries {
-            let way = if round % 2 == 0 { Way::Down } else { Way::Up };
-            self.retry(held, way)?;
+            let direction = if round % 2 == 0 { Direction::Down } else { Direction::Up };
+            self.retry(held, direction)?;
         }
         Ok(())
     }
@@ -69,7 +69,7 @@ impl Rescue<'_> {
             Stage::Scraping => "reading sector by sector around",
             _ => "trying again",
         };
-        let places = self.marks.places();
+        let places = self.statuses.places();
         self.prober.reporter.bad_areas(places);
         // Batches follow each other; a line for the first is enough.
         if self.stage < stage && places > 0 {
@@ -79,22 +79,26 @@ impl Rescue<'_> {
         }
     }
 
-    /// The troubles in the used parts of a chunk.
-    fn troubles(&self, chunk: &Chunk<'_>, wanted: impl Fn(Trouble) -> bool) -> Vec<(Extent, Mark)> {
-        let parts = chunk.parts().flat_map(|part| self.marks.troubles(part));
-        parts.filter(|(_, mark)| wanted(mark.trouble)).collect()
+    /// The failures in the used parts of a chunk.
+    fn failures(
+        &self,
+        chunk: &Chunk<'_>,
+        wanted: impl Fn(Status) -> bool,
+    ) -> Vec<(Extent, Failure)> {
+        let parts = chunk.parts().flat_map(|part| self.statuses.failures(part));
+        parts.filter(|(_, failure)| wanted(failure.status)).collect()
     }
 
     /// Reads all used parts that are not known to be bad, in small pieces where they might be.
     fn sweep(&mut self, held: &mut Held<'_, '_>) -> Result<(), TransferError> {
         for part in held.chunk.parts() {
-            for mut rest in self.marks.untroubled(part) {
+            for mut rest in self.statuses.without_failure(part) {
                 while !rest.is_empty() {
                     let into = slice_of(&mut held.buffer, held.chunk.range, rest)?;
-                    match self.copy(rest, Way::Up, into)? {
+                    match self.copy(rest, Direction::Up, into)? {
                         Some(failed) => {
                             slice_of(&mut held.buffer, held.chunk.range, failed)?.fill(0);
-                            rest = Way::Up.after(rest, failed);
+                            rest = Direction::Up.after(rest, failed);
                         }
                         None => break,
                     }
@@ -109,20 +113,20 @@ impl Rescue<'_> {
         &mut self,
         held: &mut Held<'_, '_>,
         range: Extent,
-        mark: Mark,
+        failure: Failure,
     ) -> Result<(), TransferError> {
         let mut rest = range;
-        for way in [Way::Up, Way::Down] {
+        for direction in [Direction::Up, Direction::Down] {
             while !rest.is_empty() {
-                let sector = way.sector(rest, self.prober.sector);
-                rest = way.after(rest, sector);
+                let sector = direction.sector(rest, self.prober.sector);
+                rest = direction.after(rest, sector);
                 if !self.sector(held, sector)? {
                     break;
                 }
             }
         }
         if !rest.is_empty() {
-            self.fail(rest, Mark { trouble: Trouble::NonScraped, ..mark });
+            self.fail(rest, Failure { status: Status::NonScraped, ..failure });
         }
         Ok(())
     }
@@ -132,30 +136,34 @@ impl Rescue<'_> {
         &mut self,
         held: &mut Held<'_, '_>,
         range: Extent,
-        way: Way,
+        direction: Direction,
     ) -> Result<(), TransferError> {
         let mut rest = range;
         while !rest.is_empty() {
-            let sector = way.sector(rest, self.prober.sector);
+            let sector = direction.sector(rest, self.prober.sector);
             self.sector(held, sector)?;
-            rest = way.after(rest, sector);
+            rest = direction.after(rest, sector);
         }
         Ok(())
     }
 
     /// Tries every bad sector once more.
-    fn retry(&mut self, held: &mut [Held<'_, '_>], way: Way) -> Result<(), TransferError> {
+    fn retry(
+        &mut self,
+        held: &mut [Held<'_, '_>],
+        direction: Direction,
+    ) -> Result<(), TransferError> {
         let mut bad = Vec::new();
         for (index, held) in held.iter().enumerate() {
-            let ranges = self.troubles(held.chunk, |t| matches!(t, Trouble::Bad { .. }));
+            let ranges = self.failures(held.chunk, |t| matches!(t, Status::Bad { .. }));
             bad.extend(ranges.into_iter().map(|(range, _)| (index, range)));
         }
-        if way == Way::Down {
+        if direction == Direction::Down {
             bad.reverse();
         }
         for (index, range) in bad {
             if let Some(held) = held.get_mut(index) {
-                self.sectors(held, range, way)?;
+                self.sectors(held, range, direction)?;
             }
         }
         Ok(())
@@ -165,16 +173,16 @@ impl Rescue<'_> {
     fn sector(&mut self, held: &mut Held<'_, '_>, sector: Extent) -> Result<bool, TransferError> {
         let into = slice_of(&mut held.buffer, held.chunk.range, sector)?;
         let Some(errno) = self.read(sector, into)? else {
-            self.marks.finish(sector);
+            self.statuses.finish(sector);
             return Ok(true);
         };
         slice_of(&mut held.buffer, held.chunk.range, sector)?.fill(0);
-        let before = self.marks.troubles(sector).next().map(|(_, mark)| mark.trouble);
+        let before = self.statuses.failures(sector).next().map(|(_, failure)| failure.status);
         let tries = match before {
-            Some(Trouble::Bad { tries }) => tries + 1,
+            Some(Status::Bad { tries }) => tries + 1,
             _ => 1,
         };
-        self.fail(sector, Mark { trouble: Trouble::Bad { tries }, errno });
+        self.fail(sector, Failure { status: Status::Bad { tries }, errno });
         Ok(false)
     }
 }

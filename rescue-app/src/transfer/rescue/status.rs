@@ -7,7 +7,7 @@ use super::ranges::RangeMap;
 
 /// How far a stretch that could not be read has been narrowed down. The names are GNU ddrescue's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum Status {
     /// A larger read failed somewhere in it.
     NonTrimmed,
     /// Its edges are known to be bad, its middle was not tried sector by sector.
@@ -21,57 +21,57 @@ pub(super) enum Trouble {
 
 /// A stretch that could not be read, and the system's error number (Linux `errno`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) trouble: Trouble,
+pub(super) struct Failure {
+    pub(super) status: Status,
     pub(super) errno: i32,
 }
 
 /// All stretches of a disk.
-pub(super) struct Marks {
-    troubles: RangeMap<Mark>,
+pub(super) struct StatusMap {
+    failures: RangeMap<Failure>,
     /// What was read, when somebody wants to know.
     finished: Option<RangeMap<()>>,
     /// Size of the disk in bytes.
     pub(super) size: u64,
 }
 
-impl Marks {
+impl StatusMap {
     /// A disk of which nothing is known. What was read is remembered only `with_finished`.
     pub(super) fn new(size: u64, with_finished: bool) -> Self {
-        Self { troubles: RangeMap::new(), finished: with_finished.then(RangeMap::new), size }
+        Self { failures: RangeMap::new(), finished: with_finished.then(RangeMap::new), size }
     }
 
     /// A read of all of `range` succeeded.
     pub(super) fn finish(&mut self, range: Extent) {
-        self.troubles.set(range, None);
+        self.failures.set(range, None);
         if let Some(finished) = &mut self.finished {
             finished.set(range, Some(()));
         }
     }
 
     /// A read failed.
-    pub(super) fn fail(&mut self, range: Extent, mark: Mark) {
-        self.troubles.set(range, Some(mark));
+    pub(super) fn fail(&mut self, range: Extent, failure: Failure) {
+        self.failures.set(range, Some(failure));
         if let Some(finished) = &mut self.finished {
             finished.set(range, None);
         }
     }
 
-    /// The troubles in `range`, cut to it.
-    pub(super) fn troubles(&self, range: Extent) -> impl Iterator<Item = (Extent, Mark)> + '_ {
-        self.troubles.within(range)
+    /// The failures in `range`, cut to it.
+    pub(super) fn failures(&self, range: Extent) -> impl Iterator<Item = (Extent, Failure)> + '_ {
+        self.failures.within(range)
     }
 
-    /// What of `range` is without trouble so far.
-    pub(super) fn untroubled(&self, range: Extent) -> Vec<Extent> {
-        self.troubles.gaps(range)
+    /// What of `range` is without a failure so far.
+    pub(super) fn without_failure(&self, range: Extent) -> Vec<Extent> {
+        self.failures.gaps(range)
     }
 
-    /// Number of places with trouble; what touches is one place.
+    /// Number of places with a failure; what touches is one place.
     pub(super) fn places(&self) -> u64 {
         let mut last_end = None;
         let mut count = 0;
-        for (range, _) in self.troubles.iter() {
+        for (range, _) in self.failures.iter() {
             count += u64::from(last_end != Some(range.start));
             last_end = Some(range.end);
         }
@@ -82,10 +82,10 @@ impl Marks {
     pub(super) fn bad(&self, used: &Extents) -> Vec<BadRange> {
         let mut bad = Vec::new();
         for part in used.iter() {
-            for (range, mark) in self.troubles.within(part) {
-                if let Trouble::Bad { tries } = mark.trouble {
+            for (range, failure) in self.failures.within(part) {
+                if let Status::Bad { tries } = failure.status {
                     let (offset, len) = (range.start, range.len());
-                    bad.push(BadRange { offset, len, errno: mark.errno, tries });
+                    bad.push(BadRange { offset, len, errno: failure.errno, tries });
                 }
             }
         }
@@ -99,14 +99,14 @@ impl Marks {
         for (range, ()) in self.finished.iter().flat_map(RangeMap::iter) {
             letters.set(range, Some('+'));
         }
-        for (range, mark) in self.troubles.iter() {
-            letters.set(range, Some(mark.trouble.letter()));
+        for (range, failure) in self.failures.iter() {
+            letters.set(range, Some(failure.status.letter()));
         }
         letters.iter().collect()
     }
 }
 
-impl Trouble {
+impl Status {
     fn letter(self) -> char {
         match self {
             Self::NonTrimmed => '*',

@@ -13,7 +13,7 @@ use crate::volume::Kind;
 
 /// The newest images of the other devices of the group that the volume `name` of `image` is in,
 /// that know the group in the same state.
-pub(super) fn others(
+pub(super) fn find_group_images(
     repo: &Arc<IndexedRepository>,
     image: &OpenImage,
     name: &str,

@@ -10,13 +10,13 @@ use crate::volume::{Companions, Kind};
 
 /// The partitions of a disk that are volumes, or the disk as a whole when it has no table. What they
 /// hold is read when it is first asked for.
-pub struct Neighbours<D> {
+pub struct DiskVolumes<D> {
     disk: D,
     spans: Vec<Span>,
     kinds: OnceLock<Vec<Option<Kind>>>,
 }
 
-impl<D: ReadAt> Neighbours<D> {
+impl<D: ReadAt> DiskVolumes<D> {
     /// The volumes of `disk` by its `table`.
     pub fn new(disk: D, table: &Table) -> Self {
         let mut spans = layout::spans(disk.size(), table);
@@ -34,7 +34,7 @@ impl<D: ReadAt> Neighbours<D> {
     }
 }
 
-impl<D: ReadAt> Companions for Neighbours<D> {
+impl<D: ReadAt> Companions for DiskVolumes<D> {
     fn of_kind(&self, kind: Kind) -> Vec<Window<'_>> {
         let kinds =
             self.kinds.get_or_init(|| self.spans.iter().map(|span| self.kind(span)).collect());
@@ -61,10 +61,10 @@ mod tests {
             disk[start + 4086..start + 4096].copy_from_slice(b"SWAPSPACE2");
         }
         let table = table::read(&disk, 512).unwrap();
-        let neighbours = Neighbours::new(&disk, &table);
-        let swap = neighbours.of_kind(Kind::Swap);
+        let volumes = DiskVolumes::new(&disk, &table);
+        let swap = volumes.of_kind(Kind::Swap);
         assert_eq!(swap.len(), 1);
         assert_eq!(swap[0].read_vec(0, 8192).unwrap(), disk[128 * 512..128 * 512 + 8192]);
-        assert!(neighbours.of_kind(Kind::Btrfs).is_empty());
+        assert!(volumes.of_kind(Kind::Btrfs).is_empty());
     }
 }

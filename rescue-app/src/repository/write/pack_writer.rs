@@ -35,7 +35,7 @@ const WAITING_PACKS: usize = 1;
 /// The claims are spread over this many locks.
 const SHARDS: usize = 64;
 
-/// What a [`Saver`] has done.
+/// What a [`PackWriter`] has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Blobs that were stored.
@@ -52,7 +52,7 @@ pub struct Totals {
     pub packs: u64,
 }
 
-/// What [`Saver::written`] returns.
+/// What [`PackWriter::written`] returns.
 #[derive(Debug)]
 pub struct Written {
     /// Packs that were not read back yet.
@@ -243,13 +243,13 @@ impl Shared {
 ///
 /// When it is dropped unfinished, packs and index files written so far stay and are found by the
 /// next one; nothing refers to them until then, and restic's prune would remove them.
-pub struct Saver<'r> {
+pub struct PackWriter<'r> {
     repository: &'r IndexedRepository,
     shared: Arc<Shared>,
     writers: Vec<JoinHandle<()>>,
 }
 
-impl<'r> Saver<'r> {
+impl<'r> PackWriter<'r> {
     /// Starts storing.
     pub fn new(repository: &'r IndexedRepository, lock: &'r Lock) -> Result<Self> {
         repository.require_writable()?;
@@ -276,11 +276,11 @@ impl<'r> Saver<'r> {
             lost_blobs: AtomicBool::new(false),
             counters: Counters::default(),
         });
-        let mut saver = Self { repository, shared, writers: Vec::new() };
+        let mut pack_writer = Self { repository, shared, writers: Vec::new() };
         for _ in 0..WRITER_THREADS {
-            saver.start_writer(packs.clone())?;
+            pack_writer.start_writer(packs.clone())?;
         }
-        Ok(saver)
+        Ok(pack_writer)
     }
 
     fn start_writer(&mut self, packs: Receiver<FullPack>) -> Result<()> {
@@ -294,7 +294,7 @@ impl<'r> Saver<'r> {
     }
 
     /// A writer for one thread.
-    pub fn worker(&self) -> Result<BlobWriter> {
+    pub fn blob_writer(&self) -> Result<BlobWriter> {
         BlobWriter::new(Arc::clone(&self.shared))
     }
 
@@ -353,7 +353,7 @@ impl<'r> Saver<'r> {
     }
 }
 
-impl Drop for Saver<'_> {
+impl Drop for PackWriter<'_> {
     fn drop(&mut self) {
         // Unfinished: keep what is stored for the next run. Errors were or will be seen by
         // whoever stopped us.

@@ -20,13 +20,13 @@ pub enum WhenFull {
 /// it is written again without being made again.
 ///
 /// Lock files do not wait: whoever confirms a lock has other means, and must not stand still.
-pub struct PatientStore {
+pub struct PausingStore {
     inner: Arc<dyn Store>,
     when_full: Box<dyn Fn() -> WhenFull + Send + Sync>,
     packs_written: AtomicU64,
 }
 
-impl PatientStore {
+impl PausingStore {
     /// A store that calls `when_full`, from any thread, for each file that does not fit.
     pub fn new(
         inner: Arc<dyn Store>,
@@ -41,7 +41,7 @@ impl PatientStore {
     }
 }
 
-impl Store for PatientStore {
+impl Store for PausingStore {
     fn claim(&self) -> Result<Claim> {
         self.inner.claim()
     }

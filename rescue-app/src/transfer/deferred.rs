@@ -11,23 +11,23 @@ use std::sync::{Mutex, PoisonError};
 use crate::bytes::{Extent, Extents};
 use crate::table::Patch;
 
-/// One reserved stretch of the target.
+/// One deferred stretch of the target.
 struct Stretch {
     range: Extent,
     /// Bytes as the image has them; zero where it has none.
     original: Mutex<Vec<u8>>,
 }
 
-/// All reserved stretches, apart from each other and in order.
-pub(crate) struct Reserved {
+/// All deferred stretches, apart from each other and in order.
+pub(crate) struct DeferredWrites {
     stretches: Vec<Stretch>,
     ranges: Extents,
     guards: Extents,
     patches: Vec<Patch>,
 }
 
-impl Reserved {
-    /// Reserves the ranges that are wiped first and written last, and wherever a patch goes.
+impl DeferredWrites {
+    /// Defers the ranges that are wiped first and written last, and wherever a patch goes.
     pub(crate) fn new(guards: Extents, patches: Vec<Patch>) -> Self {
         let mut ranges = guards.clone();
         for patch in &patches {
@@ -40,7 +40,7 @@ impl Reserved {
         Self { stretches: stretches.collect(), ranges, guards, patches }
     }
 
-    /// The reserved ranges.
+    /// The deferred ranges.
     pub(crate) fn ranges(&self) -> &Extents {
         &self.ranges
     }
@@ -50,7 +50,7 @@ impl Reserved {
         &self.guards
     }
 
-    /// Keeps what of `bytes`, which belong at `offset`, falls into reserved stretches.
+    /// Keeps what of `bytes`, which belong at `offset`, falls into deferred stretches.
     pub(crate) fn keep(&self, offset: u64, bytes: &[u8]) {
         self.overlap(offset, bytes.len(), |original, at, from, len| {
             if let (Some(to), Some(part)) =
@@ -61,7 +61,7 @@ impl Reserved {
         });
     }
 
-    /// Replaces what of `bytes`, read at `offset`, is reserved by what the image has there.
+    /// Replaces what of `bytes`, read at `offset`, is deferred by what the image has there.
     pub(crate) fn substitute(&self, offset: u64, bytes: &mut [u8]) {
         self.overlap(offset, bytes.len(), |original, at, from, len| {
             if let (Some(part), Some(to)) =
@@ -94,7 +94,7 @@ impl Reserved {
         }
     }
 
-    /// The final bytes of every reserved stretch: the image's, with the patches over them.
+    /// The final bytes of every deferred stretch: the image's, with the patches over them.
     /// Guards come last, and of these the start of the disk.
     pub(crate) fn final_bytes(&self) -> Vec<(u64, Vec<u8>)> {
         let mut all: Vec<(u64, Vec<u8>)> = self
@@ -126,16 +126,16 @@ mod tests {
             Patch { offset: 512, bytes: vec![7; 4], what: "x" },
             Patch { offset: 5 * MIB, bytes: vec![9; 8], what: "y" },
         ];
-        let reserved = Reserved::new(Extents::of(0, MIB), patches);
-        assert_eq!(reserved.ranges().total(), MIB + 8);
+        let deferred = DeferredWrites::new(Extents::of(0, MIB), patches);
+        assert_eq!(deferred.ranges().total(), MIB + 8);
         let image = vec![1; 2 << 20];
-        reserved.keep(0, &image);
-        let finals = reserved.final_bytes();
+        deferred.keep(0, &image);
+        let finals = deferred.final_bytes();
         assert_eq!(finals[0], (5 * MIB, vec![9; 8]));
         assert_eq!(finals[1].0, 0);
         assert_eq!(finals[1].1[508..520], [1, 1, 1, 1, 7, 7, 7, 7, 1, 1, 1, 1]);
         let mut read = vec![0; 2 << 20];
-        reserved.substitute(0, &mut read);
+        deferred.substitute(0, &mut read);
         assert_eq!(read[..1 << 20], image[..1 << 20]);
         assert!(read[1 << 20..].iter().all(|byte| *byte == 0));
     }
@@ -143,8 +143,11 @@ mod tests {
     #[test]
     fn the_end_of_the_disk_is_written_before_its_start() {
         let guards = Extents::from(vec![(0, MIB), (9 * MIB, MIB)]);
-        let starts: Vec<u64> =
-            Reserved::new(guards, Vec::new()).final_bytes().iter().map(|(at, _)| *at).collect();
+        let starts: Vec<u64> = DeferredWrites::new(guards, Vec::new())
+            .final_bytes()
+            .iter()
+            .map(|(at, _)| *at)
+            .collect();
         assert_eq!(starts, [9 * MIB, 0]);
     }
 }

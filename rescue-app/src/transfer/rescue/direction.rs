@@ -4,12 +4,12 @@ use crate::bytes::Extent;
 
 /// A direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Direction {
     Up,
     Down,
 }
 
-impl Way {
+impl Direction {
     /// The byte of `rest` that is next.
     pub(super) fn edge(self, rest: Extent) -> u64 {
         match self {

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use crate::bytes::Window;
 use crate::disk::{self, Disk, DiskKind, Source};
-use crate::image::neighbours::Neighbours;
+use crate::image::disk_volumes::DiskVolumes;
 use crate::table::Table;
 use crate::volume::{Companions, Kind};
 
@@ -14,18 +14,18 @@ use super::survey::read_table;
 /// when they are first asked for. To an image file only its own volumes belong.
 pub(super) struct MachineVolumes<'a> {
     disk: &'a Disk,
-    own: Neighbours<&'a Source>,
-    others: OnceLock<Vec<Neighbours<Source>>>,
+    own: DiskVolumes<&'a Source>,
+    others: OnceLock<Vec<DiskVolumes<Source>>>,
 }
 
 impl<'a> MachineVolumes<'a> {
     /// `source` and `table` are those of `disk`.
     pub(super) fn new(disk: &'a Disk, source: &'a Source, table: &Table) -> Self {
-        Self { disk, own: Neighbours::new(source, table), others: OnceLock::new() }
+        Self { disk, own: DiskVolumes::new(source, table), others: OnceLock::new() }
     }
 
     /// A disk that cannot be read has nothing to contribute.
-    fn other_disks(&self) -> Vec<Neighbours<Source>> {
+    fn other_disks(&self) -> Vec<DiskVolumes<Source>> {
         if self.disk.kind == DiskKind::ImageFile {
             return Vec::new();
         }
@@ -35,7 +35,7 @@ impl<'a> MachineVolumes<'a> {
             .filter_map(|other| {
                 let source = Source::open(&other.path).ok()?;
                 let table = read_table(&source, other.logical_sector).ok()?;
-                Some(Neighbours::new(source, &table))
+                Some(DiskVolumes::new(source, &table))
             })
             .collect()
     }
