@@ -21,7 +21,7 @@ use crate::disk::{self, pci};
 use crate::job::UnusedArgs;
 use crate::operation::log::{self, Log as RunLog, keep_what_would_be_lost};
 use crate::operation::{
-    self, Cancel, ClonePlan, Container, Control, Event, ForgetRequest, LockedDisk, OperationError,
+    self, ClonePlan, Container, Control, Event, ForgetRequest, LockedDisk, OperationError,
     Passphrase, PruneRequest, RepoAccess, RestorePlan, Rules, Unwanted, Want,
 };
 use crate::store::Location;
@@ -287,8 +287,7 @@ impl Machine for LiveMachine {
             dry_run: false,
             prune: None,
         };
-        let control = Control { sink: &|_| {}, cancel: &Cancel::new(), resume: None };
-        operation::forget(&request, control).map(drop).map_err(views::failure)
+        operation::forget(&request, Control::silent()).map(drop).map_err(views::failure)
     }
 
     fn plan_free(&self, repository: &Repository, keep: Keep) -> Result<Vec<String>, Failure> {
@@ -301,8 +300,7 @@ impl Machine for LiveMachine {
             dry_run: true,
             prune: None,
         };
-        let control = Control { sink: &|_| {}, cancel: &Cancel::new(), resume: None };
-        let report = operation::forget(&request, control).map_err(views::failure)?;
+        let report = operation::forget(&request, Control::silent()).map_err(views::failure)?;
         let images = report.disks.into_iter().flat_map(|disk| disk.images);
         Ok(images.filter(|image| image.kept_as.is_empty()).map(|image| image.id).collect())
     }
