@@ -67,13 +67,16 @@ impl ReadAt for Pieces {
     }
 }
 
+/// A logical volume, and where its bytes lie on the disk.
+pub(crate) type VolumeOnDisk = (LogicalVolume, Vec<Transfer>);
+
 /// All of the files of an image: `disk.img`, `manifest.json`, a file for each partition that was stored
 /// (`1-EFI-system.img`), and one for each of `volumes` (`group-name.img`), which come with the places
 /// of their bytes on the disk.
 pub(crate) fn files(
     manifest: &Manifest,
     disk: &Arc<dyn ReadAt>,
-    volumes: Vec<(LogicalVolume, Vec<Transfer>)>,
+    volumes: Vec<VolumeOnDisk>,
 ) -> Result<Vec<ExportedFile>, serde_json::Error> {
     let stored = || manifest.regions.iter().filter(|region| region.stored != Stored::Nothing);
     let mut used = Extents::new();

@@ -4,5 +4,5 @@ mod files;
 mod fuse;
 
 pub use files::ExportedFile;
-pub(crate) use files::files;
+pub(crate) use files::{VolumeOnDisk, files};
 pub use fuse::{FuseError, Mounted};

@@ -20,7 +20,7 @@ pub struct ChunkCache {
 
 #[derive(Debug, Default)]
 struct Kept {
-    chunks: HashMap<Id, Entry>,
+    chunks: HashMap<Id, CachedChunk>,
     /// Bytes of them.
     bytes: usize,
     /// Counts every use.
@@ -28,7 +28,7 @@ struct Kept {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct CachedChunk {
     chunk: Chunk,
     bytes: usize,
     used: u64,
@@ -65,7 +65,7 @@ impl ChunkCache {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.clock += 1;
         let used = kept.clock;
-        let new = || Entry { chunk: Chunk::default(), bytes: 0, used };
+        let new = || CachedChunk { chunk: Chunk::default(), bytes: 0, used };
         let entry = kept.chunks.entry(id).or_insert_with(new);
         entry.used = used;
         Arc::clone(&entry.chunk)

@@ -15,7 +15,7 @@ const SPARSE_MARK: u64 = MIB / 2;
 
 /// One stretch of the disk as it was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot {
+pub struct ChunkSlot {
     /// Length in bytes.
     pub len: u64,
     /// The blob that holds it; `None` for zeros.
@@ -24,7 +24,7 @@ pub struct Slot {
 
 /// One entry of the content list before zero blobs have ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum ContentEntry {
     /// A stored chunk.
     Blob(Id),
     /// A blob of this many zero bytes.
@@ -33,7 +33,10 @@ pub enum Entry {
 
 /// Tells the content list for `slots`, entry by entry: chunks as they are, runs of zeros joined
 /// and cut anew.
-pub fn entries<E>(slots: &[Slot], mut each: impl FnMut(Entry) -> Result<(), E>) -> Result<(), E> {
+pub fn entries<E>(
+    slots: &[ChunkSlot],
+    mut each: impl FnMut(ContentEntry) -> Result<(), E>,
+) -> Result<(), E> {
     let mut marked = false;
     let mut run = 0;
     for slot in slots {
@@ -41,7 +44,7 @@ pub fn entries<E>(slots: &[Slot], mut each: impl FnMut(Entry) -> Result<(), E>) 
             None => run += slot.len,
             Some(id) => {
                 zeros(std::mem::take(&mut run), &mut marked, &mut each)?;
-                each(Entry::Blob(id))?;
+                each(ContentEntry::Blob(id))?;
             }
         }
     }
@@ -51,20 +54,20 @@ pub fn entries<E>(slots: &[Slot], mut each: impl FnMut(Entry) -> Result<(), E>) 
 fn zeros<E>(
     mut run: u64,
     marked: &mut bool,
-    each: &mut impl FnMut(Entry) -> Result<(), E>,
+    each: &mut impl FnMut(ContentEntry) -> Result<(), E>,
 ) -> Result<(), E> {
     if !*marked && run >= SPARSE_MARK {
-        each(Entry::Zeros(SPARSE_MARK))?;
+        each(ContentEntry::Zeros(SPARSE_MARK))?;
         run -= SPARSE_MARK;
         *marked = true;
     }
     for size in ZERO_SIZES {
         for _ in 0..run / size {
-            each(Entry::Zeros(size))?;
+            each(ContentEntry::Zeros(size))?;
         }
         run %= size;
     }
-    if run > 0 { each(Entry::Zeros(run)) } else { Ok(()) }
+    if run > 0 { each(ContentEntry::Zeros(run)) } else { Ok(()) }
 }
 
 /// A blob and where it lies on the disk.
@@ -104,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    fn listed(slots: &[Slot]) -> Vec<Entry> {
+    fn listed(slots: &[ChunkSlot]) -> Vec<ContentEntry> {
         let mut list = Vec::new();
         let never: Result<(), std::convert::Infallible> = entries(slots, |entry| {
             list.push(entry);
@@ -114,22 +117,22 @@ mod tests {
         list
     }
 
-    fn total(entries: &[Entry], chunk: u64) -> u64 {
-        entries.iter().map(|e| if let Entry::Zeros(len) = e { *len } else { chunk }).sum()
+    fn total(entries: &[ContentEntry], chunk: u64) -> u64 {
+        entries.iter().map(|e| if let ContentEntry::Zeros(len) = e { *len } else { chunk }).sum()
     }
 
     #[test]
     fn long_runs_use_few_blobs_and_one_sparse_mark() {
         let id = Id::of(b"x");
         let slots = [
-            Slot { len: 40 * MIB, blob: None },
-            Slot { len: MIB, blob: Some(id) },
-            Slot { len: MIB, blob: None },
+            ChunkSlot { len: 40 * MIB, blob: None },
+            ChunkSlot { len: MIB, blob: Some(id) },
+            ChunkSlot { len: MIB, blob: None },
         ];
         let entries = listed(&slots);
-        assert_eq!(entries[0], Entry::Zeros(SPARSE_MARK));
-        assert_eq!(entries.iter().filter(|e| **e == Entry::Zeros(SPARSE_MARK)).count(), 2);
-        assert_eq!(entries.last(), Some(&Entry::Zeros(MIB)));
+        assert_eq!(entries[0], ContentEntry::Zeros(SPARSE_MARK));
+        assert_eq!(entries.iter().filter(|e| **e == ContentEntry::Zeros(SPARSE_MARK)).count(), 2);
+        assert_eq!(entries.last(), Some(&ContentEntry::Zeros(MIB)));
         assert_eq!(total(&entries, MIB), 42 * MIB);
     }
 
@@ -137,8 +140,8 @@ mod tests {
         #[test]
         fn no_byte_is_gained_or_lost(runs in prop::collection::vec((1u64..100_000_000, any::<bool>()), 0..20)) {
             let id = Id::of(b"x");
-            let slots: Vec<Slot> = runs.iter().map(|(len, zero)| {
-                Slot { len: if *zero { *len } else { 1000 }, blob: (!zero).then_some(id) }
+            let slots: Vec<ChunkSlot> = runs.iter().map(|(len, zero)| {
+                ChunkSlot { len: if *zero { *len } else { 1000 }, blob: (!zero).then_some(id) }
             }).collect();
             let expected: u64 = slots.iter().map(|slot| slot.len).sum();
             prop_assert_eq!(total(&listed(&slots), 1000), expected);

@@ -10,7 +10,7 @@ use crate::repository::{
 };
 
 use super::ImageError;
-use super::content::{Entry, Slot, entries};
+use super::content::{ChunkSlot, ContentEntry, entries};
 use super::manifest::Manifest;
 use super::stored::{DISK_FILE, MANIFEST_FILE};
 
@@ -27,7 +27,7 @@ const ZEROS: &[u8] = &[0; 16 << 10];
 pub fn save_tree(
     pack_writer: &PackWriter<'_>,
     (folder_name, manifest): (&str, &Manifest),
-    slots: Vec<Slot>,
+    slots: Vec<ChunkSlot>,
     zstd_level: i32,
 ) -> Result<Id, ImageError> {
     let mut writer = pack_writer.blob_writer()?;
@@ -51,14 +51,14 @@ pub fn save_tree(
     Ok(root)
 }
 
-fn disk_content(writer: &mut BlobWriter, slots: &[Slot]) -> Result<Vec<Id>, RepositoryError> {
+fn disk_content(writer: &mut BlobWriter, slots: &[ChunkSlot]) -> Result<Vec<Id>, RepositoryError> {
     let blanks = save_blanks(writer, slots)?;
     let mut content = Vec::with_capacity(slots.len());
     entries(slots, |entry| {
         let blank = |len| blanks.get(&len).copied();
         content.push(match entry {
-            Entry::Blob(id) => id,
-            Entry::Zeros(len) => {
+            ContentEntry::Blob(id) => id,
+            ContentEntry::Zeros(len) => {
                 blank(len).ok_or(RepositoryError::Internal("zeros without a blob"))?
             }
         });
@@ -70,11 +70,11 @@ fn disk_content(writer: &mut BlobWriter, slots: &[Slot]) -> Result<Vec<Id>, Repo
 /// Stores the blobs that the zeros of the disk consist of, by their lengths.
 fn save_blanks(
     writer: &mut BlobWriter,
-    slots: &[Slot],
+    slots: &[ChunkSlot],
 ) -> Result<BTreeMap<u64, Id>, RepositoryError> {
     let mut blanks = BTreeMap::new();
     entries(slots, |entry| {
-        if let Entry::Zeros(len) = entry {
+        if let ContentEntry::Zeros(len) = entry {
             blanks.insert(len, Id::of(&[]));
         }
         Ok::<_, RepositoryError>(())

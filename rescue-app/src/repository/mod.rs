@@ -56,6 +56,6 @@ pub use format::{
 pub use indexed::IndexedRepository;
 pub use lock::{ExclusiveLock, Lock, SharedLock, Unlocked};
 pub use prune::{Choice, KeepRules, KeptAs, PruneOptions, PruneReport};
-pub use read::{BlobReader, ReadPlan, Run, SnapshotList, Verified};
+pub use read::{BlobReader, PackRun, ReadPlan, SnapshotList, Verified};
 pub use repo::{OpenedKey, Repository};
 pub use write::{Adopted, BlobWriter, PackWriter, Saved, Totals, Written};

@@ -12,7 +12,7 @@ use crate::bytes::{Extent, Extents};
 use crate::table::Patch;
 
 /// One deferred stretch of the target.
-struct Stretch {
+struct DeferredRange {
     range: Extent,
     /// Bytes as the image has them; zero where it has none.
     original: Mutex<Vec<u8>>,
@@ -20,7 +20,7 @@ struct Stretch {
 
 /// All deferred stretches, apart from each other and in order.
 pub(crate) struct DeferredWrites {
-    stretches: Vec<Stretch>,
+    stretches: Vec<DeferredRange>,
     ranges: Extents,
     guards: Extents,
     patches: Vec<Patch>,
@@ -35,7 +35,7 @@ impl DeferredWrites {
         }
         let stretches = ranges.iter().map(|range| {
             let len = usize::try_from(range.len()).unwrap_or_default();
-            Stretch { range, original: Mutex::new(vec![0; len]) }
+            DeferredRange { range, original: Mutex::new(vec![0; len]) }
         });
         Self { stretches: stretches.collect(), ranges, guards, patches }
     }

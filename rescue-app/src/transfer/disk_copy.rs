@@ -11,7 +11,7 @@ use crate::repository::Id;
 use super::disk_sink::{DiskSink, Scratch};
 use super::disk_source::{ChunkSink, ChunkWorker, DiskSource, Filled, Read};
 use super::read_back::bad_range;
-use super::tasks::{self, Place, Task};
+use super::tasks::{self, ChunkPlace, ChunkTask};
 use super::{Again, ChunkSource, Put, Transfer};
 
 /// What of a disk goes where on another one.
@@ -55,7 +55,11 @@ impl ChunkSource for DiskCopy<'_> {
         })
     }
 
-    fn plain<'b>(&self, task: &Task<'_>, again: &'b mut Again) -> Result<&'b [u8], TransferError> {
+    fn plain<'b>(
+        &self,
+        task: &ChunkTask<'_>,
+        again: &'b mut Again,
+    ) -> Result<&'b [u8], TransferError> {
         let (start, buffer) = (task.offset(), &mut again.buffer);
         buffer.set_len(task.len());
         buffer.fill(0);
@@ -127,7 +131,7 @@ impl ChunkWorker for CopyingWorker<'_> {
         let ids = Id::of_all(&plains);
         for (chunk, id) in chunks.into_iter().zip(ids) {
             let placed = Placed { offset: chunk.start, len: chunk.buffer.len() as u64, id };
-            if let Some(place) = Place::find(placed, self.all.copy.transfers) {
+            if let Some(place) = ChunkPlace::find(placed, self.all.copy.transfers) {
                 self.all.sink.put(&place, &chunk.buffer, chunk.used, &mut self.scratch)?;
             }
             self.placed.push(placed);

@@ -7,7 +7,7 @@ use crate::progress::Reporter;
 
 use super::deferred::DeferredWrites;
 use super::read_back::{bad_range, reading};
-use super::tasks::{Place, Task};
+use super::tasks::{ChunkPlace, ChunkTask};
 
 /// Unit of comparison with `--only-changed`, bytes: what a filesystem changes at least.
 const BLOCK: usize = 4096;
@@ -42,12 +42,12 @@ impl DiskSink<'_> {
     /// Puts a chunk in its place, but for deferred ranges; it counts as `done` bytes of progress.
     pub(crate) fn put(
         &self,
-        place: &Place<'_>,
+        place: &ChunkPlace<'_>,
         plain: &[u8],
         done: u64,
         scratch: &mut Scratch,
     ) -> Result<(), TransferError> {
-        let Written { written, there } = put(self, place, plain, &mut scratch.current)?;
+        let PutBytes { written, there } = put(self, place, plain, &mut scratch.current)?;
         Ok(self.reporter.advance(done, written, there)?)
     }
 
@@ -70,15 +70,15 @@ impl DiskSink<'_> {
     }
 
     /// Whether a task reaches into deferred ranges.
-    pub(crate) fn is_deferred(&self, task: &Task<'_>) -> bool {
-        task.places.iter().flat_map(Place::runs).any(|(at, range)| {
+    pub(crate) fn is_deferred(&self, task: &ChunkTask<'_>) -> bool {
+        task.places.iter().flat_map(ChunkPlace::runs).any(|(at, range)| {
             self.deferred.ranges().within(at, at + range.len() as u64).next().is_some()
         })
     }
 }
 
 /// What became of a chunk's used bytes outside of deferred ranges.
-struct Written {
+struct PutBytes {
     /// Bytes written.
     written: u64,
     /// Bytes that the target held already.
@@ -88,10 +88,10 @@ struct Written {
 /// Puts a chunk's used bytes where they belong.
 fn put(
     sink: &DiskSink<'_>,
-    place: &Place<'_>,
+    place: &ChunkPlace<'_>,
     plain: &[u8],
     current: &mut AlignedBuffer,
-) -> Result<Written, TransferError> {
+) -> Result<PutBytes, TransferError> {
     let mut used = 0;
     for (at, range) in place.runs() {
         sink.deferred.keep(at, plain.get(range.clone()).ok_or_else(bad_range)?);
@@ -114,7 +114,7 @@ fn put(
     }
     // The unused bytes written along do not count.
     let written = written.min(used);
-    Ok(Written { written, there: used - written })
+    Ok(PutBytes { written, there: used - written })
 }
 
 fn write_part(

@@ -31,7 +31,7 @@ pub use rescue::RescueOptions;
 #[cfg(any(test, fuzzing))]
 pub(crate) use rescue::read_any_map;
 pub(crate) use rescue::{DiskMedium, Medium};
-pub(crate) use tasks::{Place, Task, places, tasks};
+pub(crate) use tasks::{ChunkPlace, ChunkTask, places, tasks};
 
 /// Bytes of a source and where they go on the target.
 #[derive(Clone, Debug)]
@@ -71,13 +71,17 @@ pub(crate) trait ChunkSource: Sync {
     fn put_on<'s>(&'s self, sink: &DiskSink<'_>) -> Result<Put<'s>, TransferError>;
 
     /// The bytes of a chunk once more.
-    fn plain<'b>(&self, task: &Task<'_>, again: &'b mut Again) -> Result<&'b [u8], TransferError>;
+    fn plain<'b>(
+        &self,
+        task: &ChunkTask<'_>,
+        again: &'b mut Again,
+    ) -> Result<&'b [u8], TransferError>;
 }
 
 /// What was put on a target, to be read back.
 pub(crate) struct Put<'s> {
     /// Chunks, those of one hash beside each other.
-    pub(crate) places: Cow<'s, [Place<'s>]>,
+    pub(crate) places: Cow<'s, [ChunkPlace<'s>]>,
     /// Bytes of the target that have to be zero.
     pub(crate) zeros: Extents,
 }

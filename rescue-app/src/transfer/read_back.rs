@@ -9,7 +9,7 @@ use crate::progress::{self, mixed_workers};
 use crate::repository::{Id, TOGETHER};
 
 use super::disk_sink::DiskSink;
-use super::tasks::{Place, Task};
+use super::tasks::{ChunkPlace, ChunkTask};
 use super::{Again, ChunkSource};
 
 /// Unused stretches of a chunk up to this size are read from the target along with what is around
@@ -51,10 +51,10 @@ impl ReadBack<'_> {
     /// Compares the tasks with what the target now holds; `zeros` of it have to be zero.
     pub(crate) fn all(
         &self,
-        tasks: &[Task<'_>],
+        tasks: &[ChunkTask<'_>],
         zeros: &Extents,
     ) -> Result<Differences, TransferError> {
-        let found = Found::default();
+        let found = SharedDifferences::default();
         let tasks = tasks.chunks(TOGETHER);
         progress::for_each(mixed_workers(), tasks, Comparison::new, |tasks, scratch| {
             self.compare(tasks, scratch, |_, place, holds| {
@@ -88,9 +88,9 @@ impl ReadBack<'_> {
 
     /// The byte that differs in the place that [`Self::all`] found different, whose used bytes begin
     /// at `at`. The place is read once more; when it turns out right this time, its begin has to do.
-    pub(crate) fn pinpoint(&self, tasks: &[Task<'_>], at: u64) -> Result<u64, TransferError> {
+    pub(crate) fn pinpoint(&self, tasks: &[ChunkTask<'_>], at: u64) -> Result<u64, TransferError> {
         let begins_there =
-            |place: &&Place<'_>| place.runs().next().is_some_and(|(begin, _)| begin == at);
+            |place: &&ChunkPlace<'_>| place.runs().next().is_some_and(|(begin, _)| begin == at);
         let mut found =
             tasks.iter().filter_map(|task| Some((task, task.places.iter().find(begins_there)?)));
         let Some((task, place)) = found.next() else { return Ok(at) };
@@ -104,9 +104,9 @@ impl ReadBack<'_> {
     /// taken as zero; `each` gets the number of the task among those given.
     pub(crate) fn compare(
         &self,
-        tasks: &[Task<'_>],
+        tasks: &[ChunkTask<'_>],
         scratch: &mut Comparison,
-        mut each: impl FnMut(usize, &Place<'_>, bool) -> Result<(), TransferError>,
+        mut each: impl FnMut(usize, &ChunkPlace<'_>, bool) -> Result<(), TransferError>,
     ) -> Result<(), TransferError> {
         let Comparison { bufs, part, again } = scratch;
         let (in_parts, numbered): (Vec<_>, Vec<_>) =
@@ -136,7 +136,7 @@ impl ReadBack<'_> {
     /// The first used byte of a place where the target holds another than the chunk.
     fn difference(
         &self,
-        place: &Place<'_>,
+        place: &ChunkPlace<'_>,
         plain: &[u8],
         current: &mut AlignedBuffer,
     ) -> Result<Option<u64>, TransferError> {
@@ -155,7 +155,7 @@ impl ReadBack<'_> {
     /// Reads what the target holds at a chunk's place, zero where the chunk is unused.
     fn load(
         &self,
-        place: &Place<'_>,
+        place: &ChunkPlace<'_>,
         len: usize,
         current: &mut AlignedBuffer,
     ) -> Result<(), TransferError> {
@@ -178,12 +178,12 @@ impl ReadBack<'_> {
 
 /// What several threads found different.
 #[derive(Default)]
-struct Found {
+struct SharedDifferences {
     bytes: AtomicU64,
     first: Mutex<Option<u64>>,
 }
 
-impl Found {
+impl SharedDifferences {
     fn differs(&self, at: u64, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);

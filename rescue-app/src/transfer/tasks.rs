@@ -12,7 +12,7 @@ use super::Transfer;
 
 /// A chunk and one place of it on the target.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'p> {
+pub(crate) struct ChunkPlace<'p> {
     id: Id,
     /// First byte in the image.
     offset: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Place<'p> {
     transfer: &'p Transfer,
 }
 
-impl<'p> Place<'p> {
+impl<'p> ChunkPlace<'p> {
     /// The place of a chunk that lies in one of the transfers.
     pub(crate) fn find(chunk: Placed, transfers: &'p [Transfer]) -> Option<Self> {
         let Placed { id, offset, len } = chunk;
@@ -58,7 +58,7 @@ impl<'p> Place<'p> {
         self.spans(0)
     }
 
-    /// As [`Place::runs`], but ranges that lie at most `gap` unused bytes apart are one.
+    /// As [`ChunkPlace::runs`], but ranges that lie at most `gap` unused bytes apart are one.
     pub(crate) fn spans(&self, gap: u64) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
         let mut used = self.used().peekable();
         let at = self.at();
@@ -75,14 +75,14 @@ impl<'p> Place<'p> {
 
 /// A chunk and everywhere it goes: at least one place.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Task<'p> {
+pub(crate) struct ChunkTask<'p> {
     /// Its first place on the target.
-    first: &'p Place<'p>,
+    first: &'p ChunkPlace<'p>,
     /// All its places.
-    pub(crate) places: &'p [Place<'p>],
+    pub(crate) places: &'p [ChunkPlace<'p>],
 }
 
-impl<'p> Task<'p> {
+impl<'p> ChunkTask<'p> {
     /// The chunk.
     pub(crate) fn id(&self) -> &'p Id {
         &self.first.id
@@ -100,24 +100,24 @@ impl<'p> Task<'p> {
 
     /// Whether only a part of it is wanted somewhere.
     pub(crate) fn in_parts(&self) -> bool {
-        self.places.iter().any(Place::is_part)
+        self.places.iter().any(ChunkPlace::is_part)
     }
 
     /// Bytes it puts on the target.
     pub(crate) fn bytes(&self) -> u64 {
-        self.places.iter().map(Place::used_bytes).sum()
+        self.places.iter().map(ChunkPlace::used_bytes).sum()
     }
 }
 
 /// The places of all transfers, those of one chunk beside each other.
-pub(crate) fn places<'p>(placed: &[Placed], transfers: &'p [Transfer]) -> Vec<Place<'p>> {
+pub(crate) fn places<'p>(placed: &[Placed], transfers: &'p [Transfer]) -> Vec<ChunkPlace<'p>> {
     let mut places = Vec::with_capacity(placed.len());
     for transfer in transfers {
         let end = transfer.from + transfer.len;
         let first = placed.partition_point(|blob| blob.offset + blob.len <= transfer.from);
         for blob in placed.iter().skip(first).take_while(|blob| blob.offset < end) {
             let Placed { id, offset, len } = *blob;
-            let place = Place { id, offset, len, transfer };
+            let place = ChunkPlace { id, offset, len, transfer };
             if place.used().next().is_some() {
                 places.push(place);
             }
@@ -128,10 +128,10 @@ pub(crate) fn places<'p>(placed: &[Placed], transfers: &'p [Transfer]) -> Vec<Pl
 }
 
 /// The tasks the places amount to, in the order of the target.
-pub(crate) fn tasks<'p>(places: &'p [Place<'p>]) -> Vec<Task<'p>> {
+pub(crate) fn tasks<'p>(places: &'p [ChunkPlace<'p>]) -> Vec<ChunkTask<'p>> {
     let chunks = places.chunk_by(|a, b| a.id == b.id);
-    let tasks = chunks.filter_map(|places| Some(Task { first: places.first()?, places }));
-    let mut tasks: Vec<Task<'_>> = tasks.collect();
+    let tasks = chunks.filter_map(|places| Some(ChunkTask { first: places.first()?, places }));
+    let mut tasks: Vec<ChunkTask<'_>> = tasks.collect();
     tasks.sort_unstable_by_key(|task| task.first.at());
     tasks
 }

@@ -20,7 +20,7 @@ pub(crate) const TOGETHER: usize = 32;
 pub(crate) const READERS: usize = 2;
 
 /// What is known of some chunks.
-pub(crate) struct Found {
+pub(crate) struct ZeroChunks {
     /// Which of them are zero.
     pub(crate) zero: Vec<bool>,
     /// One that could not be read.
@@ -37,7 +37,7 @@ pub(crate) fn find(
     chunks: &[Chunk<'_>],
     buffers: &mut [AlignedBuffer],
     reporter: &Reporter<'_>,
-) -> Result<Found, TransferError> {
+) -> Result<ZeroChunks, TransferError> {
     let next = AtomicUsize::new(0);
     let look = |buffer: &mut AlignedBuffer| {
         let mut zero = Vec::new();
@@ -60,7 +60,7 @@ pub(crate) fn find(
             buffers.iter_mut().map(|buffer| scope.spawn(move || look(buffer))).collect();
         readers.into_iter().map(join).collect()
     });
-    let mut all = Found { zero: vec![false; chunks.len()], failed: None };
+    let mut all = ZeroChunks { zero: vec![false; chunks.len()], failed: None };
     for (zero, failed) in found? {
         all.failed = all.failed.or(failed);
         for index in zero {
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    fn found(disk: &Memory, cancel: &Cancel) -> Result<Found, TransferError> {
+    fn found(disk: &Memory, cancel: &Cancel) -> Result<ZeroChunks, TransferError> {
         let size = disk.size();
         let used = Extents::of(0, size);
         let chunk = |slot: usize| {

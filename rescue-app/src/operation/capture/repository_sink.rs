@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::bytes::{AlignedBuffer, Extent};
 use crate::image::chunks::Piece;
-use crate::image::content::Slot;
+use crate::image::content::ChunkSlot;
 use crate::progress::Reporter;
 use crate::repository::{BlobType, BlobWriter, Id, PackWriter, TOGETHER};
 use crate::transfer::{ChunkSink, ChunkWorker, DiskSource, Filled, TransferError, no_workers};
@@ -38,12 +38,12 @@ impl<'a> RepositorySink<'a> {
     }
 
     /// The disk from first to last byte, and the bytes of chunks the repository already had.
-    pub(super) fn into_slots(self, source: &DiskSource<'_>) -> (Vec<Slot>, u64) {
+    pub(super) fn into_slots(self, source: &DiskSource<'_>) -> (Vec<ChunkSlot>, u64) {
         let slots = source.pieces().map(|(piece, _)| {
             let (Piece::Hole { len, .. } | Piece::Chunk { len, .. }) = piece;
-            Slot { len, blob: None }
+            ChunkSlot { len, blob: None }
         });
-        let mut slots: Vec<Slot> = slots.collect();
+        let mut slots: Vec<ChunkSlot> = slots.collect();
         let stored = self.stored.into_inner().unwrap_or_else(PoisonError::into_inner);
         for (number, id) in stored.blobs {
             if let Some(slot) = slots.get_mut(number) {

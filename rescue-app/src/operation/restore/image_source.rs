@@ -7,8 +7,8 @@ use crate::bytes::{AlignedBuffer, Extents, PAGE};
 use crate::progress::{self, mixed_workers};
 use crate::repository::{BlobReader, Id, IndexedRepository, TOGETHER};
 use crate::transfer::{
-    Again, ChunkSource, Comparison, DiskSink, Place, Put, ReadBack, Scratch, Task, TransferError,
-    tasks,
+    Again, ChunkPlace, ChunkSource, ChunkTask, Comparison, DiskSink, Put, ReadBack, Scratch,
+    TransferError, tasks,
 };
 
 /// Size of the reads of packs, and the unwanted bytes between two chunks that are read along
@@ -20,7 +20,7 @@ const PACK_READ_ALONG: u64 = 256 << 10;
 pub(super) struct ImageSource<'a> {
     pub(super) repo: &'a IndexedRepository,
     /// Those of one chunk beside each other.
-    pub(super) places: Vec<Place<'a>>,
+    pub(super) places: Vec<ChunkPlace<'a>>,
 }
 
 impl ChunkSource for ImageSource<'_> {
@@ -37,7 +37,11 @@ impl ChunkSource for ImageSource<'_> {
         Ok(Put { places: Cow::Owned(places), zeros: Extents::new() })
     }
 
-    fn plain<'b>(&self, task: &Task<'_>, again: &'b mut Again) -> Result<&'b [u8], TransferError> {
+    fn plain<'b>(
+        &self,
+        task: &ChunkTask<'_>,
+        again: &'b mut Again,
+    ) -> Result<&'b [u8], TransferError> {
         Ok(self.repo.read_blob(task.id(), &mut again.reader)?)
     }
 }
@@ -45,12 +49,12 @@ impl ChunkSource for ImageSource<'_> {
 impl ImageSource<'_> {
     /// Writes the tasks. Chunks are fetched in the order in which they lie in the repository; of those
     /// that turn out damaged there, other copies are tried.
-    fn write(&self, sink: &DiskSink<'_>, tasks: &[Task<'_>]) -> Result<(), TransferError> {
+    fn write(&self, sink: &DiskSink<'_>, tasks: &[ChunkTask<'_>]) -> Result<(), TransferError> {
         let mut wanted = tasks.to_vec();
-        wanted.sort_unstable_by_key(Task::id);
-        let plan = self.repo.plan_reads(wanted.iter().map(Task::id))?;
+        wanted.sort_unstable_by_key(ChunkTask::id);
+        let plan = self.repo.plan_reads(wanted.iter().map(ChunkTask::id))?;
         let put = |id: &Id, plain: &[u8], scratch: &mut Scratch| {
-            let found = wanted.binary_search_by_key(&id, Task::id).ok();
+            let found = wanted.binary_search_by_key(&id, ChunkTask::id).ok();
             for place in found.and_then(|at| wanted.get(at)).into_iter().flat_map(|it| it.places) {
                 sink.put(place, plain, place.used_bytes(), scratch)?;
             }
@@ -80,10 +84,10 @@ impl ImageSource<'_> {
     fn changed<'t>(
         &self,
         sink: &DiskSink<'_>,
-        tasks: &[Task<'t>],
-    ) -> Result<Vec<Task<'t>>, TransferError> {
+        tasks: &[ChunkTask<'t>],
+    ) -> Result<Vec<ChunkTask<'t>>, TransferError> {
         // Deferred bytes were wiped, so a chunk that reaches into them is always fetched.
-        let (mut wanted, there): (Vec<Task<'_>>, Vec<Task<'_>>) =
+        let (mut wanted, there): (Vec<ChunkTask<'_>>, Vec<ChunkTask<'_>>) =
             tasks.iter().partition(|task| sink.is_deferred(task));
         let missing = Mutex::new(Vec::new());
         let now = ReadBack { source: self, sink };

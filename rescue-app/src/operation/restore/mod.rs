@@ -12,15 +12,15 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::disk::Target;
+use crate::export::VolumeOnDisk;
 use crate::image::stored::OpenImage;
 use crate::progress::{Control, Phase, mixed_workers};
 use crate::repository::{Id, IndexedRepository};
+use crate::transfer::{ChunkTask, places, tasks};
 
 use super::error::{Doing, OperationError};
 use super::target::{Overwrite, warn_of_result};
 use super::timed::Timed;
-use crate::transfer::{Task, Transfer, places, tasks};
-use crate::volume::LogicalVolume;
 
 use image_source::ImageSource;
 pub use plan::{RestorePlan, RestoreRequest, What, With, plan_restore};
@@ -31,7 +31,7 @@ use sources::Sources;
 pub(super) fn volumes_of(
     repo: Arc<IndexedRepository>,
     image: OpenImage,
-) -> Result<(OpenImage, Vec<(LogicalVolume, Vec<Transfer>)>), OperationError> {
+) -> Result<(OpenImage, Vec<VolumeOnDisk>), OperationError> {
     let sources = Sources { repo, image, with: Vec::new(), doubts: Vec::new() };
     let listed = sources.image.manifest.regions.iter().flat_map(|region| &region.logical_volumes);
     let mut found = Vec::new();
@@ -117,10 +117,10 @@ fn execute(
 /// cannot be read to its end.
 fn prove(
     sources: &Sources,
-    tasks: &[Task<'_>],
+    tasks: &[ChunkTask<'_>],
     control: Control<'_>,
 ) -> Result<(), OperationError> {
-    let wanted = tasks.iter().map(Task::id);
+    let wanted = tasks.iter().map(ChunkTask::id);
     let found = sources.repo.verify_blobs(wanted, mixed_workers(), control)?;
     let Some((first, error)) = found.damaged.first() else { return Ok(()) };
     let bad: HashSet<&Id> = found.damaged.iter().map(|(id, _)| id).collect();

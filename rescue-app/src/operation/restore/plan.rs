@@ -14,7 +14,7 @@ use crate::operation::format::size as human;
 use crate::operation::guard;
 use crate::operation::images::ImageSummary;
 use crate::operation::target::{Aim, Content, TargetPlan, TargetRequest};
-use crate::transfer::{Task, places, tasks};
+use crate::transfer::{ChunkTask, places, tasks};
 
 use super::sources::Sources;
 use super::volume::{self, FoundVolume};
@@ -103,20 +103,24 @@ pub fn plan_restore(request: &RestoreRequest) -> Result<RestorePlan, OperationEr
 /// gone.
 pub(super) fn refuse_incomplete(
     sources: &Sources,
-    tasks: &[Task<'_>],
+    tasks: &[ChunkTask<'_>],
 ) -> Result<(), OperationError> {
     let repo = &sources.repo;
     repo.distrust_bad_packs(&repo.packs_with_sizes()?);
-    let is_gone = |task: &&Task<'_>| repo.blob(task.id()).is_none();
-    let lacking: Vec<Task<'_>> = tasks.iter().filter(is_gone).copied().collect();
+    let is_gone = |task: &&ChunkTask<'_>| repo.blob(task.id()).is_none();
+    let lacking: Vec<ChunkTask<'_>> = tasks.iter().filter(is_gone).copied().collect();
     let Some(first) = lacking.first() else { return Ok(()) };
     let why = format!("the first of them {}, are in no pack that is there whole", first.id());
     Err(incomplete(&sources.image, &lacking, &why))
 }
 
 /// The refusal of an image of which these pieces are gone, before anything was written.
-pub(super) fn incomplete(image: &OpenImage, lacking: &[Task<'_>], why: &str) -> OperationError {
-    let bytes: u64 = lacking.iter().map(Task::bytes).sum();
+pub(super) fn incomplete(
+    image: &OpenImage,
+    lacking: &[ChunkTask<'_>],
+    why: &str,
+) -> OperationError {
+    let bytes: u64 = lacking.iter().map(ChunkTask::bytes).sum();
     OperationError::refused(
         format!(
             "image {} is not complete: {} pieces of it ({}), {why}; nothing was written to the \

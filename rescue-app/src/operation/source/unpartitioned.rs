@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::bytes::{AlignedBuffer, Extent, Extents, ReadAt, is_zero};
 use crate::image::chunks::{MIB, Piece, pieces};
-use crate::image::content::Slot;
+use crate::image::content::ChunkSlot;
 use crate::image::layout::between_edges;
 use crate::image::manifest::{Region, Stored};
 use crate::operation::format::{duration, size};
@@ -123,7 +123,7 @@ pub(in crate::operation) fn without_zeros(
     table: &Table,
     regions: &mut [Region],
     reads: &[Extents],
-    (slots, chunk_size): (&[Slot], u64),
+    (slots, chunk_size): (&[ChunkSlot], u64),
     unreadable: &Extents,
 ) {
     let mut slots = slots.iter();

@@ -7,8 +7,8 @@ use crate::image::chunks::MIB;
 use crate::operation::error::OperationError;
 use crate::progress::{Control, Phase, Progress, Reporter};
 use crate::transfer::{
-    ChunkSource, DeferredWrites, DiskSink, Put, ReadBack, Task, first_difference, reading, tasks,
-    writing, written,
+    ChunkSource, ChunkTask, DeferredWrites, DiskSink, Put, ReadBack, first_difference, reading,
+    tasks, writing, written,
 };
 
 use super::{Absent, TargetPlan, unfinished};
@@ -79,7 +79,7 @@ impl Overwrite<'_> {
         flush_written(&ReadBack { source, sink: &sink }, &tasks, &zeros)?;
         let progress = reporter.finish();
         if plan.read_back {
-            let bytes = tasks.iter().map(Task::bytes).sum::<u64>() + zeros.total();
+            let bytes = tasks.iter().map(ChunkTask::bytes).sum::<u64>() + zeros.total();
             let reporter = Reporter::start(control, Phase::ReadingBack, bytes, 0);
             let sink = DiskSink { reporter: &reporter, ..sink };
             read_back(&ReadBack { source, sink: &sink }, &tasks, &zeros)?;
@@ -160,7 +160,7 @@ fn compare(target: &Target, finals: &[(u64, Vec<u8>)]) -> Result<(), OperationEr
 /// Compares what was written with the source.
 fn read_back(
     now: &ReadBack<'_>,
-    tasks: &[Task<'_>],
+    tasks: &[ChunkTask<'_>],
     zeros: &Extents,
 ) -> Result<(), OperationError> {
     drop_caches(now.sink.target)?;
@@ -218,7 +218,7 @@ fn write_through(target: &Target, at: u64, bytes: &[u8]) -> Result<(), Operation
 /// Waits until all tasks are on the device. A failure tells no place: that is looked for.
 fn flush_written(
     now: &ReadBack<'_>,
-    tasks: &[Task<'_>],
+    tasks: &[ChunkTask<'_>],
     zeros: &Extents,
 ) -> Result<(), OperationError> {
     let target = now.sink.target;

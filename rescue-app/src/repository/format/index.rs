@@ -109,7 +109,7 @@ impl BlobLocation {
 
 /// A blob in memory; 52 bytes, for there may be millions.
 #[derive(Clone, Copy)]
-struct Entry {
+struct IndexEntry {
     id: Id,
     /// Position in [`Index::packs`].
     pack: u32,
@@ -120,7 +120,7 @@ struct Entry {
     kind: BlobType,
 }
 
-impl Entry {
+impl IndexEntry {
     fn key(&self) -> (Id, BlobType, u32) {
         (self.id, self.kind, self.pack)
     }
@@ -129,8 +129,8 @@ impl Entry {
 /// All index files together. A blob may be there several times, in several packs.
 #[derive(Clone, Default)]
 pub(in crate::repository) struct Index {
-    /// Sorted by [`Entry::key`].
-    entries: Vec<Entry>,
+    /// Sorted by [`IndexEntry::key`].
+    entries: Vec<IndexEntry>,
     packs: Vec<Id>,
     numbers: HashMap<Id, u32>,
 }
@@ -148,7 +148,7 @@ impl Index {
         for file in files {
             file.packs.iter().for_each(|pack| self.add(pack));
         }
-        self.entries.sort_unstable_by_key(Entry::key);
+        self.entries.sort_unstable_by_key(IndexEntry::key);
         self
     }
 
@@ -170,7 +170,7 @@ impl Index {
         }
         self.numbers.insert(pack.id, number);
         self.packs.push(pack.id);
-        self.entries.extend(pack.blobs.iter().map(|blob| Entry {
+        self.entries.extend(pack.blobs.iter().map(|blob| IndexEntry {
             id: blob.id,
             pack: number,
             offset: blob.offset,

@@ -6,6 +6,6 @@ mod snapshots;
 mod trees;
 pub(super) mod verify;
 
-pub use reader::{BlobReader, ReadPlan, Run};
+pub use reader::{BlobReader, PackRun, ReadPlan};
 pub use snapshots::SnapshotList;
 pub use verify::Verified;

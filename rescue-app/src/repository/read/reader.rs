@@ -42,7 +42,7 @@ pub struct ReadPlan {
 
 /// Neighbouring blobs of one pack, to be fetched by a single read.
 #[derive(Debug)]
-pub struct Run {
+pub struct PackRun {
     /// The pack file.
     pub pack: Id,
     /// First byte in the pack.
@@ -53,7 +53,7 @@ pub struct Run {
     pub blobs: Vec<(Id, BlobLocation)>,
 }
 
-impl Run {
+impl PackRun {
     /// Bytes before the run that are read along, so that reading starts at a page of the file.
     fn lead(&self) -> u64 {
         self.offset % PAGE as u64
@@ -90,7 +90,7 @@ impl ReadPlan {
 
     /// The blobs gathered to runs of at most `max_len` bytes (a larger blob is a run of its
     /// own); gaps of up to `max_gap` bytes between wanted blobs are read along.
-    pub fn runs(&self, max_len: u64, max_gap: u64) -> impl Iterator<Item = Run> + '_ {
+    pub fn runs(&self, max_len: u64, max_gap: u64) -> impl Iterator<Item = PackRun> + '_ {
         let mut blobs = self.blobs().peekable();
         std::iter::from_fn(move || {
             let (id, first) = blobs.next()?;
@@ -106,13 +106,13 @@ impl ReadPlan {
                 run.push(next);
             }
             let len = usize::try_from(end - offset).ok()?;
-            Some(Run { pack: first.pack, offset, len, blobs: run })
+            Some(PackRun { pack: first.pack, offset, len, blobs: run })
         })
     }
 }
 
 /// Where an opened blob's plain text is.
-enum Opened {
+enum PlainText {
     /// In [`BlobReader::plain`].
     Unpacked,
     /// In the middle of the sealed bytes, decrypted in place.
@@ -143,8 +143,8 @@ impl IndexedRepository {
             }
         }
         Ok(match result? {
-            Opened::Unpacked => &reader.plain,
-            Opened::InPlace => in_place(&reader.sealed),
+            PlainText::Unpacked => &reader.plain,
+            PlainText::InPlace => in_place(&reader.sealed),
         })
     }
 
@@ -166,7 +166,7 @@ impl IndexedRepository {
 
 impl Repository {
     /// Reads a run's bytes into `buf`, which grows to fit.
-    pub fn read_run(&self, run: &Run, buf: &mut AlignedBuffer) -> Result<()> {
+    pub fn read_run(&self, run: &PackRun, buf: &mut AlignedBuffer) -> Result<()> {
         let (len, end) = (run.len as u64, run.offset.saturating_add(run.len as u64));
         let name = run.pack.to_string();
         if len > u64::from(TRUSTED_LEN) && self.store.size(FileKind::Pack, &name)? < end {
@@ -194,8 +194,8 @@ impl Repository {
         reader: &'b mut BlobReader,
     ) -> Result<&'b [u8]> {
         Ok(match self.decode(id, location, sealed, reader)? {
-            Opened::Unpacked => &reader.plain,
-            Opened::InPlace => in_place(sealed),
+            PlainText::Unpacked => &reader.plain,
+            PlainText::InPlace => in_place(sealed),
         })
     }
 
@@ -234,12 +234,12 @@ impl Repository {
         at: &BlobLocation,
         sealed: &mut [u8],
         reader: &mut BlobReader,
-    ) -> Result<Opened> {
+    ) -> Result<PlainText> {
         let body = self.key.open_in_place(sealed);
         let body = body.ok_or_else(|| damaged(id, at, "its bytes were altered"))?;
         let Some(len) = at.uncompressed else {
             return match Id::of(body) == *id {
-                true => Ok(Opened::InPlace),
+                true => Ok(PlainText::InPlace),
                 false => Err(damaged(id, at, WRONG_SUM)),
             };
         };
@@ -249,7 +249,7 @@ impl Repository {
         compression::unpack(&mut reader.zstd, body, len, &mut reader.plain)
             .map_err(|_| damaged(id, at, "it does not decompress to the length the index gives"))?;
         match Id::of(&reader.plain) == *id {
-            true => Ok(Opened::Unpacked),
+            true => Ok(PlainText::Unpacked),
             false => Err(damaged(id, at, WRONG_SUM)),
         }
     }
@@ -314,7 +314,7 @@ mod tests {
             let mut reader = BlobReader::new().unwrap();
             assert!(repo.read_blob(&id, &mut reader).is_err(), "{forged:?}");
             assert!(reader.sealed.capacity() < 1 << 20 && reader.plain.capacity() < 1 << 20);
-            let runs: Vec<Run> = repo.plan_reads([&id]).unwrap().runs(1 << 20, 0).collect();
+            let runs: Vec<PackRun> = repo.plan_reads([&id]).unwrap().runs(1 << 20, 0).collect();
             let mut buf = AlignedBuffer::default();
             assert!(runs.iter().all(|run| repo.read_run(run, &mut buf).is_err() || run.len < 200));
             assert!(buf.capacity() < 1 << 20, "{forged:?}");
@@ -355,7 +355,7 @@ mod tests {
         let wanted: Vec<&Id> = ids.iter().rev().chain(&ids).collect();
         let plan = repo.plan_reads(wanted.iter().copied()).unwrap();
         assert_eq!((plan.len(), plan.plain_bytes()), (100, 300_000));
-        let runs: Vec<Run> = plan.runs(1000, 0).collect();
+        let runs: Vec<PackRun> = plan.runs(1000, 0).collect();
         assert!(runs.len() > 1 && runs.iter().all(|run| run.len <= 1000));
         let (mut buf, mut reader) = (AlignedBuffer::default(), BlobReader::new().unwrap());
         let mut seen = 0;

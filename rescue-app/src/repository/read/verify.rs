@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::BlobReader;
-use super::reader::Run;
+use super::reader::PackRun;
 use crate::bytes::AlignedBuffer;
 use crate::progress::{self, Advance, Control, Phase, Reporter};
 use crate::repository::error::{RepositoryError, Result, WRONG_SUM};
@@ -100,7 +100,7 @@ impl IndexedRepository {
 
     fn verify_run(
         &self,
-        run: &Run,
+        run: &PackRun,
         (reader, buf): &mut (BlobReader, AlignedBuffer),
         damaged: &Mutex<Vec<(Id, RepositoryError)>>,
         reporter: &Reporter<'_>,

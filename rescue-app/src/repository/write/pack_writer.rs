@@ -81,7 +81,7 @@ struct Pending {
 }
 
 /// The first error; the error itself is given out once, its text as often as asked.
-struct Failure {
+struct FirstFailure {
     error: Option<RepositoryError>,
     text: String,
 }
@@ -98,7 +98,7 @@ pub(super) struct Shared {
     full: Mutex<Option<Sender<FullPack>>>,
     spare: Mutex<Vec<PackBuffer>>,
     read_back: ReadBack,
-    failure: Mutex<Option<Failure>>,
+    failure: Mutex<Option<FirstFailure>>,
     failed: AtomicBool,
     lost_blobs: AtomicBool,
     counters: Counters,
@@ -154,7 +154,7 @@ impl Shared {
 
     fn fail(&self, error: RepositoryError) {
         let text = error.to_string();
-        locked(&self.failure).get_or_insert(Failure { error: Some(error), text });
+        locked(&self.failure).get_or_insert(FirstFailure { error: Some(error), text });
         self.failed.store(true, Ordering::Release);
     }
 

@@ -12,7 +12,7 @@ use crate::console;
 use crate::progress::Reporter;
 use crate::transfer::TransferError;
 
-use super::status::{Failure, Status, StatusMap};
+use super::status::{FailedRead, Status, StatusMap};
 
 /// How often it is written at least while something is read.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -166,7 +166,7 @@ fn load(text: &str, statuses: &mut StatusMap) -> Result<(), String> {
             "?" | "+" => continue,
             _ => return Err(format!("`{letter}` is no state")),
         };
-        statuses.fail(range, Failure { status, errno: EIO });
+        statuses.fail(range, FailedRead { status, errno: EIO });
     }
     Ok(())
 }
@@ -217,8 +217,9 @@ mod tests {
     fn what_is_written_is_what_is_read() {
         let mut statuses = StatusMap::new(1 << 20, true);
         statuses.finish(extent(0, 65536));
-        statuses.fail(extent(4096, 4608), Failure { status: Status::Bad { tries: 2 }, errno: 61 });
-        statuses.fail(extent(8192, 16384), Failure { status: Status::NonTrimmed, errno: 5 });
+        statuses
+            .fail(extent(4096, 4608), FailedRead { status: Status::Bad { tries: 2 }, errno: 61 });
+        statuses.fail(extent(8192, 16384), FailedRead { status: Status::NonTrimmed, errno: 5 });
         let written = text(&statuses, 8192, Stage::Trimming);
         let mut read = StatusMap::new(1 << 20, true);
         load(&written, &mut read).unwrap();
@@ -226,8 +227,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                (extent(4096, 4608), Failure { status: Status::NonScraped, errno: EIO }),
-                (extent(8192, 16384), Failure { status: Status::NonTrimmed, errno: EIO }),
+                (extent(4096, 4608), FailedRead { status: Status::NonScraped, errno: EIO }),
+                (extent(8192, 16384), FailedRead { status: Status::NonTrimmed, errno: EIO }),
             ]
         );
         assert!(written.contains("\n0x00002000     *               1\n"), "{written}");

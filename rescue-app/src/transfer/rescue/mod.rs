@@ -37,7 +37,7 @@ pub(crate) use map_file::read_any_map;
 use map_file::{MapFile, Stage};
 pub(crate) use medium::{DiskMedium, Medium};
 use prober::Prober;
-use status::{Failure, Status, StatusMap};
+use status::{FailedRead, Status, StatusMap};
 
 /// Once reads fail, the smallest piece before single sectors; ddrescue's default too.
 const SMALL: u64 = 64 << 10;
@@ -281,7 +281,7 @@ impl<'a> Rescue<'a> {
                 Some(_) if piece.len() > SMALL => self.careful = piece,
                 Some(errno) => {
                     self.step = SMALL;
-                    self.fail(piece, Failure { status: Status::NonTrimmed, errno });
+                    self.fail(piece, FailedRead { status: Status::NonTrimmed, errno });
                     return Ok(Some(piece));
                 }
             }
@@ -295,7 +295,7 @@ impl<'a> Rescue<'a> {
         self.prober.read(piece, into)
     }
 
-    fn fail(&mut self, range: Extent, failure: Failure) {
+    fn fail(&mut self, range: Extent, failure: FailedRead) {
         if !std::mem::replace(&mut self.has_failed, true) {
             self.prober.reporter.info(format!(
                 "the disk cannot be read near byte {}; everything that can is read first",

@@ -5,7 +5,7 @@ use crate::transfer::TransferError;
 
 use super::direction::Direction;
 use super::map_file::Stage;
-use super::status::{Failure, Status};
+use super::status::{FailedRead, Status};
 use super::{Chunk, Feed, Rescue, slice_of};
 
 /// Chunks held in memory while their bad areas are narrowed down: 64 MiB.
@@ -84,7 +84,7 @@ impl Rescue<'_> {
         &self,
         chunk: &Chunk<'_>,
         wanted: impl Fn(Status) -> bool,
-    ) -> Vec<(Extent, Failure)> {
+    ) -> Vec<(Extent, FailedRead)> {
         let parts = chunk.parts().flat_map(|part| self.statuses.failures(part));
         parts.filter(|(_, failure)| wanted(failure.status)).collect()
     }
@@ -113,7 +113,7 @@ impl Rescue<'_> {
         &mut self,
         held: &mut Held<'_, '_>,
         range: Extent,
-        failure: Failure,
+        failure: FailedRead,
     ) -> Result<(), TransferError> {
         let mut rest = range;
         for direction in [Direction::Up, Direction::Down] {
@@ -126,7 +126,7 @@ impl Rescue<'_> {
             }
         }
         if !rest.is_empty() {
-            self.fail(rest, Failure { status: Status::NonScraped, ..failure });
+            self.fail(rest, FailedRead { status: Status::NonScraped, ..failure });
         }
         Ok(())
     }
@@ -182,7 +182,7 @@ impl Rescue<'_> {
             Some(Status::Bad { tries }) => tries + 1,
             _ => 1,
         };
-        self.fail(sector, Failure { status: Status::Bad { tries }, errno });
+        self.fail(sector, FailedRead { status: Status::Bad { tries }, errno });
         Ok(false)
     }
 }

@@ -21,14 +21,14 @@ pub(super) enum Status {
 
 /// A stretch that could not be read, and the system's error number (Linux `errno`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(super) struct FailedRead {
     pub(super) status: Status,
     pub(super) errno: i32,
 }
 
 /// All stretches of a disk.
 pub(super) struct StatusMap {
-    failures: RangeMap<Failure>,
+    failures: RangeMap<FailedRead>,
     /// What was read, when somebody wants to know.
     finished: Option<RangeMap<()>>,
     /// Size of the disk in bytes.
@@ -50,7 +50,7 @@ impl StatusMap {
     }
 
     /// A read failed.
-    pub(super) fn fail(&mut self, range: Extent, failure: Failure) {
+    pub(super) fn fail(&mut self, range: Extent, failure: FailedRead) {
         self.failures.set(range, Some(failure));
         if let Some(finished) = &mut self.finished {
             finished.set(range, None);
@@ -58,7 +58,10 @@ impl StatusMap {
     }
 
     /// The failures in `range`, cut to it.
-    pub(super) fn failures(&self, range: Extent) -> impl Iterator<Item = (Extent, Failure)> + '_ {
+    pub(super) fn failures(
+        &self,
+        range: Extent,
+    ) -> impl Iterator<Item = (Extent, FailedRead)> + '_ {
         self.failures.within(range)
     }
 
