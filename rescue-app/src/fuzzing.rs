@@ -25,7 +25,7 @@ pub use crate::repository::fuzzing::{blob, index, key_file, pack_header, sealed,
 use crate::signature;
 use crate::table;
 use crate::transfer::read_any_map;
-use crate::volume::{Alone, Coverage, Effort, EntryKind, Place};
+use crate::volume::{Alone, Coverage, Effort, EntryKind, FileId, FileTree, Place, Scrutiny};
 
 /// A target.
 pub type Target = fn(&[u8]);
@@ -293,21 +293,43 @@ fn look_up(volume: &dyn ReadAt) {
     assert!(longest.is_none_or(|len| len <= 5000), "a path of {longest:?} bytes");
     let name = system(volume);
     assert!(name.is_none_or(|name| name.chars().count() <= 64), "a long name");
-    list_folders(volume);
+    list_files(volume, Scrutiny::Strict);
+    list_files(volume, Scrutiny::Lenient);
 }
 
-/// The folders, as they are listed in search of repositories.
-fn list_folders(volume: &dyn ReadAt) {
-    let Some(mut tree) = tree_of(volume) else { return };
+/// The files, as they are looked at in search of repositories and for a person.
+fn list_files(volume: &dyn ReadAt, scrutiny: Scrutiny) {
+    let Ok(tree) = tree_of(volume, scrutiny) else { return };
+    // A damaged one may tell of more than there is.
+    let size = if scrutiny == Scrutiny::Strict { volume.size() } else { u64::MAX };
     let free = tree.free(Some(0));
-    assert!(free.is_none_or(|free| free <= volume.size()), "more is free than there is: {free:?}");
+    assert!(free.is_none_or(|free| free <= size), "more is free than there is: {free:?}");
     let mut folders = vec![tree.root()];
     for _ in 0..100 {
         let Some(folder) = folders.pop() else { break };
+        let mut files = Vec::new();
         let _ = tree.list(folder, &mut |entry| {
             let is_wanted = entry.kind == EntryKind::Folder && folders.len() < 1000;
             folders.extend(is_wanted.then_some(entry.file));
+            files.extend((files.len() < 20).then_some(entry.file));
         });
+        files.into_iter().for_each(|file| look_at(tree.as_ref(), file, size));
+    }
+}
+
+/// All that can be asked of a file.
+fn look_at(tree: &dyn FileTree, file: FileId, size: u64) {
+    let _ = tree.stat(file);
+    let _ = tree.extents(file, &mut |extent| {
+        assert!(extent.end <= size, "a file lies outside the volume: {extent:?}");
+    });
+    let target = tree.link_target(file);
+    assert!(target.map_or(0, |target| target.len()) <= 1 << 16, "a long link");
+    let Ok(content) = tree.open(file) else { return };
+    // The start, the end and a piece between.
+    for at in [0, content.size() / 2, content.size().saturating_sub(1)] {
+        let len = content.size().saturating_sub(at).min(100_000);
+        let _ = content.read_vec(at, usize::try_from(len).unwrap_or(0));
     }
 }
 

@@ -6,7 +6,7 @@
 //! in words.
 //!
 //! `registry::FORMATS` lists the readers in the order of recognition. [`owners`] says which files
-//! lie in given bytes. [`files`] reads folders without mounting anything. [`system`] names the
+//! lie in given bytes. [`files`] reads files without mounting anything. [`system`] names the
 //! operating system. [`unlock`] opens encrypted containers, [`unlock_in`] those in other containers,
 //! for [`inspect_unlocked`] to look into them.
 //! Nothing here writes, and nothing here panics on any bytes.

@@ -14,6 +14,7 @@ use crate::disk::remount::{self, Remounted};
 use crate::disk::{self, Disk, DiskKind, Source, Use};
 use crate::inspect;
 use crate::progress::{Cancel, Control};
+use crate::volume::Scrutiny;
 
 use super::error::OperationError;
 use super::search::{self, FoundRepository, Limited, Mounted as MountedFolders, Unmounted};
@@ -143,8 +144,8 @@ fn place(survey: &Survey, volume: &Volume) -> Option<Place> {
 fn look_unmounted(place: &mut Place, cancel: &Cancel) -> Option<()> {
     let source = Source::open(&place.device).ok()?;
     let volume = Limited::new(&source, cancel);
-    let mut tree = inspect::files(&volume)?;
-    let repositories = search::repositories(&mut Unmounted(tree.as_mut()), cancel)?;
+    let tree = inspect::files(&volume, Scrutiny::Strict).ok()?;
+    let repositories = search::repositories(&mut Unmounted(tree.as_ref()), cancel)?;
     // A name that our reader did not understand is not the kernel's.
     let is_known = |path: &Path| !path.to_string_lossy().contains(char::REPLACEMENT_CHARACTER);
     if !repositories.iter().all(|found| is_known(&found.folder)) {

@@ -135,7 +135,7 @@ impl Folders for Mounted<'_> {
 }
 
 /// Folders of a filesystem that is not mounted.
-pub(super) struct Unmounted<'a>(pub(super) &'a mut dyn FileTree);
+pub(super) struct Unmounted<'a>(pub(super) &'a dyn FileTree);
 
 impl Folders for Unmounted<'_> {
     type Folder = FileId;
@@ -148,7 +148,7 @@ impl Folders for Unmounted<'_> {
     fn is_repository(&mut self, folder: &FileId) -> Option<bool> {
         let is_exact = self.0.is_case_sensitive();
         let mut parts = REPOSITORY.map(|(name, _)| (name, None));
-        self.0.list(*folder, &mut |entry| {
+        let listed = self.0.list(*folder, &mut |entry| {
             let is_part = |name: &str| match is_exact {
                 true => entry.name == name.as_bytes(),
                 false => entry.name.eq_ignore_ascii_case(name.as_bytes()),
@@ -156,7 +156,8 @@ impl Folders for Unmounted<'_> {
             for (_, kind) in parts.iter_mut().filter(|(name, _)| is_part(name)) {
                 *kind = Some(entry.kind);
             }
-        })?;
+        });
+        listed.ok()?;
         if parts.iter().any(|(_, kind)| *kind == Some(EntryKind::Link)) {
             return None;
         }
@@ -165,20 +166,21 @@ impl Folders for Unmounted<'_> {
 
     fn below(&mut self, folder: &FileId) -> Option<Vec<(OsString, FileId)>> {
         let (mut folders, mut is_clear) = (Vec::new(), true);
-        self.0.list(*folder, &mut |FolderEntry { name, kind, file }| {
+        let listed = self.0.list(*folder, &mut |FolderEntry { name, kind, file }| {
             if kind == EntryKind::Folder {
                 is_clear &= is_name(name) && folders.len() < FOLDERS_MAX;
                 if is_clear {
                     folders.push((OsStr::from_bytes(name).to_owned(), file));
                 }
             }
-        })?;
+        });
+        listed.ok()?;
         is_clear.then_some(folders)
     }
 
     fn count(&mut self, folder: &FileId) -> Option<usize> {
         let mut count = 0;
-        self.0.list(*folder, &mut |_| count += 1)?;
+        self.0.list(*folder, &mut |_| count += 1).ok()?;
         Some(count)
     }
 
@@ -223,6 +225,7 @@ impl ReadAt for Limited<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::volume::{EachEntry, EachExtent, FileError, Stat};
 
     /// Folders by their numbers: name, kind and number of what is in them.
     struct Fake {
@@ -235,13 +238,30 @@ mod tests {
             FileId(0, 0)
         }
 
-        fn list(&mut self, folder: FileId, each: &mut crate::volume::EachEntry<'_>) -> Option<()> {
-            let entries = self.folders.get(usize::try_from(folder.0).ok()?)?;
+        fn list(&self, folder: FileId, each: &mut EachEntry<'_>) -> Result<(), FileError> {
+            let entries = usize::try_from(folder.0).ok().and_then(|at| self.folders.get(at));
+            let entries = entries.ok_or_else(|| FileError::Damaged("no folder".into()))?;
             for (name, kind, number) in entries {
                 let file = FileId(*number, 0);
                 each(FolderEntry { name: name.as_bytes(), kind: *kind, file });
             }
-            Some(())
+            Ok(())
+        }
+
+        fn stat(&self, _: FileId) -> Result<Stat, FileError> {
+            unreachable!()
+        }
+
+        fn link_target(&self, _: FileId) -> Result<Vec<u8>, FileError> {
+            unreachable!()
+        }
+
+        fn open(&self, _: FileId) -> Result<Box<dyn ReadAt + '_>, FileError> {
+            unreachable!()
+        }
+
+        fn extents(&self, _: FileId, _: &mut EachExtent<'_>) -> Result<(), FileError> {
+            unreachable!()
         }
 
         fn is_case_sensitive(&self) -> bool {
@@ -262,16 +282,16 @@ mod tests {
     }
 
     fn search(folders: Vec<Vec<(String, EntryKind, u64)>>) -> Option<Vec<FoundRepository>> {
-        let mut tree = Fake { folders, is_exact: true };
-        repositories(&mut Unmounted(&mut tree), &Cancel::new())
+        let tree = Fake { folders, is_exact: true };
+        repositories(&mut Unmounted(&tree), &Cancel::new())
     }
 
     #[test]
     fn case_counts_where_it_does_on_the_filesystem() {
         for (is_exact, expected) in [(true, 0), (false, 1)] {
             let folders = vec![vec![folder("a", 1)], repository("CONFIG", 2), vec![]];
-            let mut tree = Fake { folders, is_exact };
-            let found = repositories(&mut Unmounted(&mut tree), &Cancel::new()).unwrap();
+            let tree = Fake { folders, is_exact };
+            let found = repositories(&mut Unmounted(&tree), &Cancel::new()).unwrap();
             assert_eq!(found.len(), expected, "{found:?}");
         }
     }
@@ -315,8 +335,8 @@ mod tests {
         assert_eq!(search(vec![vec![folder("a", 7)]]), None, "a folder that cannot be listed");
         let cancel = Cancel::new();
         cancel.request();
-        let mut tree = Fake { folders: vec![vec![]], is_exact: true };
-        assert_eq!(repositories(&mut Unmounted(&mut tree), &cancel), None);
+        let tree = Fake { folders: vec![vec![]], is_exact: true };
+        assert_eq!(repositories(&mut Unmounted(&tree), &cancel), None);
     }
 
     #[test]

@@ -7,8 +7,9 @@ use super::content::Content;
 use super::description::{Coverage, Filesystem};
 use super::doubt::Doubt;
 use super::encryption::Encryption;
-use super::files::FileTree;
+use super::files::{FileTree, Scrutiny};
 use super::owners::{Names, Tally};
+use super::walk;
 use crate::bytes::{Extent, Extents, ReadAt};
 
 /// A reader of one family of filesystems.
@@ -61,22 +62,22 @@ pub(crate) trait Format: Sync {
     fn owners(
         &self,
         volume: &dyn ReadAt,
-        _tally: &mut Tally<'_>,
-        _names: &mut Names,
+        tally: &mut Tally<'_>,
+        names: &mut Names,
     ) -> Result<(), Doubt> {
+        let tree = self.files(volume, Scrutiny::Lenient)?;
+        walk::find(tree.as_ref(), tally, names).map(drop)
+    }
+
+    /// Its files. Fails, with the reason, when they are not read by this version, and when there is
+    /// a doubt that `scrutiny` does not put up with.
+    fn files<'a>(
+        &self,
+        volume: &'a dyn ReadAt,
+        _scrutiny: Scrutiny,
+    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
         let kind = self.probe(volume).ok().flatten().map(|found| found.kind);
         Err(kind.map_or(Doubt::because("it cannot be recognised"), Doubt::NoNames))
-    }
-
-    /// Opens a file by its path from the root. `None` when there is none, and for formats whose
-    /// files are not looked up by this version.
-    fn open<'a>(&self, _volume: &'a dyn ReadAt, _path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
-        None
-    }
-
-    /// Its folders; see [`FileTree`].
-    fn files<'a>(&self, _volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
-        None
     }
 
     /// How an encrypted container is opened; `None` for anything else.

@@ -2,7 +2,7 @@
 //!
 //! [`Kind`], [`Filesystem`] and [`Inspection`] describe what is on a volume. `Format` is the shape of
 //! a reader of one family of filesystems, of a container or of an encryption; [`FileTree`] that of
-//! its folders. A reader answers with a `Map` of the bytes in use, or with a `Doubt`: then the volume
+//! its files. A reader answers with a `Map` of the bytes in use, or with a `Doubt`: then the volume
 //! is captured whole.
 //!
 //! No reader is named here, nothing here writes, and nothing here panics on any bytes.
@@ -24,8 +24,11 @@ pub(crate) mod owners;
 pub(crate) mod path;
 mod placement;
 pub(crate) mod probe;
+pub(crate) mod runs;
 pub(crate) mod text;
+pub(crate) mod times;
 mod used_map;
+pub(crate) mod walk;
 
 pub use companions::{Alone, Companions};
 pub(crate) use content::{Content, Part, PartName};
@@ -34,7 +37,10 @@ pub use description::{Coverage, Filesystem, Inspection, State};
 pub(crate) use doubt::Doubt;
 pub use encryption::{Effort, LockedContainer, UnlockError, VolumeKey, VolumeKeys};
 pub(crate) use encryption::{Encryption, OpenContainer};
-pub use files::{EachEntry, EntryKind, FileId, FileTree, FolderEntry};
+pub use files::{
+    EachEntry, EachExtent, EntryKind, FileError, FileId, FileTree, FolderEntry, Permissions,
+    Scrutiny, Stat, Times,
+};
 pub(crate) use format::{Format, Map};
 pub use kind::Kind;
 pub use last_use::LastUse;

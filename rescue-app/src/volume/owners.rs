@@ -94,11 +94,6 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Whether a file is one of those found.
-    pub(crate) fn has(&self, id: u64) -> bool {
-        self.files.contains_key(&id)
-    }
-
     /// The files found.
     pub(crate) fn ids(&self) -> Vec<u64> {
         self.files.keys().copied().collect()

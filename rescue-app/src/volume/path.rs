@@ -2,43 +2,26 @@
 //!
 //! Source: `path_resolution(7)`.
 
-use crate::bytes::ReadAt;
+use super::files::{EntryKind, FileError, FileId, FileTree};
 
 /// `MAXSYMLINKS` of Linux.
 const MOST_LINKS: u32 = 40;
 /// `PATH_MAX` of Linux: no link is longer, bytes.
 pub(crate) const LONGEST_LINK: u64 = 4096;
-/// Files are read into memory; of a larger one only the start is, bytes.
-const LARGEST_FILE: u64 = 1 << 20;
 
-/// Folders in which names are looked up.
-pub(crate) trait Tree {
-    /// A file, folder or link.
-    type Node: Copy;
-
-    /// The folder that paths begin in.
-    fn root(&self) -> Self::Node;
-
-    /// What has a name in a folder.
-    fn child(&mut self, folder: Self::Node, name: &[u8]) -> Option<Self::Node>;
-
-    /// The target of a symbolic link; `None` for anything else.
-    fn link(&mut self, node: Self::Node) -> Option<Vec<u8>>;
-
-    /// The first bytes of a plain file, at most so many.
-    fn content(&mut self, node: Self::Node, most: u64) -> Option<Vec<u8>>;
-}
-
-/// The plain file at a path from the root.
-pub(crate) fn open<'a>(tree: &mut impl Tree, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
-    let node = find(tree, path)?;
-    Some(Box::new(tree.content(node, LARGEST_FILE)?))
-}
-
-fn find<T: Tree>(tree: &mut T, path: &[&str]) -> Option<T::Node> {
-    let mut folders = vec![tree.root()];
+/// What is at a path from a folder, which absolute links and `..` do not leave; `None` when there is
+/// nothing.
+///
+/// # Errors
+/// When a folder on the way cannot be read, or links lead in a circle.
+pub(crate) fn find(
+    tree: &dyn FileTree,
+    start: FileId,
+    path: &[&[u8]],
+) -> Result<Option<(FileId, EntryKind)>, FileError> {
+    let mut folders = vec![(start, EntryKind::Folder)];
     // The names to come, the next one last.
-    let mut names: Vec<Vec<u8>> = path.iter().rev().map(|name| name.as_bytes().to_vec()).collect();
+    let mut names: Vec<Vec<u8>> = path.iter().rev().map(|name| name.to_vec()).collect();
     let mut links = 0u32;
     while let Some(name) = names.pop() {
         match name.as_slice() {
@@ -46,12 +29,18 @@ fn find<T: Tree>(tree: &mut T, path: &[&str]) -> Option<T::Node> {
             b".." if folders.len() > 1 => drop(folders.pop()),
             b".." => {}
             name => {
-                let node = tree.child(*folders.last()?, name)?;
-                let Some(target) = tree.link(node) else {
-                    folders.push(node);
+                let folder = folders.last().filter(|(_, kind)| *kind == EntryKind::Folder);
+                let Some((folder, _)) = folder else { return Ok(None) };
+                let Some((file, kind)) = tree.lookup(*folder, name)? else { return Ok(None) };
+                if kind != EntryKind::Link {
+                    folders.push((file, kind));
                     continue;
-                };
-                links = links.checked_add(1).filter(|links| *links <= MOST_LINKS)?;
+                }
+                links = links.saturating_add(1);
+                if links > MOST_LINKS {
+                    return Err(FileError::damaged("its symbolic links lead in a circle"));
+                }
+                let target = tree.link_target(file)?;
                 if target.starts_with(b"/") {
                     folders.truncate(1);
                 }
@@ -59,39 +48,55 @@ fn find<T: Tree>(tree: &mut T, path: &[&str]) -> Option<T::Node> {
             }
         }
     }
-    folders.pop()
+    Ok(folders.pop())
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
+    use crate::bytes::ReadAt;
+    use crate::volume::{EachEntry, EachExtent, FolderEntry, Stat};
 
-    /// Folder, name, node; and what links hold.
-    struct Plain(&'static [(u8, &'static str, u8)], &'static [(u8, &'static str)]);
+    /// Folder, name, file; and what links hold.
+    struct Plain(&'static [(u64, &'static str, u64)], &'static [(u64, &'static str)]);
 
-    impl Tree for Plain {
-        type Node = u8;
-
-        fn root(&self) -> u8 {
-            0
+    impl FileTree for Plain {
+        fn root(&self) -> FileId {
+            FileId(0, 0)
         }
 
-        fn child(&mut self, folder: u8, name: &[u8]) -> Option<u8> {
-            let mut entries = self.0.iter();
-            entries
-                .find(|entry| entry.0 == folder && entry.1.as_bytes() == name)
-                .map(|found| found.2)
+        fn list(&self, folder: FileId, each: &mut EachEntry<'_>) -> Result<(), FileError> {
+            for (_, name, file) in self.0.iter().filter(|entry| entry.0 == folder.0) {
+                let kind = match self.1.iter().any(|link| link.0 == *file) {
+                    true => EntryKind::Link,
+                    false => EntryKind::Folder,
+                };
+                each(FolderEntry { name: name.as_bytes(), kind, file: FileId(*file, 0) });
+            }
+            Ok(())
         }
 
-        fn link(&mut self, node: u8) -> Option<Vec<u8>> {
-            let mut links = self.1.iter();
-            links.find(|link| link.0 == node).map(|link| link.1.as_bytes().to_vec())
+        fn stat(&self, _: FileId) -> Result<Stat, FileError> {
+            Err(FileError::no_file())
         }
 
-        fn content(&mut self, node: u8, most: u64) -> Option<Vec<u8>> {
-            Some(vec![node; usize::try_from(most.min(1)).unwrap()])
+        fn link_target(&self, link: FileId) -> Result<Vec<u8>, FileError> {
+            let found = self.1.iter().find(|known| known.0 == link.0);
+            found.map(|found| found.1.into()).ok_or_else(FileError::no_link)
         }
+
+        fn open(&self, _: FileId) -> Result<Box<dyn ReadAt + '_>, FileError> {
+            Err(FileError::no_file())
+        }
+
+        fn extents(&self, _: FileId, _: &mut EachExtent<'_>) -> Result<(), FileError> {
+            Ok(())
+        }
+    }
+
+    fn found(tree: &Plain, path: &str) -> Option<u64> {
+        let names: Vec<_> = path.split('/').map(str::as_bytes).collect();
+        find(tree, tree.root(), &names).ok().flatten().map(|(file, _)| file.0)
     }
 
     #[test]
@@ -105,16 +110,13 @@ mod tests {
             (1, "a", 6),
         ];
         let links = &[(5, "usr/lib"), (6, "../../..//lib/./file")];
-        let mut tree = Plain(names, links);
-        assert_eq!(find(&mut tree, &["etc", "a"]), Some(4));
-        assert_eq!(find(&mut tree, &["lib", "file"]), Some(4));
-        assert_eq!(find(&mut tree, &["lib", "other"]), None);
-        let mut absolute = Plain(names, &[(6, "/usr/lib/file")]);
-        assert_eq!(find(&mut absolute, &["etc", "a"]), Some(4));
-        assert_eq!(open(&mut absolute, &["etc", "a"]).unwrap().read_vec(0, 1).unwrap(), [4]);
-        let mut endless = Plain(names, &[(6, "a")]);
-        assert_eq!(find(&mut endless, &["etc", "a"]), None);
-        let mut doubling = Plain(names, &[(6, "a/a/a")]);
-        assert_eq!(find(&mut doubling, &["etc", "a"]), None);
+        let tree = Plain(names, links);
+        assert_eq!(found(&tree, "etc/a"), Some(4));
+        assert_eq!(found(&tree, "/lib/file"), Some(4));
+        assert_eq!(found(&tree, "lib/other"), None);
+        assert_eq!(found(&tree, ""), Some(0));
+        assert_eq!(found(&Plain(names, &[(6, "/usr/lib/file")]), "etc/a"), Some(4));
+        assert_eq!(found(&Plain(names, &[(6, "a")]), "etc/a"), None);
+        assert_eq!(found(&Plain(names, &[(6, "a/a/a")]), "etc/a"), None);
     }
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::tools::{self, Volume};
 use crate::xfs_log::check_state;
-use crate::{damage, exfat, f2fs, folders, guest_owners, xfs};
+use crate::{contents, damage, exfat, f2fs, guest_owners, xfs};
 
 const MIB: u64 = 1 << 20;
 
@@ -320,9 +320,7 @@ fn volumes_written_in_a_guest_survive_the_loss_of_unused_blocks() {
             damage::assert_nothing_is_lost(case.name, &image);
         }
         guest_owners::check(&image, &found.used, &bench.tree(), case.name);
-        if case.kind != Kind::HfsPlus {
-            folders::check(&image, &bench.sums(case.name), case.name);
-        }
+        contents::check(&image, &bench.sums(case.name), case.name);
         if case.kind == Kind::F2fs {
             let before = bench.shared().join(format!("{}.before", case.name));
             f2fs::assert_older_journals_are_noticed(&image, &fs::read(before).unwrap());

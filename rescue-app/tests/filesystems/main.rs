@@ -15,6 +15,7 @@ mod bitlocker;
 mod btrfs;
 mod btrfs_damage;
 mod btrfs_tools;
+mod contents;
 mod damage;
 mod exfat;
 mod ext;

@@ -1,222 +1,333 @@
-//! Files by their paths: the directory and file items of subvolumes.
+//! Files and folders: the directory, inode and file extent items of subvolumes.
 //!
-//! Sources: btrfs documentation, "On-disk format", directory, inode and file extent items; Linux
-//! `include/uapi/linux/btrfs_tree.h`, `fs/btrfs/dir-item.c`, `fs/btrfs/ctree.h`
-//! (`btrfs_name_hash`).
+//! Sources: btrfs documentation, "On-disk format", directory, inode and root reference items; Linux
+//! `include/uapi/linux/btrfs_tree.h`, `fs/btrfs/dir-item.c`, `fs/btrfs/inode.c`
+//! (`btrfs_lookup_dentry`), `fs/btrfs/ctree.h` (`btrfs_name_hash`).
 
-use std::io::Read;
+use std::cell::Cell;
 
+use super::compression::PLAIN;
+use super::content::Extents;
 use super::node::Key;
 use super::owners::{EXTENT_DATA, FIRST_INODE, REGULAR, TOP};
 use super::roots::{ROOT_ITEM, root};
 use super::superblock::Root;
 use super::trees::Trees;
-use crate::bytes::{le16, le32, le64, slice};
-use crate::volume::Doubt;
+use super::{feature, superblock, trees};
+use crate::bytes::{Extent, ReadAt, le16, le32, le64, slice};
 use crate::volume::checksum::crc32c;
-use crate::volume::path::{LONGEST_LINK, Tree};
+use crate::volume::path::LONGEST_LINK;
 use crate::volume::probe::byte;
+use crate::volume::{
+    Alone, Doubt, EachEntry, EachExtent, EntryKind, FileError, FileId, FileTree, FolderEntry,
+    Permissions, Scrutiny, Stat, Times, times,
+};
 
 /// Key kinds.
-pub(super) const INODE_ITEM: u8 = 1;
+const INODE_ITEM: u8 = 1;
 const DIR_ITEM: u8 = 84;
+const DIR_INDEX: u8 = 96;
+const ROOT_REF: u8 = 156;
 /// The folder in the tree of trees whose entry "default" names the default subvolume.
-const ROOT_FOLDER: u64 = 6;
+const ROOT_FOLDER: FileId = FileId(0, 6);
+/// The folder that the top-level subvolume begins with.
+const TOP_FOLDER: FileId = FileId(TOP, FIRST_INODE);
+/// Inode of the empty folder that a snapshot shows in place of a subvolume that its original has
+/// (`BTRFS_EMPTY_SUBVOL_DIR_OBJECTID`).
+const EMPTY_FOLDER: u64 = 2;
 /// Bytes of a directory entry before its name.
-pub(super) const ENTRY: usize = 30;
-/// File types in `i_mode`.
-const SYMLINK: u32 = 0xa000;
-const FILE: u32 = 0x8000;
-/// Extent whose bytes stand in the item.
-const INLINE: u8 = 0;
-/// Kinds of compression.
-const PLAIN: u8 = 0;
-const ZLIB: u8 = 1;
-const ZSTD: u8 = 3;
-/// No more is compressed together (`BTRFS_MAX_UNCOMPRESSED`), bytes.
-const LARGEST_COMPRESSED: u64 = 128 << 10;
-/// Btrfs compresses with no larger window (`ZSTD_BTRFS_MAX_WINDOWLOG`).
-const WINDOW_LOG: u32 = 17;
+const ENTRY: usize = 30;
 
 /// Subvolumes of the top-level one that hold systems as their installers name them: Ubuntu and
 /// openSUSE, Fedora, Debian.
 const SYSTEMS: [&[u8]; 3] = [b"@", b"root", b"@rootfs"];
 
-/// A file in more extents than this is not read.
-const MOST_ITEMS: usize = 1024;
+/// Each takes a walk through the tree of trees; a backup disk has some thousand snapshots.
+const MOST_LOOKUPS: u32 = 100_000;
 
-/// A file: its subvolume and its inode.
-pub(super) type Node = (u64, u64);
-
-/// One subvolume and those below.
+/// The files of a filesystem, by their subvolume and inode.
 pub(super) struct Files<'a> {
-    trees: &'a Trees<'a>,
-    start: Node,
-}
-
-/// The subvolumes in which a system may be: the default one, then those that installers make.
-pub(super) fn systems<'a>(trees: &'a Trees<'a>) -> Vec<Files<'a>> {
-    let mut top = Files::from((TOP, FIRST_INODE), trees);
-    let default = top.default_subvolume();
-    let named = SYSTEMS.iter().filter_map(|name| top.child((TOP, FIRST_INODE), name));
-    let mut starts: Vec<Node> = default.into_iter().chain(named).collect();
-    starts.push(top.start);
-    starts.dedup();
-    starts.into_iter().map(|start| Files::from(start, trees)).collect()
+    trees: Trees<'a>,
+    start: FileId,
+    scrutiny: Scrutiny,
+    /// Entries for subvolumes that may still be looked up.
+    lookups: Cell<u32>,
 }
 
 impl<'a> Files<'a> {
-    /// From this folder on.
-    pub(super) fn from(start: Node, trees: &'a Trees<'a>) -> Self {
-        Self { trees, start }
+    /// Strictly read are none that lie on several devices, or that a log may change.
+    pub(super) fn open(volume: &'a dyn ReadAt, scrutiny: Scrutiny) -> Result<Self, Doubt> {
+        let (superblock, _) = superblock::newest(volume)?;
+        feature::check(&superblock)?;
+        if scrutiny == Scrutiny::Strict {
+            if superblock.devices != 1 || superblock.device.size > volume.size() {
+                return Err(Doubt::because("other devices belong to it, or some of it is missing"));
+            }
+            if superblock.log_tree.is_some() {
+                return Err(Doubt::because("its log may change its files"));
+            }
+        }
+        let trees = trees(volume, &superblock, &Alone)?;
+        let lookups = Cell::new(MOST_LOOKUPS);
+        let mut files = Self { trees, start: TOP_FOLDER, scrutiny, lookups };
+        let default = files.entry(ROOT_FOLDER, b"default").map(|found| found.map(|(file, _)| file));
+        files.start = match (default, scrutiny) {
+            (Ok(Some(default)), _) => default,
+            (_, Scrutiny::Lenient) => TOP_FOLDER,
+            (Ok(None), Scrutiny::Strict) => {
+                return Err(Doubt::because("its default subvolume is not there"));
+            }
+            (Err(doubt), Scrutiny::Strict) => return Err(doubt),
+        };
+        Ok(files)
     }
 
-    /// The subvolume that is mounted where none is named.
-    pub(super) fn default_subvolume(&self) -> Option<Node> {
-        self.entry((0, ROOT_FOLDER), b"default")
+    /// A person's questions each have their own bounds; a look at all of a damaged filesystem has
+    /// one for all.
+    fn begin(&self) {
+        if self.scrutiny == Scrutiny::Strict {
+            self.trees.allow_all();
+            self.lookups.set(MOST_LOOKUPS);
+        }
     }
 
     /// The root of a file tree; for subvolume 0 the tree of trees. Of snapshots the keys have
     /// another offset than of others.
-    pub(super) fn tree(&self, subvolume: u64) -> Option<Root> {
+    fn tree(&self, subvolume: u64) -> Result<Root, Doubt> {
+        let top = self.trees.superblock.root_tree;
         if subvolume == 0 {
-            return Some(self.trees.superblock.root_tree);
+            return Ok(top);
         }
         let mut found = None;
-        let top = self.trees.superblock.root_tree;
         let keys = Key::of(subvolume, ROOT_ITEM);
-        let mut read = |_: Key, item: &[u8]| {
+        self.trees.walk_within(top, &keys, &mut |_: Key, item: &[u8]| {
             found = root(item);
             Ok(())
-        };
-        self.trees.walk_within(top, &keys, &mut read).ok()?;
-        found
+        })?;
+        found.ok_or_else(|| Doubt::because(format!("subvolume {subvolume} is missing")))
     }
 
-    /// The items of one kind of an inode with their offsets.
-    fn items(&self, (subvolume, inode): Node, kind: u8) -> Option<Vec<(u64, Vec<u8>)>> {
-        let mut items = Vec::new();
+    /// Calls `each` for the items of one kind of an inode, with their offsets.
+    fn items(
+        &self,
+        FileId(subvolume, inode): FileId,
+        kind: u8,
+        each: &mut dyn FnMut(u64, &[u8]) -> Result<(), Doubt>,
+    ) -> Result<(), Doubt> {
         let keys = Key::of(inode, kind);
-        let mut read = |key: Key, item: &[u8]| {
-            items.push((key.offset, item.to_vec()));
-            if items.len() > MOST_ITEMS {
-                return Err(Doubt::because("a file is in more pieces than are looked at"));
-            }
-            Ok(())
-        };
-        self.trees.walk_within(self.tree(subvolume)?, &keys, &mut read).ok()?;
-        Some(items)
+        let mut read = |key: Key, item: &[u8]| each(key.offset, item);
+        self.trees.walk_within(self.tree(subvolume)?, &keys, &mut read)
     }
 
     /// What the entry with a name in a folder stands for. Names with the same hash share an item.
-    fn entry(&self, (subvolume, inode): Node, name: &[u8]) -> Option<Node> {
+    fn entry(&self, folder: FileId, name: &[u8]) -> Result<Option<(FileId, EntryKind)>, Doubt> {
         let hash = u64::from(crc32c(!1, name));
-        let key = Key { object: inode, kind: DIR_ITEM, offset: hash };
+        let key = Key { object: folder.1, kind: DIR_ITEM, offset: hash };
         let mut found = None;
         let mut read = |_: Key, item: &[u8]| {
-            found = location(item, name);
+            let entry = named(item, name).map(|entry| self.parse(folder, entry));
+            found = entry.transpose()?.map(|entry| (entry.file, entry.kind));
+            Ok(())
+        };
+        self.trees.walk_within(self.tree(folder.0)?, &(key..=key), &mut read)?;
+        Ok(found)
+    }
+
+    /// What an item of a folder says.
+    fn parse<'b>(&self, folder: FileId, item: &'b [u8]) -> Result<FolderEntry<'b>, Doubt> {
+        let parsed = || {
+            let name = slice(item, ENTRY, le16(item, 27)?.into())?;
+            Some((Key::read(item, 0)?, name, EntryKind::of_type(byte(item, 29)?)?))
+        };
+        let strange = || Doubt::because("an entry of a folder makes no sense");
+        let (key, name, kind) = parsed().ok_or_else(strange)?;
+        let file = match key.kind {
+            INODE_ITEM => FileId(folder.0, key.object),
+            // The tree of trees has no references to what its own folder names.
+            ROOT_ITEM if folder == ROOT_FOLDER || self.is_in(key.object, folder)? => {
+                FileId(key.object, FIRST_INODE)
+            }
+            ROOT_ITEM => FileId(folder.0, EMPTY_FOLDER),
+            _ => return Err(strange()),
+        };
+        Ok(FolderEntry { name, kind, file })
+    }
+
+    /// Whether a subvolume is in a folder, and not merely was in that of which it is a snapshot.
+    fn is_in(&self, subvolume: u64, FileId(parent, folder): FileId) -> Result<bool, Doubt> {
+        let left = self.lookups.get().checked_sub(1);
+        self.lookups.set(left.ok_or_else(|| Doubt::because("it has too many subvolumes"))?);
+        let key = Key { object: parent, kind: ROOT_REF, offset: subvolume };
+        let mut found = false;
+        let mut read = |_: Key, item: &[u8]| {
+            found |= le64(item, 0) == Some(folder);
             Ok::<(), Doubt>(())
         };
-        self.trees.walk_within(self.tree(subvolume)?, &(key..=key), &mut read).ok()?;
-        match found? {
-            Key { object, kind: INODE_ITEM, .. } => Some((subvolume, object)),
-            Key { object, kind: ROOT_ITEM, .. } => Some((object, FIRST_INODE)),
-            _ => None,
-        }
+        let top = self.trees.superblock.root_tree;
+        self.trees.walk_within(top, &(key..=key), &mut read)?;
+        Ok(found)
     }
 
-    /// Size, and type by its mode.
-    fn inode(&self, node: Node) -> Option<(u64, u32)> {
-        let (_, item) = self.items(node, INODE_ITEM)?.pop()?;
-        Some((le64(&item, 16)?, le32(&item, 52)? & 0xf000))
+    fn inode(&self, file: FileId) -> Result<Stat, FileError> {
+        if file.1 == EMPTY_FOLDER {
+            return Ok(EMPTY);
+        }
+        let mut found = None;
+        self.items(file, INODE_ITEM, &mut |_, item| {
+            found = stat(item);
+            Ok(())
+        })?;
+        let words = || FileError::damaged(format!("inode {} is damaged or missing", file.1));
+        found.ok_or_else(words)
     }
 
-    /// The first `len` bytes of an inode's content; holes are zeros.
-    fn read(&self, node: Node, len: u64) -> Option<Vec<u8>> {
-        let mut content = vec![0; usize::try_from(len).ok()?];
-        for (start, item) in self.items(node, EXTENT_DATA)? {
-            if start >= len {
-                break;
+    /// The content of a file or link.
+    fn content(&self, file: FileId, size: u64) -> Result<impl ReadAt + '_, FileError> {
+        let sector = self.trees.superblock.sector_size;
+        let (mut extents, mut failure) = (Extents::default(), Ok(()));
+        self.items(file, EXTENT_DATA, &mut |at, item| {
+            if failure.is_ok() {
+                failure = extents.add(at, item, sector);
             }
-            let bytes = self.extent(&item, len.saturating_sub(start))?;
-            let place = content.get_mut(usize::try_from(start).ok()?..)?;
-            place.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
-        }
-        Some(content)
-    }
-
-    /// What an extent says of its file, at most `most` bytes that are needed.
-    fn extent(&self, item: &[u8], most: u64) -> Option<Vec<u8>> {
-        let [whole, place, stored, offset, len] = [8, 21, 29, 37, 45].map(|at| le64(item, at));
-        let (compression, encryption, encoding) =
-            (byte(item, 16)?, byte(item, 17)?, le16(item, 18)?);
-        match byte(item, 20)? {
-            _ if encryption != 0 || encoding != 0 => None,
-            INLINE => expand(compression, item.get(21..)?, whole?),
-            REGULAR if place? == 0 => Some(Vec::new()),
-            REGULAR if compression == PLAIN => {
-                self.trees.data(place?.checked_add(offset?)?, len?.min(most))
-            }
-            REGULAR => {
-                let stored = stored.filter(|stored| *stored <= LARGEST_COMPRESSED)?;
-                let bytes = expand(compression, &self.trees.data(place?, stored)?, whole?)?;
-                let bytes = bytes.get(usize::try_from(offset?).ok()?..)?;
-                Some(bytes.iter().take(usize::try_from(len?).ok()?).copied().collect())
-            }
-            // Set aside and not written yet.
-            _ => Some(Vec::new()),
-        }
+            Ok(())
+        })?;
+        failure?;
+        Ok(extents.open(self.trees.data(), size, sector))
     }
 }
 
-impl Tree for Files<'_> {
-    type Node = Node;
+/// What stands where a subvolume is that a snapshot has not.
+const EMPTY: Stat = Stat {
+    kind: EntryKind::Folder,
+    size: 0,
+    links: 1,
+    times: Times { modified: None, accessed: None, changed: None, created: None },
+    permissions: None,
+    attributes: None,
+};
 
-    fn root(&self) -> Node {
-        self.start
-    }
-
-    fn child(&mut self, folder: Node, name: &[u8]) -> Option<Node> {
-        self.entry(folder, name)
-    }
-
-    fn link(&mut self, node: Node) -> Option<Vec<u8>> {
-        let (size, _) = self.inode(node).filter(|(_, kind)| *kind == SYMLINK)?;
-        self.read(node, size.min(LONGEST_LINK))
-    }
-
-    fn content(&mut self, node: Node, most: u64) -> Option<Vec<u8>> {
-        let (size, _) = self.inode(node).filter(|(_, kind)| *kind == FILE)?;
-        self.read(node, size.min(most))
-    }
+/// What an inode item tells.
+fn stat(item: &[u8]) -> Option<Stat> {
+    let time = |at: usize| {
+        let nanoseconds = le32(item, at.checked_add(8)?)?;
+        Some(times::unix(le64(item, at)?.cast_signed(), nanoseconds))
+    };
+    let mode = u16::try_from(le32(item, 52)? & 0xffff).ok()?;
+    Some(Stat {
+        kind: EntryKind::of_mode(mode),
+        size: le64(item, 16)?,
+        links: le32(item, 40)?,
+        times: Times {
+            accessed: time(112)?,
+            changed: time(124)?,
+            modified: time(136)?,
+            created: time(148)?,
+        },
+        permissions: Some(Permissions {
+            uid: le32(item, 44)?,
+            gid: le32(item, 48)?,
+            mode: mode & 0o7777,
+        }),
+        attributes: None,
+    })
 }
 
-/// Where the entry with a name leads to, of those in an item.
-fn location(mut item: &[u8], name: &[u8]) -> Option<Key> {
+/// The entry with a name, of those in an item.
+fn named<'a>(mut item: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     loop {
-        let key = Key::read(item, 0)?;
         let (data, len) = (usize::from(le16(item, 25)?), usize::from(le16(item, 27)?));
         if slice(item, ENTRY, len)? == name {
-            return Some(key);
+            return Some(item);
         }
         item = item.get(ENTRY.checked_add(len)?.checked_add(data)?..)?;
     }
 }
 
-/// `len` bytes out of what is stored. LZO is not expanded by this version.
-fn expand(compression: u8, stored: &[u8], len: u64) -> Option<Vec<u8>> {
-    let len = usize::try_from(len).ok().filter(|len| *len as u64 <= LARGEST_COMPRESSED)?;
-    match compression {
-        PLAIN => Some(stored.get(..len)?.to_vec()),
-        ZLIB => miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(stored, len).ok(),
-        ZSTD => {
-            // Zeros up to the end of the sector follow the frame.
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(stored).ok()?.single_frame();
-            decoder.window_log_max(WINDOW_LOG).ok()?;
-            let mut bytes = Vec::new();
-            decoder.take(len as u64).read_to_end(&mut bytes).ok()?;
-            Some(bytes)
+impl FileTree for Files<'_> {
+    fn root(&self) -> FileId {
+        self.start
+    }
+
+    fn system_roots(&self) -> Vec<FileId> {
+        let named = SYSTEMS.iter().filter_map(|name| self.entry(TOP_FOLDER, name).ok().flatten());
+        let mut roots = vec![self.start];
+        roots.extend(named.map(|(file, _)| file));
+        roots.push(TOP_FOLDER);
+        roots.dedup();
+        roots
+    }
+
+    fn list(&self, folder: FileId, each: &mut EachEntry<'_>) -> Result<(), FileError> {
+        self.begin();
+        let mut failure = Ok(());
+        self.items(folder, DIR_INDEX, &mut |_, item| {
+            match self.parse(folder, item) {
+                Ok(entry) => each(entry),
+                Err(doubt) if self.scrutiny == Scrutiny::Strict => return Err(doubt),
+                Err(doubt) => failure = Err(doubt),
+            }
+            Ok(())
+        })?;
+        Ok(failure?)
+    }
+
+    fn lookup(
+        &self,
+        folder: FileId,
+        name: &[u8],
+    ) -> Result<Option<(FileId, EntryKind)>, FileError> {
+        self.begin();
+        Ok(self.entry(folder, name)?)
+    }
+
+    fn stat(&self, file: FileId) -> Result<Stat, FileError> {
+        self.begin();
+        self.inode(file)
+    }
+
+    fn link_target(&self, link: FileId) -> Result<Vec<u8>, FileError> {
+        self.begin();
+        let stat = self.inode(link)?;
+        if stat.kind != EntryKind::Link {
+            return Err(FileError::no_link());
         }
-        _ => None,
+        let len = usize::try_from(stat.size.min(LONGEST_LINK)).unwrap_or(0);
+        let what = "the target of a link";
+        let content = self.content(link, stat.size)?;
+        content.read_vec(0, len).map_err(|source| FileError::Read { what, source })
+    }
+
+    fn open(&self, file: FileId) -> Result<Box<dyn ReadAt + '_>, FileError> {
+        self.begin();
+        let stat = self.inode(file)?;
+        if stat.kind != EntryKind::File {
+            return Err(FileError::no_file());
+        }
+        Ok(Box::new(self.content(file, stat.size)?))
+    }
+
+    /// Of every copy that lies on this device.
+    fn extents(&self, file: FileId, each: &mut EachExtent<'_>) -> Result<(), FileError> {
+        self.begin();
+        let device = self.trees.superblock.device.id;
+        let mut mark = |start, end| each(Extent { start, end });
+        Ok(self.items(file, EXTENT_DATA, &mut |_, item| {
+            let Some((start, len)) = stored(item) else { return Ok(()) };
+            let chunk = self.trees.chunks.find(start);
+            let chunk = chunk.ok_or_else(|| Doubt::because("an extent lies in no chunk"))?;
+            chunk.on_device(device, (start, start.saturating_add(len)), &mut mark);
+            Ok(())
+        })?)
+    }
+}
+
+/// Logical address and bytes of what is stored for an extent item; `None` where nothing is, but in
+/// the item.
+pub(super) fn stored(item: &[u8]) -> Option<(u64, u64)> {
+    let [address, stored, offset, len] = [21, 29, 37, 45].map(|at| le64(item, at));
+    let address = address.filter(|address| byte(item, 20) == Some(REGULAR) && *address != 0)?;
+    match byte(item, 16)? {
+        PLAIN => Some((address.saturating_add(offset?), len?)),
+        _ => Some((address, stored?)),
     }
 }

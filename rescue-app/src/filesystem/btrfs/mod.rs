@@ -6,11 +6,13 @@
 mod checksum;
 mod chunk;
 mod chunks;
+mod compression;
+mod content;
 mod devices;
 mod feature;
 mod files;
-mod folders;
 mod log;
+mod lzo;
 mod node;
 mod owners;
 mod roots;
@@ -29,7 +31,7 @@ use crate::bytes::ReadAt;
 use crate::volume::owners::{Names, Tally};
 use crate::volume::probe::read;
 use crate::volume::{
-    Alone, Companions, Coverage, Doubt, FileTree, Filesystem, Format, Kind, Map, path,
+    Alone, Companions, Coverage, Doubt, FileTree, Filesystem, Format, Kind, Map, Scrutiny,
 };
 
 /// The reader.
@@ -70,15 +72,12 @@ impl Format for Btrfs {
         owners::find(&trees, &roots, tally, names)
     }
 
-    fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
-        let (superblock, _) = superblock::newest(volume).ok()?;
-        feature::check(&superblock).ok()?;
-        let trees = trees(volume, &superblock, &Alone).ok()?;
-        files::systems(&trees).iter_mut().find_map(|files| path::open(files, path))
-    }
-
-    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
-        Some(Box::new(folders::Folders::open(volume)?))
+    fn files<'a>(
+        &self,
+        volume: &'a dyn ReadAt,
+        scrutiny: Scrutiny,
+    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+        Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }
 

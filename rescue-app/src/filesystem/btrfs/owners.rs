@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chunk::Chunk;
+use super::files::stored;
 use super::node::Key;
 use super::roots::{ROOT_ITEM, ROOT_TREE, Roots, root};
 use super::superblock::Root;
@@ -213,14 +214,8 @@ impl<'a> Subvolumes<'a> {
         let device = self.trees.superblock.device.id;
         let mut found = false;
         self.items(subvolume, inode, EXTENT_DATA, &mut |_, item| {
-            let field = |at| le64(item, at).unwrap_or(0);
-            let is_compressed = byte(item, 16) != Some(0);
-            let (start, len) = match byte(item, 20) {
-                Some(REGULAR) if is_compressed => (field(21), field(29)),
-                Some(REGULAR) => (field(21).saturating_add(field(37)), field(45)),
-                _ => return,
-            };
-            let chunk = self.trees.chunks.find(start).filter(|_| field(21) != 0);
+            let Some((start, len)) = stored(item) else { return };
+            let chunk = self.trees.chunks.find(start);
             if let Some(chunk) = chunk.filter(|chunk| chunk.is_only_copy()) {
                 let mut mark = |from, to| found |= tally.file(id, from, to);
                 chunk.on_device(device, (start, start.saturating_add(len)), &mut mark);

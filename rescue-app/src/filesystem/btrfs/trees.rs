@@ -1,4 +1,4 @@
-//! Reading trees: addresses are looked up in the chunks, every block is verified, and the next
+//! Scrutiny trees: addresses are looked up in the chunks, every block is verified, and the next
 //! copy is read where one is damaged.
 
 use std::cell::{Cell, RefCell};
@@ -52,9 +52,10 @@ pub(super) struct Trees<'a> {
 impl<'a> Trees<'a> {
     /// Trees whose blocks lie in `chunks`.
     pub(super) fn new(superblock: Superblock, devices: Devices<'a>, chunks: Chunks) -> Self {
-        let room = devices.size().checked_div(superblock.node_size.into()).unwrap_or(0);
-        let (left, kept) = (Cell::new(room), RefCell::default());
-        Self { superblock, chunks, devices, left, damaged: Cell::new(0), kept }
+        let (left, damaged, kept) = Default::default();
+        let trees = Self { superblock, chunks, devices, left, damaged, kept };
+        trees.allow_all();
+        trees
     }
 
     /// Tree blocks so far of which a copy was damaged.
@@ -94,21 +95,18 @@ impl<'a> Trees<'a> {
         self.read(&Expected { root, owner: None, first: None })
     }
 
-    /// The `len` bytes of content at a logical address, of the first copy that can be read.
-    pub(super) fn data(&self, mut address: u64, len: u64) -> Option<Vec<u8>> {
-        let end = address.checked_add(len)?;
-        let mut bytes = Vec::new();
-        while address < end {
-            let chunk = self.chunks.find(address)?;
-            // No further than a stripe goes.
-            let within = address.checked_sub(chunk.start)? % STRIPE_LEN;
-            let piece = STRIPE_LEN.checked_sub(within)?.min(end.checked_sub(address)?);
-            let len = usize::try_from(piece).ok()?;
-            let mut copies = chunk.copies(address, piece).into_iter();
-            bytes.extend(copies.find_map(|(stripe, at)| self.devices.read(stripe, at, len)?.ok())?);
-            address = address.checked_add(piece)?;
-        }
-        Some(bytes)
+    /// Lets as many blocks be read as there is room for.
+    pub(super) fn allow_all(&self) {
+        self.left.set(self.room());
+    }
+
+    fn room(&self) -> u64 {
+        self.devices.size().checked_div(self.superblock.node_size.into()).unwrap_or(0)
+    }
+
+    /// What holds the content of files.
+    pub(super) fn data(&self) -> Data<'_> {
+        Data { chunks: &self.chunks, devices: &self.devices }
     }
 
     /// Levels fall by one with each step, and a first key that has to be the pointer's keeps two
@@ -181,6 +179,32 @@ impl<'a> Trees<'a> {
         let address = expected.root.address;
         Node::new(bytes, &self.superblock, expected)
             .map_err(|what| Doubt::because(format!("tree block {address:#x}: {what}")))
+    }
+}
+
+/// Where the content of files lies.
+#[derive(Clone, Copy)]
+pub(super) struct Data<'a> {
+    chunks: &'a Chunks,
+    devices: &'a Devices<'a>,
+}
+
+impl Data<'_> {
+    /// The `len` bytes at a logical address, of the first copy that can be read.
+    pub(super) fn read(&self, mut address: u64, len: u64) -> Option<Vec<u8>> {
+        let end = address.checked_add(len)?;
+        let mut bytes = Vec::new();
+        while address < end {
+            let chunk = self.chunks.find(address)?;
+            // No further than a stripe goes.
+            let within = address.checked_sub(chunk.start)? % STRIPE_LEN;
+            let piece = STRIPE_LEN.checked_sub(within)?.min(end.checked_sub(address)?);
+            let len = usize::try_from(piece).ok()?;
+            let mut copies = chunk.copies(address, piece).into_iter();
+            bytes.extend(copies.find_map(|(stripe, at)| self.devices.read(stripe, at, len)?.ok())?);
+            address = address.checked_add(piece)?;
+        }
+        Some(bytes)
     }
 }
 

@@ -44,16 +44,40 @@ pub(super) enum Length {
 pub(super) struct Fat<'a> {
     pub(super) volume: &'a dyn ReadAt,
     pub(super) boot: &'a BootSector,
-    reads_left: u32,
     exhausted: bool,
-    /// Where the piece begins in the table, and its bytes.
+    kept: Kept,
+}
+
+/// What is kept from one use of the table to the next.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// Pieces that may still be read.
+    pub(super) reads_left: u32,
+    /// Where the piece that was read last begins in the table, and its bytes.
     piece: (u64, Vec<u8>),
+}
+
+impl Kept {
+    /// Nothing, and so many pieces that may be read.
+    pub(super) fn new(reads_left: u32) -> Self {
+        Self { reads_left, piece: (0, Vec::new()) }
+    }
 }
 
 impl<'a> Fat<'a> {
     /// A table of which, and through which, so many pieces may be read.
     pub(super) fn new(volume: &'a dyn ReadAt, boot: &'a BootSector, reads: u32) -> Self {
-        Self { volume, boot, reads_left: reads, exhausted: false, piece: (0, Vec::new()) }
+        Self::again(volume, boot, Kept::new(reads))
+    }
+
+    /// The table with what was kept of an earlier use.
+    pub(super) fn again(volume: &'a dyn ReadAt, boot: &'a BootSector, kept: Kept) -> Self {
+        Self { volume, boot, exhausted: false, kept }
+    }
+
+    /// What is worth to keep.
+    pub(super) fn kept(self) -> Kept {
+        self.kept
     }
 
     /// Whether a failure came from the limit on reads.
@@ -69,8 +93,8 @@ impl<'a> Fat<'a> {
 
     /// Counts one read.
     pub(super) fn spend(&mut self) -> Result<(), Doubt> {
-        match self.reads_left.checked_sub(1) {
-            Some(left) => self.reads_left = left,
+        match self.kept.reads_left.checked_sub(1) {
+            Some(left) => self.kept.reads_left = left,
             None => return self.exhaust(),
         }
         Ok(())
@@ -127,16 +151,16 @@ impl<'a> Fat<'a> {
         let at = u64::from(number).saturating_mul(4);
         let inside = at % PIECE;
         let start = at.saturating_sub(inside);
-        if self.piece.1.is_empty() || self.piece.0 != start {
+        if self.kept.piece.1.is_empty() || self.kept.piece.0 != start {
             self.spend()?;
             let entries = u64::from(self.boot.layout.clusters).saturating_add(2);
             let len = entries.saturating_mul(4).saturating_sub(start).min(PIECE);
             let at = self.boot.fat().saturating_add(start);
             let len = usize::try_from(len).unwrap_or(0);
             let bytes = self.volume.read_vec(at, len);
-            self.piece = (start, bytes.map_err(Doubt::reading("the allocation table"))?);
+            self.kept.piece = (start, bytes.map_err(Doubt::reading("the allocation table"))?);
         }
-        let entry = usize::try_from(inside).ok().and_then(|at| le32(&self.piece.1, at));
+        let entry = usize::try_from(inside).ok().and_then(|at| le32(&self.kept.piece.1, at));
         entry.ok_or_else(|| missing(number))
     }
 }

@@ -5,10 +5,10 @@
 mod bitmap;
 mod boot_region;
 mod directory;
+mod entry;
 mod fat;
-mod folders;
-mod owners;
-mod walk;
+mod files;
+mod reachable;
 
 use std::io;
 
@@ -19,7 +19,9 @@ use self::fat::{Fat, Run};
 use crate::bytes::{Extents, ReadAt};
 use crate::volume::owners::{Names, Tally};
 use crate::volume::probe::read;
-use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, State, UsedMap};
+use crate::volume::{
+    Coverage, Doubt, FileTree, Filesystem, Format, Map, Scrutiny, State, UsedMap, walk,
+};
 
 /// Reads that may go into finding the volume's label.
 const LABEL_READS: u32 = 16;
@@ -71,12 +73,18 @@ impl Format for ExFat {
         tally: &mut Tally<'_>,
         names: &mut Names,
     ) -> Result<(), Doubt> {
-        let boot = boot_sector(volume)?;
-        owners::walk(volume, &boot, tally, names)
+        let files = files::Files::open(volume, Scrutiny::Lenient)?;
+        tally.metadata(files.own().start, files.own().end);
+        files.tables().into_iter().for_each(|(start, end)| tally.metadata(start, end));
+        walk::find(&files, tally, names).map(drop)
     }
 
-    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
-        Some(Box::new(folders::Folders::open(volume)?))
+    fn files<'a>(
+        &self,
+        volume: &'a dyn ReadAt,
+        scrutiny: Scrutiny,
+    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+        Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }
 
@@ -100,7 +108,7 @@ fn whole_map(volume: &dyn ReadAt, boot: &BootSector, heap: &Extents) -> Extents 
 /// were looked at.
 fn compare(fat: &mut Fat<'_>, used: &Extents) -> Result<bool, Doubt> {
     let layout = &fat.boot.layout;
-    walk::reachable(fat, |Run { first, count }| {
+    reachable::each(fat, |Run { first, count }| {
         let start = layout.cluster(first);
         let end = start.saturating_add(layout.bytes(count));
         if used.gaps_within(start, end).is_empty() {
@@ -115,7 +123,7 @@ fn compare(fat: &mut Fat<'_>, used: &Extents) -> Result<bool, Doubt> {
 fn list(fat: &mut Fat<'_>) -> Result<Extents, Doubt> {
     let layout = &fat.boot.layout;
     let mut listed = UsedMap::new();
-    let is_all = walk::reachable(fat, |Run { first, count }| {
+    let is_all = reachable::each(fat, |Run { first, count }| {
         let start = layout.cluster(first);
         listed.add(start, start.saturating_add(layout.bytes(count)));
         Ok(())

@@ -1,4 +1,4 @@
-//! Directories whose entries lie in their inode (`inline_data`).
+//! Directories and files whose content lies in their inode (`inline_data`).
 //!
 //! Source: Linux `Documentation/filesystems/ext4/inlinedata.rst`, `attributes.rst`;
 //! `fs/ext4/inline.c`.
@@ -7,9 +7,11 @@ use super::owners::parse;
 use crate::bytes::{le16, le32, slice};
 use crate::volume::probe::{byte, has};
 
-/// Where the block numbers of other inodes are, behind the number of the parent, and the end.
-const START: usize = 44;
-const LEN: usize = 56;
+/// Where the block numbers of other inodes are, and how many bytes; a directory has the number of its
+/// parent first.
+const START: usize = 40;
+const LEN: usize = 60;
+const PARENT: usize = 4;
 /// `i_extra_isize`: bytes of fields behind the first 128.
 const EXTRA: usize = 128;
 /// `EXT4_XATTR_MAGIC`: attributes in the inode follow.
@@ -22,8 +24,16 @@ const DATA: &[u8] = b"data";
 
 /// Calls `each` for the entries in an inode, as [`parse`] does.
 pub(super) fn entries(inode: &[u8], each: &mut dyn FnMut(u32, &[u8], u8)) -> Option<()> {
-    parse(slice(inode, START, LEN)?, each)?;
+    parse(slice(inode, START, LEN)?.get(PARENT..)?, each)?;
     parse(rest(inode)?, each)
+}
+
+/// The content of a file, or the target of a link, of `size` bytes.
+pub(super) fn content(inode: &[u8], size: u64) -> Option<Vec<u8>> {
+    let mut content = [slice(inode, START, LEN)?, rest(inode)?].concat();
+    let size = usize::try_from(size).ok().filter(|size| *size <= content.len())?;
+    content.truncate(size);
+    Some(content)
 }
 
 /// What does not fit in the first part; nothing where there is no such attribute.

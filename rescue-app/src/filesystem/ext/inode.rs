@@ -179,7 +179,8 @@ impl Reader<'_> {
                 return Err(strange());
             }
             if depth == 0 {
-                let (len, block) = leaf(entry).ok_or_else(strange)?;
+                let found = leaf(entry).filter(|_| is_unwritten(entry) == Some(false));
+                let (len, block) = found.ok_or_else(strange)?;
                 self.add(block, len)?;
             } else {
                 let child = index(entry).ok_or_else(strange)?;
@@ -229,7 +230,13 @@ fn volume_block(volume: &dyn ReadAt, at: u64, size: u32) -> Result<Vec<u8>, Doub
 pub(super) fn leaf(entry: &[u8]) -> Option<(u64, u64)> {
     let len = le16(entry, 4)?;
     let block = u64::from(le16(entry, 6)?) << 32 | u64::from(le32(entry, 8)?);
-    (len <= LONGEST).then_some((len.into(), block))
+    let len = if len > LONGEST { len.checked_sub(LONGEST)? } else { len };
+    Some((len.into(), block))
+}
+
+/// Whether an extent was never written.
+pub(super) fn is_unwritten(entry: &[u8]) -> Option<bool> {
+    Some(le16(entry, 4)? > LONGEST)
 }
 
 /// `ext4_extent_idx`: the block of the child node.

@@ -4,7 +4,7 @@
 
 mod copies;
 mod feature;
-mod folders;
+mod files;
 mod group;
 mod inline;
 mod inode;
@@ -26,7 +26,7 @@ use self::superblock::Superblock;
 use crate::bytes::{Extents, ReadAt};
 use crate::volume::owners::{Names, Tally};
 use crate::volume::probe::read;
-use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, path};
+use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, Scrutiny};
 
 /// The reader.
 pub(crate) struct Ext;
@@ -85,15 +85,12 @@ impl Format for Ext {
         })
     }
 
-    fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
-        let open = |layout: &Layout<'_>| {
-            Ok(path::open(&mut owners::Lookup::of_path(volume, layout), path))
-        };
-        with_layout(volume, open).ok()?
-    }
-
-    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
-        Some(Box::new(folders::Folders::new(volume, superblock(volume).ok()?)?))
+    fn files<'a>(
+        &self,
+        volume: &'a dyn ReadAt,
+        scrutiny: Scrutiny,
+    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+        Ok(Box::new(files::Files::new(volume, superblock(volume)?, scrutiny)?))
     }
 }
 

@@ -12,7 +12,6 @@ use super::map::descriptor_block;
 use crate::bytes::{ReadAt, le16, le32, slice};
 use crate::volume::Doubt;
 use crate::volume::owners::{Names, Tally, join};
-use crate::volume::path::{LONGEST_LINK, Tree};
 use crate::volume::probe::byte;
 
 /// The root directory.
@@ -20,11 +19,11 @@ pub(super) const ROOT: u32 = 2;
 /// Inodes below this are the filesystem's own, but for the root.
 const FIRST_FREE: u32 = 11;
 /// `EXT4_INLINE_DATA_FL`: the content lies in the inode.
-const INLINE_DATA: u32 = 0x1000_0000;
+pub(super) const INLINE_DATA: u32 = 0x1000_0000;
 /// File types of `i_mode`.
 const DIRECTORY: u16 = 0x4000;
 const REGULAR: u16 = 0x8000;
-const SYMLINK: u16 = 0xa000;
+pub(super) const SYMLINK: u16 = 0xa000;
 /// Bytes of an inode with all that is needed here.
 const INODE: usize = 128;
 /// A symbolic link up to this length lies in the inode.
@@ -33,8 +32,8 @@ const SHORT_LINK: u64 = 60;
 const PIECE: u64 = 1 << 20;
 /// More blocks of directories and of block lists than this are not read.
 const MOST_NODES: u64 = 1 << 22;
-/// For one path, of which the directories are searched, fewer do.
-const MOST_NODES_OF_PATH: u64 = 1 << 13;
+/// For one directory fewer do.
+const MOST_NODES_OF_FOLDER: u64 = 1 << 13;
 /// More directories than this are not searched.
 const MOST_FOLDERS: usize = 1 << 22;
 /// Extent trees and indirect blocks are no deeper.
@@ -49,17 +48,37 @@ pub(super) struct Lookup<'a> {
     complete: bool,
 }
 
-/// Blocks of an inode: the first, how many, and whether they only say where others are.
-type Run = (u64, u64, bool);
+/// What blocks of an inode hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// Its content from this block of it on.
+    Content(u64),
+    /// Nothing yet: they are set aside, and zeros until they are written.
+    Nothing,
+    /// Where other blocks are.
+    List,
+}
+
+/// Blocks of an inode that lie together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    /// The first on the volume.
+    pub(super) block: u64,
+    /// How many.
+    pub(super) len: u64,
+    pub(super) holds: Holds,
+}
 
 impl<'a> Lookup<'a> {
     pub(super) fn new(volume: &'a dyn ReadAt, layout: &'a Layout<'a>) -> Self {
-        Self { volume, layout, nodes_left: MOST_NODES, complete: true }
+        let nodes_left = MOST_NODES.min(layout.superblock.blocks_count);
+        Self { volume, layout, nodes_left, complete: true }
     }
 
-    /// To look up one path.
-    pub(super) fn of_path(volume: &'a dyn ReadAt, layout: &'a Layout<'a>) -> Self {
-        Self { nodes_left: MOST_NODES_OF_PATH, ..Self::new(volume, layout) }
+    /// To look into one directory.
+    pub(super) fn of_folder(volume: &'a dyn ReadAt, layout: &'a Layout<'a>) -> Self {
+        let lookup = Self::new(volume, layout);
+        Self { nodes_left: lookup.nodes_left.min(MOST_NODES_OF_FOLDER), ..lookup }
     }
 
     /// Goes through all groups and their inodes. What cannot be read, or makes no sense, is left
@@ -106,24 +125,31 @@ impl<'a> Lookup<'a> {
     fn inode(&mut self, id: u64, inode: &[u8], tally: &mut Tally<'_>) {
         let unit = u64::from(self.layout.superblock.block_size);
         let own = id < u64::from(FIRST_FREE) && id != u64::from(ROOT);
-        self.runs(inode, &mut |(block, len, _)| {
+        self.runs(inode, &mut |Run { block, len, holds }| {
             let start = block.saturating_mul(unit);
             let end = start.saturating_add(len.saturating_mul(unit));
             if own {
                 tally.metadata(start, end);
-            } else {
+            } else if holds != Holds::Nothing {
                 tally.file(id, start, end);
             }
         });
     }
 
-    /// Calls `each` for all blocks of an inode that is in use and has any.
+    /// Calls `each` for all blocks of an inode that is in use and has any; whether all were found
+    /// and make sense.
+    pub(super) fn all_runs(&mut self, inode: &[u8], each: &mut dyn FnMut(Run)) -> bool {
+        self.complete = true;
+        self.runs(inode, each);
+        self.complete
+    }
+
     fn runs(&mut self, inode: &[u8], each: &mut dyn FnMut(Run)) {
         let field = |at: usize| le32(inode, at).unwrap_or(0);
         let kind = le16(inode, 0).unwrap_or(0) & 0xf000;
         let (links, flags) = (le16(inode, 26).unwrap_or(0), field(32));
         let size = u64::from(field(4)) | u64::from(field(108)) << 32;
-        let short = kind == SYMLINK && flags & EXTENTS == 0 && size < SHORT_LINK;
+        let short = kind == SYMLINK && is_short_link(flags, size);
         let has_blocks = matches!(kind, DIRECTORY | REGULAR | SYMLINK) && !short;
         let Some(root) = slice(inode, 40, 60) else { return };
         if links == 0 || !has_blocks || flags & INLINE_DATA != 0 {
@@ -134,9 +160,9 @@ impl<'a> Lookup<'a> {
             return;
         }
         let (direct, indirect) = root.split_at_checked(48).unwrap_or_default();
-        self.pointers(direct, 0, each);
+        let mut index = self.pointers(direct, (0, 0), each);
         for (depth, pointer) in (1..).zip(indirect.chunks_exact(4)) {
-            self.pointers(pointer, depth, each);
+            index = self.pointers(pointer, (index, depth), each);
         }
     }
 
@@ -149,30 +175,60 @@ impl<'a> Lookup<'a> {
         }
         for entry in node.chunks_exact(12).skip(1).take(entries) {
             if depth == 0 {
-                match inode::leaf(entry) {
-                    Some((len, block)) => each((block, len, false)),
+                match self.leaf(entry) {
+                    Some(run) => each(run),
                     None => self.complete = false,
                 }
-            } else if let Some(child) = inode::index(entry) {
-                each((child, 1, true));
+            } else if let Some(child) =
+                inode::index(entry).filter(|child| *child < self.layout.superblock.blocks_count)
+            {
+                each(Run { block: child, len: 1, holds: Holds::List });
                 if let Some(block) = self.node(child) {
                     self.extents(&block, depth.saturating_sub(1), each);
                 }
+            } else {
+                self.complete = false;
             }
         }
     }
 
-    /// Block numbers that lead to data through `depth` further blocks of numbers.
-    fn pointers(&mut self, pointers: &[u8], depth: u8, each: &mut dyn FnMut(Run)) {
-        let numbers = pointers.chunks_exact(4).filter_map(|pointer| le32(pointer, 0));
-        for number in numbers.filter(|number| *number != 0) {
-            each((number.into(), 1, depth > 0));
-            if let Some(depth) = depth.checked_sub(1)
-                && let Some(block) = self.node(number.into())
-            {
-                self.pointers(&block, depth, each);
+    /// The blocks of an extent; those that were never written have the highest bit of its length set
+    /// (`ext4_ext_is_unwritten`).
+    fn leaf(&self, entry: &[u8]) -> Option<Run> {
+        let (len, block) = inode::leaf(entry)?;
+        let holds = match inode::is_unwritten(entry)? {
+            true => Holds::Nothing,
+            false => Holds::Content(le32(entry, 0)?.into()),
+        };
+        let end = block.checked_add(len)?;
+        (end <= self.layout.superblock.blocks_count).then_some(Run { block, len, holds })
+    }
+
+    /// Block numbers that lead to data through `depth` further blocks of numbers; `index` is the
+    /// first block of the content that they lead to. Returns the one behind the last.
+    fn pointers(
+        &mut self,
+        pointers: &[u8],
+        (mut index, depth): (u64, u8),
+        each: &mut dyn FnMut(Run),
+    ) -> u64 {
+        let per_block = u64::from(self.layout.superblock.block_size / 4);
+        let span = per_block.saturating_pow(depth.into());
+        for number in pointers.chunks_exact(4).filter_map(|pointer| le32(pointer, 0)) {
+            let block = u64::from(number);
+            if number != 0 && block >= self.layout.superblock.blocks_count {
+                self.complete = false;
+            } else if let (Some(depth), true) = (depth.checked_sub(1), number != 0) {
+                each(Run { block, len: 1, holds: Holds::List });
+                if let Some(numbers) = self.node(block) {
+                    self.pointers(&numbers, (index, depth), each);
+                }
+            } else if number != 0 {
+                each(Run { block, len: 1, holds: Holds::Content(index) });
             }
+            index = index.saturating_add(span);
         }
+        index
     }
 
     fn node(&mut self, number: u64) -> Option<Vec<u8>> {
@@ -225,7 +281,8 @@ impl<'a> Lookup<'a> {
         let mut entries = HashMap::new();
         let (volume, layout) = (self.volume, self.layout);
         // Of a damaged one, what is left of it.
-        let _ = self.each_entry(folder, &mut |number, name, kind| {
+        let Ok(inode) = inode::read_whole(volume, layout, folder) else { return entries };
+        let _ = self.each_entry(&inode, &mut |number, name, kind| {
             let name = String::from_utf8_lossy(name).into_owned();
             // Asked where entries carry no type.
             let is_folder = if kind == 0 { is_folder(volume, layout, number) } else { kind == 2 };
@@ -234,23 +291,21 @@ impl<'a> Lookup<'a> {
         entries
     }
 
-    /// Calls `each` for the entries of a directory: inode, name, file type or 0. `None` when some
-    /// of it could not be read, or made no sense.
+    /// Calls `each` for the entries of a directory, of which these are all bytes of the inode: inode,
+    /// name, file type or 0. `None` when some of it could not be read, or made no sense.
     pub(super) fn each_entry(
         &mut self,
-        folder: u32,
+        inode: &[u8],
         each: &mut dyn FnMut(u32, &[u8], u8),
     ) -> Option<()> {
         self.complete = true;
-        let inode = read_inode(self.volume, self.layout, folder).ok()?;
-        if le16(&inode, 0)? & 0xf000 != DIRECTORY {
+        if le16(inode, 0)? & 0xf000 != DIRECTORY {
             return None;
         }
-        if le32(&inode, 32)? & INLINE_DATA != 0 {
-            let inode = inode::read_whole(self.volume, self.layout, folder).ok()?;
-            return inline::entries(&inode, each);
+        if le32(inode, 32)? & INLINE_DATA != 0 {
+            return inline::entries(inode, each);
         }
-        for block in self.data_blocks(&inode) {
+        for block in self.data_blocks(inode) {
             let read = self.node(block).and_then(|bytes| parse(&bytes, each));
             self.complete &= read.is_some();
             if self.nodes_left == 0 {
@@ -258,20 +313,6 @@ impl<'a> Lookup<'a> {
             }
         }
         self.complete.then_some(())
-    }
-
-    /// The first `len` bytes of an inode's content, which has no holes.
-    fn start_of(&mut self, inode: &[u8], len: u64) -> Option<Vec<u8>> {
-        let len = usize::try_from(len).ok()?;
-        let mut content = Vec::new();
-        for block in self.data_blocks(inode) {
-            if content.len() >= len {
-                break;
-            }
-            content.extend(self.node(block)?);
-        }
-        content.truncate(len);
-        (content.len() == len).then_some(content)
     }
 
     /// The blocks that hold an inode's content; no more runs of them than blocks may be read.
@@ -287,47 +328,14 @@ impl<'a> Lookup<'a> {
         });
         self.complete &= are_all;
         let most = self.layout.superblock.blocks_count;
-        let data = runs.into_iter().filter(|(_, _, is_list)| !is_list);
-        data.flat_map(move |(start, len, _)| start..start.saturating_add(len).min(most))
+        let data = runs.into_iter().filter(|run| matches!(run.holds, Holds::Content(_)));
+        data.flat_map(move |run| run.block..run.block.saturating_add(run.len).min(most))
     }
 }
 
-impl Tree for Lookup<'_> {
-    type Node = u32;
-
-    fn root(&self) -> u32 {
-        ROOT
-    }
-
-    fn child(&mut self, folder: u32, name: &[u8]) -> Option<u32> {
-        let mut found = None;
-        let _ = self.each_entry(folder, &mut |number, entry, _| {
-            if entry == name {
-                found = Some(number);
-            }
-        });
-        found
-    }
-
-    /// A short target stands in place of the block numbers.
-    fn link(&mut self, node: u32) -> Option<Vec<u8>> {
-        let inode = read_inode(self.volume, self.layout, node).ok()?;
-        let (flags, size) = (le32(&inode, 32)?, u64::from(le32(&inode, 4)?));
-        match le16(&inode, 0)? & 0xf000 {
-            SYMLINK if flags & EXTENTS == 0 && size < SHORT_LINK => {
-                Some(slice(&inode, 40, usize::try_from(size).ok()?)?.to_vec())
-            }
-            SYMLINK => self.start_of(&inode, size.min(LONGEST_LINK)),
-            _ => None,
-        }
-    }
-
-    fn content(&mut self, node: u32, most: u64) -> Option<Vec<u8>> {
-        let inode = read_inode(self.volume, self.layout, node).ok()?;
-        let size = u64::from(le32(&inode, 4)?) | u64::from(le32(&inode, 108)?) << 32;
-        let is_regular = le16(&inode, 0)? & 0xf000 == REGULAR;
-        is_regular.then(|| self.start_of(&inode, size.min(most)))?
-    }
+/// Whether the target of a symbolic link lies in place of the block numbers.
+pub(super) fn is_short_link(flags: u32, size: u64) -> bool {
+    flags & EXTENTS == 0 && size < SHORT_LINK
 }
 
 fn is_folder(volume: &dyn ReadAt, layout: &Layout<'_>, number: u32) -> bool {

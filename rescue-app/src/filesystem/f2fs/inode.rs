@@ -6,8 +6,9 @@
 
 use super::nodes::{Identity, Nodes};
 use super::superblock::Superblock;
-use crate::bytes::{le16, le32, slice};
+use crate::bytes::{le16, le32, le64, slice};
 use crate::volume::probe::byte;
+use crate::volume::{EntryKind, Permissions, Stat, Times, times};
 
 /// Bytes of the inode at which the addresses of blocks are, and the numbers of nodes behind them.
 const ADDRESSES: usize = 360;
@@ -23,6 +24,10 @@ const INLINE_XATTR: u8 = 0x01;
 const INLINE_DATA: u8 = 0x02;
 const INLINE_DENTRY: u8 = 0x04;
 const EXTRA_ATTR: u8 = 0x20;
+/// `F2FS_COMPR_FL` of `i_flags`.
+const COMPRESS: u32 = 0x4;
+/// Bytes of the extra fields with which `i_crtime` and its nanoseconds are among them.
+const CREATED: u16 = 24;
 /// `FADVISE_ENCRYPT_BIT` of `i_advise`.
 const ENCRYPTED: u8 = 0x04;
 /// Addresses whose room inline attributes have where the inode does not tell.
@@ -31,15 +36,18 @@ const ATTRIBUTES: u16 = 50;
 const ATTRIBUTES_NODE: u32 = u32::MAX >> 3;
 /// `NULL_ADDR`, and from `COMPRESS_ADDR` on what is no address either.
 const NO_BLOCK: u32 = 0;
-const FIRST_MARK: u32 = u32::MAX - 1;
+const COMPRESSED: u32 = u32::MAX - 1;
+const FIRST_MARK: u32 = COMPRESSED;
 
 /// A block of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Block {
-    /// What is in the file, at this byte of the volume.
-    Content(u64),
+    /// What is in the file: which of its blocks, and the byte of the volume at which that is.
+    Content(u64, u64),
     /// What says where that is, or extended attributes.
     Node(u64),
+    /// What stands for several blocks that are compressed.
+    Compressed,
 }
 
 /// An inode.
@@ -78,7 +86,50 @@ impl Inode {
         le16(&self.bytes, 0).unwrap_or(0) & 0xf000
     }
 
-    fn is_inline(&self) -> bool {
+    /// What is known of it.
+    pub(super) fn stat(&self) -> Stat {
+        let mode = le16(&self.bytes, 0).unwrap_or(0);
+        let word = |at: usize| le32(&self.bytes, at).unwrap_or(0);
+        let time = |seconds: usize, nanoseconds: usize| {
+            let seconds = le64(&self.bytes, seconds)?.cast_signed();
+            times::unix(seconds, le32(&self.bytes, nanoseconds)?)
+        };
+        let extra = byte(&self.bytes, 3).is_some_and(|inline| inline & EXTRA_ATTR != 0);
+        let extra = if extra { le16(&self.bytes, ADDRESSES).unwrap_or(0) } else { 0 };
+        Stat {
+            kind: EntryKind::of_mode(mode),
+            size: le64(&self.bytes, 16).unwrap_or(0),
+            links: word(12),
+            times: Times {
+                accessed: time(32, 56),
+                changed: time(40, 60),
+                modified: time(48, 64),
+                created: if extra >= CREATED { time(372, 380) } else { None },
+            },
+            permissions: Some(Permissions { uid: word(4), gid: word(8), mode: mode & 0o7777 }),
+            attributes: None,
+        }
+    }
+
+    /// Whether blocks of it may be compressed, and which node has which of them is another matter.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.is_regular() && le32(&self.bytes, 80).is_some_and(|flags| flags & COMPRESS != 0)
+    }
+
+    fn is_regular(&self) -> bool {
+        self.kind() == 0x8000
+    }
+
+    /// Content that is in the inode, behind a reserved word; `None` where it has blocks.
+    pub(super) fn inline_content(&self) -> Option<&[u8]> {
+        let inline = byte(&self.bytes, 3)?;
+        let area = self.bytes.get(self.area.clone()).filter(|_| inline & INLINE_DATA != 0)?;
+        let size = usize::try_from(self.stat().size).ok()?;
+        slice(area, WORD, size)
+    }
+
+    /// Whether it has its content in the inode, sound or not.
+    pub(super) fn is_inline(&self) -> bool {
         byte(&self.bytes, 3).is_none_or(|inline| inline & (INLINE_DATA | INLINE_DENTRY) != 0)
     }
 
@@ -121,14 +172,17 @@ impl Inode {
         if !self.has_addresses() {
             return complete.then_some(());
         }
-        complete &= addresses(nodes, self.addresses()?, each);
+        let list = self.addresses()?;
+        complete &= addresses(nodes, (0, list), each);
+        let mut index = u64::try_from(list.len() / WORD).ok()?;
         let numbers = slice(&self.bytes, NODES, LEVELS.len().checked_mul(WORD)?)?;
         let mut position = 1u32;
         for (number, level) in numbers.chunks_exact(WORD).zip(LEVELS) {
             let node = le32(number, 0)?;
             let expected = Identity { node, inode: self.number, position };
-            complete &= node == 0 || below(nodes, expected, level, each);
+            complete &= node == 0 || below(nodes, expected, (index, level), each);
             position = position.checked_add(nodes_of(level)?)?;
+            index = index.checked_add(blocks_of(level)?)?;
         }
         complete.then_some(())
     }
@@ -139,11 +193,17 @@ fn nodes_of(level: u32) -> Option<u32> {
     (0..level).try_fold(1u32, |nodes, _| nodes.checked_mul(PER_NODE)?.checked_add(1))
 }
 
-/// Whether all blocks of a node that is no inode, and of those below it, were found.
+/// Blocks of a file that such a tree has addresses of.
+fn blocks_of(level: u32) -> Option<u64> {
+    u64::from(PER_NODE).checked_pow(level.checked_add(1)?)
+}
+
+/// Whether all blocks of a node that is no inode, and of those below it, were found; `index` is the
+/// first block of the file that it has.
 fn below(
     nodes: &mut Nodes<'_>,
     expected: Identity,
-    level: u32,
+    (mut index, level): (u64, u32),
     each: &mut dyn FnMut(Block),
 ) -> bool {
     let Some(place) = nodes.place(expected.node) else { return false };
@@ -152,14 +212,16 @@ fn below(
     let list = bytes.chunks_exact(WORD).take(PER_NODE as usize);
     let Some(level) = level.checked_sub(1) else {
         let end = list.len().saturating_mul(WORD);
-        return addresses(nodes, bytes.get(..end).unwrap_or_default(), each);
+        return addresses(nodes, (index, bytes.get(..end).unwrap_or_default()), each);
     };
     let mut position = expected.position.saturating_add(1);
     let mut complete = true;
     for number in list {
         let node = le32(number, 0).unwrap_or(0);
-        complete &= node == 0 || below(nodes, Identity { node, position, ..expected }, level, each);
+        let child = Identity { node, position, ..expected };
+        complete &= node == 0 || below(nodes, child, (index, level), each);
         position = position.saturating_add(nodes_of(level).unwrap_or(u32::MAX));
+        index = index.saturating_add(blocks_of(level).unwrap_or(u64::MAX));
     }
     complete
 }
@@ -178,12 +240,14 @@ pub(super) fn addresses_in(bytes: Vec<u8>, node: u32, superblock: &Superblock) -
     }
 }
 
-/// Whether all addresses lead somewhere.
-fn addresses(nodes: &Nodes<'_>, list: &[u8], each: &mut dyn FnMut(Block)) -> bool {
+/// Whether all addresses, of the blocks of a file from `index` on, lead somewhere.
+fn addresses(nodes: &Nodes<'_>, (index, list): (u64, &[u8]), each: &mut dyn FnMut(Block)) -> bool {
     let mut complete = true;
-    for address in list.chunks_exact(WORD).filter_map(|word| le32(word, 0)) {
+    for (index, word) in (index..).zip(list.chunks_exact(WORD)) {
+        let address = le32(word, 0).unwrap_or(NO_BLOCK);
         match nodes.superblock.main_block(address) {
-            Some(place) => each(Block::Content(place)),
+            Some(place) => each(Block::Content(index, place)),
+            None if address == COMPRESSED => each(Block::Compressed),
             None => complete &= address == NO_BLOCK || address >= FIRST_MARK,
         }
     }

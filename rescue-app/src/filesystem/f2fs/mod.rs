@@ -5,11 +5,10 @@
 mod checkpoint;
 mod directory;
 mod entry;
-mod folders;
+mod files;
 mod inode;
 mod logs;
 mod nodes;
-mod owners;
 mod reserved;
 mod segments;
 mod summaries;
@@ -22,7 +21,7 @@ use self::segments::Used;
 use self::superblock::{BLOCK, Superblock};
 use crate::bytes::ReadAt;
 use crate::volume::owners::{Names, Tally};
-use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, State};
+use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, Scrutiny, State, walk};
 
 /// What makes changed bytes pass checksums and comparisons.
 #[cfg(any(test, fuzzing))]
@@ -79,21 +78,24 @@ impl Format for F2fs {
         tally: &mut Tally<'_>,
         names: &mut Names,
     ) -> Result<(), Doubt> {
-        let read = Superblock::read(volume).map_err(Doubt::reading("the superblock"))?;
-        let (superblock, _) =
-            read.ok_or_else(|| Doubt::because("the superblock has changed meanwhile"))?;
-        superblock.check_areas(volume)?;
+        let files = files::Files::open(volume, Scrutiny::Lenient)?;
+        let (superblock, checkpoint) = files.parts();
         tally.metadata(0, Superblock::block(superblock.main.into()));
-        let checkpoint = Checkpoint::readable(volume, &superblock)
-            .ok_or_else(|| Doubt::because("neither of its two checkpoints can be read"))?;
-        owners::walk(volume, &superblock, &checkpoint, tally, names)?;
+        let claimed = walk::find(&files, tally, names)?;
+        // What is in use and belongs to no file is the filesystem's own.
+        let used = segments::used(volume, superblock, checkpoint)?;
+        walk::count_rest(&used.bytes, &claimed, tally);
         if checkpoint.state() == State::Clean {
             return Ok(());
         }
         Err(Doubt::because(UNFINISHED))
     }
 
-    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
-        Some(Box::new(folders::Folders::open(volume)?))
+    fn files<'a>(
+        &self,
+        volume: &'a dyn ReadAt,
+        scrutiny: Scrutiny,
+    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+        Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }

@@ -48,12 +48,18 @@ pub(super) struct Nodes<'a> {
     pub(super) volume: &'a dyn ReadAt,
     pub(super) superblock: &'a Superblock,
     checkpoint: &'a Checkpoint,
+    kept: Kept,
+}
+
+/// What is kept from one use of the table to the next.
+#[derive(Default)]
+pub(super) struct Kept {
     /// Addresses that are newer than those in the table.
     newer: BTreeMap<u32, u32>,
     /// The block of the table that was read last.
     block: Option<(u32, Vec<u8>)>,
     /// Blocks that may still be read.
-    left: u64,
+    pub(super) left: u64,
 }
 
 impl<'a> Nodes<'a> {
@@ -69,7 +75,23 @@ impl<'a> Nodes<'a> {
         let newer = journal.and_then(|journal| newer(&journal));
         let certain = newer.is_some();
         let newer = newer.unwrap_or_default();
-        (Self { volume, superblock, checkpoint, newer, block: None, left }, certain)
+        let kept = Kept { newer, block: None, left };
+        (Self::again(volume, superblock, checkpoint, kept), certain)
+    }
+
+    /// The table with what was kept of an earlier use.
+    pub(super) fn again(
+        volume: &'a dyn ReadAt,
+        superblock: &'a Superblock,
+        checkpoint: &'a Checkpoint,
+        kept: Kept,
+    ) -> Self {
+        Self { volume, superblock, checkpoint, kept }
+    }
+
+    /// What is worth to keep.
+    pub(super) fn kept(self) -> Kept {
+        self.kept
     }
 
     /// More than the number of any node.
@@ -85,7 +107,7 @@ impl<'a> Nodes<'a> {
 
     /// The block that a node is in, no block of the main area when there is no such node.
     pub(super) fn address(&mut self, node: u32) -> Option<u32> {
-        match self.newer.get(&node) {
+        match self.kept.newer.get(&node) {
             Some(address) => Some(*address),
             None => self.entry(node),
         }
@@ -94,10 +116,10 @@ impl<'a> Nodes<'a> {
     /// The address in the table.
     fn entry(&mut self, node: u32) -> Option<u32> {
         let number = node / PER_BLOCK;
-        if self.block.as_ref().is_none_or(|(kept, _)| *kept != number) {
-            self.block = Some((number, self.table_block(number)?));
+        if self.kept.block.as_ref().is_none_or(|(kept, _)| *kept != number) {
+            self.kept.block = Some((number, self.table_block(number)?));
         }
-        let (_, block) = self.block.as_ref()?;
+        let (_, block) = self.kept.block.as_ref()?;
         let at = usize::try_from(node % PER_BLOCK).ok()?.checked_mul(ENTRY)?;
         le32(block, at.checked_add(ADDRESS)?)
     }
@@ -115,7 +137,7 @@ impl<'a> Nodes<'a> {
 
     /// A block that is read from byte `at` of the volume.
     pub(super) fn bytes(&mut self, at: u64) -> Option<Vec<u8>> {
-        self.left = self.left.checked_sub(1)?;
+        self.kept.left = self.kept.left.checked_sub(1)?;
         self.volume.read_vec(at, BLOCK as usize).ok()
     }
 

@@ -1,11 +1,13 @@
 //! Directories.
 
+use time::UtcOffset;
+
 use super::boot_sector::BootSector;
 use super::table::Chains;
 use super::{DELETED, ENTRY, VOLUME_ID};
 use crate::bytes::{ReadAt, le16, le32, slice};
 use crate::volume::probe::byte;
-use crate::volume::{Doubt, Kind, text};
+use crate::volume::{Doubt, Kind, Times, text, times};
 
 /// Attributes of an entry: a folder, a piece of a long name.
 const FOLDER: u8 = 0x10;
@@ -18,7 +20,10 @@ const UNITS: [usize; 13] = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30];
 const LARGEST_FOLDER: usize = 65_536 * ENTRY;
 
 /// A file or folder.
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
+    /// Where its 32 bytes are in the content of its folder.
+    pub(super) at: usize,
     /// The first cluster, as the FAT counts; 0 for none.
     pub(super) cluster: u32,
     /// Bytes; 0 of a folder.
@@ -27,47 +32,63 @@ pub(super) struct Entry {
     pub(super) name: String,
 }
 
+/// What a folder holds, and where that lies.
+#[derive(Default)]
+pub(super) struct Content {
+    /// Zeros, which end a folder, stand in place of what cannot be read.
+    pub(super) bytes: Vec<u8>,
+    /// Whether that is all of it.
+    pub(super) is_all: bool,
+    /// Bytes of the volume at which its pieces of `piece` bytes begin.
+    places: Vec<u64>,
+    piece: usize,
+}
+
+impl Content {
+    /// Where byte `at` of it lies on the volume.
+    pub(super) fn place(&self, at: usize) -> Option<u64> {
+        let start = self.places.get(at.checked_div(self.piece)?)?;
+        start.checked_add(u64::try_from(at.checked_rem(self.piece)?).ok()?)
+    }
+}
+
 /// Where the root begins; FAT12 and FAT16 have it in a place of its own.
 pub(super) fn root(boot: &BootSector) -> Option<u32> {
     (boot.kind == Kind::Fat32).then_some(boot.root_cluster)
 }
 
-/// The content of a folder, with zeros, which end it, instead of what cannot be read; and whether
-/// that is all of it.
+/// The content of a folder.
 pub(super) fn read(
     volume: &dyn ReadAt,
     boot: &BootSector,
     chains: &mut Chains<'_>,
     folder: Option<u32>,
-) -> (Vec<u8>, bool) {
+) -> Content {
     match folder {
         Some(first) => content(volume, boot, chains, first),
         None => fixed_root(volume, boot),
     }
 }
 
-fn content(
-    volume: &dyn ReadAt,
-    boot: &BootSector,
-    chains: &mut Chains<'_>,
-    first: u32,
-) -> (Vec<u8>, bool) {
+fn content(volume: &dyn ReadAt, boot: &BootSector, chains: &mut Chains<'_>, first: u32) -> Content {
     let size = usize::try_from(boot.cluster_size).unwrap_or(0);
-    let (mut bytes, mut is_read) = (Vec::new(), true);
+    let (mut found, mut is_read) = (Content { piece: size, ..Content::default() }, true);
     let ended = chains.follow(first, |cluster| {
-        let read = volume.read_vec(boot.cluster(cluster), size);
+        let place = boot.cluster(cluster);
+        let read = volume.read_vec(place, size);
         is_read &= read.is_ok();
-        bytes.extend(read.unwrap_or_else(|_| vec![0; size]));
-        bytes.len() < LARGEST_FOLDER
+        found.places.push(place);
+        found.bytes.extend(read.unwrap_or_else(|_| vec![0; size]));
+        found.bytes.len() < LARGEST_FOLDER
     });
-    (bytes, ended && is_read)
+    Content { is_all: ended && is_read, ..found }
 }
 
-fn fixed_root(volume: &dyn ReadAt, boot: &BootSector) -> (Vec<u8>, bool) {
+fn fixed_root(volume: &dyn ReadAt, boot: &BootSector) -> Content {
     let len = usize::try_from(boot.data().saturating_sub(boot.root())).unwrap_or(0);
     let read = volume.read_vec(boot.root(), len.min(LARGEST_FOLDER));
-    let is_read = read.is_ok();
-    (read.unwrap_or_default(), is_read)
+    let (is_all, places) = (read.is_ok(), vec![boot.root()]);
+    Content { bytes: read.unwrap_or_default(), is_all, places, piece: LARGEST_FOLDER }
 }
 
 /// Fails unless the first entries of the root directory can be entries: a boot sector and tables
@@ -96,9 +117,7 @@ fn is_entry(entry: &[u8], boot: &BootSector) -> bool {
     if attributes & 0x3f == LONG_NAME {
         return byte(entry, 12) == Some(0) && field(26) == 0;
     }
-    // In FAT12 and FAT16 the upper half belongs to OS/2's extended attributes.
-    let upper = if boot.kind == Kind::Fat32 { field(20) } else { 0 };
-    let cluster = u32::from(upper) << 16 | u32::from(field(26));
+    let cluster = first_cluster(entry, boot.kind).unwrap_or(0);
     let (first, rest) = (byte(entry, 0).unwrap_or(0), slice(entry, 1, 10).unwrap_or_default());
     let is_name = (first >= b' ' || first == KANJI) && rest.iter().all(|byte| *byte >= b' ');
     let leads_in = attributes & VOLUME_ID != 0 || cluster == 0 || boot.position(cluster).is_some();
@@ -115,7 +134,7 @@ pub(super) fn until_end(folder: &[u8]) -> &[u8] {
 pub(super) fn entries(folder: &[u8], kind: Kind) -> Vec<Entry> {
     let mut found = Vec::new();
     let mut long: Vec<Piece<'_>> = Vec::new();
-    for entry in folder.chunks_exact(ENTRY) {
+    for (at, entry) in (0..).step_by(ENTRY).zip(folder.chunks_exact(ENTRY)) {
         let (first, attributes) = (byte(entry, 0).unwrap_or(0), byte(entry, 11).unwrap_or(0));
         // A zero ends a folder; but it may also be a lost sector, with more entries behind it.
         if first == DELETED || first == 0 {
@@ -125,7 +144,8 @@ pub(super) fn entries(folder: &[u8], kind: Kind) -> Vec<Entry> {
         } else {
             let pieces = std::mem::take(&mut long);
             if attributes & VOLUME_ID == 0 && first != b'.' {
-                found.extend(parse(entry, kind, &pieces, attributes & FOLDER != 0));
+                let entry = parse(entry, kind, &pieces, attributes & FOLDER != 0);
+                found.extend(entry.map(|entry| Entry { at, ..entry }));
             }
         }
     }
@@ -146,12 +166,47 @@ impl Piece<'_> {
 }
 
 fn parse(entry: &[u8], kind: Kind, long: &[Piece<'_>], is_folder: bool) -> Option<Entry> {
-    // In FAT12 and FAT16 the upper half belongs to OS/2's extended attributes.
-    let upper = if kind == Kind::Fat32 { le16(entry, 20)? } else { 0 };
-    let cluster = u32::from(upper) << 16 | u32::from(le16(entry, 26)?);
+    let cluster = first_cluster(entry, kind)?;
     let is_long = !long.is_empty() && long.iter().all(|piece| piece.belongs_to(entry));
     let name = if is_long { long_name(long) } else { short_name(entry)? };
-    Some(Entry { cluster, size: le32(entry, 28)?, is_folder, name })
+    Some(Entry { at: 0, cluster, size: le32(entry, 28)?, is_folder, name })
+}
+
+/// In FAT12 and FAT16 the upper half belongs to OS/2's extended attributes.
+fn first_cluster(entry: &[u8], kind: Kind) -> Option<u32> {
+    let upper = if kind == Kind::Fat32 { le16(entry, 20)? } else { 0 };
+    Some(u32::from(upper) << 16 | u32::from(le16(entry, 26)?))
+}
+
+/// What the 32 bytes of a file or folder tell, but for its name.
+pub(super) struct Details {
+    /// The first cluster, as the FAT counts; 0 for none.
+    pub(super) cluster: u32,
+    /// Bytes; 0 of a folder.
+    pub(super) size: u32,
+    pub(super) attributes: u8,
+    pub(super) times: Times,
+}
+
+impl Details {
+    /// Reads them. The time zone is told nowhere.
+    pub(super) fn parse(entry: &[u8], kind: Kind) -> Option<Self> {
+        let date = |at: usize| le16(entry, at);
+        let time = |date, time, hundredths| times::dos(date, time, hundredths, UtcOffset::UTC);
+        let times = Times {
+            created: time(date(16)?, le16(entry, 14)?, byte(entry, 13)?),
+            accessed: time(date(18)?, 0, 0),
+            modified: time(date(24)?, le16(entry, 22)?, 0),
+            changed: None,
+        };
+        let (cluster, size) = (first_cluster(entry, kind)?, le32(entry, 28)?);
+        Some(Self { cluster, size, attributes: byte(entry, 11)?, times })
+    }
+
+    /// Whether it is a folder.
+    pub(super) fn is_folder(&self) -> bool {
+        self.attributes & FOLDER != 0
+    }
 }
 
 /// The pieces stand in reverse order before their entry.

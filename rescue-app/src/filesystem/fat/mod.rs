@@ -4,8 +4,7 @@
 
 mod boot_sector;
 mod directory;
-mod folders;
-mod owners;
+mod files;
 mod table;
 mod tree;
 
@@ -16,7 +15,9 @@ use self::table::Table;
 use crate::bytes::{ReadAt, slice};
 use crate::volume::owners::{Names, Tally};
 use crate::volume::probe::{byte, read};
-use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, State, UsedMap, text};
+use crate::volume::{
+    Coverage, Doubt, FileTree, Filesystem, Format, Map, Scrutiny, State, UsedMap, text, walk,
+};
 
 /// Bytes of the root directory in which the volume label is looked for.
 const ROOT: usize = 16 << 10;
@@ -81,14 +82,17 @@ impl Format for Fat {
         tally: &mut Tally<'_>,
         names: &mut Names,
     ) -> Result<(), Doubt> {
-        let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
-        let boot = BootSector::parse(&sector).ok_or_else(|| Doubt::because("it is damaged"))?;
-        tally.metadata(0, boot.data());
-        owners::walk(volume, &boot, tally, names)
+        let files = files::Files::open(volume, Scrutiny::Lenient)?;
+        tally.metadata(files.own().start, files.own().end);
+        walk::find(&files, tally, names).map(drop)
     }
 
-    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
-        Some(Box::new(folders::Folders::open(volume)?))
+    fn files<'a>(
+        &self,
+        volume: &'a dyn ReadAt,
+        scrutiny: Scrutiny,
+    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+        Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }
 

@@ -121,7 +121,7 @@ impl Table {
 pub(super) struct Chains<'a> {
     volume: &'a dyn ReadAt,
     table: Table,
-    /// Steps left; no cluster belongs to two files, and folders are followed twice.
+    /// Steps left; no cluster belongs to two files, and folders are followed more than once.
     steps: u64,
     /// Bytes of a piece.
     len: u64,
@@ -131,10 +131,16 @@ pub(super) struct Chains<'a> {
 
 impl<'a> Chains<'a> {
     pub(super) fn new(volume: &'a dyn ReadAt, boot: &BootSector) -> Result<Self, Doubt> {
-        let steps = u64::from(boot.clusters).saturating_mul(4);
         let table = Table::new(boot)?;
         let len = if table.len <= PIECE as u64 { PIECE as u64 } else { JUMP };
-        Ok(Self { volume, table, steps, len, piece: (0, Vec::new()) })
+        let mut chains = Self { volume, table, steps: 0, len, piece: (0, Vec::new()) };
+        chains.allow_steps();
+        Ok(chains)
+    }
+
+    /// As many steps as a look at all files takes.
+    pub(super) fn allow_steps(&mut self) {
+        self.steps = u64::from(self.table.boot.clusters).saturating_mul(4);
     }
 
     /// Calls `each` for the clusters of a chain, counted from 0, until it says no. Whether the

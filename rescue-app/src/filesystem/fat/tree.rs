@@ -26,8 +26,8 @@ pub(super) fn check(volume: &dyn ReadAt, boot: &BootSector) -> Result<(), Doubt>
     root.map_or(Ok(()), |root| claims.claim(root, 0))?;
     let mut folders = vec![root];
     while let Some(folder) = folders.pop() {
-        let (bytes, _) = directory::read(volume, boot, &mut claims.chains, folder);
-        for entry in directory::entries(directory::until_end(&bytes), boot.kind) {
+        let content = directory::read(volume, boot, &mut claims.chains, folder);
+        for entry in directory::entries(directory::until_end(&content.bytes), boot.kind) {
             if entry.cluster == 0 && entry.size == 0 && !entry.is_folder {
                 continue;
             }

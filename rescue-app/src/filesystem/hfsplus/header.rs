@@ -6,7 +6,7 @@ use md5::{Digest, Md5};
 
 use crate::bytes::{ReadAt, Window, be16, be32, be64, slice};
 use crate::volume::probe::has;
-use crate::volume::{Doubt, Filesystem, Kind, LastUse, State, text};
+use crate::volume::{Doubt, Filesystem, Kind, LastUse, State, text, times};
 
 /// Where the header is, and its length; the alternate header lies as far from the end.
 pub(super) const AT: u64 = 1024;
@@ -16,8 +16,6 @@ const EXTENTS: usize = 8;
 /// Where the header has its five forks, that of the allocation file first, and their length.
 const FORKS: usize = 112;
 const FORK_LEN: usize = 80;
-/// Seconds from the first of January 1904 to that of 1970.
-const EPOCH: i64 = 2_082_844_800;
 /// Bits of the volume attributes.
 mod attribute {
     /// Unmounted properly.
@@ -57,7 +55,8 @@ impl Run {
 pub(super) struct Fork {
     /// Bytes.
     pub(super) size: u64,
-    blocks: u32,
+    /// Allocation blocks of it.
+    pub(super) blocks: u32,
     /// Its first runs.
     pub(super) runs: Vec<Run>,
 }
@@ -257,8 +256,7 @@ fn last_use(bytes: &[u8]) -> Option<LastUse> {
         _ => None,
     };
     let seconds = be32(bytes, 20)?;
-    let written = i64::from(seconds).saturating_sub(EPOCH);
-    let written = LastUse::time(written).filter(|_| seconds != 0);
+    let written = times::mac(seconds);
     LastUse { written, by: by.map(str::to_owned), ..LastUse::default() }.known()
 }
 

@@ -4,9 +4,9 @@
 
 mod bitmap;
 mod catalog;
+mod files;
 mod header;
 mod journal;
-mod owners;
 mod tree;
 
 use std::io;
@@ -17,7 +17,7 @@ use self::journal::Journal;
 use crate::bytes::{Extents, ReadAt, Window};
 use crate::volume::owners::{Names, Tally};
 use crate::volume::probe::read;
-use crate::volume::{Coverage, Doubt, Filesystem, Format, Map, State, path};
+use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, Scrutiny, State, walk};
 
 /// What makes changed bytes pass the comparison with the alternate header.
 #[cfg(any(test, fuzzing))]
@@ -75,16 +75,22 @@ impl Format for HfsPlus {
         tally: &mut Tally<'_>,
         names: &mut Names,
     ) -> Result<(), Doubt> {
-        let opened = open(volume).map_err(Doubt::reading("the volume header"))?;
-        let (start, inner, header) =
-            opened.ok_or_else(|| Doubt::because("the volume header has changed meanwhile"))?;
-        header.check(inner.size())?;
-        owners::find(&inner, (start, &header), tally, names)
+        let files = files::Files::open(volume, Scrutiny::Lenient)?;
+        let (own, is_all) = files.own();
+        own.into_iter().for_each(|own| tally.metadata(own.start, own.end));
+        walk::find(&files, tally, names)?;
+        if is_all {
+            return Ok(());
+        }
+        Err(Doubt::because("some of the records of its files could not be read"))
     }
 
-    fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
-        let (_, inner, header) = open(volume).ok()??;
-        path::open(&mut Catalog::open(&inner, &header)?, path)
+    fn files<'a>(
+        &self,
+        volume: &'a dyn ReadAt,
+        scrutiny: Scrutiny,
+    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+        Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }
 

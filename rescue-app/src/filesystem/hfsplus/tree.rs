@@ -27,7 +27,8 @@ pub(super) struct BTree<'a> {
     fork: &'a Fork,
     node_size: usize,
     root: u32,
-    left: u32,
+    /// Nodes that may still be read.
+    pub(super) left: u32,
 }
 
 impl<'a> BTree<'a> {

@@ -1,5 +1,6 @@
 //! The master file table: file records by number, and the streams they describe.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use super::boot_sector::BootSector;
@@ -21,8 +22,11 @@ pub(super) struct Master<'a> {
     pub(super) table: Stream,
 }
 
-/// One entry of an attribute list that concerns the stream looked for.
+/// One entry of an attribute list.
 struct Piece {
+    kind: u32,
+    /// In UTF-16; empty for none.
+    name: Vec<u8>,
     vcn: u64,
     record: u64,
 }
@@ -76,8 +80,29 @@ impl<'a> Master<'a> {
     /// The non-resident value of a type and name of file `number`, put together from all of its
     /// records.
     pub(super) fn stream(&self, number: u64, kind: u32, name: &[u8]) -> Result<Stream, Doubt> {
+        self.put_together(
+            Stream::new(self.boot.cluster_size, self.boot.clusters()),
+            number,
+            kind,
+            name,
+        )
+    }
+
+    /// The non-resident content of file `number`, be it sparse or compressed.
+    pub(super) fn content(&self, number: u64) -> Result<Stream, Doubt> {
+        let stream = Stream::of_file(self.boot.cluster_size, self.boot.clusters());
+        self.put_together(stream, number, kind::DATA, &[])
+    }
+
+    /// Adds all runs of a value to `stream`.
+    fn put_together(
+        &self,
+        mut stream: Stream,
+        number: u64,
+        kind: u32,
+        name: &[u8],
+    ) -> Result<Stream, Doubt> {
         let base = self.record(number)?;
-        let mut stream = Stream::new(self.boot.cluster_size, self.boot.clusters());
         let pieces = self.pieces(&base, kind, name)?;
         if pieces.is_empty() {
             let attribute = base.find(kind, name).ok_or_else(|| damaged(number))?;
@@ -103,6 +128,36 @@ impl<'a> Master<'a> {
         value.map(<[u8]>::to_vec).ok_or_else(|| damaged(number))
     }
 
+    /// Shows `each` the first attribute of a type without a name of file `number`, in whichever of its
+    /// records it is; `None` when there is none.
+    pub(super) fn with_attribute<T>(
+        &self,
+        number: u64,
+        kind: u32,
+        each: impl FnOnce(Attribute<'_>) -> T,
+    ) -> Result<Option<T>, Doubt> {
+        let base = self.record(number)?;
+        let record = match self.pieces(&base, kind, &[])?.first() {
+            Some(piece) => self.extension(piece.record, number)?,
+            None => base,
+        };
+        Ok(record.find(kind, &[]).map(each))
+    }
+
+    /// The records that file `number` has besides its own.
+    pub(super) fn extensions(&self, base: &Record, number: u64) -> Result<Vec<Record>, Doubt> {
+        let Some(list) = base.find(kind::ATTRIBUTE_LIST, &[]) else { return Ok(Vec::new()) };
+        let entries = entries(&self.whole_value(list)?).ok_or_else(strange_list)?;
+        let records: BTreeSet<u64> =
+            entries.iter().map(|entry| entry.record).filter(|record| *record != number).collect();
+        records.into_iter().map(|record| self.extension(record, number)).collect()
+    }
+
+    /// What the volume lies on.
+    pub(super) fn volume(&self) -> &'a dyn ReadAt {
+        self.volume
+    }
+
     /// Reads from a stream.
     pub(super) fn read(&self, stream: &Stream, at: u64, buf: &mut [u8]) -> io::Result<()> {
         stream.read(self.volume, at, buf)
@@ -112,8 +167,10 @@ impl<'a> Master<'a> {
     fn pieces(&self, record: &Record, kind: u32, name: &[u8]) -> Result<Vec<Piece>, Doubt> {
         let Some(list) = record.find(kind::ATTRIBUTE_LIST, &[]) else { return Ok(Vec::new()) };
         let bytes = self.whole_value(list)?;
-        list_pieces(&bytes, kind, name)
-            .ok_or_else(|| Doubt::because("an attribute list makes no sense"))
+        let mut pieces = entries(&bytes).ok_or_else(strange_list)?;
+        pieces.retain(|piece| piece.kind == kind && piece.name == name);
+        pieces.sort_by_key(|piece| piece.vcn);
+        Ok(pieces)
     }
 
     fn whole_value(&self, attribute: Attribute<'_>) -> Result<Vec<u8>, Doubt> {
@@ -138,21 +195,22 @@ fn part<'a>(record: &'a Record, kind: u32, name: &[u8], vcn: u64) -> Option<Attr
 }
 
 /// `ATTR_LIST_ENTRY`: type, length, name, lowest VCN, file reference.
-fn list_pieces(mut list: &[u8], kind: u32, name: &[u8]) -> Option<Vec<Piece>> {
+fn entries(mut list: &[u8]) -> Option<Vec<Piece>> {
     let mut pieces = Vec::new();
     while !list.is_empty() {
         let len = usize::from(le16(list, 4)?);
         let (entry, rest) = list.split_at_checked(len).filter(|_| len >= 26)?;
         let name_len = usize::from(byte(entry, 6)?).checked_mul(2)?;
-        let entry_name = slice(entry, byte(entry, 7)?.into(), name_len);
-        if le32(entry, 0)? == kind && entry_name? == name {
-            let record = le64(entry, 16)? & REFERENCE_MASK;
-            pieces.push(Piece { vcn: le64(entry, 8)?, record });
-        }
+        let name = slice(entry, byte(entry, 7)?.into(), name_len)?.to_vec();
+        let record = le64(entry, 16)? & REFERENCE_MASK;
+        pieces.push(Piece { kind: le32(entry, 0)?, name, vcn: le64(entry, 8)?, record });
         list = rest;
     }
-    pieces.sort_by_key(|piece| piece.vcn);
     Some(pieces)
+}
+
+fn strange_list() -> Doubt {
+    Doubt::because("an attribute list makes no sense")
 }
 
 fn damaged(record: u64) -> Doubt {

@@ -5,14 +5,16 @@
 
 mod boot_sector;
 mod claims;
+mod content;
 mod directory;
-mod file;
-mod folders;
+mod files;
 mod hibernation;
 mod log_file;
+mod lznt1;
 mod master;
 mod owners;
 mod record;
+mod reparse;
 mod stream;
 
 use std::io;
@@ -24,7 +26,8 @@ use crate::bytes::{Extents, ReadAt, le16};
 use crate::volume::owners::{Names, Tally};
 use crate::volume::probe::read;
 use crate::volume::{
-    Companions, Coverage, Doubt, FileTree, Filesystem, Format, Kind, Map, State, UsedMap, text,
+    Companions, Coverage, Doubt, FileTree, Filesystem, Format, Kind, Map, Scrutiny, State, UsedMap,
+    text,
 };
 
 /// File record of `$Volume`.
@@ -101,13 +104,12 @@ impl Format for Ntfs {
         Ok(())
     }
 
-    fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
-        let boot = BootSector::parse(&volume.read_vec(0, 512).ok()?)?;
-        file::open(Master::open(volume, boot).ok()?, path)
-    }
-
-    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
-        Some(Box::new(folders::Folders::open(volume)?))
+    fn files<'a>(
+        &self,
+        volume: &'a dyn ReadAt,
+        scrutiny: Scrutiny,
+    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+        Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }
 

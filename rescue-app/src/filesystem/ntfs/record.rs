@@ -10,11 +10,14 @@ const FIXUP_BLOCK: usize = 512;
 
 /// `MFT_RECORD_IN_USE`.
 const IN_USE: u16 = 1;
+/// `MFT_RECORD_IS_DIRECTORY`.
+const IS_FOLDER: u16 = 2;
 /// Ends the attributes of a record.
 const END: u32 = 0xffff_ffff;
 
 /// Attribute types.
 pub(super) mod kind {
+    pub(in crate::filesystem::ntfs) const STANDARD_INFORMATION: u32 = 0x10;
     pub(in crate::filesystem::ntfs) const ATTRIBUTE_LIST: u32 = 0x20;
     pub(in crate::filesystem::ntfs) const FILE_NAME: u32 = 0x30;
     pub(in crate::filesystem::ntfs) const VOLUME_NAME: u32 = 0x60;
@@ -22,6 +25,15 @@ pub(super) mod kind {
     pub(in crate::filesystem::ntfs) const DATA: u32 = 0x80;
     pub(in crate::filesystem::ntfs) const INDEX_ROOT: u32 = 0x90;
     pub(in crate::filesystem::ntfs) const INDEX_ALLOCATION: u32 = 0xa0;
+    pub(in crate::filesystem::ntfs) const REPARSE_POINT: u32 = 0xc0;
+}
+
+/// What was done to an attribute's value (`ATTR_RECORD` flags).
+pub(super) mod made {
+    /// Compressed in some way, and in the one that there is.
+    pub(in crate::filesystem::ntfs) const COMPRESSION: u16 = 0xff;
+    pub(in crate::filesystem::ntfs) const LZNT1: u16 = 1;
+    pub(in crate::filesystem::ntfs) const ENCRYPTED: u16 = 0x4000;
 }
 
 /// Undoes the update sequence protection of a record or index block in place; `None` when the
@@ -75,6 +87,16 @@ impl Record {
         le64(&self.0, 32).map(|reference| reference & REFERENCE_MASK)
     }
 
+    /// Whether it is a folder's.
+    pub(super) fn is_folder(&self) -> bool {
+        le16(&self.0, 22).is_some_and(|flags| flags & IS_FOLDER != 0)
+    }
+
+    /// Names of the file, short ones beside long ones included.
+    pub(super) fn links(&self) -> u16 {
+        le16(&self.0, 18).unwrap_or(0)
+    }
+
     /// The attributes in their order, up to the first that makes no sense.
     pub(super) fn attributes(&self) -> impl Iterator<Item = Attribute<'_>> {
         let first = le16(&self.0, 20).map_or(usize::MAX, usize::from);
@@ -122,9 +144,19 @@ impl<'a> Attribute<'a> {
         byte(self.0, 8) != Some(0)
     }
 
+    /// What was done to its value ([`made`]).
+    pub(super) fn made(self) -> u16 {
+        le16(self.0, 12).unwrap_or(0)
+    }
+
     /// Whether its value is compressed, encrypted or sparse.
     pub(super) fn is_transformed(self) -> bool {
         le16(self.0, 12) != Some(0)
+    }
+
+    /// Binary logarithm of the clusters that are compressed together.
+    pub(super) fn compression_unit(self) -> Option<u8> {
+        byte(self.0, 34).filter(|_| self.is_non_resident())
     }
 
     /// The value of a resident attribute.

@@ -4,8 +4,9 @@
 
 use std::io;
 
-use super::record::Attribute;
+use super::record::{Attribute, made};
 use crate::bytes::{ReadAt, slice};
+use crate::volume::runs::read_in_places;
 
 /// More runs than this in one of the few streams read here is not believed.
 const MOST_RUNS: usize = 1 << 20;
@@ -19,6 +20,16 @@ struct Run {
     len: u64,
 }
 
+/// What is stored of what is compressed together.
+pub(super) enum Stored {
+    /// Zeros take no room.
+    Nothing,
+    /// The bytes themselves.
+    Plain(Vec<u8>),
+    /// Compressed ones, and what follows them in their last cluster.
+    Compressed(Vec<u8>),
+}
+
 /// A non-resident value.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stream {
@@ -28,6 +39,10 @@ pub(super) struct Stream {
     initialised: u64,
     cluster_size: u64,
     clusters: u64,
+    /// Whether it may be sparse or compressed.
+    of_file: bool,
+    /// Clusters that are compressed together, where they are.
+    unit: Option<u64>,
 }
 
 impl Stream {
@@ -36,14 +51,23 @@ impl Stream {
         Self { cluster_size: cluster_size.into(), clusters, ..Self::default() }
     }
 
+    /// The same for the content of a file, which may be sparse or compressed.
+    pub(super) fn of_file(cluster_size: u32, clusters: u64) -> Self {
+        Self { of_file: true, ..Self::new(cluster_size, clusters) }
+    }
+
     /// Appends the runs of one piece of the attribute. Pieces come in ascending order and leave no
     /// gap; `None` when this one does not, or points outside the volume.
     pub(super) fn extend(&mut self, attribute: Attribute<'_>) -> Option<()> {
         let mut vcn = attribute.first_vcn()?;
-        if vcn != self.end_vcn() || attribute.is_transformed() {
+        if vcn != self.end_vcn() || attribute.is_transformed() && !self.of_file {
             return None;
         }
         if vcn == 0 {
+            let is_compressed = attribute.made() & made::COMPRESSION != 0;
+            if is_compressed {
+                self.unit = Some(1u64.checked_shl(attribute.compression_unit()?.into())?);
+            }
             self.size = attribute.data_size()?;
             self.initialised = attribute.initialised_size()?.min(self.size);
         }
@@ -58,8 +82,10 @@ impl Stream {
                     Some(u64::try_from(lcn).ok()?)
                 }
             };
+            // Holes of files may be larger than the volume.
             let end = start.unwrap_or(0).checked_add(len)?;
-            if len == 0 || end > self.clusters || self.runs.len() >= MOST_RUNS {
+            let fits = end <= self.clusters || start.is_none() && self.of_file;
+            if len == 0 || !fits || self.runs.len() >= MOST_RUNS {
                 return None;
             }
             self.runs.push(Run { vcn, lcn: start, len });
@@ -89,24 +115,44 @@ impl Stream {
 
     /// Fills `buf` from byte `at` of the value.
     pub(super) fn read(&self, volume: &dyn ReadAt, at: u64, buf: &mut [u8]) -> io::Result<()> {
-        let end = at.checked_add(buf.len() as u64);
-        if end.is_none_or(|end| end > self.size) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        read_in_places(volume, self.size, |at| self.place(at), at, buf)
+    }
+
+    /// Bytes that are compressed together; `None` where nothing is.
+    pub(super) fn unit(&self) -> Option<u64> {
+        self.unit?.checked_mul(self.cluster_size)
+    }
+
+    /// What is stored of the piece that begins at byte `at` and is compressed as one: the clusters
+    /// that it has, which are all of them when it could not be made smaller, and none when it is
+    /// zeros.
+    pub(super) fn stored(&self, volume: &dyn ReadAt, at: u64) -> io::Result<Stored> {
+        let unit = self.unit.unwrap_or(1);
+        let first = at.checked_div(self.cluster_size).unwrap_or(0);
+        let end = first.saturating_add(unit);
+        let mut bytes = Vec::new();
+        let from = self.runs.partition_point(|run| run.vcn.saturating_add(run.len) <= first);
+        for run in self.runs.iter().skip(from).take_while(|run| run.vcn < end) {
+            let Some(lcn) = run.lcn else { continue };
+            let start = run.vcn.max(first);
+            let len = run.vcn.saturating_add(run.len).min(end).saturating_sub(start);
+            let place = lcn.saturating_add(start.saturating_sub(run.vcn));
+            let [place, len] = [place, len].map(|count| count.saturating_mul(self.cluster_size));
+            let len = usize::try_from(len).map_err(|_| io::ErrorKind::InvalidData)?;
+            bytes.extend(volume.read_vec(place, len)?);
         }
-        let mut at = at;
-        let mut rest = buf;
-        while !rest.is_empty() {
-            let (place, most) = self.place(at).ok_or(io::ErrorKind::InvalidData)?;
-            let len = usize::try_from(most).unwrap_or(usize::MAX).min(rest.len());
-            let (piece, after) = rest.split_at_mut_checked(len).unwrap_or_default();
-            match place {
-                Some(offset) => volume.read_at(offset, piece)?,
-                None => piece.fill(0),
-            }
-            at = at.saturating_add(len as u64);
-            rest = after;
-        }
-        Ok(())
+        let whole = unit.saturating_mul(self.cluster_size);
+        let is_all = bytes.len() as u64 == whole;
+        Ok(match bytes.is_empty() {
+            true => Stored::Nothing,
+            false if is_all => Stored::Plain(bytes),
+            false => Stored::Compressed(bytes),
+        })
+    }
+
+    /// Bytes from byte `at` on that were ever written.
+    pub(super) fn initialised_from(&self, at: u64) -> u64 {
+        self.initialised.saturating_sub(at)
     }
 
     /// Where byte `at` lies on the volume (`None` where it reads as zero), and how many bytes

@@ -7,8 +7,9 @@
 use std::ops::ControlFlow;
 
 use super::checksum;
-use super::inode::{Fork, Inode, Inodes, Type};
+use super::inode::{Fork, Inode, Inodes};
 use crate::bytes::{be16, be32, be64, slice};
+use crate::volume::EntryKind;
 use crate::volume::probe::{byte, has};
 
 /// Bytes before the entries of a data block in version 4 and version 5.
@@ -37,7 +38,7 @@ pub(super) fn entries(
 ) -> Option<ControlFlow<()>> {
     let superblock = inodes.layout.superblock;
     let typed = superblock.has_file_types();
-    if folder.kind != Type::Folder {
+    if folder.stat.kind != EntryKind::Folder {
         return None;
     }
     if let Fork::Local(bytes) = &folder.fork {
@@ -128,14 +129,14 @@ fn data(
 
 /// The target of a symbolic link.
 pub(super) fn target(inodes: &mut Inodes<'_>, link: &Inode, most: u64) -> Option<Vec<u8>> {
-    if link.kind != Type::Link {
+    if link.stat.kind != EntryKind::Link {
         return None;
     }
     if let Fork::Local(bytes) = &link.fork {
         return Some(bytes.clone());
     }
     let superblock = inodes.layout.superblock;
-    let len = usize::try_from(link.size.min(most)).ok()?;
+    let len = usize::try_from(link.stat.size.min(most)).ok()?;
     let block = usize::try_from(superblock.block_size).ok()?;
     let header = if superblock.has_checksums() { LINK_HEADER } else { 0 };
     let blocks = len.div_ceil(block.checked_sub(header)?).checked_mul(block)?;

@@ -4,10 +4,13 @@
 //! `struct xfs_bmdr_block`, `struct xfs_btree_block` (long form); "XFS Algorithms & Data
 //! Structures", "Data Extents".
 
+use time::OffsetDateTime;
+
 use super::checksum;
 use super::layout::Layout;
 use crate::bytes::{ReadAt, be16, be32, be64, slice};
 use crate::volume::probe::{byte, has};
+use crate::volume::{EntryKind, Permissions, Stat, Times, times};
 
 /// Byte of `di_crc` (version 3).
 const CHECKSUM: usize = 100;
@@ -24,22 +27,11 @@ const BLOCK_CHECKSUM: usize = 64;
 const DEEPEST: u16 = 9;
 /// `XFS_DIFLAG2_NREXT64`: the number of extents is a field of 64 bits.
 const LARGE_COUNTS: u64 = 1 << 4;
+/// `XFS_DIFLAG2_BIGTIME`: times are single numbers of 64 bits.
+const BIG_TIMES: u64 = 1 << 3;
 
 /// A file or directory in more extents than this is not read.
 const MOST_EXTENTS: usize = 1 << 12;
-
-/// What an inode is, by its mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Type {
-    /// A folder.
-    Folder,
-    /// A plain file.
-    File,
-    /// A symbolic link.
-    Link,
-    /// Anything else; it has no content.
-    Other,
-}
 
 /// Where the content of an inode is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,12 +48,8 @@ pub(super) enum Fork {
 #[derive(Clone, Debug)]
 pub(super) struct Inode {
     /// What it is.
-    pub(super) kind: Type,
-    /// Names that it has.
-    pub(super) links: u32,
-    /// Bytes of its content.
-    pub(super) size: u64,
-    /// Where that is.
+    pub(super) stat: Stat,
+    /// Where its content is.
     pub(super) fork: Fork,
 }
 
@@ -249,7 +237,7 @@ fn pointers(body: &[u8], count: usize) -> Option<Vec<u64>> {
 impl Inode {
     fn parse(bytes: &[u8]) -> Option<Self> {
         let [old, new] = CORES;
-        let (version, mode) = (byte(bytes, 4)?, be16(bytes, 2)?);
+        let version = byte(bytes, 4)?;
         let core = if version >= 3 { new } else { old };
         let size = be64(bytes, 56)?;
         let large = version >= 3 && be64(bytes, 120)? & LARGE_COUNTS != 0;
@@ -268,14 +256,47 @@ impl Inode {
             // A device has its number here, a socket nothing.
             _ => Fork::Local(Vec::new()),
         };
-        let kind = match mode & 0xf000 {
-            0x4000 => Type::Folder,
-            0x8000 => Type::File,
-            0xa000 => Type::Link,
-            _ => Type::Other,
-        };
-        // Version 1 counts in a field of 16 bits.
-        let links = if version >= 2 { be32(bytes, 16)? } else { be16(bytes, 6)?.into() };
-        Some(Self { kind, links, size, fork })
+        Some(Self { stat: stat(bytes, version)?, fork })
     }
+}
+
+/// What an inode of this version tells besides where its content is.
+fn stat(bytes: &[u8], version: u8) -> Option<Stat> {
+    let mode = be16(bytes, 2)?;
+    let is_new = version >= 3;
+    let has_big_times = is_new && be64(bytes, 120)? & BIG_TIMES != 0;
+    let time = |at: usize| -> Option<Option<OffsetDateTime>> {
+        Some(match has_big_times {
+            true => big_time(be64(bytes, at)?),
+            false => {
+                let seconds = be32(bytes, at)?.cast_signed();
+                times::unix(seconds.into(), be32(bytes, at.checked_add(4)?)?)
+            }
+        })
+    };
+    Some(Stat {
+        kind: EntryKind::of_mode(mode),
+        size: be64(bytes, 56)?,
+        // Version 1 counts in a field of 16 bits.
+        links: if version >= 2 { be32(bytes, 16)? } else { be16(bytes, 6)?.into() },
+        times: Times {
+            accessed: time(32)?,
+            modified: time(40)?,
+            changed: time(48)?,
+            created: if is_new { time(144)? } else { None },
+        },
+        permissions: Some(Permissions {
+            uid: be32(bytes, 8)?,
+            gid: be32(bytes, 12)?,
+            mode: mode & 0o7777,
+        }),
+        attributes: None,
+    })
+}
+
+/// Nanoseconds since the earliest moment of 32 bits (`xfs_inode_decode_bigtime`).
+fn big_time(nanoseconds: u64) -> Option<OffsetDateTime> {
+    let seconds = i64::try_from(nanoseconds / 1_000_000_000).ok()?;
+    let rest = u32::try_from(nanoseconds % 1_000_000_000).ok()?;
+    times::unix(seconds.checked_add(i32::MIN.into())?, rest)
 }

@@ -6,26 +6,23 @@ mod checksum;
 mod directory;
 mod feature;
 mod files;
-mod folders;
 mod group;
 mod inode;
 mod layout;
 mod log;
 mod map;
-mod owners;
 mod superblock;
 mod tree;
 
 use std::io;
 
 use self::feature::incompat;
-use self::files::Files;
 use self::layout::Layout;
 use self::superblock::Superblock;
 use crate::bytes::ReadAt;
 use crate::volume::owners::{Names, Tally};
 use crate::volume::probe::read;
-use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, State, path};
+use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, Scrutiny, State, walk};
 
 /// The reader.
 pub(crate) struct Xfs;
@@ -60,25 +57,22 @@ impl Format for Xfs {
         tally: &mut Tally<'_>,
         names: &mut Names,
     ) -> Result<(), Doubt> {
-        with_layout(volume, |layout| owners::walk(volume, layout, tally, names))
+        let superblock = superblock(volume)?;
+        let files = files::Files::new(volume, superblock.clone(), Scrutiny::Lenient)?;
+        let claimed = walk::find(&files, tally, names)?;
+        // What is in use and belongs to no file is the filesystem's own.
+        let used = map::used(volume, &Layout::new(&superblock, volume.size())?)?;
+        walk::count_rest(&used, &claimed, tally);
+        Ok(())
     }
 
-    fn open<'a>(&self, volume: &'a dyn ReadAt, path: &[&str]) -> Option<Box<dyn ReadAt + 'a>> {
-        with_layout(volume, |layout| Ok(path::open(&mut Files::new(volume, layout), path))).ok()?
+    fn files<'a>(
+        &self,
+        volume: &'a dyn ReadAt,
+        scrutiny: Scrutiny,
+    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+        Ok(Box::new(files::Files::new(volume, superblock(volume)?, scrutiny)?))
     }
-
-    fn files<'a>(&self, volume: &'a dyn ReadAt) -> Option<Box<dyn FileTree + 'a>> {
-        Some(Box::new(folders::Folders::new(volume, superblock(volume).ok()?)?))
-    }
-}
-
-/// Does something with the checked superblock and what follows from it.
-fn with_layout<T>(
-    volume: &dyn ReadAt,
-    work: impl FnOnce(&Layout<'_>) -> Result<T, Doubt>,
-) -> Result<T, Doubt> {
-    let superblock = superblock(volume)?;
-    work(&Layout::new(&superblock, volume.size())?)
 }
 
 /// The superblock, its checksum verified.

@@ -2,9 +2,8 @@
 //!
 //! Source: Apple, "Property List XML Files", `PropertyList-1.0.dtd`.
 
-use super::start_of;
-use crate::bytes::ReadAt;
-use crate::volume::{Format, text};
+use super::Root;
+use crate::volume::text;
 
 /// Where it is.
 const PATH: &[&str] = &["System", "Library", "CoreServices", "SystemVersion.plist"];
@@ -12,8 +11,8 @@ const PATH: &[&str] = &["System", "Library", "CoreServices", "SystemVersion.plis
 const MOST: u64 = 64 << 10;
 
 /// Name and version.
-pub(super) fn name(format: &dyn Format, volume: &dyn ReadAt) -> Option<String> {
-    let file = start_of(format, volume, PATH, MOST)?;
+pub(super) fn name(root: &Root<'_>) -> Option<String> {
+    let file = root.start_of(PATH, MOST)?;
     let file = std::str::from_utf8(&file).ok()?;
     let name = string(file, "ProductName")?;
     let version = string(file, "ProductVersion").unwrap_or_default();

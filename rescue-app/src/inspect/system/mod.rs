@@ -10,7 +10,7 @@ pub(crate) use windows::version as windows_version;
 
 use super::{nested, recognition};
 use crate::bytes::ReadAt;
-use crate::volume::{Alone, Format};
+use crate::volume::{Alone, FileId, FileTree, Scrutiny, path};
 
 /// A longer name is cut, characters.
 const LONGEST: usize = 64;
@@ -29,14 +29,32 @@ fn system_at(volume: &dyn ReadAt, depth: u32) -> Option<String> {
         let deeper = depth.checked_add(1).filter(|depth| *depth <= nested::DEEPEST)?;
         return nested::first(volume, &content, &mut |part| system_at(part, deeper));
     }
-    os_release::name(format, volume)
-        .or_else(|| windows::name(format, volume))
-        .or_else(|| macos::name(format, volume))
+    let tree = format.files(volume, Scrutiny::Lenient).ok()?;
+    let mut roots = tree.system_roots().into_iter();
+    roots.find_map(|root| {
+        let root = Root { tree: tree.as_ref(), root };
+        os_release::name(&root).or_else(|| windows::name(&root)).or_else(|| macos::name(&root))
+    })
 }
 
-/// The start of a small file.
-fn start_of(format: &dyn Format, volume: &dyn ReadAt, path: &[&str], most: u64) -> Option<Vec<u8>> {
-    let file = format.open(volume, path)?;
-    let len = usize::try_from(file.size().min(most)).ok()?;
-    file.read_vec(0, len).ok()
+/// A folder that may be the root of a system.
+struct Root<'a> {
+    tree: &'a dyn FileTree,
+    root: FileId,
+}
+
+impl Root<'_> {
+    /// The file at a path.
+    fn open(&self, path: &[&str]) -> Option<Box<dyn ReadAt + '_>> {
+        let path: Vec<&[u8]> = path.iter().map(|name| name.as_bytes()).collect();
+        let (file, _) = path::find(self.tree, self.root, &path).ok()??;
+        self.tree.open(file).ok()
+    }
+
+    /// The start of a small file.
+    fn start_of(&self, path: &[&str], most: u64) -> Option<Vec<u8>> {
+        let file = self.open(path)?;
+        let len = usize::try_from(file.size().min(most)).ok()?;
+        file.read_vec(0, len).ok()
+    }
 }

@@ -2,9 +2,8 @@
 //!
 //! Source: `os-release(5)`.
 
-use super::start_of;
-use crate::bytes::ReadAt;
-use crate::volume::{Format, text};
+use super::Root;
+use crate::volume::text;
 
 /// A larger file is not read to its end, bytes.
 const MOST: u64 = 64 << 10;
@@ -13,8 +12,8 @@ const MOST: u64 = 64 << 10;
 const PATHS: [&[&str]; 2] = [&["usr", "lib", "os-release"], &["etc", "os-release"]];
 
 /// The system's name for a person.
-pub(super) fn name(format: &dyn Format, volume: &dyn ReadAt) -> Option<String> {
-    let file = PATHS.iter().find_map(|path| start_of(format, volume, path, MOST))?;
+pub(super) fn name(root: &Root<'_>) -> Option<String> {
+    let file = PATHS.iter().find_map(|path| root.start_of(path, MOST))?;
     let file = String::from_utf8_lossy(&file);
     let pretty = field(&file, "PRETTY_NAME=");
     let name = pretty.or_else(|| {

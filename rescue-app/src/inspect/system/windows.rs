@@ -1,8 +1,9 @@
 //! The version of Windows, from its registry.
 
+use super::Root;
 use super::hive::Hive;
 use crate::bytes::ReadAt;
-use crate::volume::{Format, text};
+use crate::volume::text;
 
 const HIVE: [&str; 4] = ["Windows", "System32", "config", "SOFTWARE"];
 const KEY: [&str; 3] = ["Microsoft", "Windows NT", "CurrentVersion"];
@@ -11,8 +12,8 @@ const KEY: [&str; 3] = ["Microsoft", "Windows NT", "CurrentVersion"];
 const WINDOWS_11: u32 = 22_000;
 
 /// The product's name and release.
-pub(super) fn name(format: &dyn Format, volume: &dyn ReadAt) -> Option<String> {
-    version(format.open(volume, &HIVE)?.as_ref())
+pub(super) fn name(root: &Root<'_>) -> Option<String> {
+    version(root.open(&HIVE)?.as_ref())
 }
 
 /// What the hive `SOFTWARE` says.

@@ -9,14 +9,14 @@ use crate::volume::Doubt;
 /// More directories than this are not remembered.
 const MOST_DIRECTORIES: usize = 1 << 20;
 
-/// Calls `each` for the clusters of everything that the directories name, the directories
+/// Calls `show` for the clusters of everything that the directories name, the directories
 /// themselves included, the upper ones first. Returns whether that was all, which it is not when
 /// the reads of `fat` were too few.
-pub(super) fn reachable(
+pub(super) fn each(
     fat: &mut Fat<'_>,
-    mut each: impl FnMut(Run) -> Result<(), Doubt>,
+    mut show: impl FnMut(Run) -> Result<(), Doubt>,
 ) -> Result<bool, Doubt> {
-    match all(fat, &mut each) {
+    match all(fat, &mut show) {
         Err(_) if fat.is_exhausted() => Ok(false),
         result => result.map(|()| true),
     }
