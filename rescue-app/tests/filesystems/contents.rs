@@ -14,8 +14,8 @@ use lifeboat::volume::{EntryKind, FileId, FileTree, Scrutiny, Stat};
 use md5::{Digest, Md5};
 use tempfile::TempDir;
 
-use crate::ntfs;
 use crate::tools::{self, Mount, Volume};
+use crate::{folders, ntfs};
 
 const MIB: u64 = 1 << 20;
 
@@ -133,10 +133,8 @@ fn compare(image: &Path, root: &Path, keeps: Keeps, what: &str) {
             }
         }
     }
-    assert_eq!(
-        all.len(),
-        tools::hashes(root).keys().filter(|path| !path.starts_with("lost+found")).count()
-    );
+    let there = folders::walked(root);
+    assert_eq!(all.len(), there.keys().filter(|path| !path.starts_with("lost+found")).count());
     assert!(compared > 10, "{what}: {compared} files");
 }
 
@@ -257,6 +255,10 @@ fn files_of_ext_are_what_they_were_made_from() {
     ] {
         let bench = Bench::new(96 * MIB);
         fill_as_unix(&bench.content(), 11);
+        if options.contains("inline_data") {
+            // mke2fs leaves out of such a file the hole at its end.
+            fs::remove_file(bench.content().join("shapes/holes")).unwrap();
+        }
         bench.make(&format!("mke2fs -q -F {options} -d"), &[&bench.content()]);
         compare(&bench.image(), &bench.content(), UNIX, options);
     }

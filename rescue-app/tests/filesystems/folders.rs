@@ -40,7 +40,7 @@ pub fn listed(image: &Path) -> Option<Listed> {
 }
 
 /// All that is in a folder by this machine's kernel.
-fn walked(root: &Path) -> Listed {
+pub fn walked(root: &Path) -> Listed {
     let mut all = Listed::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {

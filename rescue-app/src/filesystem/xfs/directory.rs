@@ -23,7 +23,7 @@ const INDEX_ENTRY: usize = 8;
 const UNUSED: u16 = 0xffff;
 /// Byte of a directory's content at which data blocks end (`XFS_DIR2_LEAF_OFFSET`).
 const DATA_END: u64 = 32 << 30;
-/// Bytes of the header of a block of a long link's target in version 5, "XSLM".
+/// Bytes of the header of an extent of a long link's target in version 5, "XSLM".
 const LINK_HEADER: usize = 56;
 
 /// What is shown an entry: inode, name, and type (`XFS_DIR3_FT_*`) or 0. It says whether to go on.
@@ -136,15 +136,21 @@ pub(super) fn target(inodes: &mut Inodes<'_>, link: &Inode, most: u64) -> Option
         return Some(bytes.clone());
     }
     let superblock = inodes.layout.superblock;
+    let unit = u64::from(superblock.block_size);
     let len = usize::try_from(link.stat.size.min(most)).ok()?;
-    let block = usize::try_from(superblock.block_size).ok()?;
     let header = if superblock.has_checksums() { LINK_HEADER } else { 0 };
-    let blocks = len.div_ceil(block.checked_sub(header)?).checked_mul(block)?;
-    let extents = inodes.list(&link.fork, blocks as u64)?;
-    let stored = inodes.content(&extents, 0, blocks as u64)?;
-    let mut target: Vec<u8> =
-        stored.chunks(block).filter_map(|block| block.get(header..)).flatten().copied().collect();
-    target.truncate(len);
+    // Each extent has one header, however many blocks it has (`xfs_symlink_remote_read`).
+    let mut target = Vec::new();
+    for extent in inodes.list(&link.fork, most.div_ceil(unit).checked_add(1)?)? {
+        let left = len.checked_sub(target.len())? as u64;
+        let room = inodes.layout.bytes(extent.count).min(left.checked_add(header as u64)?);
+        let at = inodes.layout.bytes(extent.offset);
+        let stored = inodes.content(&[extent], at, room)?;
+        target.extend(stored.get(header..)?);
+    }
+    if target.len() != len {
+        return None;
+    }
     Some(target)
 }
 
