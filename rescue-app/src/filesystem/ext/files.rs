@@ -199,7 +199,7 @@ impl FileTree for Files<'_> {
             slice(&inode.0, 40, len).map(<[u8]>::to_vec)
         } else {
             let content = self.content(&layout, &inode)?;
-            return content.read_vec(0, len).map_err(reading);
+            return content.read_vec(0, len).map_err(unreadable);
         };
         in_inode.ok_or_else(|| FileError::damaged("the link makes no sense"))
     }
@@ -243,6 +243,6 @@ impl FileTree for Files<'_> {
     }
 }
 
-fn reading(source: std::io::Error) -> FileError {
+fn unreadable(source: std::io::Error) -> FileError {
     FileError::Read { what: "the target of a link", source }
 }
