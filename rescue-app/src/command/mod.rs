@@ -1,6 +1,7 @@
 //! The command line: arguments, plain output and exit codes.
 
 mod args;
+mod browse;
 mod capture;
 mod clone;
 mod disks;
@@ -86,6 +87,8 @@ fn carry_out(verb: &Verb) -> anyhow::Result<Ending> {
         Verb::Show(args) => images::show(args),
         Verb::Restore(args) => restore::run(args),
         Verb::Mount(args) => mount::run(args),
+        Verb::Ls(args) => browse::list(args),
+        Verb::Find(args) => browse::find(args),
         Verb::Verify(args) => verify::run(args),
         Verb::Forget(args) => forget::run(args),
         Verb::Prune(args) => prune::run(args),

@@ -6,7 +6,9 @@ use clap::{ArgGroup, Args};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::os_text;
-use crate::operation::{ForgetRequest, KeepRules, MountRequest, RepoAccess, Rules, Unwanted};
+use crate::operation::{
+    BrowseRequest, ForgetRequest, ImagePlace, KeepRules, MountRequest, RepoAccess, Rules, Unwanted,
+};
 
 use super::repository::RepoArgs;
 use super::upkeep::UnusedArgs;
@@ -84,6 +86,78 @@ impl MountArgs {
         let image = reference(&self.image, self.disk.as_deref());
         MountRequest { image, repo, dir: self.dir.clone() }
     }
+}
+
+/// Arguments of `ls`.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LsArgs {
+    /// IMAGE for its volumes, IMAGE:VOLUME for the files in a volume's root, IMAGE:VOLUME/PATH for those
+    /// in a folder. The image by the start of its id or `latest`; the volume by the number of its
+    /// partition, or as `lifeboat mount` shows it.
+    #[arg(value_name = "IMAGE[:VOLUME[/PATH]]")]
+    pub place: String,
+    /// Which disk `latest` is of: its serial number, or another name that is its own.
+    #[arg(long, value_name = "NAME")]
+    pub disk: Option<String>,
+    /// Mode, owner, size and time besides the names.
+    #[arg(long, short = 'l')]
+    #[serde(default)]
+    pub long: bool,
+    /// The repository.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON document instead of text.
+    #[arg(long)]
+    #[serde(default)]
+    pub json: bool,
+}
+
+impl LsArgs {
+    /// What is asked of the operations.
+    pub fn request(&self, repo: RepoAccess) -> BrowseRequest {
+        browse(&self.place, self.disk.as_deref(), repo)
+    }
+}
+
+/// Arguments of `find`.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindArgs {
+    /// Where to look: IMAGE for all of its volumes, IMAGE:VOLUME, or IMAGE:VOLUME/PATH, as for `ls`.
+    #[arg(value_name = "IMAGE[:VOLUME[/PATH]]")]
+    pub place: String,
+    /// A part of the name; with `*` (anything) or `?` (one character) all of it. The case of ASCII
+    /// letters does not count.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Which disk `latest` is of: its serial number, or another name that is its own.
+    #[arg(long, value_name = "DISK")]
+    pub disk: Option<String>,
+    /// Mode, owner, size and time besides the names.
+    #[arg(long, short = 'l')]
+    #[serde(default)]
+    pub long: bool,
+    /// The repository.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON object a line instead of text.
+    #[arg(long)]
+    #[serde(default)]
+    pub json: bool,
+}
+
+impl FindArgs {
+    /// What is asked of the operations.
+    pub fn request(&self, repo: RepoAccess) -> BrowseRequest {
+        browse(&self.place, self.disk.as_deref(), repo)
+    }
+}
+
+fn browse(place: &str, disk: Option<&str>, repo: RepoAccess) -> BrowseRequest {
+    let Ok(place) = place.parse::<ImagePlace>();
+    let image = reference(&place.image, disk);
+    BrowseRequest { place: ImagePlace { image, ..place }, repo }
 }
 
 /// Arguments of `verify`.

@@ -18,7 +18,9 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
 pub use choice::What;
-pub use images::{ForgetArgs, ImagesArgs, KeepArgs, MountArgs, ShowArgs, VerifyArgs};
+pub use images::{
+    FindArgs, ForgetArgs, ImagesArgs, KeepArgs, LsArgs, MountArgs, ShowArgs, VerifyArgs,
+};
 pub use prepare::{DisksArgs, InitArgs, PrepareArgs};
 pub use repository::RepoArgs;
 pub use source::{CaptureArgs, SourceArgs};
@@ -67,6 +69,12 @@ pub enum Verb {
     /// and none written; loop devices, filesystem tools and virtual machines work on them. What is
     /// encrypted is shown so. It needs FUSE.
     Mount(MountArgs),
+    /// Lists the volumes of an image, or the files in one, without mounting anything.
+    ///
+    /// Reads ext2/3/4, NTFS, FAT, exFAT, XFS, Btrfs, F2FS and HFS+ that were closed properly.
+    Ls(LsArgs),
+    /// Looks for files by their names in an image, without mounting anything.
+    Find(FindArgs),
     /// Reads an image, or the whole repository, and checks every hash.
     ///
     /// Answers whether images can be restored. `lifeboat check` answers whether the repository is

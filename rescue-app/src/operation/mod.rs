@@ -1,6 +1,7 @@
 //! What Lifeboat does: blocking functions with typed events, shared by menu and command line.
 
 mod access;
+mod browse;
 mod capture;
 mod catalog;
 mod clock;
@@ -10,6 +11,7 @@ mod error;
 mod forget;
 pub mod format;
 mod guard;
+mod image_files;
 mod images;
 mod latest;
 pub mod log;
@@ -33,6 +35,10 @@ mod unlock;
 mod verify;
 
 pub use access::{Compression, Passphrase, RepoAccess, create_repository};
+pub use browse::{
+    BrowseRequest, Browsed, BrowsedFile, BrowsedVolume, ImagePlace, find as find_files,
+    list as list_files, read as read_file,
+};
 pub use capture::{
     CapturePlan, CaptureReport, CaptureRequest, Space, capture, map_name, plan_capture,
 };

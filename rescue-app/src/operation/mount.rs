@@ -1,21 +1,16 @@
 //! Showing an image as files in a folder.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::bytes::ReadAt;
 use crate::console;
-use crate::export::{self, Mounted};
-use crate::image::reader::ImageReader;
-use crate::image::stored::OpenImage;
+use crate::export::Mounted;
 use crate::progress::{Control, mixed_workers};
 
 use super::access::RepoAccess;
 use super::error::OperationError;
-use super::latest::{self, OfSeveral};
-use super::restore;
+use super::image_files::ImageFiles;
 
 /// How often is looked whether it is to end.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -39,29 +34,16 @@ pub struct MountRequest {
 /// the kernel to mount. A file that cannot be read does not end it.
 pub fn mount(request: &MountRequest, control: Control<'_>) -> Result<(), OperationError> {
     refuse_folder(&request.dir)?;
-    let repo = request.repo.open()?;
-    let lock = repo.lock_for_reading()?;
-    let repo = Arc::new(repo.load_index()?);
-    let meant = latest::find(&repo, &request.image, OfSeveral::Newest)?;
-    meant.doubts.into_iter().for_each(|doubt| control.warn(doubt));
-    let image = OpenImage::load(&repo, meant.id)?;
-    let placed = image.placed(&repo)?.into();
-    let disk: Arc<dyn ReadAt> = Arc::new(ImageReader::new(Arc::clone(&repo), placed));
-    let (id, made) = (image.short_id(), image.snapshot.time.into());
-    let (image, volumes) = restore::volumes_of(repo, image)?;
-    let files = export::files(&image.manifest, &disk, volumes).map_err(|error| {
-        OperationError::io("writing the manifest of the image", std::io::Error::other(error))
-    })?;
-    let mounted = Mounted::new(files, made, &request.dir, mixed_workers())?;
+    let mut image = ImageFiles::open(&request.image, &request.repo, control)?;
+    let files = std::mem::take(&mut image.files);
+    let mounted = Mounted::new(files, image.made, &request.dir, mixed_workers())?;
     let dir = console::path(&request.dir);
-    control.info(format!("image {id} is shown in {dir}; Ctrl-C or `umount {dir}` ends it"));
+    control.info(format!("image {} is shown in {dir}; Ctrl-C or `umount {dir}` ends it", image.id));
     while !mounted.has_ended() && !control.cancel.is_requested() {
         thread::sleep(INTERVAL);
     }
     mounted.end()?;
-    // Somebody who took it away may have removed what was read.
-    lock.as_ref().map_or(Ok(()), |lock| lock.ensure_held())?;
-    Ok(())
+    image.ensure_held()
 }
 
 /// What is in a folder is out of reach while something is mounted over it.

@@ -2,13 +2,15 @@
 
 use std::io;
 
+use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::doubt::Doubt;
 use crate::bytes::{Extent, ReadAt};
 
 /// What a name in a folder stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum EntryKind {
     /// A folder.
     Folder,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod agreement;
+mod browse;
 mod btrfs;
 mod clone;
 mod failing;

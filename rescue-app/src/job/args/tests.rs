@@ -197,6 +197,11 @@ fn others() -> impl Strategy<Value = Verb> {
     let mount = (text(), path(), option::of(text()), repo());
     let mount = mount
         .prop_map(|(image, dir, disk, repo)| Verb::Mount(MountArgs { image, dir, disk, repo }));
+    let browse = (text(), option::of(text()), option::of(text()), repo(), any::<(bool, bool)>());
+    let browse = browse.prop_map(|(place, name, disk, repo, (long, json))| match name {
+        Some(name) => Verb::Find(FindArgs { place, name, disk, long, repo, json }),
+        None => Verb::Ls(LsArgs { place, disk, long, repo, json }),
+    });
     let rest = (0..7u8, repo(), any::<(bool, bool)>(), any::<u8>());
     let rest = rest.prop_map(|(which, repo, (flag, json), max_unused)| match which {
         0 => Verb::Disks(DisksArgs { json }),
@@ -209,7 +214,7 @@ fn others() -> impl Strategy<Value = Verb> {
             Verb::Prune(PruneArgs { dry_run: flag, unused: UnusedArgs { max_unused }, repo, json })
         }
     });
-    prop_oneof![repair, prepare, named, mount, rest]
+    prop_oneof![repair, prepare, named, mount, browse, rest]
 }
 
 fn verb() -> impl Strategy<Value = Verb> {
