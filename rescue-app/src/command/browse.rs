@@ -78,8 +78,8 @@ fn line(file: &BrowsedFile, name: &str, long: bool) -> String {
 
 /// Nine letters of permissions, as `ls` has them; setuid, setgid and sticky are not told.
 fn letters(mode: u16) -> String {
-    let letter = |(bit, letter)| if mode & 1 << bit != 0 { letter } else { '-' };
-    (0..9u32).rev().zip("rwx".chars().cycle()).map(letter).collect()
+    let letter = |(bit, letter)| if mode & 1u16 << bit != 0 { letter } else { '-' };
+    (0..9u16).rev().zip("rwx".chars().cycle()).map(letter).collect()
 }
 
 /// In UTC.

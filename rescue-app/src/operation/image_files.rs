@@ -1,8 +1,7 @@
 //! An image as the files that its disk, partitions and logical volumes are.
 
 use std::sync::Arc;
-
-use time::OffsetDateTime;
+use std::time::SystemTime;
 
 use crate::bytes::ReadAt;
 use crate::export::{self, ExportedFile};
@@ -23,7 +22,7 @@ pub(super) struct ImageFiles {
     /// The start of its id.
     pub(super) id: String,
     /// When it was made.
-    pub(super) made: OffsetDateTime,
+    pub(super) made: SystemTime,
     lock: Option<SharedLock>,
 }
 

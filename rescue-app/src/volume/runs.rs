@@ -193,7 +193,7 @@ mod tests {
         file.push(15, 105, 5).unwrap();
         file.push(25, 50, 5).unwrap();
         assert_eq!(file.runs.len(), 2);
-        let mut expected = vec![0; 40];
+        let mut expected = [0; 40];
         expected[10..20].copy_from_slice(&volume[100..110]);
         expected[25..30].copy_from_slice(&volume[50..55]);
         for start in 0..40usize {
@@ -223,12 +223,12 @@ mod tests {
         let made = std::sync::atomic::AtomicU32::new(0);
         let file = InPieces::new(100, |at| {
             made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let start = at / 30 * 30;
-            Ok(Piece { at: start, bytes: (start..start + 30).map(|b| b as u8).collect() })
+            let start = u8::try_from(at / 30 * 30).unwrap();
+            Ok(Piece { at: start.into(), bytes: (start..start + 30).collect() })
         });
         let mut all = Vec::new();
-        for at in (0..100).step_by(7) {
-            all.extend(file.read_vec(at, 7.min(100 - at as usize)).unwrap());
+        for at in (0..100u8).step_by(7) {
+            all.extend(file.read_vec(at.into(), usize::from(7.min(100 - at))).unwrap());
         }
         assert_eq!(all, (0..100).collect::<Vec<u8>>());
         assert_eq!(made.into_inner(), 4);

@@ -45,6 +45,9 @@ const SYSTEMS: [&[u8]; 3] = [b"@", b"root", b"@rootfs"];
 /// Each takes a walk through the tree of trees; a backup disk has some thousand snapshots.
 const MOST_LOOKUPS: u32 = 100_000;
 
+/// What is shown the items of an inode, with their offsets.
+type EachItem<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Doubt> + 'a;
+
 /// The files of a filesystem, by their subvolume and inode.
 pub(super) struct Files<'a> {
     trees: Trees<'a>,
@@ -112,7 +115,7 @@ impl<'a> Files<'a> {
         &self,
         FileId(subvolume, inode): FileId,
         kind: u8,
-        each: &mut dyn FnMut(u64, &[u8]) -> Result<(), Doubt>,
+        each: &mut EachItem<'_>,
     ) -> Result<(), Doubt> {
         let keys = Key::of(inode, kind);
         let mut read = |key: Key, item: &[u8]| each(key.offset, item);
