@@ -280,7 +280,8 @@ fn files_of_ext4_are_what_the_kernel_shows() {
             if options != "-O ^extents,^64bit -b 1024" {
                 tool("fallocate", &["-l", "3M", room.to_str().unwrap()]);
             }
-            let file = File::options().create(true).append(false).write(true).open(&room).unwrap();
+            let file =
+                File::options().create(true).truncate(false).write(true).open(&room).unwrap();
             file.write_all_at(&Random::new(9).bytes(5000), MIB + 77).unwrap();
         }
         let mount = Mount::new(&image, "ext4", "ro,noload");
