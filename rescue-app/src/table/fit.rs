@@ -63,7 +63,8 @@ pub fn fit_to_disk(
         return Ok(Vec::new());
     }
     let best = copies.best().ok_or(TableError::Lost)?;
-    let plan = Plan::new(table, &copies, best, new_last, grows)?;
+    let data = table.partitioned();
+    let plan = Plan::new(&data, table.sector_size, &copies, new_last, grows)?;
     let mut patches = plan.backup(best);
     if !grows && !is_rest_of_gpt(image, best, &patches) {
         return Err(TableError::NoRoom { copy: "backup", needed: None });
@@ -99,7 +100,7 @@ fn is_rest_of_gpt(image: &dyn ReadAt, best: &Copy, patches: &[Patch]) -> bool {
 }
 
 /// Where everything goes, in sectors.
-struct Plan {
+pub(super) struct Plan {
     sector_size: u32,
     primary_array: u64,
     backup_array: u64,
@@ -108,16 +109,17 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(
-        table: &Table,
+    /// On a disk whose last sector is `last`, with partitions in `data`. The usable sectors end before
+    /// the backup, and where the disk does not grow no later than they did.
+    pub(super) fn new(
+        data: &Extents,
+        sector_size: u32,
         copies: &Copies,
-        best: &Copy,
         last: u64,
         grows: bool,
     ) -> Result<Self, TableError> {
-        let sector_size = table.sector_size;
+        let best = copies.best().ok_or(TableError::Lost)?;
         let sectors = best.array_sectors(sector_size);
-        let data = table.partitioned();
         let free = |lba: u64, count: u64| {
             let at = |lba: u64| lba.saturating_mul(u64::from(sector_size));
             data.within(at(lba), at(lba.saturating_add(count))).next().is_none()
@@ -141,7 +143,8 @@ impl Plan {
         Ok(Self { sector_size, primary_array, backup_array, last, last_usable })
     }
 
-    fn primary(&self, best: &Copy) -> Vec<Patch> {
+    /// The copy at the start of the disk, with what `best` says.
+    pub(super) fn primary(&self, best: &Copy) -> Vec<Patch> {
         let header = self.header(best, 1, self.last, self.primary_array);
         vec![
             self.patch(1, header, "primary GPT header"),
@@ -149,7 +152,8 @@ impl Plan {
         ]
     }
 
-    fn backup(&self, best: &Copy) -> Vec<Patch> {
+    /// The copy at its end.
+    pub(super) fn backup(&self, best: &Copy) -> Vec<Patch> {
         let header = self.header(best, self.last, 1, self.backup_array);
         vec![
             self.patch(self.backup_array, best.entries.clone(), "backup GPT entries"),

@@ -113,6 +113,15 @@ impl Copy {
         Ok(Self { header, header_sector, entries, partitions })
     }
 
+    /// The same table with other entries, as many as it has.
+    pub(super) fn with_entries(&self, entries: Vec<u8>) -> Self {
+        let mut header_sector = self.header_sector.clone();
+        // UEFI specification, table 5-5: PartitionEntryArrayCRC32.
+        set(&mut header_sector, 88, &crc32(&entries).to_le_bytes());
+        let header = self.header.clone();
+        Self { header, header_sector, entries, partitions: Vec::new() }
+    }
+
     /// Bytes of the array of entries in whole sectors.
     pub(super) fn array_sectors(&self, sector_size: u32) -> u64 {
         (self.entries.len() as u64).div_ceil(u64::from(sector_size.max(1)))

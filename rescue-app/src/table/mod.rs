@@ -13,6 +13,7 @@ mod check;
 mod crc;
 #[cfg(any(test, fuzzing))]
 pub(crate) use crc::crc32;
+mod edit;
 mod fit;
 mod fresh;
 mod gpt;
@@ -22,6 +23,7 @@ mod purpose;
 
 use serde::{Deserialize, Serialize};
 
+pub use edit::{Position, Room, rewrite, room};
 pub use fit::{Patch, fit_to_disk};
 pub use fresh::{Fresh, FreshType};
 pub use gpt::PARTITIONS_MAX;
@@ -219,6 +221,9 @@ pub enum TableError {
         /// The least size of a disk on which there is room, bytes; `None` when size does not help.
         needed: Option<u64>,
     },
+    /// The partitions cannot be written into such a table.
+    #[error("the partition table cannot be written anew: {0}")]
+    Unwritable(String),
     /// A new table was wanted where none can be.
     #[error("a new GPT cannot be made: {0}")]
     Unmade(String),
