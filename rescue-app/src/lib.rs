@@ -11,6 +11,8 @@
 //!            |
 //!         transfer            from where chunks are read to where they go
 //!            |
+//!          layout             where partitions go on a disk of another size
+//!            |
 //!          image              what a captured disk is: manifest, chunks, writer and reader
 //!        /       \
 //!  repository   inspect         what a volume holds: recognition, volumes in volumes, unlocking,
@@ -46,6 +48,7 @@ pub mod fuzzing;
 pub mod image;
 pub mod inspect;
 pub mod job;
+pub mod layout;
 pub mod operation;
 pub mod progress;
 pub mod repository;

@@ -1,6 +1,7 @@
 //! Partition tables, judged by `sgdisk` and `sfdisk`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod edit;
 mod gpt;
 mod hostile;
 mod mbr;

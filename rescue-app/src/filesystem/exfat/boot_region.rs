@@ -201,7 +201,7 @@ fn is_intact(region: &[u8], sector_size: u32) -> bool {
 }
 
 /// §3.4: the flags and `PercentInUse` change often and are left out.
-fn checksum(content: &[u8]) -> u32 {
+pub(crate) fn checksum(content: &[u8]) -> u32 {
     let stable = content.iter().enumerate().filter(|(at, _)| !matches!(at, 106 | 107 | 112));
     stable.fold(0u32, |sum, (_, &byte)| sum.rotate_right(1).wrapping_add(byte.into()))
 }

@@ -10,6 +10,8 @@ mod fat;
 mod files;
 mod reachable;
 
+pub(crate) use boot_region::checksum as boot_checksum;
+
 use std::io;
 
 use self::bitmap::Bitmap;
