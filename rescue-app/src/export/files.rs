@@ -82,7 +82,7 @@ pub(crate) fn files(
     let mut used = Extents::new();
     stored().flat_map(|region| region.used.iter()).for_each(|it| used.push(it.start, it.end));
     let size = manifest.disk.size;
-    let whole = Transfer { from: 0, to: 0, len: size, used };
+    let whole = Transfer { from: 0, to: 0, len: size, used, is_cut: false };
     let mut files = vec![
         ExportedFile::of_disk(DISK_FILE.into(), disk, size, vec![whole]),
         ExportedFile::of_bytes(MANIFEST_FILE, serde_json::to_vec_pretty(manifest)?),
@@ -91,7 +91,7 @@ pub(crate) fn files(
         let Some(number) = region.partition else { continue };
         let name = format!("{number}-{}.img", called(manifest, region, number));
         let used = region.used.clone();
-        let whole = Transfer { from: region.start, to: 0, len: region.size, used };
+        let whole = Transfer { from: region.start, to: 0, len: region.size, used, is_cut: false };
         files.push(ExportedFile::of_disk(name, disk, region.size, vec![whole]));
     }
     for (volume, mut pieces) in volumes {
@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn pieces_are_put_together_and_gaps_are_zero() {
         let disk: Arc<dyn ReadAt> = Arc::new((0..100).collect::<Vec<u8>>());
-        let piece = |from, to, len| Transfer { from, to, len, used: Extents::of(from, len) };
+        let piece =
+            |from, to, len| Transfer { from, to, len, used: Extents::of(from, len), is_cut: false };
         let pieces = vec![piece(50, 0, 10), piece(10, 10, 5), piece(90, 20, 10)];
         let file = ExportedFile::of_disk("x".into(), &disk, 40, pieces);
         let mut expected: Vec<u8> = (50..60).chain(10..15).collect();

@@ -9,6 +9,7 @@ mod choice;
 mod images;
 mod prepare;
 mod repository;
+mod sizes;
 mod source;
 mod target;
 mod upkeep;
@@ -23,6 +24,7 @@ pub use images::{
 };
 pub use prepare::{DisksArgs, InitArgs, PrepareArgs};
 pub use repository::RepoArgs;
+pub use sizes::{SizeArgs, SizeOf};
 pub use source::{CaptureArgs, SourceArgs};
 pub use target::{CloneArgs, RestoreArgs, TargetArgs};
 pub use upkeep::{
@@ -52,7 +54,7 @@ pub enum Verb {
     /// Reads what `capture` reads, skips what nothing uses, and treats sectors that cannot be read as
     /// it does; writes as `restore` does, with the same plan, the same consent in --erase, and everything
     /// read back and compared. A clone that stopped is completed by running it again.
-    Clone(CloneArgs),
+    Clone(Box<CloneArgs>),
     /// Writes an image, or chosen partitions of it, to a disk.
     ///
     /// The plan is printed before anything is written. The target has to be named twice: as

@@ -12,6 +12,7 @@ use crate::operation::{CloneRequest, Keys, RepoAccess, RestoreRequest, TargetReq
 use super::choice::What;
 use super::images::reference;
 use super::repository::RepoArgs;
+use super::sizes::SizeArgs;
 use super::source::SourceArgs;
 use super::values::{parse_sector_size, parse_size};
 
@@ -39,6 +40,10 @@ pub struct TargetArgs {
     /// to it when absent.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub size: Option<u64>,
+    /// Sizes of its partitions.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub sizes: SizeArgs,
 }
 
 impl TargetArgs {
@@ -50,6 +55,7 @@ impl TargetArgs {
             only_changed: false,
             no_read_back: false,
             size: None,
+            sizes: SizeArgs::default(),
         }
     }
 
@@ -63,6 +69,7 @@ impl TargetArgs {
             only_changed: self.only_changed,
             read_back: !self.no_read_back,
             mend_table,
+            layout: self.sizes.wishes(),
         }
     }
 }

@@ -235,8 +235,8 @@ fn around(
     room: Extent,
 ) -> Option<(usize, Position)> {
     let is_logical = |part: &&Part| part.lead.is_some();
-    let first = kept.iter().position(|part| is_logical(&part))?;
-    let last = kept.iter().rposition(|part| is_logical(&part))?;
+    let first = kept.iter().position(&is_logical)?;
+    let last = kept.iter().rposition(is_logical)?;
     let end =
         |at: usize| placed.get(at).map(|it| it.position.start.saturating_add(it.position.size));
     let before = first.checked_sub(1).and_then(end).unwrap_or(room.start);

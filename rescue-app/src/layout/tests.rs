@@ -50,7 +50,10 @@ fn disk(seeds: &[Seed], logical: &std::ops::Range<usize>) -> (Vec<Part>, Option<
     (parts, frame)
 }
 
-fn wishes() -> impl Strategy<Value = (Option<Mode>, Vec<usize>, Vec<usize>, Option<(usize, u64)>)> {
+/// Mode, and the places of partitions that grow, that shrink, and one with its size in MiB.
+type Wished = (Option<Mode>, Vec<usize>, Vec<usize>, Option<(usize, u64)>);
+
+fn wishes() -> impl Strategy<Value = Wished> {
     let mode = prop_oneof![Just(None), Just(Some(Mode::Keep)), Just(Some(Mode::Fit))];
     let some = || prop::collection::vec(0usize..9, 0..2);
     (mode, some(), some(), prop::option::weighted(0.2, (0usize..9, 1u64..300)))

@@ -12,7 +12,7 @@ use super::consent::Words;
 use super::error::{Doing, OperationError};
 use super::guard;
 use super::source::{SourcePlan, SourceRequest};
-use super::target::{Aim, Content, Overwrite, TargetPlan, TargetRequest, warn_of_result};
+use super::target::{Aim, Content, Overwrite, TargetPlan, TargetRequest, grow, warn_of_result};
 use super::timed::Timed;
 use crate::transfer::DiskCopy;
 
@@ -84,7 +84,9 @@ pub fn plan_clone(
         guard::disk_is_expendable(target, words, consent)
     };
     let onto = Aim::take(&request.target, content, may_be_erased)?.plan()?;
-    source.read_only(|region| onto.transfers.iter().any(|it| it.from == region.start));
+    source.read_only(|region| {
+        onto.transfers.iter().find(|it| it.from == region.start).map(|it| &it.used)
+    });
     Ok(ClonePlan { source, onto })
 }
 
@@ -130,6 +132,7 @@ fn execute(
     let read = copy.into_read();
     let damage = from.damage(&medium, read.unreadable);
     let mut told = warn_of_result(onto, &target, damage.warnings(), control);
+    told.extend(grow(onto, target, control));
     // Was told when it happened.
     told.extend(read.map_problem);
     Ok(CloneReport {

@@ -31,6 +31,7 @@ mod source;
 mod survey;
 mod target;
 mod timed;
+mod tool;
 mod unlock;
 mod verify;
 
@@ -60,7 +61,7 @@ pub use restore::{RestorePlan, RestoreReport, RestoreRequest, What, With, plan_r
 pub use search::FoundRepository;
 pub use source::{SourcePlan, SourceRequest, Unpartitioned};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
-pub use target::{Absent, LayoutEntry, Remains, TargetPlan, TargetRequest};
+pub use target::{Absent, Growth, LayoutEntry, Remains, TargetPlan, TargetRequest};
 pub use timed::Timed;
 pub use unlock::{Container, Keys, LockedDisk};
 pub use verify::{VerifyReport, verify};

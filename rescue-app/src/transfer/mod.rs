@@ -44,6 +44,8 @@ pub(crate) struct Transfer {
     pub(crate) len: u64,
     /// Used bytes, as offsets in the source.
     pub(crate) used: Extents,
+    /// Whether these are not all that the source has there, so that no chunk's hash proves them.
+    pub(crate) is_cut: bool,
 }
 
 impl Transfer {

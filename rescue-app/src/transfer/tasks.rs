@@ -46,11 +46,11 @@ impl<'p> ChunkPlace<'p> {
         self.used().map(Extent::len).sum()
     }
 
-    /// Whether it reaches past its transfer, so that only a part of it is wanted, which its hash
-    /// does not prove.
+    /// Whether only a part of it is wanted, which its hash does not prove: it reaches past its
+    /// transfer, or that leaves out some of what is used.
     fn is_part(&self) -> bool {
-        let Transfer { from, len, .. } = self.transfer;
-        self.offset < *from || self.offset + self.len > from + len
+        let Transfer { from, len, is_cut, .. } = self.transfer;
+        *is_cut || self.offset < *from || self.offset + self.len > from + len
     }
 
     /// The used ranges as offsets on the target and in the chunk.

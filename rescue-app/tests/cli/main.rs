@@ -21,6 +21,7 @@ mod partition_types;
 mod people;
 mod prepare;
 mod secrets;
+mod sizes;
 mod stale;
 mod support;
 mod tables;

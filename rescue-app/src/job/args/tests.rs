@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::super::*;
 use super::*;
 use crate::image::chunks::ChunkSize;
+use crate::layout::Mode;
 use crate::operation::{Compression, PlaceFilesystem, Reading};
 use crate::store::Location;
 
@@ -85,14 +86,27 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn sizes()(
+        layout in option::of(prop_oneof![Just(Mode::Keep), Just(Mode::Fit)]),
+        size_of in vec(any::<(u32, u64)>(), 0..3),
+        grow in vec(any::<u32>(), 0..3),
+        shrink in vec(any::<u32>(), 0..3),
+    ) -> SizeArgs {
+        let size_of = size_of.into_iter().map(|(number, size)| SizeOf { number, size }).collect();
+        SizeArgs { layout, size_of, grow, shrink }
+    }
+}
+
+prop_compose! {
     fn target()(
         target in path(),
         erase in name(),
         only_changed: bool,
         no_read_back: bool,
         size in option::of(any::<u64>()),
+        sizes in sizes(),
     ) -> TargetArgs {
-        TargetArgs { target, erase: Some(erase), only_changed, no_read_back, size }
+        TargetArgs { target, erase: Some(erase), only_changed, no_read_back, size, sizes }
     }
 }
 
@@ -120,7 +134,7 @@ prop_compose! {
     fn clone()(source in source(), target in target(), flags: (bool, bool, bool)) -> Verb {
         let (mend_table, plan, json) = flags;
         let mend_table = mend_table && source.partitions.is_none();
-        Verb::Clone(CloneArgs { source, target, mend_table, plan, json })
+        Verb::Clone(Box::new(CloneArgs { source, target, mend_table, plan, json }))
     }
 }
 

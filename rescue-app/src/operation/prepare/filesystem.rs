@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
@@ -13,10 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::console;
 use crate::disk::{Agreement, Disk, DiskKind, Target, Transport};
 use crate::operation::error::OperationError;
+use crate::operation::tool;
 use crate::volume::Kind;
-
-/// Where programs are that only root needs, and that are not in everybody's `PATH`.
-const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/bin"];
 
 /// One inode for so many bytes: packs have 16 MiB, so that the usual number would be wasted; fewer
 /// would not do for the 256 folders of a repository on a small disk.
@@ -103,10 +101,7 @@ impl PlaceFilesystem {
     /// The program that makes it.
     pub(super) fn tool(self) -> Result<PathBuf, OperationError> {
         let (name, package) = self.tool_name();
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let system = SYSTEM_FOLDERS.iter().map(PathBuf::from);
-        let mut places = std::env::split_paths(&path).chain(system).map(|folder| folder.join(name));
-        places.find(|program| program.is_file()).ok_or_else(|| {
+        tool::find(name).ok_or_else(|| {
             OperationError::refused(
                 format!("{name}, which makes {self}, is not installed"),
                 format!("install it (package {package}) or choose another filesystem"),
@@ -155,29 +150,13 @@ fn ext4(
     // -m 0: only root writes here, nothing is kept back for it. -F: a whole disk too.
     command.args(["-q", "-F", "-t", "ext4", "-m", "0", "-i", &BYTES_PER_INODE.to_string()]);
     command.args(["-L", label, "-E", &extended]).arg(path).arg(format!("{}k", size / 1024));
-    run(command)
+    tool::run(command, |status| status == 0).map(drop)
 }
 
 fn exfat(tool: &Path, label: &str, path: &Path) -> Result<(), OperationError> {
     let mut command = Command::new(tool);
     command.args(["-L", label]).arg(path);
-    run(command)
-}
-
-/// Runs a tool; the end of what it says is the cause when it fails.
-fn run(mut command: Command) -> Result<(), OperationError> {
-    let name = Path::new(command.get_program()).file_name().unwrap_or_default().to_owned();
-    let running = |error| OperationError::io(format!("running {}", console::path(&name)), error);
-    // Labels are taken apart by the rules of the locale.
-    command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
-    let output = command.output().map_err(running)?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let cause = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it failed");
-    Err(running(io::Error::other(cause.to_owned())))
+    tool::run(command, |status| status == 0).map(drop)
 }
 
 /// A sparse file of the partition's size, for a tool that cannot be told to leave the start of a disk

@@ -19,7 +19,7 @@ use crate::repository::{Id, IndexedRepository};
 use crate::transfer::{ChunkTask, places, tasks};
 
 use super::error::{Doing, OperationError};
-use super::target::{Overwrite, warn_of_result};
+use super::target::{Overwrite, grow, warn_of_result};
 use super::timed::Timed;
 
 use image_source::ImageSource;
@@ -103,13 +103,15 @@ fn execute(
     let phase = (Phase::Restoring, onto.writes);
     let overwrite = Overwrite { source, plan: onto, target: &target, phase, control };
     let counts = overwrite.run()?;
+    let mut warnings = warn_of_result(onto, &target, sources.damage(), control);
+    warnings.extend(grow(onto, target, control));
     Ok(RestoreReport {
         written: counts.written,
         unchanged: counts.unchanged,
         read_back: onto.bytes_read_back(),
         unreadable: onto.lacking(&sources.unreadable()),
         missing: onto.missing().map(|absent| absent.number).collect(),
-        warnings: warn_of_result(onto, &target, sources.damage(), control),
+        warnings,
     })
 }
 

@@ -84,7 +84,7 @@ fn look(sources: &Sources, name: &str) -> Result<Look, OperationError> {
                     Place::Beside(at) => at,
                 };
                 let used = sources.used(from, fragment.len);
-                Transfer { from, to: fragment.start, len: fragment.len, used }
+                Transfer { from, to: fragment.start, len: fragment.len, used, is_cut: false }
             });
             return Ok(Look::Found(FoundVolume { transfers: transfers.collect(), volume }));
         }

@@ -167,12 +167,10 @@ impl SourcePlan {
         })
     }
 
-    /// Reads nothing of the regions that are not `wanted`.
-    pub(super) fn read_only(&mut self, wanted: impl Fn(&Region) -> bool) {
+    /// Reads of each region no more than `wanted` of it.
+    pub(super) fn read_only<'e>(&mut self, wanted: impl Fn(&Region) -> Option<&'e Extents>) {
         for (region, reads) in self.regions.iter().zip(&mut self.reads) {
-            if !wanted(region) {
-                *reads = Extents::new();
-            }
+            *reads = wanted(region).map_or_else(Extents::new, |wanted| reads.intersection(wanted));
         }
         self.read = self.reads.iter().map(Extents::total).sum();
         self.skipped = self.disk.size.saturating_sub(self.read);

@@ -18,6 +18,8 @@ pub enum Remains {
     Same,
     /// Bytes of the target that were no partition of this size and place.
     Leftovers,
+    /// No partition: the table names it no more.
+    LeftOut,
 }
 
 /// A partition that the restored table names and the restore does not fill.
@@ -32,22 +34,26 @@ pub struct Absent {
 }
 
 impl Absent {
-    /// What becomes of the partition in `region`, which is left out; of a clone it was not chosen.
+    /// What becomes of the partition in `region`, which is left out, or stands in the table at `place`
+    /// only; of a clone it was not chosen.
     pub(in crate::operation) fn find(
         state: &TargetState,
         region: &Region,
+        place: Option<Extent>,
         is_clone: bool,
     ) -> Option<Self> {
         let number = region.partition?;
-        let place = Extent { start: region.start, end: region.end() };
         let table = &state.survey.table;
         let same = table.partition(number).filter(|found| {
-            (found.start, found.size) == (region.start, region.size) && table.doubts.is_empty()
+            place == Some(Extent { start: found.start, end: found.end() })
+                && (found.start, found.size) == (region.start, region.size)
+                && table.doubts.is_empty()
         });
-        let remains = match same {
-            _ if state.is_blank_at(place) => Remains::Empty,
-            Some(_) => Remains::Same,
-            None => Remains::Leftovers,
+        let remains = match (place, same) {
+            (None, _) => Remains::LeftOut,
+            (Some(place), _) if state.is_blank_at(place) => Remains::Empty,
+            (_, Some(_)) => Remains::Same,
+            (_, None) => Remains::Leftovers,
         };
         Some(Self { number, not_in_image: !is_stored(region) && !is_clone, remains })
     }
@@ -68,6 +74,7 @@ impl Absent {
         let what = match self.remains {
             Remains::Empty => "will be empty",
             Remains::Same => "stays as it is",
+            Remains::LeftOut => "the target's table will not have it",
             Remains::Leftovers => "its place keeps what is there now, no partition of its own",
         };
         format!("{why}, {what}")

@@ -1,9 +1,12 @@
 //! A disk that is overwritten: looked at, agreed to, and planned before the first write.
 
 mod absent;
+mod choice;
+mod grow;
 mod notices;
 mod overwrite;
 mod preview;
+mod relaid;
 mod request;
 mod scope;
 mod stale;
@@ -16,8 +19,9 @@ use crate::bytes::{Extent, Extents, ReadAt};
 use crate::disk::{Agreement, Disk, Hold};
 use crate::image::manifest::{Manifest, Region};
 use crate::image::marker::Marker;
+use crate::layout;
 use crate::signature::Signature;
-use crate::table::{self, Patch, TableError};
+use crate::table::{self, Patch, Position, TableError};
 use crate::volume::LogicalVolume;
 
 use super::consent::Words;
@@ -25,14 +29,18 @@ use super::error::OperationError;
 use crate::transfer::Transfer;
 
 pub use absent::{Absent, Remains};
+use choice::Choice;
+pub use grow::Growth;
+pub(super) use grow::grow;
 pub(super) use overwrite::{Overwrite, warn_of_result};
 pub use preview::LayoutEntry;
 pub(super) use preview::all_lost;
-use preview::{after, before, lost, volume_entry};
+use preview::{after, after_partitions, before, lost, volume_entry};
+use relaid::Relaid;
 pub use request::TargetRequest;
 use scope::Scope;
 use stale::Stale;
-use state::{TargetState, check_sectors, check_size};
+use state::{TargetState, check_sectors};
 
 /// What will be done to a target.
 #[derive(Clone, Debug, Serialize)]
@@ -60,6 +68,9 @@ pub struct TargetPlan {
     /// Partitions of the source's table that are not written, and what will be there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<Absent>,
+    /// Filesystems that are grown once everything is written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub grows: Vec<Growth>,
     /// Signatures of before that are erased, by their places on the target.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<Signature>,
@@ -132,6 +143,8 @@ pub(super) struct Aim<'a> {
     /// Which bytes of the source go where.
     pub(super) transfers: Vec<Transfer>,
     scope: Scope,
+    /// Where partitions do not all lie where they were.
+    relaid: Option<Relaid>,
     carries_on: bool,
 }
 
@@ -149,26 +162,33 @@ impl<'a> Aim<'a> {
         may_be_erased(&state.survey.disk, &state.survey.words)?;
         check_sectors(&state.survey.disk, manifest)?;
         let carries_on = state.begun(|found| found.is_of_the_same(&content.note));
-        let (transfers, scope) = choose(&state, &content, carries_on)?;
-        Ok(Self { request, content, state, transfers, scope, carries_on })
+        let Choice { transfers, scope, relaid } =
+            choice::choose(request, &state, &content, carries_on)?;
+        Ok(Self { request, content, state, transfers, scope, relaid, carries_on })
     }
 
     /// Says what will be done.
     pub(super) fn plan(self) -> Result<TargetPlan, OperationError> {
         let (kept, absent) = self.left_out();
-        let patches = match self.scope {
-            Scope::Disk => self.fit()?,
+        let table = match (self.scope, &self.relaid) {
+            (Scope::Disk, Some(relaid)) => relaid.table.clone(),
+            (Scope::Disk, None) => self.fit()?,
             _ => Vec::new(),
         };
+        let inner = self.inner_patches()?;
         let stale = self.stale(&kept);
-        let mut notices = self.notices(&patches)?;
+        let mut notices = self.notices(&table, &inner)?;
         notices.extend(stale.notices());
         notices.extend(absent.iter().map(Absent::sentence));
-        let Self { request, content, state, transfers, scope, carries_on } = self;
+        let patches = table.into_iter().chain(inner).collect();
+        let Self { request, content, state, transfers, scope, relaid, carries_on } = self;
         let before = before(&state.held, &transfers, scope.replaces_all().then_some(&kept));
         let after = match &content.volume {
             Some((volume, _)) => vec![volume_entry(volume)],
-            None => after(&before, content.manifest, &transfers, &absent, scope),
+            None => match (scope, &relaid) {
+                (Scope::Partitions, _) => after_partitions(&before, content.manifest, &transfers),
+                (_, relaid) => after(content.manifest, &absent, relaid.as_ref()),
+            },
         };
         let words = &state.survey.words;
         Ok(TargetPlan {
@@ -187,6 +207,7 @@ impl<'a> Aim<'a> {
             target: state.survey.disk,
             before,
             after,
+            grows: relaid.map_or_else(Vec::new, |relaid| relaid.grows(content.manifest)),
             absent,
             kept,
             patches,
@@ -202,11 +223,52 @@ impl<'a> Aim<'a> {
         }
         let regions: Vec<&Region> =
             scope::left_out(self.content.manifest, &self.transfers).collect();
-        let kept = regions.iter().map(|region| (region.start, region.size));
+        let has_its_place = |region: &&Region| match &self.relaid {
+            Some(relaid) => {
+                region.partition.is_some()
+                    && relaid.place(region) == Some((region.start, region.size))
+            }
+            None => true,
+        };
+        let kept = regions.iter().copied().filter(has_its_place);
+        let kept = kept.map(|region| (region.start, region.size));
         let is_clone = self.content.note.is_clone;
-        let absent =
-            regions.iter().filter_map(|region| Absent::find(&self.state, region, is_clone));
+        let absent = regions.iter().filter_map(|region| {
+            let place = self.place(region);
+            Absent::find(&self.state, region, place, is_clone)
+        });
         (Extents::from(kept.collect::<Vec<_>>()), absent.collect())
+    }
+
+    /// Where a region of the source lies on a target that gets its table.
+    fn place(&self, region: &Region) -> Option<Extent> {
+        let (start, size) = match &self.relaid {
+            Some(relaid) => relaid.place(region)?,
+            None => (region.start, region.size),
+        };
+        Some(Extent { start, end: start.saturating_add(size) })
+    }
+
+    /// What changes inside of partitions that lie elsewhere or have another size.
+    fn inner_patches(&self) -> Result<Vec<Patch>, OperationError> {
+        let Content { manifest, disk, .. } = &self.content;
+        let mut patches = Vec::new();
+        for transfer in &self.transfers {
+            let region = manifest.regions.iter().find(|region| region.start == transfer.from);
+            let region = region.filter(|region| region.partition.is_some());
+            let Some(region) = region.filter(|_| self.scope != Scope::Volume) else { continue };
+            let size = match self.relaid.as_ref().and_then(|relaid| relaid.place(region)) {
+                Some((_, size)) => size,
+                None => transfer.len,
+            };
+            let number = region.partition.unwrap_or_default();
+            let new = Position { number, start: transfer.to, size, record: 0 };
+            let found = layout::patches(*disk, region, &new, manifest.disk.logical_sector);
+            patches.extend(found.map_err(|error| {
+                OperationError::io(format!("looking into partition {number} of the source"), error)
+            })?);
+        }
+        Ok(patches)
     }
 
     /// What has to change in the table; refused where there is no room for it.
@@ -236,8 +298,13 @@ impl<'a> Aim<'a> {
         let own = &state.survey.table;
         let (volumes, replaced) = match scope {
             Scope::Disk => {
-                let all = manifest.table.data_partitions().map(|it| place(it.start, it.size));
-                stale::volumes(state, all, scope, kept)
+                let all = manifest.table.data_partitions().filter_map(|it| match &self.relaid {
+                    Some(relaid) => {
+                        relaid.layout.position(it.number).map(|new| (new.start, new.size))
+                    }
+                    None => Some((it.start, it.size)),
+                });
+                stale::volumes(state, all.map(|(start, size)| place(start, size)), scope, kept)
             }
             Scope::Volume => stale::volumes(state, std::iter::empty(), scope, kept),
             Scope::Partitions => {
@@ -249,20 +316,4 @@ impl<'a> Aim<'a> {
         };
         Stale::find(state, transfers, &volumes, &replaced)
     }
-}
-
-/// What is written, and where to.
-fn choose(
-    state: &TargetState,
-    content: &Content<'_>,
-    begun: bool,
-) -> Result<(Vec<Transfer>, Scope), OperationError> {
-    Ok(match (content.partitions, &content.volume) {
-        (_, Some((volume, transfers))) => {
-            check_size(&state.survey.disk, volume.size, "choose a target at least as large")?;
-            (transfers.clone(), Scope::Volume)
-        }
-        (None, None) => (scope::whole_disk(state, content.manifest)?, Scope::Disk),
-        (Some(chosen), None) => scope::partitions(state, content.manifest, chosen, begun)?,
-    })
 }

@@ -1,20 +1,21 @@
 //! What a person should know before a target is written.
 
-use crate::bytes::{ReadAt as _, Window, le32};
 use crate::disk::{self, Disk, DiskKind, Source};
-use crate::image::manifest::Region;
 use crate::inspect;
 use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::table::{self, Patch, Scheme};
-use crate::volume::Kind;
 
 use super::Aim;
 use super::scope::Scope;
 
 impl Aim<'_> {
     /// All of them, those of the target first.
-    pub(super) fn notices(&self, patches: &[Patch]) -> Result<Vec<String>, OperationError> {
+    pub(super) fn notices(
+        &self,
+        table: &[Patch],
+        inner: &[Patch],
+    ) -> Result<Vec<String>, OperationError> {
         let survey = &self.state.survey;
         let mut notices: Vec<String> = survey.note.iter().cloned().collect();
         if self.carries_on {
@@ -27,8 +28,11 @@ impl Aim<'_> {
         notices.extend(self.content.notices.iter().cloned());
         notices.extend(self.meanwhile());
         notices.extend(self.same_identity());
-        notices.extend(self.moved()?);
-        notices.extend(self.fitted(patches));
+        notices.extend(self.moved(inner));
+        if let Some(relaid) = &self.relaid {
+            notices.extend(relaid.notices(self.content.manifest, self.content.disk));
+        }
+        notices.extend(self.fitted(table));
         if !self.request.read_back {
             notices.push(
                 "what is written will not be read back: errors of the target stay hidden"
@@ -82,43 +86,31 @@ impl Aim<'_> {
         Some(theirs.is_some() && own == theirs)
     }
 
-    /// Partitions that get another start than they had: what of them counts on it.
-    fn moved(&self) -> Result<Vec<String>, OperationError> {
+    /// Partitions that get another start than they had: what of them counts on it. `patches` are those
+    /// inside of them.
+    fn moved(&self, patches: &[Patch]) -> Vec<String> {
         let mut notices = Vec::new();
         let manifest = self.content.manifest;
         for transfer in self.transfers.iter().filter(|transfer| transfer.from != transfer.to) {
             let region = manifest.regions.iter().find(|region| region.start == transfer.from);
             let Some(region) = region.filter(|region| region.partition.is_some()) else { continue };
             let number = region.partition.unwrap_or_default();
+            let place = transfer.to..transfer.to.saturating_add(transfer.len);
+            let is_told = patches.iter().any(|patch| place.contains(&patch.offset));
+            let told = match is_told {
+                true => {
+                    "; its own boot sector, which said where it began (\"hidden sectors\"), is told \
+                     the new place"
+                }
+                false => "",
+            };
             notices.push(format!(
                 "partition {number} began at byte {} and will begin at byte {}: a boot loader that \
-                 finds it by its place (GRUB's lists of blocks, boot sectors) has to be installed \
-                 anew{}",
-                transfer.from,
-                transfer.to,
-                if self.tells_start(region)? {
-                    "; its own boot sector says where it began (\"hidden sectors\"), by which \
-                     Windows and DOS start"
-                } else {
-                    ""
-                }
+                 finds it by its place (GRUB's lists of blocks) has to be installed anew{told}",
+                transfer.from, transfer.to,
             ));
         }
-        Ok(notices)
-    }
-
-    /// Whether the boot sector of a FAT or NTFS says where the partition began: sectors before it,
-    /// at byte 28 (Microsoft FAT specification, `BPB_HiddSec`).
-    fn tells_start(&self, region: &Region) -> Result<bool, OperationError> {
-        let kind = region.filesystem.as_ref().map(|found| found.kind);
-        if !matches!(kind, Some(Kind::Fat12 | Kind::Fat16 | Kind::Fat32 | Kind::Ntfs)) {
-            return Ok(false);
-        }
-        let sector = u64::from(self.content.manifest.disk.logical_sector);
-        let boot = Window::new(self.content.disk, region.start, region.size)
-            .read_vec(0, 512)
-            .map_err(|error| OperationError::io("reading a boot sector of the source", error))?;
-        Ok(le32(&boot, 28).is_some_and(|hidden| u64::from(hidden) == region.start / sector))
+        notices
     }
 
     /// What of the table is not as it was captured.
@@ -126,7 +118,8 @@ impl Aim<'_> {
         let (target, image) = (self.state.survey.disk.size, self.content.manifest.disk.size);
         let extra = target.saturating_sub(image);
         let mut notices = Vec::new();
-        if self.scope == Scope::Disk && self.content.partitions.is_none() && extra > 0 {
+        let keeps_sizes = self.scope == Scope::Disk && self.relaid.is_none();
+        if keeps_sizes && self.content.partitions.is_none() && extra > 0 {
             notices.push(format!(
                 "the target is larger: {} stay free at its end, partitions keep their sizes",
                 human(extra)

@@ -13,6 +13,7 @@ use crate::transfer::Transfer;
 use crate::volume::LogicalVolume;
 
 use super::absent::{Absent, Remains};
+use super::relaid::Relaid;
 use super::scope::Scope;
 use super::state::{EMPTY, Held, describe, look};
 
@@ -64,35 +65,43 @@ pub(in crate::operation) fn volume_entry(volume: &LogicalVolume) -> LayoutEntry 
     LayoutEntry { number: None, start: 0, size: volume.size, text, kept: false }
 }
 
-/// The target as it will be; `absent` are the partitions that are not restored.
+/// The target as it will be with the table of the image; `absent` are the partitions that are not restored.
 pub(in crate::operation) fn after(
-    before: &[LayoutEntry],
     manifest: &Manifest,
-    transfers: &[Transfer],
     absent: &[Absent],
-    scope: Scope,
+    relaid: Option<&Relaid>,
 ) -> Vec<LayoutEntry> {
-    let from_image = manifest
+    let regions = manifest
         .regions
         .iter()
         .filter(|region| region.partition.is_some() || region.filesystem.is_some());
-    let entry = |region: &Region, start: u64| {
+    let entries = regions.filter_map(|region| {
         let absent = absent.iter().find(|absent| Some(absent.number) == region.partition);
-        LayoutEntry {
+        let (start, size) = match relaid {
+            Some(relaid) => relaid.place(region)?,
+            None => (region.start, region.size),
+        };
+        Some(LayoutEntry {
             number: region.partition,
             start,
-            size: region.size,
+            size,
             text: absent.map_or_else(|| in_image(manifest, region), Absent::text),
             kept: absent.is_some_and(|absent| absent.remains == Remains::Same),
-        }
-    };
-    if scope.replaces_all() {
-        return from_image.map(|region| entry(region, region.start)).collect();
-    }
+        })
+    });
+    entries.collect()
+}
+
+/// The target as it will be when single partitions of it are written.
+pub(in crate::operation) fn after_partitions(
+    before: &[LayoutEntry],
+    manifest: &Manifest,
+    transfers: &[Transfer],
+) -> Vec<LayoutEntry> {
     let replaced = |old: &LayoutEntry| {
         let transfer = transfers.iter().find(|transfer| transfer.to == old.start)?;
         let region = manifest.regions.iter().find(|region| region.start == transfer.from)?;
-        Some(LayoutEntry { size: old.size, number: old.number, ..entry(region, old.start) })
+        Some(LayoutEntry { text: in_image(manifest, region), kept: false, ..old.clone() })
     };
     before.iter().map(|old| replaced(old).unwrap_or_else(|| old.clone())).collect()
 }

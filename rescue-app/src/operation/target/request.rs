@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::layout::Wishes;
 use crate::operation::error::OperationError;
 
 /// Which disk is overwritten, with which parts of the source, and how.
@@ -21,6 +22,8 @@ pub struct TargetRequest {
     pub read_back: bool,
     /// Write a damaged copy of the GPT anew from the other one, also on a disk of the same size.
     pub mend_table: bool,
+    /// Sizes of partitions, where the table is written.
+    pub layout: Wishes,
 }
 
 impl TargetRequest {
@@ -34,6 +37,7 @@ impl TargetRequest {
             only_changed: false,
             read_back: true,
             mend_table: false,
+            layout: Wishes::default(),
         }
     }
 

@@ -1,13 +1,15 @@
 //! Which bytes of the source go where on the target, and what of it is replaced.
 
+use crate::bytes::Extents;
 use crate::image::manifest::{Manifest, Region, Stored};
+use crate::layout;
 use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::operation::survey::Survey;
 use crate::table::{self, Partition, Scheme, Table};
 use crate::transfer::Transfer;
 
-use super::state::{TargetState, check_size};
+use super::state::TargetState;
 
 /// What of the target a restore replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +30,8 @@ impl Scope {
 }
 
 /// The whole disk, every region in its place.
-pub(in crate::operation) fn whole_disk(
-    state: &TargetState,
-    manifest: &Manifest,
-) -> Result<Vec<Transfer>, OperationError> {
-    let next = "choose a disk at least as large";
-    check_size(&state.survey.disk, manifest.disk.size, next)?;
-    Ok(manifest.regions.iter().filter(|region| is_stored(region)).map(in_place).collect())
+pub(in crate::operation) fn whole_disk(manifest: &Manifest) -> Vec<Transfer> {
+    manifest.regions.iter().filter(|region| is_stored(region)).map(in_place).collect()
 }
 
 /// Regions that no transfer covers. With the table written, everything else is replaced.
@@ -52,42 +49,39 @@ pub(in crate::operation) fn is_stored(region: &Region) -> bool {
 
 fn in_place(region: &Region) -> Transfer {
     let Region { start, size, ref used, .. } = *region;
-    Transfer { from: start, to: start, len: size, used: used.clone() }
+    Transfer { from: start, to: start, len: size, used: used.clone(), is_cut: false }
 }
 
-/// Chosen partitions go into the partitions of the same numbers. On a disk that was looked at and
-/// found blank, or on which this very restore was begun before, the table is written with them.
+/// The chosen partitions in the places that they had, with what lies around them: for a target that gets
+/// the table with them.
+pub(in crate::operation) fn with_table(manifest: &Manifest, chosen: &[u32]) -> Vec<Transfer> {
+    let is_meant = |region: &&Region| is_chosen(region, chosen) && is_stored(region);
+    let regions = manifest.regions.iter().filter(is_meant);
+    regions.map(in_place).collect()
+}
+
+/// Whether a region is one of the chosen partitions, or none at all.
+pub(in crate::operation) fn is_chosen(region: &Region, chosen: &[u32]) -> bool {
+    region.partition.is_none_or(|number| chosen.contains(&number))
+}
+
+/// Refuses what is no partition that the source holds.
+pub(in crate::operation) fn check_chosen(
+    manifest: &Manifest,
+    chosen: &[u32],
+) -> Result<(), OperationError> {
+    chosen.iter().try_for_each(|number| stored_partition(manifest, *number).map(drop))
+}
+
+/// Chosen partitions go into those of the same numbers.
 pub(in crate::operation) fn partitions(
     state: &TargetState,
     manifest: &Manifest,
     chosen: &[u32],
-    begun: bool,
-) -> Result<(Vec<Transfer>, Scope), OperationError> {
-    let regions = chosen.iter().map(|number| stored_partition(manifest, *number));
-    let regions = regions.collect::<Result<Vec<_>, _>>()?;
-    if state.blank || begun {
-        check_size(&state.survey.disk, manifest.disk.size, &onto_smaller(&regions))?;
-        let outside = manifest.regions.iter().filter(|region| region.partition.is_none());
-        let transfers = outside.chain(regions).map(in_place).collect();
-        return Ok((transfers, Scope::Disk));
-    }
+) -> Result<Vec<Transfer>, OperationError> {
     refuse_odd_table(state)?;
-    let transfers = regions.into_iter().map(|region| into_partition(state, region));
-    Ok((transfers.collect::<Result<Vec<_>, _>>()?, Scope::Partitions))
-}
-
-/// What works for single partitions on a blank disk on which the table has no room.
-fn onto_smaller(regions: &[&Region]) -> String {
-    let needs = |region: &&Region| {
-        let number = region.partition.unwrap_or_default();
-        format!("partition {number} of at least {} bytes", region.size)
-    };
-    let needs: Vec<String> = regions.iter().map(needs).collect();
-    format!(
-        "the partition table does not fit there: make a table with {} on it, then restore \
-         into that, or restore to a file",
-        needs.join(" and ")
-    )
+    let regions = chosen.iter().map(|number| stored_partition(manifest, *number));
+    regions.map(|region| into_partition(state, region?)).collect()
 }
 
 /// Where readers of the table may see other partitions, or none is trusted, no single one is
@@ -157,13 +151,13 @@ fn into_partition(state: &TargetState, region: &Region) -> Result<Transfer, Oper
         ));
     }
     let found = table.partition(number);
-    let target = found.filter(|partition| partition.size >= region.size).ok_or_else(|| {
+    let least = layout::least_size(region);
+    let target = found.filter(|partition| partition.size >= least).ok_or_else(|| {
         OperationError::refused(
             format!(
-                "{} has no partition {number} of at least {} ({} bytes)",
+                "{} has no partition {number} of at least {} ({least} bytes)",
                 disk.identity(),
-                human(region.size),
-                region.size
+                human(least),
             ),
             "create it there, or restore the whole disk",
         )
@@ -174,7 +168,10 @@ fn into_partition(state: &TargetState, region: &Region) -> Result<Transfer, Oper
             "repair the partition table, or restore the whole disk",
         ));
     }
-    Ok(Transfer { to: target.start, ..in_place(region) })
+    let len = region.size.min(target.size);
+    let used = region.used.intersection(&Extents::of(region.start, region.start + len));
+    let is_cut = used != region.used;
+    Ok(Transfer { from: region.start, to: target.start, len, used, is_cut })
 }
 
 /// What else lies in a partition of the target, by its table: nothing of it may be written to.

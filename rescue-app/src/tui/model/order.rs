@@ -293,7 +293,7 @@ impl WriteOrder {
                 args.verify_first = self.verify_first;
                 Verb::Restore(Box::new(args))
             }
-            Origin::Disk(source) => Verb::Clone(self.clone_args(source)),
+            Origin::Disk(source) => Verb::Clone(Box::new(self.clone_args(source))),
         }
     }
 
