@@ -515,3 +515,82 @@ fn what_windows_keeps_elsewhere_is_not_read_as_empty() {
         }
     }
 }
+
+/// Asks all that can be asked of the first files of a tree, whatever it says.
+fn ask_all(volume: &dyn ReadAt, scrutiny: Scrutiny) {
+    let Ok(tree) = files(volume, scrutiny) else { return };
+    let mut folders = vec![tree.root()];
+    for _ in 0..30 {
+        let Some(folder) = folders.pop() else { break };
+        let mut found = Vec::new();
+        let _ = tree.list(folder, &mut |entry| {
+            if found.len() < 30 {
+                found.push(entry.file);
+                folders.extend((entry.kind == EntryKind::Folder).then_some(entry.file));
+            }
+        });
+        for file in found {
+            let _ = (tree.stat(file), tree.link_target(file));
+            let _ = tree.extents(file, &mut |_| {});
+            if let Ok(content) = tree.open(file) {
+                let len = usize::try_from(content.size().min(300_000)).unwrap();
+                let _ = content.read_vec(0, len);
+                let _ = content.read_vec(content.size().saturating_sub(1), 1);
+            }
+        }
+    }
+}
+
+/// Changes bytes of an image where it has anything but zeros, time and again, and asks.
+fn ask_of_damaged(image: &Path, seed: u64) {
+    let mut bytes = fs::read(image).unwrap();
+    let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
+    let mut random = Random::new(seed);
+    for _ in 0..Random::count(3000) {
+        let mut changed = Vec::new();
+        for _ in 0..=random.below(4) {
+            let at = usize::try_from(random.below(places.len() as u64)).unwrap();
+            changed.push((places[at], bytes[places[at]]));
+            bytes[places[at]] = random.bytes(1)[0];
+        }
+        ask_all(&bytes, Scrutiny::Strict);
+        ask_all(&bytes, Scrutiny::Lenient);
+        changed.into_iter().rev().for_each(|(at, byte)| bytes[at] = byte);
+    }
+}
+
+#[test]
+fn damage_of_any_kind_ends_in_words_and_not_in_a_panic() {
+    let bench = Bench::new(16 * MIB);
+    let content = bench.content();
+    let text: Vec<String> = (0..20).map(|line| format!("line {line}\n")).collect();
+    fs::create_dir_all(content.join("a/b")).unwrap();
+    for at in 0..12 {
+        fs::write(content.join(format!("a/file {at}")), text.concat()).unwrap();
+    }
+    let image = bench.image();
+    let fresh = || File::create(&image).unwrap().set_len(16 * MIB).unwrap();
+    fresh();
+    bench.make(
+        "mke2fs -q -F -t ext4 -O ^metadata_csum,^has_journal,inline_data -I 256 -d",
+        &[&content],
+    );
+    ask_of_damaged(&image, 21);
+    fresh();
+    bench.make("mke2fs -q -F -t ext2 -b 1024 -d", &[&content]);
+    ask_of_damaged(&image, 22);
+    fresh();
+    bench.make("mkfs.fat -F 16", &[]);
+    let script = format!("mcopy -s -Q -i '{}' '{}'/a ::", image.display(), content.display());
+    tool("sh", &["-c", &script]);
+    ask_of_damaged(&image, 23);
+    fresh();
+    ntfs::format(&image, "");
+    {
+        let mount = ntfs::Mount::new(&image, "compression");
+        compress(mount.path());
+        fs::write(mount.path().join("text"), text.concat().repeat(500)).unwrap();
+        tool("cp", &["-r".into(), content.join("a"), mount.path().join("a")]);
+    }
+    ask_of_damaged(&image, 24);
+}
