@@ -135,8 +135,10 @@ mod tests {
     #[test]
     fn pieces_are_put_together_and_gaps_are_zero() {
         let disk: Arc<dyn ReadAt> = Arc::new((0..100).collect::<Vec<u8>>());
-        let piece =
-            |from, to, len| Transfer { from, to, len, used: Extents::of(from, len), is_cut: false };
+        let piece = |from, to, len| {
+            let used = Extents::of(from, from + len);
+            Transfer { from, to, len, used, is_cut: false }
+        };
         let pieces = vec![piece(50, 0, 10), piece(10, 10, 5), piece(90, 20, 10)];
         let file = ExportedFile::of_disk("x".into(), &disk, 40, pieces);
         let mut expected: Vec<u8> = (50..60).chain(10..15).collect();
