@@ -5,17 +5,18 @@
 
 use std::cell::Cell;
 
-use super::catalog::{FILE, FOLDER, FORKS, NUMBER, ROOT, ROOT_PARENT, name, parent};
+use super::catalog::{ROOT, ROOT_PARENT, name, parent};
 use super::header::{Fork, Header, Run};
 use super::journal::Journal;
+use super::record::{FILE_LINK, FOLDER_LINK, Found, INDEX_BITS, Record};
 use super::tree::{BTree, Node};
-use crate::bytes::{Extent, ReadAt, Window, be16, be32, slice};
+use crate::bytes::{Extent, ReadAt, Window, be32};
 use crate::volume::path::LONGEST_LINK;
-use crate::volume::probe::{byte, has};
+use crate::volume::probe::byte;
 use crate::volume::runs::Runs;
 use crate::volume::{
-    Doubt, EachEntry, EachExtent, EntryKind, FileError, FileId, FileTree, FolderEntry, Permissions,
-    Scrutiny, Stat, State, Times, times,
+    Doubt, EachEntry, EachExtent, EntryKind, FileError, FileId, FileTree, FolderEntry, Scrutiny,
+    Stat, State,
 };
 
 /// Nodes that may be read for one question, and to look at all files.
@@ -23,28 +24,8 @@ const MOST_NODES: u32 = 1 << 16;
 const MOST_NODES_OF_ALL: u32 = 1 << 22;
 /// Numbers below this are the volume's own files.
 const FIRST_FREE: u32 = 16;
-/// Bytes of the longest record of a file or folder.
-const RECORD: usize = 248;
-/// Byte of the owner's flags, and the one of content that is not in the data fork (`UF_COMPRESSED`).
-const FLAGS: usize = 41;
-const COMPRESSED: u8 = 0x20;
-/// Bytes of the owner, the group, the mode, and of the number of a link's file, which there says how
-/// many links it has.
-const OWNER: usize = 32;
-const GROUP: usize = 36;
-const MODE: usize = 42;
-const SPECIAL: usize = 44;
-/// Byte of the type and creator, and those of hard links to files and to folders.
-const TYPE: usize = 48;
-const FILE_LINK: &[u8] = b"hlnkhfs+";
-const FOLDER_LINK: &[u8] = b"fdrpMACS";
 /// The folders that hold what hard links stand for.
 const PRIVATE: [&str; 2] = ["\0\0\0\0HFS+ Private Data", ".HFS+ Private Directory Data\r"];
-/// Kinds of forks in the list of further extents.
-const FORK_KINDS: [u8; 2] = [0x00, 0xff];
-/// Bits of the index of a record in the number of a file, below that of its leaf.
-const INDEX_BITS: u32 = 16;
-
 /// The files of a volume, by their number and the place of their record.
 pub(super) struct Files<'a> {
     /// What holds the volume, and where that begins.
@@ -145,7 +126,7 @@ impl<'a> Files<'a> {
             return Ok(record);
         }
         let nowhere = || FileError::damaged("it is a hard link that leads nowhere");
-        let wanted = format!("iNode{}", be32(&record.0, SPECIAL).ok_or_else(nowhere)?);
+        let wanted = format!("iNode{}", record.stands_for().ok_or_else(nowhere)?);
         let [folder, _] = PRIVATE;
         let folder = self.child(ROOT, folder, &|key| parent(key) < Some(ROOT))?;
         let folder = folder.and_then(|folder| folder.number()).ok_or_else(nowhere)?;
@@ -265,94 +246,6 @@ fn no_tree() -> FileError {
 
 fn no_extents() -> FileError {
     FileError::damaged("the list of its extents makes no sense, or cannot be read")
-}
-
-/// A record and where it is.
-struct Found<'a> {
-    leaf: u32,
-    index: usize,
-    key: &'a [u8],
-    data: &'a [u8],
-}
-
-impl Found<'_> {
-    fn id(&self) -> Option<FileId> {
-        let place = u64::from(self.leaf) << INDEX_BITS | u64::try_from(self.index).ok()?;
-        Some(FileId(be32(self.data, NUMBER)?.into(), place))
-    }
-}
-
-/// The record of a file or folder.
-struct Record(Vec<u8>);
-
-impl Record {
-    /// `None` for others.
-    fn of(found: &Found<'_>) -> Option<Self> {
-        let is_one = matches!(be16(found.data, 0)?, FOLDER | FILE);
-        is_one.then(|| Self(found.data.iter().take(RECORD).copied().collect()))
-    }
-
-    fn number(&self) -> Option<u32> {
-        be32(&self.0, NUMBER)
-    }
-
-    fn mode(&self) -> u16 {
-        be16(&self.0, MODE).unwrap_or(0)
-    }
-
-    fn is_folder(&self) -> bool {
-        be16(&self.0, 0) == Some(FOLDER)
-    }
-
-    fn is_link_to(&self, what: &[u8]) -> bool {
-        !self.is_folder() && has(&self.0, TYPE, what)
-    }
-
-    fn is_compressed(&self) -> bool {
-        byte(&self.0, FLAGS).is_some_and(|flags| flags & COMPRESSED != 0)
-    }
-
-    /// Old systems wrote no mode.
-    fn kind(&self) -> EntryKind {
-        match EntryKind::of_mode(self.mode()) {
-            _ if self.is_folder() => EntryKind::Folder,
-            _ if self.is_link_to(FOLDER_LINK) => EntryKind::Other,
-            EntryKind::Link => EntryKind::Link,
-            EntryKind::Other if self.mode() & 0xf000 != 0 => EntryKind::Other,
-            _ => EntryKind::File,
-        }
-    }
-
-    /// Those of the data and of the resources, with their kinds.
-    fn forks(&self) -> Option<[(Fork, u8); 2]> {
-        let [data, resources] = FORKS.map(|at| Fork::parse(slice(&self.0, at, Fork::LEN)?));
-        let [of_data, of_resources] = FORK_KINDS;
-        Some([(data?, of_data), (resources?, of_resources)])
-    }
-
-    /// `is_linked` of what hard links stand for.
-    fn stat(&self, is_linked: bool) -> Stat {
-        let time = |at: usize| times::mac(be32(&self.0, at)?);
-        let word = |at: usize| be32(&self.0, at).unwrap_or(0);
-        let size = self.forks().filter(|_| !self.is_folder());
-        Stat {
-            kind: self.kind(),
-            size: size.map_or(0, |[(data, _), _]| data.size),
-            links: if is_linked { word(SPECIAL) } else { 1 },
-            times: Times {
-                created: time(12),
-                modified: time(16),
-                changed: time(20),
-                accessed: time(24),
-            },
-            permissions: (self.mode() != 0).then(|| Permissions {
-                uid: word(OWNER),
-                gid: word(GROUP),
-                mode: self.mode() & 0o7777,
-            }),
-            attributes: None,
-        }
-    }
 }
 
 impl FileTree for Files<'_> {

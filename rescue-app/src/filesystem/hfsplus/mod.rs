@@ -7,6 +7,7 @@ mod catalog;
 mod files;
 mod header;
 mod journal;
+mod record;
 mod tree;
 
 use std::io;
