@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod above;
 mod agreement;
 mod browse;
 mod btrfs;
