@@ -109,6 +109,12 @@ impl Machine {
             .next_boot_index()
     }
 
+    /// A card reader of that serial number, with a card in it; see [`Monitor::swap_card`].
+    pub fn card_reader(self, card: &Path, serial: &str) -> Self {
+        let device = format!("usb-storage,bus=xhci.0,drive={serial},serial={serial},removable=on");
+        self.drive(serial, card, "cache=unsafe").with("-device", device)
+    }
+
     /// A SCSI disk with sectors (of 512 bytes) that cannot be read.
     pub fn failing_scsi_disk(self, image: &Path, serial: &str, sectors: &[u64]) -> Self {
         let errors = sectors.iter().map(|sector| error("read", Some(*sector))).collect();

@@ -95,6 +95,14 @@ impl Monitor {
         );
     }
 
+    /// Puts another card into a reader, whatever the machine is doing with the one that is in it.
+    pub fn swap_card(&mut self, serial: &str, card: &Path) {
+        self.execute(
+            "blockdev-change-medium",
+            &json!({ "device": serial, "filename": card, "format": "raw", "force": true }),
+        );
+    }
+
     /// Takes a plugged disk away.
     pub fn unplug(&mut self, serial: &str) {
         self.execute("device_del", &json!({ "id": format!("{serial}-device") }));
