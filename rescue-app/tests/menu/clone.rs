@@ -59,7 +59,7 @@ fn only_some_partitions() {
 #[test]
 fn disks_that_cannot_be_the_target_are_told_why() {
     let mut machine = Fake::new();
-    machine.list.disks[2].size = 400 * GIB;
+    machine.list.disks[2].size = 150 * GIB;
     let mut menu = Menu::at(machine, &[Char('l'), Enter, Key::Home, Enter]);
     assert!(menu.screen().contains("Not possible: it is the disk to clone"), "{}", menu.screen());
     menu.keys(&[Down, Down, Enter]);

@@ -83,7 +83,7 @@ fn disks_that_must_not_be_written_cannot_be_chosen() {
 #[test]
 fn a_disk_that_is_too_small_or_in_use_cannot_be_chosen() {
     let mut machine = Fake::new();
-    machine.list.disks[2].size = 400 * GIB;
+    machine.list.disks[2].size = 150 * GIB;
     machine.list.disks[4].target_refusal = Some("/dev/vda1 is mounted at /srv".into());
     let mut menu = at_targets(machine);
     menu.keys(&[End, Enter, Up, Up, Enter]);
@@ -254,6 +254,24 @@ fn a_small_target_has_room_for_a_logical_volume_only() {
     assert_screen!("restore_volume_that_fits", menu);
     menu.keys(&[Enter, Enter]).typed("KHLD").key(Enter);
     assert_eq!(started(&menu).what, volume_of("vg/root", &[]));
+}
+
+#[test]
+fn on_a_smaller_target_the_plan_says_whether_the_whole_fits() {
+    let mut machine = Fake::new();
+    machine.list.disks[2].size = 300 * GIB;
+    let mut menu = at_summary(machine);
+    assert_eq!(menu.machine.writes_planned.lock().unwrap().last().unwrap().what, What::Disk);
+    menu.key(Enter).typed("khld").key(Enter);
+    assert_eq!(started(&menu).disk.size, 300 * GIB);
+    let mut machine = Fake::new();
+    machine.list.disks[2].size = 300 * GIB;
+    machine.refuse_restore = Some(Failure {
+        text: "the smallest disk that this fits on has 310 GiB".into(),
+        ..Failure::default()
+    });
+    let mut menu = at_summary(machine);
+    assert!(menu.screen().contains("fits on has 310 GiB"), "{}", menu.screen());
 }
 
 #[test]

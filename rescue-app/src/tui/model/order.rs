@@ -62,10 +62,10 @@ impl Image {
         captured.flat_map(|partition| &partition.volume.inside)
     }
 
-    /// Bytes that a target has to have for any of it.
-    pub fn least_target(&self) -> u64 {
+    /// Bytes of the smallest logical volume that can be restored alone.
+    fn least_volume(&self) -> Option<u64> {
         let possible = self.logical_volumes().filter(|it| it.by_itself != ByItself::Never);
-        possible.map(|volume| volume.size).fold(self.size, u64::min)
+        possible.map(|volume| volume.size).min()
     }
 
     /// The captured disk as a [`Disk`], for drawing.
@@ -214,12 +214,23 @@ impl Origin {
         }
     }
 
+    /// Bytes that a target has to have for all of it: less than that is in use. Whether it fits on a
+    /// smaller disk, the plan finds out.
+    pub fn least_whole(&self) -> u64 {
+        let used = match self {
+            Self::Image { image, .. } => image.used,
+            Self::Disk(disk) => disk.volumes.iter().map(|it| it.used.unwrap_or(it.size)).sum(),
+        };
+        used.min(self.size())
+    }
+
     /// Bytes that a target has to have for any of it.
     pub fn least_target(&self) -> u64 {
-        match self {
-            Self::Image { image, .. } => image.least_target(),
-            Self::Disk(disk) => disk.size,
-        }
+        let volume = match self {
+            Self::Image { image, .. } => image.least_volume(),
+            Self::Disk(_) => None,
+        };
+        volume.unwrap_or(u64::MAX).min(self.least_whole())
     }
 
     /// Its partitions.

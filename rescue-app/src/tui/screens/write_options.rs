@@ -62,15 +62,15 @@ impl WriteOptions {
         let volumes = order.from.logical_volumes();
         let (what, cursor) = (Choice::Whole, Cursor::default());
         let mut page = Self { order, then, what, partitions, ticked, volumes, cursor };
-        if !page.whole_fits() {
+        if page.order.disk.size < page.order.from.size() {
             page.toggle(Setting::Volumes);
         }
         page
     }
 
-    /// Whether the target has room for all of the disk.
+    /// Whether the target may have room for all of the disk; on a smaller one the plan finds out.
     fn whole_fits(&self) -> bool {
-        self.order.from.size() <= self.order.disk.size
+        self.order.from.least_whole() <= self.order.disk.size
     }
 
     /// Why the logical volume of that place cannot be chosen.
