@@ -1,7 +1,7 @@
-//! `lifeboat ls` and `lifeboat find`.
+//! `lifeboat ls`, `copy` and `find`.
 
-use crate::console::{say, say_json};
-use crate::job::{FindArgs, LsArgs};
+use crate::console::{self, say, say_json};
+use crate::job::{CopyArgs, FindArgs, LsArgs};
 use crate::operation::format::size;
 use crate::operation::{self, Browsed, BrowsedFile, BrowsedVolume, Want};
 use crate::volume::EntryKind;
@@ -24,6 +24,22 @@ pub(super) fn list(args: &LsArgs) -> anyhow::Result<Ending> {
         }
     }
     Ok(Ending::Done)
+}
+
+pub(super) fn copy(args: &CopyArgs) -> anyhow::Result<Ending> {
+    let request = args.request(passphrase::access(&args.repo, Want::Read)?);
+    let printer = Printer::new(args.json);
+    let report = printer.watch(|control| operation::copy_files(&request, &args.to, control))?;
+    let text = format!(
+        "copied {} file(s) of {}, {} folder(s) and {} link(s) to {}",
+        report.files,
+        size(report.bytes),
+        report.folders,
+        report.links,
+        console::path(&report.to)
+    );
+    printer.result(&report, &text)?;
+    Ok(if report.warnings.is_empty() { Ending::Done } else { Ending::NeedsAttention })
 }
 
 pub(super) fn find(args: &FindArgs) -> anyhow::Result<Ending> {

@@ -88,6 +88,7 @@ fn carry_out(verb: &Verb) -> anyhow::Result<Ending> {
         Verb::Restore(args) => restore::run(args),
         Verb::Mount(args) => mount::run(args),
         Verb::Ls(args) => browse::list(args),
+        Verb::Copy(args) => browse::copy(args),
         Verb::Find(args) => browse::find(args),
         Verb::Verify(args) => verify::run(args),
         Verb::Forget(args) => forget::run(args),

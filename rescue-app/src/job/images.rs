@@ -120,6 +120,36 @@ impl LsArgs {
     }
 }
 
+/// Arguments of `copy`.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyArgs {
+    /// The file or folder, as for `ls`.
+    #[arg(value_name = "IMAGE:VOLUME[/PATH]")]
+    pub place: String,
+    /// A folder to copy it into, or the name that it gets; nothing is overwritten.
+    #[arg(value_name = "DEST")]
+    #[serde(with = "os_text")]
+    pub to: PathBuf,
+    /// Which disk `latest` is of: its serial number, or another name that is its own.
+    #[arg(long, value_name = "NAME")]
+    pub disk: Option<String>,
+    /// The repository.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    #[serde(default)]
+    pub json: bool,
+}
+
+impl CopyArgs {
+    /// What is asked of the operations.
+    pub fn request(&self, repo: RepoAccess) -> BrowseRequest {
+        browse(&self.place, self.disk.as_deref(), repo)
+    }
+}
+
 /// Arguments of `find`.
 #[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindArgs {

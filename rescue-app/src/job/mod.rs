@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use choice::What;
 pub use images::{
-    FindArgs, ForgetArgs, ImagesArgs, KeepArgs, LsArgs, MountArgs, ShowArgs, VerifyArgs,
+    CopyArgs, FindArgs, ForgetArgs, ImagesArgs, KeepArgs, LsArgs, MountArgs, ShowArgs, VerifyArgs,
 };
 pub use prepare::{DisksArgs, InitArgs, PrepareArgs};
 pub use repository::RepoArgs;
@@ -75,6 +75,12 @@ pub enum Verb {
     ///
     /// Reads ext2/3/4, NTFS, FAT, exFAT, XFS, Btrfs, F2FS and HFS+ that were closed properly.
     Ls(LsArgs),
+    /// Copies a file, or a folder with all that is in it, out of an image, without mounting anything.
+    ///
+    /// Owners, modes and times come along where the image and the system have them; extended attributes,
+    /// second streams and device nodes do not, and a hard link is copied as a file. Links are copied as
+    /// they are. Nothing is overwritten. What cannot be read is warned of and left out.
+    Copy(CopyArgs),
     /// Looks for files by their names in an image, without mounting anything.
     Find(FindArgs),
     /// Reads an image, or the whole repository, and checks every hash.

@@ -8,7 +8,6 @@ use std::str::FromStr;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::bytes::ReadAt;
 use crate::export::ExportedFile;
 use crate::image::stored::{DISK_FILE, MANIFEST_FILE};
 use crate::inspect;
@@ -205,21 +204,22 @@ pub fn find(
     image.ensure_held()
 }
 
-/// Does something with the content of the file at a place.
-///
-/// # Errors
-/// As [`list`]; and what kept the content from being read.
-pub fn read<T>(
+/// Does something with what is at a place, given the tree that it is in.
+pub(super) fn at_place<T>(
     request: &BrowseRequest,
     control: Control<'_>,
-    work: impl FnOnce(&dyn ReadAt) -> Result<T, OperationError>,
+    work: impl FnOnce(&dyn FileTree, FileId, EntryKind) -> Result<T, OperationError>,
 ) -> Result<T, OperationError> {
     let image = ImageFiles::open(&request.place.image, &request.repo, control)?;
-    let name = request.place.volume.as_deref().unwrap_or_default();
+    let Some(name) = &request.place.volume else {
+        return Err(OperationError::refused(
+            format!("{} names no volume", request.place),
+            "name one behind a colon; `lifeboat ls` shows which there are",
+        ));
+    };
     let tree = tree_of(find_volume(&image, name)?)?;
-    let (file, _) = find_file(tree.as_ref(), &request.place)?;
-    let content = tree.open(file).map_err(|error| reading(&request.place, error))?;
-    let result = work(content.as_ref())?;
+    let (file, kind) = find_file(tree.as_ref(), &request.place)?;
+    let result = work(tree.as_ref(), file, kind)?;
     image.ensure_held()?;
     Ok(result)
 }

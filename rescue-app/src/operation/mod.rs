@@ -7,6 +7,7 @@ mod catalog;
 mod clock;
 mod clone;
 mod consent;
+mod copy;
 mod error;
 mod forget;
 pub mod format;
@@ -38,13 +39,14 @@ mod verify;
 pub use access::{Compression, Passphrase, RepoAccess, create_repository};
 pub use browse::{
     BrowseRequest, Browsed, BrowsedFile, BrowsedVolume, ImagePlace, find as find_files,
-    list as list_files, read as read_file,
+    list as list_files,
 };
 pub use capture::{
     CapturePlan, CaptureReport, CaptureRequest, Space, capture, map_name, plan_capture,
 };
 pub use clock::set_clock;
 pub use clone::{ClonePlan, CloneReport, CloneRequest, plan_clone};
+pub use copy::{CopyReport, copy_files};
 pub use error::OperationError;
 pub use forget::{
     ForgetReport, ForgetRequest, ForgottenDisk, ForgottenImage, Rules, Unwanted, forget,

@@ -228,7 +228,11 @@ fn others() -> impl Strategy<Value = Verb> {
             Verb::Prune(PruneArgs { dry_run: flag, unused: UnusedArgs { max_unused }, repo, json })
         }
     });
-    prop_oneof![repair, prepare, named, mount, browse, rest]
+    let copy = (text(), path(), option::of(text()), repo(), any::<bool>());
+    let copy = copy.prop_map(|(place, to, disk, repo, json)| {
+        Verb::Copy(CopyArgs { place, to, disk, repo, json })
+    });
+    prop_oneof![repair, prepare, named, mount, copy, browse, rest]
 }
 
 fn verb() -> impl Strategy<Value = Verb> {
