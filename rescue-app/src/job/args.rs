@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::LazyLock;
 
 use clap::{Arg, ArgAction, Command, Subcommand};
 use serde_json::{Map, Value};
@@ -12,13 +13,16 @@ use serde_json::{Map, Value};
 use super::Verb;
 use crate::bytes::os_text;
 
+/// What clap parses. The menu asks for a command line each time that it draws it.
+static COMMAND: LazyLock<Command> =
+    LazyLock::new(|| Verb::augment_subcommands(Command::new("lifeboat")));
+
 impl Verb {
     /// The arguments of `lifeboat` that ask for this; what is usual is left out.
     pub fn to_args(&self) -> Vec<OsString> {
-        let command = Self::augment_subcommands(Command::new("lifeboat"));
         let mut words = Words::default();
         if let Ok(Value::Object(written)) = serde_json::to_value(self) {
-            words.subcommand(&command, &written);
+            words.subcommand(&COMMAND, &written);
         }
         words.finish()
     }

@@ -40,9 +40,10 @@ impl ImageFiles {
         meant.doubts.into_iter().for_each(|doubt| control.warn(doubt));
         let image = OpenImage::load(&repo, meant.id)?;
         let placed = image.placed(&repo)?.into();
-        let disk: Arc<dyn ReadAt> = Arc::new(ImageReader::new(Arc::clone(&repo), placed));
+        let reader = ImageReader::new(Arc::clone(&repo), placed);
         let (id, made) = (image.short_id(), image.snapshot.time.into());
-        let (image, volumes) = restore::volumes_of(repo, image)?;
+        let (image, volumes) = restore::volumes_of(repo, image, &reader);
+        let disk: Arc<dyn ReadAt> = Arc::new(reader);
         let files = export::files(&image.manifest, &disk, volumes).map_err(|error| {
             OperationError::io("writing the manifest of the image", std::io::Error::other(error))
         })?;

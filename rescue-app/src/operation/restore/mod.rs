@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::disk::Target;
 use crate::export::VolumeOnDisk;
+use crate::image::reader::ImageReader;
 use crate::image::stored::OpenImage;
 use crate::progress::{Control, Phase, mixed_workers};
 use crate::repository::{Id, IndexedRepository};
@@ -27,20 +28,20 @@ pub use plan::{RestorePlan, RestoreRequest, What, With, plan_restore};
 use sources::Sources;
 
 /// An image again, and those of its logical volumes all of whose bytes are in it, with their places on
-/// its disk.
+/// its `disk`.
 pub(super) fn volumes_of(
     repo: Arc<IndexedRepository>,
     image: OpenImage,
-) -> Result<(OpenImage, Vec<VolumeOnDisk>), OperationError> {
+    disk: &ImageReader,
+) -> (OpenImage, Vec<VolumeOnDisk>) {
     let sources = Sources { repo, image, with: Vec::new(), doubts: Vec::new() };
     let listed = sources.image.manifest.regions.iter().flat_map(|region| &region.logical_volumes);
-    let mut found = Vec::new();
-    for volume in listed.filter(|volume| volume.complete && volume.plain) {
-        if let Some(transfers) = volume::transfers(&sources, &volume.to_string())? {
-            found.push((volume.clone(), transfers));
-        }
-    }
-    Ok((sources.image, found))
+    let found = listed.filter(|volume| volume.complete && volume.plain).filter_map(|volume| {
+        let transfers = volume::transfers(&sources, disk, &volume.to_string())?;
+        Some((volume.clone(), transfers))
+    });
+    let found = found.collect();
+    (sources.image, found)
 }
 
 /// What a restore achieved.

@@ -68,7 +68,7 @@ impl Sources {
             return Ok(());
         }
         self.with = find_group_images(&self.repo, &self.image, name)?;
-        let Some(transfers) = volume::transfers(self, name)? else { return Ok(()) };
+        let Some(transfers) = volume::transfers(self, &self.reader()?, name) else { return Ok(()) };
         let mut end = self.image.manifest.disk.size;
         self.with.retain(|other| {
             let base = end;
@@ -106,6 +106,11 @@ impl Sources {
             base += other.manifest.disk.size;
         }
         Ok(placed)
+    }
+
+    /// The whole, to be read like a disk.
+    pub(super) fn reader(&self) -> Result<ImageReader, OperationError> {
+        Ok(ImageReader::new(Arc::clone(&self.repo), self.placed()?.into()))
     }
 
     /// What of the `len` bytes from `from` in the whole the images hold.

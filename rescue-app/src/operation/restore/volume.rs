@@ -1,7 +1,5 @@
 //! One logical volume of an image.
 
-use std::sync::Arc;
-
 use crate::bytes::Window;
 use crate::image::reader::ImageReader;
 use crate::image::stored::OpenImage;
@@ -36,7 +34,7 @@ pub(super) fn find(
     name: &str,
     searched: bool,
 ) -> Result<FoundVolume, OperationError> {
-    let others = match look(sources, name)? {
+    let others = match look(sources, &sources.reader()?, name) {
         Look::Found(found) => return Ok(found),
         Look::Obstructed(volume, obstacle) => {
             return Err(refusal(sources, &volume, obstacle, searched)?);
@@ -52,31 +50,32 @@ pub(super) fn find(
 
 /// Whether a part of the volume lies on a disk that none of the images is of.
 pub(super) fn is_elsewhere_too(sources: &Sources, name: &str) -> Result<bool, OperationError> {
-    Ok(matches!(look(sources, name)?, Look::Obstructed(_, Obstacle::Missing)))
+    Ok(matches!(look(sources, &sources.reader()?, name), Look::Obstructed(_, Obstacle::Missing)))
 }
 
 /// Where the bytes of the volume are taken from, if all of them are there.
 pub(super) fn transfers(
     sources: &Sources,
+    disk: &ImageReader,
     name: &str,
-) -> Result<Option<Vec<Transfer>>, OperationError> {
-    Ok(match look(sources, name)? {
+) -> Option<Vec<Transfer>> {
+    match look(sources, disk, name) {
         Look::Found(found) => Some(found.transfers),
-        _ => None,
-    })
+        Look::Obstructed(..) | Look::Unknown(_) => None,
+    }
 }
 
-fn look(sources: &Sources, name: &str) -> Result<Look, OperationError> {
-    let disk = ImageReader::new(Arc::clone(&sources.repo), sources.placed()?.into());
-    let volumes = ImageVolumes { disk: &disk, regions: sources.regions().collect() };
+/// `disk` is that of the sources ([`Sources::reader`]).
+fn look(sources: &Sources, disk: &ImageReader, name: &str) -> Look {
+    let volumes = ImageVolumes { disk, regions: sources.regions().collect() };
     let mut others = Vec::new();
     for (base, region) in sources.regions() {
         let start = base + region.start;
-        let window = Window::new(&disk, start, region.size);
+        let window = Window::new(disk, start, region.size);
         if let Some(Located { volume, fragments }) = inspect::locate(&window, &volumes, name) {
             let fragments = match fragments {
                 Ok(fragments) => fragments,
-                Err(obstacle) => return Ok(Look::Obstructed(volume, obstacle)),
+                Err(obstacle) => return Look::Obstructed(volume, obstacle),
             };
             let transfers = fragments.iter().map(|fragment| {
                 let from = match fragment.at {
@@ -86,11 +85,11 @@ fn look(sources: &Sources, name: &str) -> Result<Look, OperationError> {
                 let used = sources.used(from, fragment.len);
                 Transfer { from, to: fragment.start, len: fragment.len, used, is_cut: false }
             });
-            return Ok(Look::Found(FoundVolume { transfers: transfers.collect(), volume }));
+            return Look::Found(FoundVolume { transfers: transfers.collect(), volume });
         }
         others.extend(inspect::volumes(&window).iter().map(ToString::to_string));
     }
-    Ok(Look::Unknown(others))
+    Look::Unknown(others)
 }
 
 fn refusal(

@@ -110,7 +110,7 @@ impl Partition {
         if let Some(path) = shown.filter(is_device) {
             return Ok(Self { path, is_loop: false });
         }
-        let mut command = Command::new(tool::find("losetup").unwrap_or_else(|| "losetup".into()));
+        let mut command = losetup();
         command.args(["--find", "--show", "--offset", &growth.start.to_string()]);
         command.args(["--sizelimit", &growth.size.to_string()]).arg(&disk.path);
         let made = tool::run(command, |status| status == 0)?;
@@ -121,11 +121,14 @@ impl Partition {
 impl Drop for Partition {
     fn drop(&mut self) {
         if self.is_loop {
-            let mut command =
-                Command::new(tool::find("losetup").unwrap_or_else(|| "losetup".into()));
+            let mut command = losetup();
             command.arg("--detach").arg(&self.path);
             // Nothing is left to do when this fails: the device goes with the next restart.
             let _ = tool::run(command, |status| status == 0);
         }
     }
+}
+
+fn losetup() -> Command {
+    Command::new(tool::find("losetup").unwrap_or_else(|| "losetup".into()))
 }

@@ -19,8 +19,13 @@ pub(super) const ITEM: Item = Item {
 };
 
 fn place() -> Action {
-    let then = |opened| open(Images::new(Purpose::Tend, deeds(), opened));
-    open(Places::new(Errand { title: "Images", source: None, then: Then::new(then) }))
+    list("Images", Purpose::Tend)
+}
+
+/// From the choice of a repository to the list of its images.
+pub(super) fn list(title: &'static str, purpose: Purpose) -> Action {
+    let then = move |opened| open(Images::new(purpose, deeds(), opened));
+    open(Places::new(Errand { title, source: None, then: Then::new(then) }))
 }
 
 /// What can be done with images, wherever they are shown.

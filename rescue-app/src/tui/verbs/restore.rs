@@ -1,8 +1,8 @@
 //! Writing an image to a disk.
 
 use super::super::model::{Image, Origin, Repository};
-use super::super::page::{Action, Then, open};
-use super::super::screens::{Choice, Errand, Images, Item, Places, Purpose};
+use super::super::page::Action;
+use super::super::screens::{Choice, Item, Purpose};
 use super::images;
 use super::write::{self, WriteWords};
 
@@ -15,8 +15,7 @@ pub(super) const ITEM: Item = Item {
 };
 
 fn place() -> Action {
-    let then = |opened| open(Images::new(Purpose::Restore, images::deeds(), opened));
-    open(Places::new(Errand { title: "Restore", source: None, then: Then::new(then) }))
+    images::list("Restore", Purpose::Restore)
 }
 
 /// From the choice of the target on.

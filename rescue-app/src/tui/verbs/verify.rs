@@ -1,8 +1,8 @@
 //! Reading stored images and checking every byte.
 
 use super::super::model::{Image, Job, Repository};
-use super::super::page::{Action, Then, open};
-use super::super::screens::{Choice, Errand, Images, Item, Places, ProgressPage, Purpose, Words};
+use super::super::page::{Action, open};
+use super::super::screens::{Choice, Item, ProgressPage, Purpose, Words};
 use super::images;
 use crate::operation::Phase;
 
@@ -15,8 +15,7 @@ pub(super) const ITEM: Item = Item {
 };
 
 fn place() -> Action {
-    let then = |opened| open(Images::new(Purpose::Verify, images::deeds(), opened));
-    open(Places::new(Errand { title: "Verify", source: None, then: Then::new(then) }))
+    images::list("Verify", Purpose::Verify)
 }
 
 /// Verifies an image, or all when there is none.
