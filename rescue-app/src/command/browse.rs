@@ -11,7 +11,7 @@ use super::output::{Printer, document};
 use super::passphrase;
 
 pub(super) fn list(args: &LsArgs) -> anyhow::Result<Ending> {
-    let request = args.request(passphrase::access(&args.repo, Want::Read)?);
+    let request = args.request(passphrase::access(&args.from.repo, Want::Read)?);
     let found = Printer::new(false).watch(|control| operation::list_files(&request, control))?;
     if args.json {
         document(&found)?;
@@ -27,7 +27,7 @@ pub(super) fn list(args: &LsArgs) -> anyhow::Result<Ending> {
 }
 
 pub(super) fn copy(args: &CopyArgs) -> anyhow::Result<Ending> {
-    let request = args.request(passphrase::access(&args.repo, Want::Read)?);
+    let request = args.request(passphrase::access(&args.from.repo, Want::Read)?);
     let printer = Printer::new(args.json);
     let report = printer.watch(|control| operation::copy_files(&request, &args.to, control))?;
     let text = format!(
@@ -43,7 +43,7 @@ pub(super) fn copy(args: &CopyArgs) -> anyhow::Result<Ending> {
 }
 
 pub(super) fn find(args: &FindArgs) -> anyhow::Result<Ending> {
-    let request = args.request(passphrase::access(&args.repo, Want::Read)?);
+    let request = args.request(passphrase::access(&args.from.repo, Want::Read)?);
     let mut failure = Ok(());
     let mut show = |file: BrowsedFile| match args.json {
         true if failure.is_ok() => failure = say_json(&file, false),

@@ -49,7 +49,7 @@ fn line(image: &ImageSummary) -> String {
 }
 
 pub(super) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
-    let access = passphrase::access(&args.repo, Want::Read)?;
+    let access = passphrase::access(&args.from.repo, Want::Read)?;
     let sink = |event: Event| {
         if let Event::Notice(notice) = event {
             tell(&format!("note: {}", notice.text));

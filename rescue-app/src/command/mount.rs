@@ -8,7 +8,7 @@ use super::output::Printer;
 use super::passphrase;
 
 pub(super) fn run(args: &MountArgs) -> anyhow::Result<Ending> {
-    let request = args.request(passphrase::access(&args.repo, Want::Read)?);
+    let request = args.request(passphrase::access(&args.from.repo, Want::Read)?);
     Printer::new(false).watch(|control| operation::mount(&request, control))?;
     Ok(Ending::Done)
 }

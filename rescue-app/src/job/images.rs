@@ -22,6 +22,32 @@ pub(super) fn reference(image: &str, disk: Option<&str>) -> String {
     }
 }
 
+/// The repository that an image is in, and whose image `latest` is.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FromArgs {
+    /// Which disk `latest` is of: its serial number, or another name that is its own.
+    #[arg(long, value_name = "NAME")]
+    pub disk: Option<String>,
+    /// The repository.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub repo: RepoArgs,
+}
+
+impl FromArgs {
+    /// An image as it was named, in one word.
+    fn reference(&self, image: &str) -> String {
+        reference(image, self.disk.as_deref())
+    }
+
+    /// What is asked of the operations about a place in an image.
+    fn browse(&self, place: &str, repo: RepoAccess) -> BrowseRequest {
+        let Ok(place) = place.parse::<ImagePlace>();
+        let image = self.reference(&place.image);
+        BrowseRequest { place: ImagePlace { image, ..place }, repo }
+    }
+}
+
 /// Arguments of `images`.
 #[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImagesArgs {
@@ -41,13 +67,10 @@ pub struct ShowArgs {
     /// The image: the start of its id, `latest`, or `latest:NAME` as with --disk.
     #[arg(value_name = "IMAGE")]
     pub image: String,
-    /// Which disk `latest` is of: its serial number, or another name that is its own.
-    #[arg(long, value_name = "NAME")]
-    pub disk: Option<String>,
-    /// The repository.
+    /// The repository, and whose image.
     #[command(flatten)]
     #[serde(flatten)]
-    pub repo: RepoArgs,
+    pub from: FromArgs,
     /// One JSON document instead of text.
     #[arg(long)]
     #[serde(default)]
@@ -57,7 +80,7 @@ pub struct ShowArgs {
 impl ShowArgs {
     /// The image that is meant, in one word.
     pub fn reference(&self) -> String {
-        reference(&self.image, self.disk.as_deref())
+        self.from.reference(&self.image)
     }
 }
 
@@ -71,19 +94,16 @@ pub struct MountArgs {
     #[arg(value_name = "DIR")]
     #[serde(with = "os_text")]
     pub dir: PathBuf,
-    /// Which disk `latest` is of: its serial number, or another name that is its own.
-    #[arg(long, value_name = "NAME")]
-    pub disk: Option<String>,
-    /// The repository.
+    /// The repository, and whose image.
     #[command(flatten)]
     #[serde(flatten)]
-    pub repo: RepoArgs,
+    pub from: FromArgs,
 }
 
 impl MountArgs {
     /// What is asked of the operations.
     pub fn request(&self, repo: RepoAccess) -> MountRequest {
-        let image = reference(&self.image, self.disk.as_deref());
+        let image = self.from.reference(&self.image);
         MountRequest { image, repo, dir: self.dir.clone() }
     }
 }
@@ -96,17 +116,14 @@ pub struct LsArgs {
     /// partition, or as `lifeboat mount` shows it.
     #[arg(value_name = "IMAGE[:VOLUME[/PATH]]")]
     pub place: String,
-    /// Which disk `latest` is of: its serial number, or another name that is its own.
-    #[arg(long, value_name = "NAME")]
-    pub disk: Option<String>,
     /// Mode, owner, size and time besides the names.
     #[arg(long, short = 'l')]
     #[serde(default)]
     pub long: bool,
-    /// The repository.
+    /// The repository, and whose image.
     #[command(flatten)]
     #[serde(flatten)]
-    pub repo: RepoArgs,
+    pub from: FromArgs,
     /// One JSON document instead of text.
     #[arg(long)]
     #[serde(default)]
@@ -116,7 +133,7 @@ pub struct LsArgs {
 impl LsArgs {
     /// What is asked of the operations.
     pub fn request(&self, repo: RepoAccess) -> BrowseRequest {
-        browse(&self.place, self.disk.as_deref(), repo)
+        self.from.browse(&self.place, repo)
     }
 }
 
@@ -130,13 +147,10 @@ pub struct CopyArgs {
     #[arg(value_name = "DEST")]
     #[serde(with = "os_text")]
     pub to: PathBuf,
-    /// Which disk `latest` is of: its serial number, or another name that is its own.
-    #[arg(long, value_name = "NAME")]
-    pub disk: Option<String>,
-    /// The repository.
+    /// The repository, and whose image.
     #[command(flatten)]
     #[serde(flatten)]
-    pub repo: RepoArgs,
+    pub from: FromArgs,
     /// One JSON object a line, for programs.
     #[arg(long)]
     #[serde(default)]
@@ -146,12 +160,13 @@ pub struct CopyArgs {
 impl CopyArgs {
     /// What is asked of the operations.
     pub fn request(&self, repo: RepoAccess) -> BrowseRequest {
-        browse(&self.place, self.disk.as_deref(), repo)
+        self.from.browse(&self.place, repo)
     }
 }
 
 /// Arguments of `find`.
 #[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[command(mut_arg("disk", |arg| arg.value_name("DISK")))]
 pub struct FindArgs {
     /// Where to look: IMAGE for all of its volumes, IMAGE:VOLUME, or IMAGE:VOLUME/PATH, as for `ls`.
     #[arg(value_name = "IMAGE[:VOLUME[/PATH]]")]
@@ -160,17 +175,14 @@ pub struct FindArgs {
     /// letters does not count.
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Which disk `latest` is of: its serial number, or another name that is its own.
-    #[arg(long, value_name = "DISK")]
-    pub disk: Option<String>,
     /// Mode, owner, size and time besides the names.
     #[arg(long, short = 'l')]
     #[serde(default)]
     pub long: bool,
-    /// The repository.
+    /// The repository, and whose image.
     #[command(flatten)]
     #[serde(flatten)]
-    pub repo: RepoArgs,
+    pub from: FromArgs,
     /// One JSON object a line instead of text.
     #[arg(long)]
     #[serde(default)]
@@ -180,14 +192,8 @@ pub struct FindArgs {
 impl FindArgs {
     /// What is asked of the operations.
     pub fn request(&self, repo: RepoAccess) -> BrowseRequest {
-        browse(&self.place, self.disk.as_deref(), repo)
+        self.from.browse(&self.place, repo)
     }
-}
-
-fn browse(place: &str, disk: Option<&str>, repo: RepoAccess) -> BrowseRequest {
-    let Ok(place) = place.parse::<ImagePlace>();
-    let image = reference(&place.image, disk);
-    BrowseRequest { place: ImagePlace { image, ..place }, repo }
 }
 
 /// Arguments of `verify`.

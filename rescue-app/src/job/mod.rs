@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 pub use choice::What;
 pub use images::{
-    CopyArgs, FindArgs, ForgetArgs, ImagesArgs, KeepArgs, LsArgs, MountArgs, ShowArgs, VerifyArgs,
+    CopyArgs, FindArgs, ForgetArgs, FromArgs, ImagesArgs, KeepArgs, LsArgs, MountArgs, ShowArgs,
+    VerifyArgs,
 };
 pub use prepare::{DisksArgs, InitArgs, PrepareArgs};
 pub use repository::RepoArgs;

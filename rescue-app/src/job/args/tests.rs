@@ -205,16 +205,20 @@ fn others() -> impl Strategy<Value = Verb> {
     });
     let named = (text(), option::of(text()), repo(), any::<(bool, bool)>());
     let named = named.prop_map(|(image, disk, repo, (show, json))| match show {
-        true => Verb::Show(ShowArgs { image, disk, repo, json }),
+        true => Verb::Show(ShowArgs { image, from: FromArgs { disk, repo }, json }),
         false => Verb::Verify(VerifyArgs { image: Some(image), disk, repo, json }),
     });
     let mount = (text(), path(), option::of(text()), repo());
-    let mount = mount
-        .prop_map(|(image, dir, disk, repo)| Verb::Mount(MountArgs { image, dir, disk, repo }));
+    let mount = mount.prop_map(|(image, dir, disk, repo)| {
+        Verb::Mount(MountArgs { image, dir, from: FromArgs { disk, repo } })
+    });
     let browse = (text(), option::of(text()), option::of(text()), repo(), any::<(bool, bool)>());
-    let browse = browse.prop_map(|(place, name, disk, repo, (long, json))| match name {
-        Some(name) => Verb::Find(FindArgs { place, name, disk, long, repo, json }),
-        None => Verb::Ls(LsArgs { place, disk, long, repo, json }),
+    let browse = browse.prop_map(|(place, name, disk, repo, (long, json))| {
+        let from = FromArgs { disk, repo };
+        match name {
+            Some(name) => Verb::Find(FindArgs { place, name, from, long, json }),
+            None => Verb::Ls(LsArgs { place, from, long, json }),
+        }
     });
     let rest = (0..7u8, repo(), any::<(bool, bool)>(), any::<u8>());
     let rest = rest.prop_map(|(which, repo, (flag, json), max_unused)| match which {
@@ -230,7 +234,7 @@ fn others() -> impl Strategy<Value = Verb> {
     });
     let copy = (text(), path(), option::of(text()), repo(), any::<bool>());
     let copy = copy.prop_map(|(place, to, disk, repo, json)| {
-        Verb::Copy(CopyArgs { place, to, disk, repo, json })
+        Verb::Copy(CopyArgs { place, to, from: FromArgs { disk, repo }, json })
     });
     prop_oneof![repair, prepare, named, mount, copy, browse, rest]
 }
