@@ -10,6 +10,15 @@ pub fn is_zero(bytes: &[u8]) -> bool {
     bytes.chunks(4096).all(|block| block.iter().fold(0, |any, byte| any | byte) == 0)
 }
 
+/// Whether both hold the same bytes, a block at a time: `==` on slices calls the C library's `memcmp`,
+/// which in musl looks at one byte after the other.
+pub fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let same_block = |(one, other): (&[u8], &[u8])| {
+        one.iter().zip(other).fold(0, |any, (one, other)| any | (one ^ other)) == 0
+    };
+    one.len() == other.len() && one.chunks(4096).zip(other.chunks(4096)).all(same_block)
+}
+
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     slice(bytes, at, N)?.try_into().ok()
 }
@@ -47,6 +56,18 @@ pub fn be64(bytes: &[u8], at: usize) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_byte_anywhere_makes_a_difference() {
+        let one: Vec<u8> = (0..9000).map(|at: u32| (at % 251) as u8).collect();
+        assert!(is_same(&one, &one.clone()) && is_same(&[], &[]));
+        assert!(!is_same(&one, &one[..8999]) && !is_same(&[0], &[]));
+        for at in [0, 4095, 4096, 8191, 8192, 8999] {
+            let mut other = one.clone();
+            other[at] ^= 0x80;
+            assert!(!is_same(&one, &other), "byte {at}");
+        }
+    }
 
     #[test]
     fn fields_past_the_end_are_none() {

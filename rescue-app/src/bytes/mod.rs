@@ -11,5 +11,5 @@ mod read_at;
 pub use aligned::{AlignedBuffer, PAGE};
 pub use direct_file::DirectFile;
 pub use extents::{Extent, Extents};
-pub use fields::{be16, be32, be64, is_zero, le16, le32, le64, slice};
+pub use fields::{be16, be32, be64, is_same, is_zero, le16, le32, le64, slice};
 pub use read_at::{ReadAt, Window};

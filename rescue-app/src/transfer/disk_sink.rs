@@ -1,7 +1,7 @@
 //! A disk that is written chunk by chunk.
 
 use super::TransferError;
-use crate::bytes::{AlignedBuffer, Extent, Extents, ReadAt, is_zero};
+use crate::bytes::{AlignedBuffer, Extent, Extents, ReadAt, is_same, is_zero};
 use crate::disk::Target;
 use crate::progress::Reporter;
 
@@ -146,7 +146,7 @@ fn write_changed(
     target.read_at(at, current).map_err(|error| reading(at, error))?;
     let mut changed = Extents::new();
     for (index, (new, old)) in bytes.chunks(BLOCK).zip(current.chunks(BLOCK)).enumerate() {
-        if new != old {
+        if !is_same(new, old) {
             let start = (index * BLOCK) as u64;
             changed.push(start, start + new.len() as u64);
         }

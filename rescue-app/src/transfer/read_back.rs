@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::TransferError;
-use crate::bytes::{AlignedBuffer, Extents, ReadAt};
+use crate::bytes::{AlignedBuffer, Extents, ReadAt, is_same};
 use crate::progress::{self, mixed_workers};
 use crate::repository::{Id, TOGETHER};
 
@@ -145,7 +145,7 @@ impl ReadBack<'_> {
             self.sink.target.read_at(at, current).map_err(|error| reading(at, error))?;
             self.sink.deferred.substitute(at, current);
             let wanted = plain.get(range).ok_or_else(bad_range)?;
-            if wanted != &**current {
+            if !is_same(wanted, current) {
                 return Ok(Some(at + first_difference(wanted, current)));
             }
         }
