@@ -4,8 +4,9 @@
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::bytes::{Extents, ReadAt};
+use crate::bytes::{Extents, ReadAt, WriteAt};
 use crate::image::manifest::{Manifest, Region, Stored, file_name};
 use crate::image::stored::{DISK_FILE, MANIFEST_FILE};
 use crate::transfer::Transfer;
@@ -16,15 +17,92 @@ pub struct ExportedFile {
     /// Its name.
     pub name: String,
     /// Its bytes.
-    pub content: Box<dyn ReadAt>,
+    pub content: FileBytes,
     /// Which of them may be other than zero.
     pub data: Extents,
 }
 
+/// The bytes of a file.
+pub enum FileBytes {
+    /// Nobody writes to them.
+    Fixed(Box<dyn ReadAt>),
+    /// Programs may write to them, and make the file shorter.
+    Writable {
+        /// The most that the file can hold.
+        bytes: Arc<dyn WriteAt>,
+        /// The size that it has, bytes.
+        size: AtomicU64,
+    },
+}
+
+impl FileBytes {
+    fn ensure_within(&self, offset: u64, len: usize) -> io::Result<()> {
+        let end = offset.checked_add(len as u64);
+        let fits = end.is_some_and(|end| end <= self.size());
+        if fits { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    /// Writes to a file; past its end is [`io::ErrorKind::UnexpectedEof`].
+    ///
+    /// # Errors
+    /// Of one that is not writable [`io::ErrorKind::ReadOnlyFilesystem`]; otherwise those of its bytes.
+    pub fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let Self::Writable { bytes, .. } = self else {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        };
+        self.ensure_within(offset, data.len())?;
+        bytes.write_at(offset, data)
+    }
+
+    /// Gives a file another size. What it grows by is zero.
+    ///
+    /// # Errors
+    /// Of one that is not writable [`io::ErrorKind::ReadOnlyFilesystem`], and beyond the most that it can hold
+    /// [`io::ErrorKind::FileTooLarge`].
+    pub fn set_size(&self, new: u64) -> io::Result<()> {
+        let Self::Writable { bytes, size } = self else {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        };
+        if new > bytes.size() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let old = size.load(Ordering::Acquire);
+        if new > old {
+            bytes.zero_at(old, new - old)?;
+        }
+        size.store(new, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl ReadAt for FileBytes {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Fixed(bytes) => bytes.size(),
+            Self::Writable { size, .. } => size.load(Ordering::Acquire),
+        }
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.ensure_within(offset, buf.len())?;
+        match self {
+            Self::Fixed(bytes) => bytes.read_at(offset, buf),
+            Self::Writable { bytes, .. } => bytes.read_at(offset, buf),
+        }
+    }
+}
+
 impl ExportedFile {
+    /// A file that programs may write to.
+    pub fn writable(name: &str, bytes: Arc<dyn WriteAt>) -> Self {
+        let size = bytes.size();
+        let content = FileBytes::Writable { bytes, size: AtomicU64::new(size) };
+        Self { name: name.to_owned(), content, data: Extents::of(0, size) }
+    }
+
     fn of_bytes(name: &str, bytes: Vec<u8>) -> Self {
         let data = Extents::of(0, bytes.len() as u64);
-        Self { name: name.to_owned(), content: Box::new(bytes), data }
+        Self { name: name.to_owned(), content: FileBytes::Fixed(Box::new(bytes)), data }
     }
 
     /// A file whose bytes are taken from the disk.
@@ -32,7 +110,7 @@ impl ExportedFile {
         let mut data = Extents::new();
         pieces.iter().flat_map(Transfer::used_on_target).for_each(|it| data.push(it.start, it.end));
         let content = Box::new(Pieces { disk: Arc::clone(disk), size, pieces });
-        Self { name, content, data }
+        Self { name, content: FileBytes::Fixed(content), data }
     }
 }
 

@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
-    Generation, INodeNo, KernelConfig, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData,
-    ReplyDirectory, ReplyEntry, ReplyLseek, ReplyOpen, Request,
+    BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem,
+    FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner, MountOption, OpenFlags,
+    ReplyAttr, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyWrite,
+    Request, TimeOrNow, WriteFlags,
 };
 
 use nix::mount::{MntFlags, umount2};
 
 use crate::console;
 
-use super::ExportedFile;
+use crate::bytes::ReadAt;
+
+use super::{ExportedFile, FileBytes};
 
 /// Nothing in the folder changes: the kernel may believe it for as long as it likes.
 const FOR_EVER: Duration = Duration::from_secs(86_400);
@@ -65,8 +68,9 @@ impl Mounted {
         threads: usize,
     ) -> Result<Self, FuseError> {
         let mut config = Config::default();
+        let is_writable = files.iter().any(|file| matches!(file.content, FileBytes::Writable { .. }));
         config.mount_options = [
-            MountOption::RO,
+            if is_writable { MountOption::RW } else { MountOption::RO },
             MountOption::NoDev,
             MountOption::NoSuid,
             MountOption::FSName("lifeboat".into()),
@@ -128,7 +132,11 @@ impl Folder {
             ctime: self.made,
             crtime: self.made,
             kind: if file.is_some() { FileType::RegularFile } else { FileType::Directory },
-            perm: if file.is_some() { 0o400 } else { 0o500 },
+            perm: match file.map(|file| &file.content) {
+                None => 0o500,
+                Some(FileBytes::Fixed(_)) => 0o400,
+                Some(FileBytes::Writable { .. }) => 0o600,
+            },
             nlink: 1,
             uid: nix::unistd::geteuid().as_raw(),
             gid: nix::unistd::getegid().as_raw(),
@@ -146,6 +154,23 @@ impl Folder {
             console::tell(&format!("reading {}: {error}", file.name));
             Errno::EIO
         })
+    }
+
+    fn write(&self, number: INodeNo, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let file = self.file(number).ok_or(Errno::ENOENT)?;
+        file.content.write_at(offset, bytes).map_err(|error| {
+            console::tell(&format!("writing {}: {error}", file.name));
+            errno(&error)
+        })
+    }
+
+    /// What is known of a file or the folder after a change of its size. Of all else that can be changed,
+    /// as the times of a file that was written, nothing is kept.
+    fn changed(&self, number: INodeNo, size: Option<u64>) -> Result<FileAttr, Errno> {
+        if let Some(size) = size {
+            self.file(number).ok_or(Errno::EISDIR)?.content.set_size(size).map_err(|error| errno(&error))?;
+        }
+        self.attributes(number).ok_or(Errno::ENOENT)
     }
 
     /// Where data, or a hole, begins at or after `offset` (lseek(2)).
@@ -172,6 +197,9 @@ impl Filesystem for Folder {
         if let Err(most) = config.set_max_readahead(READ_AHEAD) {
             let _ = config.set_max_readahead(most);
         }
+        // Programs that make filesystems write block by block: the kernel gathers that. One that is too
+        // old hands it on as it comes.
+        let _ = config.add_capabilities(InitFlags::FUSE_WRITEBACK_CACHE);
         Ok(())
     }
 
@@ -218,6 +246,60 @@ impl Filesystem for Folder {
         }
     }
 
+    fn write(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        bytes: &[u8],
+        _write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        match self.write(number, offset, bytes) {
+            Ok(()) => reply.written(u32::try_from(bytes.len()).unwrap_or(u32::MAX)),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn setattr(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _mode: Option<u32>,
+        _uid: Option<u32>,
+        _gid: Option<u32>,
+        size: Option<u64>,
+        _atime: Option<TimeOrNow>,
+        _mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        _handle: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        match self.changed(number, size) {
+            Ok(attributes) => reply.attr(&FOR_EVER, &attributes),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    /// All that was written is kept as it comes.
+    fn fsync(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        _handle: FileHandle,
+        _only_data: bool,
+        reply: ReplyEmpty,
+    ) {
+        reply.ok();
+    }
+
     fn lseek(
         &self,
         _request: &Request,
@@ -258,6 +340,16 @@ impl Filesystem for Folder {
             }
         }
         reply.ok();
+    }
+}
+
+/// What a program is told of an error.
+fn errno(error: &io::Error) -> Errno {
+    match error.kind() {
+        io::ErrorKind::StorageFull => Errno::ENOSPC,
+        io::ErrorKind::FileTooLarge | io::ErrorKind::UnexpectedEof => Errno::EFBIG,
+        io::ErrorKind::ReadOnlyFilesystem => Errno::EROFS,
+        _ => Errno::EIO,
     }
 }
 

@@ -3,6 +3,6 @@
 mod files;
 mod fuse;
 
-pub use files::ExportedFile;
+pub use files::{ExportedFile, FileBytes};
 pub(crate) use files::{VolumeOnDisk, files};
 pub use fuse::{FuseError, Mounted};

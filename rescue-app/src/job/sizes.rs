@@ -1,11 +1,13 @@
 //! Sizes of partitions on a disk that is overwritten.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::bytes::os_text;
 use crate::layout::{Mode, Wishes};
 
 use super::values::parse_size;
@@ -32,6 +34,11 @@ pub struct SizeArgs {
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shrink: Vec<u32>,
+    /// Folder for what has no place in memory while filesystems are made smaller; without this the
+    /// folder of the images, or that for temporary files.
+    #[arg(long, value_name = "DIR")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "os_text::option")]
+    pub scratch: Option<PathBuf>,
 }
 
 impl SizeArgs {

@@ -70,6 +70,7 @@ impl TargetArgs {
             read_back: !self.no_read_back,
             mend_table,
             layout: self.sizes.wishes(),
+            scratch: self.sizes.scratch.clone(),
         }
     }
 }

@@ -9,7 +9,8 @@
 //! * What must not move does not ([`Part::fixed`]).
 //! * Partitions that are not restored are left out once anything has to change. A logical one in
 //!   front of others is left as an empty one of a mebibyte: theirs would get other numbers.
-//! * On a disk that is too small, partitions shrink in proportion to what of each could go.
+//! * On a disk that is too small, partitions shrink in proportion to what of each could go: first of all what
+//!   lies behind their filesystems, and only where that does not do, filesystems are made smaller.
 //! * With [`Mode::Fit`], the largest partition whose filesystem can grow takes what a larger disk has
 //!   more; those behind it move to the end.
 //!
@@ -31,7 +32,7 @@ use crate::table::{Position, Room};
 
 pub use fields::patches;
 pub use outside::{Outside, outside};
-pub use parts::{frame, least_size, obstacle, parts};
+pub use parts::{frame, is_shrunk, least_size, obstacle, parts, shrunk_size};
 
 /// What moved partitions are aligned to, bytes; what `fdisk`, `parted` and Windows align to.
 pub const ALIGNMENT: u64 = 1 << 20;
@@ -45,8 +46,10 @@ pub struct Part {
     pub start: u64,
     /// Size in bytes.
     pub size: u64,
-    /// The least size that its content allows, bytes.
+    /// The least size that its content allows as it is, bytes.
     pub least: u64,
+    /// The least size that its filesystem can be given, bytes; `least` where it keeps its size.
+    pub shrunk: u64,
     /// Whether it is restored.
     pub wanted: bool,
     /// Why it must stay where it is.
@@ -156,6 +159,24 @@ pub fn plan(
     room: Room,
     wishes: &Wishes,
 ) -> Result<Layout, Misfit> {
+    let found = place(parts, frame, room, wishes);
+    if found.is_ok() || parts.iter().all(|part| part.shrunk >= part.least) {
+        return found;
+    }
+    let shrunk: Vec<Part> = parts
+        .iter()
+        .map(|part| Part { least: part.least.min(part.shrunk), ..part.clone() })
+        .collect();
+    place(&shrunk, frame, room, wishes)
+}
+
+/// [`plan`], with no partition smaller than [`Part::least`].
+fn place(
+    parts: &[Part],
+    frame: Option<Position>,
+    room: Room,
+    wishes: &Wishes,
+) -> Result<Layout, Misfit> {
     let inside = Extent { start: room.first, end: room.end };
     let all: Vec<&Part> = parts.iter().collect();
     let as_they_are: Vec<u64> = all.iter().map(|part| part.size).collect();
@@ -184,7 +205,8 @@ fn kept(parts: &[Part]) -> Vec<Part> {
     kept.map(|part| match part.wanted {
         true => part.clone(),
         false => {
-            Part { size: part.size.min(ALIGNMENT), least: part.size.min(ALIGNMENT), ..part.clone() }
+            let size = part.size.min(ALIGNMENT);
+            Part { size, least: size, shrunk: size, ..part.clone() }
         }
     })
     .collect()

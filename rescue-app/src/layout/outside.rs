@@ -4,7 +4,7 @@ use crate::bytes::{Extent, Extents};
 use crate::image::manifest::{Manifest, Region, Stored};
 use crate::table::{Position, Scheme};
 
-use super::Layout;
+use super::{Layout, is_shrunk};
 
 /// Bytes of the captured disk outside of partitions, and those behind the end of their
 /// filesystems.
@@ -57,8 +57,9 @@ pub fn outside(
 }
 
 /// What the image holds of a region behind the end of its partition's new size.
+/// What of a filesystem that is made smaller lies there moves.
 fn behind(region: &Region, new: Option<&Position>) -> Extents {
-    let Some(new) = new else { return Extents::new() };
+    let Some(new) = new.filter(|new| !is_shrunk(region, new.size)) else { return Extents::new() };
     let end = Extent { start: region.start.saturating_add(new.size), end: region.end() };
     Extents::from(
         region.used.within(end.start, end.end).map(|it| (it.start, it.len())).collect::<Vec<_>>(),

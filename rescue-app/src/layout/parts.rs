@@ -29,6 +29,7 @@ pub fn parts(manifest: &Manifest, wanted: impl Fn(u32) -> bool) -> Vec<Part> {
             start: partition.start,
             size: partition.size,
             least: region.map_or(partition.size, least_size),
+            shrunk: region.map_or(partition.size, shrunk_size),
             wanted: wanted(partition.number),
             fixed: region.and_then(|region| fixed(manifest, partition, region)),
             grows: region.is_some_and(grows),
@@ -55,7 +56,30 @@ pub fn obstacle(table: &Table) -> Option<&'static str> {
     found.then_some("it is a Windows dynamic disk, whose database tells the places of its volumes")
 }
 
-/// The least size that the content of a region allows, bytes. What lies behind the end of a filesystem
+/// The least size that the filesystem in a region can be given, bytes; [`least_size`] where it keeps its size.
+pub fn shrunk_size(region: &Region) -> u64 {
+    let least = least_size(region);
+    let Some(found) = &region.filesystem else { return least };
+    let is_plain = region.inside.is_empty() && region.logical_volumes.is_empty();
+    match region.minimum_size {
+        Some(size) if region.stored == Stored::Used && is_plain && shrinks(found.kind) => {
+            size.next_multiple_of(ALIGNMENT).min(least)
+        }
+        _ => least,
+    }
+}
+
+/// Filesystems that are made smaller by their own tools.
+fn shrinks(kind: Kind) -> bool {
+    matches!(kind, Kind::Ext2 | Kind::Ext3 | Kind::Ext4 | Kind::Ntfs)
+}
+
+/// Whether the filesystem in a region has to be made smaller to lie in a partition of `size` bytes.
+pub fn is_shrunk(region: &Region, size: u64) -> bool {
+    size < least_size(region)
+}
+
+/// The least size that the content of a region allows as it is, bytes. What lies behind the end of a filesystem
 /// whose map is believed is none of it; swap space has no content.
 pub fn least_size(region: &Region) -> u64 {
     let Some(found) = &region.filesystem else { return region.size };

@@ -32,11 +32,13 @@ fn disk(seeds: &[Seed], logical: &std::ops::Range<usize>) -> (Vec<Part>, Option<
         }
         let (start, size) = (end + gap, size * SECTOR);
         let number = if is_logical { inner.next() } else { primary.next().map(|n| n + 20) };
+        let least = (size - size * less / 100).next_multiple_of(SECTOR).clamp(SECTOR, size);
         parts.push(Part {
             number: number.unwrap(),
             start,
             size,
-            least: (size - size * less / 100).next_multiple_of(SECTOR).clamp(SECTOR, size),
+            least,
+            shrunk: (least * less / 100).next_multiple_of(SECTOR).clamp(SECTOR, least),
             wanted,
             fixed: fixed.then_some("it is fixed"),
             grows,
@@ -82,9 +84,11 @@ fn check(parts: &[Part], layout: &Layout, room: Room) -> Result<(), TestCaseErro
             prop_assert!(old.fixed.is_none(), "moved what must not move");
             prop_assert!(new.start >= room.first);
         }
-        prop_assert!(new.size > 0 && (!placed.wanted || new.size >= old.least), "too small");
+        prop_assert!(new.size > 0 && (!placed.wanted || new.size >= old.shrunk), "too small");
         prop_assert!(
-            new.size == old.size || new.size % MIB == 0 || new.size == old.least || !placed.wanted
+            [old.size, old.least, old.shrunk].contains(&new.size)
+                || new.size % MIB == 0
+                || !placed.wanted
         );
         if old.lead.is_some() {
             let frame = frame.unwrap().position;
@@ -147,6 +151,12 @@ proptest! {
                 for (number, size) in &wishes.sizes {
                     prop_assert_eq!(layout.position(*number).map(|it| it.size), Some(*size));
                 }
+                let kept = |part: &Part| Part { shrunk: part.least, ..part.clone() };
+                let kept: Vec<Part> = parts.iter().map(kept).collect();
+                // No filesystem is made smaller when it fits without.
+                if let Ok(without) = plan(&kept, frame, room, &wishes) {
+                    prop_assert_eq!(&without, &layout);
+                }
                 if percent >= 100 && !wishes.ask_for_sizes() {
                     prop_assert!(layout.is_as_captured(&parts));
                 }
@@ -169,6 +179,7 @@ fn part(number: u32, start: u64, size: u64, least: u64) -> Part {
         start: start * MIB,
         size: size * MIB,
         least: least * MIB,
+        shrunk: least * MIB,
         wanted: true,
         fixed: None,
         grows: false,
@@ -204,6 +215,21 @@ fn partitions_shrink_in_proportion_to_what_of_each_can_go() {
     assert_eq!(placed(&parts, 91, &Wishes::default()), [(1, 1, 10), (2, 11, 60), (3, 71, 20)]);
     let only = Wishes { shrink: vec![2], ..Wishes::default() };
     assert_eq!(placed(&parts, 91, &only), [(1, 1, 10), (2, 11, 40), (3, 51, 40)]);
+}
+
+#[test]
+fn filesystems_are_made_smaller_only_where_nothing_else_does() {
+    let mut parts = [part(1, 1, 10, 10), part(2, 11, 100, 80), part(3, 111, 40, 40)];
+    parts[1].shrunk = 20 * MIB;
+    parts[2].shrunk = 20 * MIB;
+    assert_eq!(placed(&parts, 131, &Wishes::default()), [(1, 1, 10), (2, 11, 80), (3, 91, 40)]);
+    // 50 have to go, of 80 and 20 that can.
+    assert_eq!(placed(&parts, 101, &Wishes::default()), [(1, 1, 10), (2, 11, 60), (3, 71, 30)]);
+    assert_eq!(placed(&parts, 51, &Wishes::default()), [(1, 1, 10), (2, 11, 20), (3, 31, 20)]);
+    let misfit = plan(&parts, None, room(50 * MIB), &Wishes::default());
+    assert_eq!(misfit, Err(Misfit::TooSmall { least_end: 51 * MIB, fixed: None }));
+    let sized = Wishes { sizes: vec![(2, 30 * MIB)], ..Wishes::default() };
+    assert_eq!(placed(&parts, 200, &sized), [(1, 1, 10), (2, 11, 30), (3, 111, 40)]);
 }
 
 #[test]

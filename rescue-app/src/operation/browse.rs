@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::bytes::ReadAt;
 use crate::export::ExportedFile;
 use crate::image::stored::{DISK_FILE, MANIFEST_FILE};
 use crate::inspect;
@@ -187,7 +188,7 @@ pub fn find(
     match &request.place.volume {
         None => {
             for volume in volumes(&image) {
-                match inspect::files(volume.content.as_ref(), Scrutiny::Strict) {
+                match inspect::files(&volume.content, Scrutiny::Strict) {
                     Ok(tree) => search.below(tree.as_ref(), tree.root(), name_of(volume))?,
                     Err(error) => control.warn(format!("{}: {error}", name_of(volume))),
                 }
@@ -289,7 +290,7 @@ fn name_of(volume: &ExportedFile) -> &str {
 }
 
 fn volume_of(volume: &ExportedFile) -> BrowsedVolume {
-    let problem = inspect::files(volume.content.as_ref(), Scrutiny::Strict).err();
+    let problem = inspect::files(&volume.content, Scrutiny::Strict).err();
     BrowsedVolume {
         name: name_of(volume).to_owned(),
         size: volume.content.size(),
@@ -314,7 +315,7 @@ fn find_volume<'a>(
 }
 
 fn tree_of(volume: &ExportedFile) -> Result<Box<dyn FileTree + '_>, OperationError> {
-    inspect::files(volume.content.as_ref(), Scrutiny::Strict).map_err(|error| {
+    inspect::files(&volume.content, Scrutiny::Strict).map_err(|error| {
         OperationError::refused(
             format!("the files of {} are not read: {error}", name_of(volume)),
             "`lifeboat mount` shows it as a file, for the kernel's own driver",

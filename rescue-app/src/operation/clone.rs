@@ -1,7 +1,10 @@
 //! Writing a disk to another one, without an image in between.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
+use crate::bytes::ReadAt;
 use crate::disk::{Disk, Source, Target};
 use crate::image::chunks::ChunkSize;
 use crate::image::damage::Damage;
@@ -66,7 +69,7 @@ pub fn plan_clone(
     control: Control<'_>,
 ) -> Result<ClonePlan, OperationError> {
     control.phase(Phase::Examining);
-    let mut source = SourcePlan::make(&request.source, |_| Ok(()))?;
+    let source = SourcePlan::make(&request.source, |_| Ok(()))?;
     let manifest = source.manifest(ChunkSize::default(), Damage::default(), Vec::new());
     let note = Marker {
         disk: manifest.disk.name(),
@@ -77,16 +80,22 @@ pub fn plan_clone(
     let notices = source.warnings.iter().map(|warning| format!("source: {warning}")).collect();
     let disk: &Source = &source.source;
     let partitions = request.source.partitions.as_deref();
-    let content = Content { manifest: &manifest, disk, partitions, volume: None, note, notices };
+    let content = Content {
+        manifest: &manifest,
+        disk,
+        partitions,
+        volume: None,
+        images: None,
+        note,
+        notices,
+    };
     let consent = request.target.erase.as_deref();
     let may_be_erased = |target: &Disk, words: &Words| {
         guard::is_another_disk(target, &source.disk)?;
         guard::disk_is_expendable(target, words, consent)
     };
     let onto = Aim::take(&request.target, content, may_be_erased)?.plan()?;
-    source.read_only(|region| {
-        onto.transfers.iter().find(|it| it.from == region.start).map(|it| &it.used)
-    });
+    let source = source.for_transfers(&onto.transfers);
     Ok(ClonePlan { source, onto })
 }
 
@@ -118,10 +127,12 @@ fn execute(
     plan: &ClonePlan,
     control: Control<'_>,
 ) -> Result<CloneReport, OperationError> {
-    let ClonePlan { source: from, onto } = plan;
-    for warning in &from.warnings {
+    for warning in &plan.source.warnings {
         control.warn(warning.clone());
     }
+    let disk = || Arc::clone(&plan.source.source) as Arc<dyn ReadAt>;
+    let onto = &*plan.onto.with_smaller(disk, control)?;
+    let from = &plan.source.for_transfers(&onto.transfers);
     let medium = from.medium();
     let chunks = from.chunks(&medium, &request.source.rescue, ChunkSize::default());
     let copy = DiskCopy::new(chunks, &onto.transfers);
@@ -131,7 +142,8 @@ fn execute(
     let counts = overwrite.run()?;
     let read = copy.into_read();
     let damage = from.damage(&medium, read.unreadable);
-    let mut told = warn_of_result(onto, &target, damage.warnings(), control);
+    let mut told = onto.smaller_warnings.clone();
+    told.extend(warn_of_result(onto, &target, damage.warnings(), control));
     told.extend(grow(onto, target, control));
     // Was told when it happened.
     told.extend(read.map_problem);

@@ -8,8 +8,10 @@ use crate::image::ImageError;
 use crate::image::manifest::ManifestError;
 use crate::progress::{Cancelled, Shortage};
 use crate::repository::{Id, RepositoryError};
+use crate::resize::ResizeError;
 use crate::store::StoreError;
 use crate::table::TableError;
+use crate::tool::ToolError;
 use crate::transfer::TransferError;
 
 use super::format::size;
@@ -193,6 +195,30 @@ impl From<TransferError> for OperationError {
 impl From<Cancelled> for OperationError {
     fn from(Cancelled: Cancelled) -> Self {
         Self::Cancelled
+    }
+}
+
+impl From<ResizeError> for OperationError {
+    fn from(error: ResizeError) -> Self {
+        match error {
+            ResizeError::Fuse(error) => Self::Fuse(error),
+            ResizeError::Tool(error) => error.into(),
+            ResizeError::Io { what, source } => Self::Io { what, source },
+            not_believed @ ResizeError::NotBelieved { .. } => Self::refused(
+                not_believed.to_string(),
+                "choose a larger disk, or leave the partition larger with --size-of",
+            ),
+        }
+    }
+}
+
+impl From<ToolError> for OperationError {
+    fn from(error: ToolError) -> Self {
+        match error {
+            ToolError::Missing(_) => Self::refused(error.to_string(), "install it"),
+            ToolError::Failed { name, source } => Self::io(format!("running {name}"), source),
+            ToolError::Cancelled => Self::Cancelled,
+        }
     }
 }
 

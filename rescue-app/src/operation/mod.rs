@@ -32,7 +32,6 @@ mod source;
 mod survey;
 mod target;
 mod timed;
-mod tool;
 mod unlock;
 mod verify;
 

@@ -14,6 +14,8 @@ pub enum Phase {
     Examining,
     /// Reading the source and storing what is new.
     Capturing,
+    /// Making filesystems smaller, before the target is written.
+    Shrinking,
     /// Writing the target.
     Restoring,
     /// Reading the source and writing the target.
@@ -34,6 +36,7 @@ impl Phase {
         match self {
             Self::Examining => "Examining",
             Self::Capturing => "Capturing",
+            Self::Shrinking => "Shrinking filesystems",
             Self::Restoring => "Restoring",
             Self::Cloning => "Cloning",
             Self::ReadingBack => "Reading back",

@@ -51,6 +51,20 @@ impl DiskSink<'_> {
         Ok(self.reporter.advance(done, written, there)?)
     }
 
+    /// Puts bytes in their place, but for deferred ranges.
+    pub(crate) fn put_bytes(
+        &self,
+        at: u64,
+        bytes: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), TransferError> {
+        self.deferred.keep(at, bytes);
+        let end = at + bytes.len() as u64;
+        let used = self.deferred.ranges().gaps_within(at, end).total();
+        let written = write_around(self, at, bytes, &mut scratch.current)?;
+        Ok(self.reporter.advance(bytes.len() as u64, written, used - written)?)
+    }
+
     /// Zeros a range, but for deferred parts of it, which are zero until the end as it is.
     pub(crate) fn zero(&self, range: Extent, scratch: &mut Scratch) -> Result<(), TransferError> {
         let Scratch { current, zeros } = scratch;
@@ -99,22 +113,32 @@ fn put(
     }
     let mut written = 0;
     for (at, range) in place.spans(if sink.only_changed { 0 } else { WRITE_ALONG }) {
-        let bytes = plain.get(range).ok_or_else(bad_range)?;
-        let end = at + bytes.len() as u64;
-        if sink.deferred.ranges().within(at, end).next().is_none() {
-            written += write_part(sink, at, bytes, current)?;
-            continue;
-        }
-        for part in sink.deferred.ranges().gaps_within(at, end).iter() {
-            let from = usize::try_from(part.start - at).unwrap_or(usize::MAX);
-            let to = usize::try_from(part.end - at).unwrap_or(usize::MAX);
-            let bytes = bytes.get(from..to).ok_or_else(bad_range)?;
-            written += write_part(sink, part.start, bytes, current)?;
-        }
+        written += write_around(sink, at, plain.get(range).ok_or_else(bad_range)?, current)?;
     }
     // The unused bytes written along do not count.
     let written = written.min(used);
     Ok(PutBytes { written, there: used - written })
+}
+
+/// Writes bytes, but for deferred ranges.
+fn write_around(
+    sink: &DiskSink<'_>,
+    at: u64,
+    bytes: &[u8],
+    current: &mut AlignedBuffer,
+) -> Result<u64, TransferError> {
+    let end = at + bytes.len() as u64;
+    if sink.deferred.ranges().within(at, end).next().is_none() {
+        return write_part(sink, at, bytes, current);
+    }
+    let mut written = 0;
+    for part in sink.deferred.ranges().gaps_within(at, end).iter() {
+        let from = usize::try_from(part.start - at).unwrap_or(usize::MAX);
+        let to = usize::try_from(part.end - at).unwrap_or(usize::MAX);
+        let bytes = bytes.get(from..to).ok_or_else(bad_range)?;
+        written += write_part(sink, part.start, bytes, current)?;
+    }
+    Ok(written)
 }
 
 fn write_part(

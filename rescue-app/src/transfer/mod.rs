@@ -13,6 +13,7 @@ mod disk_source;
 mod error;
 mod read_back;
 mod rescue;
+mod rewritten;
 mod tasks;
 mod zeros;
 
@@ -31,6 +32,7 @@ pub use rescue::RescueOptions;
 #[cfg(any(test, fuzzing))]
 pub(crate) use rescue::read_any_map;
 pub(crate) use rescue::{DiskMedium, Medium};
+pub(crate) use rewritten::Rewritten;
 pub(crate) use tasks::{ChunkPlace, ChunkTask, places, tasks};
 
 /// Bytes of a source and where they go on the target.

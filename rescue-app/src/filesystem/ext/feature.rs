@@ -8,6 +8,7 @@ pub(super) mod compat {
     pub(in crate::filesystem::ext) const HAS_JOURNAL: u32 = 0x4;
     pub(in crate::filesystem::ext) const RESIZE_INODE: u32 = 0x10;
     pub(in crate::filesystem::ext) const SPARSE_SUPER2: u32 = 0x200;
+    pub(in crate::filesystem::ext) const STABLE_INODES: u32 = 0x800;
     /// dir_prealloc, imagic_inodes, has_journal, ext_attr, resize_inode, dir_index,
     /// sparse_super2, fast_commit, stable_inodes, orphan_file.
     pub(in crate::filesystem::ext) const KNOWN: u32 =
@@ -20,7 +21,6 @@ pub(super) mod incompat {
     pub(in crate::filesystem::ext) const META_BG: u32 = 0x10;
     pub(in crate::filesystem::ext) const EXTENTS: u32 = 0x40;
     pub(in crate::filesystem::ext) const BIT64: u32 = 0x80;
-    pub(in crate::filesystem::ext) const FLEX_BG: u32 = 0x200;
     pub(in crate::filesystem::ext) const CSUM_SEED: u32 = 0x2000;
     pub(in crate::filesystem::ext) const CASEFOLD: u32 = 0x20000;
     /// filetype, needs_recovery, meta_bg, extent, 64bit, mmp, flex_bg, ea_inode, dirdata,

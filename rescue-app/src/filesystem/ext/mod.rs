@@ -130,12 +130,12 @@ fn superblock(volume: &dyn ReadAt) -> Result<Superblock, Doubt> {
         .ok_or_else(|| Doubt::because("the superblock's checksum is wrong"))
 }
 
-/// What `resize2fs` asks for by the counts in `superblock`, and some room: a thirty-second more, and
-/// at least 32 MiB. It does not shrink clusters of several blocks.
+/// What `resize2fs` can shrink it to by the counts in `superblock`, and some room for what it moves: a
+/// sixty-fourth more. It does not shrink clusters of several blocks, nor with `stable_inodes`.
 fn least_size(volume: &dyn ReadAt, layout: &Layout<'_>, superblock: &Superblock) -> Option<u64> {
     let least = minimum::blocks(volume, layout, superblock)?;
     let bytes = least.checked_mul(superblock.block_size.into())?;
-    let room = (bytes / 32).max(32 << 20);
+    let room = bytes / 64;
     Some(bytes.saturating_add(room).min(superblock.size()?))
-        .filter(|_| superblock.cluster_ratio == 1)
+        .filter(|_| superblock.cluster_ratio == 1 && !superblock.has_compat(compat::STABLE_INODES))
 }

@@ -241,7 +241,7 @@ fn check_backup(volume: &dyn ReadAt, boot: &BootSector) -> Result<Vec<String>, D
     }
 }
 
-/// `ntfsresize` needs some room to move things: a thirty-second more, and at least 16 MiB.
+/// `ntfsresize` needs some room to move things: a sixty-fourth more, and a mebibyte.
 fn minimum(used: u64, size: u64) -> u64 {
-    used.saturating_add((used / 32).max(16 << 20)).min(size)
+    used.saturating_add(used / 64).saturating_add(1 << 20).min(size)
 }

@@ -91,9 +91,10 @@ prop_compose! {
         size_of in vec(any::<(u32, u64)>(), 0..3),
         grow in vec(any::<u32>(), 0..3),
         shrink in vec(any::<u32>(), 0..3),
+        scratch in option::of(path()),
     ) -> SizeArgs {
         let size_of = size_of.into_iter().map(|(number, size)| SizeOf { number, size }).collect();
-        SizeArgs { layout, size_of, grow, shrink }
+        SizeArgs { layout, size_of, grow, shrink, scratch }
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::console;
 use crate::disk::{Agreement, Disk, DiskKind, Target, Transport};
 use crate::operation::error::OperationError;
-use crate::operation::tool;
+use crate::tool;
 use crate::volume::Kind;
 
 /// One inode for so many bytes: packs have 16 MiB, so that the usual number would be wasted; fewer
@@ -150,13 +150,13 @@ fn ext4(
     // -m 0: only root writes here, nothing is kept back for it. -F: a whole disk too.
     command.args(["-q", "-F", "-t", "ext4", "-m", "0", "-i", &BYTES_PER_INODE.to_string()]);
     command.args(["-L", label, "-E", &extended]).arg(path).arg(format!("{}k", size / 1024));
-    tool::run(command, |status| status == 0).map(drop)
+    Ok(tool::run(command, |status| status == 0).map(drop)?)
 }
 
 fn exfat(tool: &Path, label: &str, path: &Path) -> Result<(), OperationError> {
     let mut command = Command::new(tool);
     command.args(["-L", label]).arg(path);
-    tool::run(command, |status| status == 0).map(drop)
+    Ok(tool::run(command, |status| status == 0).map(drop)?)
 }
 
 /// A sparse file of the partition's size, for a tool that cannot be told to leave the start of a disk

@@ -79,32 +79,32 @@ impl RestorePlan {
         request.target.refuse_unnamed()?;
         Timed::run(|| {
             let _lock = self.sources.repo.lock_for_reading()?;
-            let places = places(&self.placed, &self.onto.transfers);
-            let source = ImageSource { repo: &self.sources.repo, places };
             // Somebody may have freed space since, and moved what is needed.
-            plan::refuse_incomplete(&self.sources, &tasks(&source.places))?;
+            let needed = places(&self.placed, self.onto.needed());
+            plan::refuse_incomplete(&self.sources, &tasks(&needed))?;
+            if request.verify_first {
+                prove(&self.sources, &tasks(&needed), control)?;
+            }
+            drop(needed);
             let id = self.sources.image.short_id();
             let doing = || format!("restoring image {id} to {}", self.onto.target.identity());
-            execute(request, self, &source, control).doing(doing)
+            execute(self, control).doing(doing)
         })
     }
 }
 
-fn execute(
-    request: &RestoreRequest,
-    plan: &RestorePlan,
-    source: &ImageSource<'_>,
-    control: Control<'_>,
-) -> Result<RestoreReport, OperationError> {
-    let RestorePlan { sources, onto, .. } = plan;
-    if request.verify_first {
-        prove(sources, &tasks(&source.places), control)?;
-    }
+fn execute(plan: &RestorePlan, control: Control<'_>) -> Result<RestoreReport, OperationError> {
+    let RestorePlan { sources, placed, onto, .. } = plan;
+    let reader = || ImageReader::new(Arc::clone(&sources.repo), Arc::clone(placed));
+    let onto = &*onto.with_smaller(|| Arc::new(reader()), control)?;
+    let places = places(placed, &onto.transfers);
+    let source = &ImageSource { repo: &sources.repo, places };
     let target = Target::open(&onto.target, &onto.agreement)?;
     let phase = (Phase::Restoring, onto.writes);
     let overwrite = Overwrite { source, plan: onto, target: &target, phase, control };
     let counts = overwrite.run()?;
-    let mut warnings = warn_of_result(onto, &target, sources.damage(), control);
+    let mut warnings = onto.smaller_warnings.clone();
+    warnings.extend(warn_of_result(onto, &target, sources.damage(), control));
     warnings.extend(grow(onto, target, control));
     Ok(RestoreReport {
         written: counts.written,

@@ -150,6 +150,7 @@ fn plan(
         disk: &disk,
         partitions: request.what.partitions(),
         volume: volume.map(|FoundVolume { volume, transfers }| (volume, transfers)),
+        images: Some(request.repo.folder()),
         note: note(request, image),
         notices: sources.notices(),
     };
@@ -157,7 +158,7 @@ fn plan(
     let aim = Aim::take(&request.target, content, |target, words| {
         guard::target_is_expendable(target, words, request.repo.folder(), consent)
     })?;
-    refuse_incomplete(&sources, &tasks(&places(&placed, &aim.transfers)))?;
+    refuse_incomplete(&sources, &tasks(&places(&placed, &aim.needed())))?;
     Ok(RestorePlan {
         image: ImageSummary::of(image),
         with: sources.with.iter().map(ImageSummary::of).collect(),

@@ -24,7 +24,7 @@ use super::machine_volumes::MachineVolumes;
 use super::survey::read_table;
 use super::unlock::{Keys, name_of};
 use super::{guard, machine};
-use crate::transfer::{DiskMedium, DiskSource, RescueOptions};
+use crate::transfer::{DiskMedium, DiskSource, RescueOptions, Transfer};
 
 pub use unpartitioned::Unpartitioned;
 pub(super) use unpartitioned::without_zeros;
@@ -167,13 +167,17 @@ impl SourcePlan {
         })
     }
 
-    /// Reads of each region no more than `wanted` of it.
-    pub(super) fn read_only<'e>(&mut self, wanted: impl Fn(&Region) -> Option<&'e Extents>) {
-        for (region, reads) in self.regions.iter().zip(&mut self.reads) {
-            *reads = wanted(region).map_or_else(Extents::new, |wanted| reads.intersection(wanted));
+    /// The plan for a disk of which no more is read than the transfers put somewhere.
+    pub(super) fn for_transfers(&self, transfers: &[Transfer]) -> Self {
+        let mut plan = self.clone();
+        for (region, reads) in self.regions.iter().zip(&mut plan.reads) {
+            let wanted = transfers.iter().find(|transfer| transfer.from == region.start);
+            let wanted = wanted.map(|transfer| reads.intersection(&transfer.used));
+            *reads = wanted.unwrap_or_default();
         }
-        self.read = self.reads.iter().map(Extents::total).sum();
-        self.skipped = self.disk.size.saturating_sub(self.read);
+        plan.read = plan.reads.iter().map(Extents::total).sum();
+        plan.skipped = plan.disk.size.saturating_sub(plan.read);
+        plan
     }
 
     /// Whether there is an NTFS that was not closed, of which a person may choose to read what is

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::disk::{DiskKind, Target};
 use crate::operation::error::OperationError;
-use crate::operation::tool;
 use crate::progress::{Control, Phase};
+use crate::tool::{self, ToolError};
 use crate::volume::Kind;
 
 use super::TargetPlan;
@@ -40,12 +40,9 @@ impl Growth {
     }
 
     /// Grows it in its partition at `device`, checked before and after.
-    fn run(&self, device: &Path) -> Result<(), OperationError> {
+    fn run(&self, device: &Path) -> Result<(), ToolError> {
         let of = |name: &str, args: &[&str], most: i32| {
-            let program = tool::find(name).ok_or_else(|| {
-                OperationError::refused(format!("{name} is not installed"), "install it")
-            })?;
-            let mut command = Command::new(program);
+            let mut command = tool::command(name)?;
             command.args(args).arg(device);
             tool::run(command, |status| (0..=most).contains(&status)).map(drop)
         };
@@ -81,7 +78,7 @@ pub(in crate::operation) fn grow(
     let _lift = target.close();
     let grown = plan.grows.iter().filter_map(|growth| {
         let device = Partition::find(plan, growth);
-        let error = device.and_then(|device| growth.run(&device.path)).err()?;
+        let error = device.and_then(|device| Ok(growth.run(&device.path)?)).err()?;
         let warning = format!(
             "partition {}: its {} was not grown and has the size that it had: {error}",
             growth.number, growth.kind

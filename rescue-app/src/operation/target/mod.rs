@@ -9,9 +9,12 @@ mod preview;
 mod relaid;
 mod request;
 mod scope;
+mod smaller;
 mod stale;
 mod state;
 mod unfinished;
+
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -20,13 +23,14 @@ use crate::disk::{Agreement, Disk, Hold};
 use crate::image::manifest::{Manifest, Region};
 use crate::image::marker::Marker;
 use crate::layout;
+use crate::resize::Shrink;
 use crate::signature::Signature;
 use crate::table::{self, Patch, Position, TableError};
 use crate::volume::LogicalVolume;
 
 use super::consent::Words;
 use super::error::OperationError;
-use crate::transfer::Transfer;
+use crate::transfer::{Rewritten, Transfer};
 
 pub use absent::{Absent, Remains};
 use choice::Choice;
@@ -68,6 +72,9 @@ pub struct TargetPlan {
     /// Partitions of the source's table that are not written, and what will be there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<Absent>,
+    /// Filesystems that are made smaller before anything is written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shrinks: Vec<Shrink>,
     /// Filesystems that are grown once everything is written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub grows: Vec<Growth>,
@@ -84,6 +91,18 @@ pub struct TargetPlan {
     /// Which bytes of the source go where.
     #[serde(skip)]
     pub(super) transfers: Vec<Transfer>,
+    /// Which bytes of it are read.
+    #[serde(skip)]
+    needed: Vec<Transfer>,
+    /// Bytes of filesystems that were made smaller, and where they go.
+    #[serde(skip)]
+    rewritten: Vec<Rewritten>,
+    /// What there is to warn of in these.
+    #[serde(skip)]
+    pub(super) smaller_warnings: Vec<String>,
+    /// Where is kept apart meanwhile what has no place in memory.
+    #[serde(skip)]
+    scratch: PathBuf,
     /// What of the target is replaced.
     #[serde(skip)]
     scope: Scope,
@@ -105,7 +124,7 @@ impl TargetPlan {
     /// How much of what is written lies in `unreadable`, bytes of the source.
     pub(super) fn lacking(&self, unreadable: &Extents) -> u64 {
         let lacking = |transfer: &Transfer| transfer.used.intersection(unreadable).total();
-        self.transfers.iter().map(lacking).sum()
+        self.needed.iter().map(lacking).sum()
     }
 
     /// What the target will lack afterwards that its table names.
@@ -129,6 +148,8 @@ pub(super) struct Content<'a> {
     pub(super) partitions: Option<&'a [u32]>,
     /// The one logical volume that is wanted of it, and where its bytes are.
     pub(super) volume: Option<(LogicalVolume, Vec<Transfer>)>,
+    /// The folder of the images that it is taken from.
+    pub(super) images: Option<&'a Path>,
     /// The note that the target carries until all is written, but for what names the target.
     pub(super) note: Marker,
     /// What a person should know of it.
@@ -143,6 +164,10 @@ pub(super) struct Aim<'a> {
     /// Which bytes of the source go where.
     pub(super) transfers: Vec<Transfer>,
     scope: Scope,
+    /// Filesystems that are made smaller.
+    shrinks: Vec<Shrink>,
+    /// Where is kept apart what has no place in memory meanwhile.
+    scratch: PathBuf,
     /// Where partitions do not all lie where they were.
     relaid: Option<Relaid>,
     carries_on: bool,
@@ -164,7 +189,30 @@ impl<'a> Aim<'a> {
         let carries_on = state.begun(|found| found.is_of_the_same(&content.note));
         let Choice { transfers, scope, relaid } =
             choice::choose(request, &state, &content, carries_on)?;
-        Ok(Self { request, content, state, transfers, scope, relaid, carries_on })
+        let scratch = smaller::scratch_folder(request.scratch.as_deref(), content.images);
+        let shrinks = match scope {
+            Scope::Volume => Vec::new(),
+            _ => smaller::find(manifest, &transfers, &scratch)?,
+        };
+        Ok(Self { request, content, state, transfers, scope, shrinks, scratch, relaid, carries_on })
+    }
+
+    /// What is read of the source: of a filesystem that is made smaller all that it uses.
+    pub(super) fn needed(&self) -> Vec<Transfer> {
+        let shrinks = |transfer: &Transfer| self.shrinks.iter().any(|it| it.start == transfer.from);
+        let each = self.transfers.iter().map(|transfer| {
+            let regions = &self.content.manifest.regions;
+            match regions.iter().find(|region| region.start == transfer.from) {
+                Some(region) if shrinks(transfer) => Transfer {
+                    len: region.size,
+                    used: region.used.clone(),
+                    is_cut: false,
+                    ..transfer.clone()
+                },
+                _ => transfer.clone(),
+            }
+        });
+        each.collect()
     }
 
     /// Says what will be done.
@@ -181,7 +229,9 @@ impl<'a> Aim<'a> {
         notices.extend(stale.notices());
         notices.extend(absent.iter().map(Absent::sentence));
         let patches = table.into_iter().chain(inner).collect();
-        let Self { request, content, state, transfers, scope, relaid, carries_on } = self;
+        let needed = self.needed();
+        let Self { request, content, state, transfers, scope, shrinks, scratch, relaid, carries_on } =
+            self;
         let before = before(&state.held, &transfers, scope.replaces_all().then_some(&kept));
         let after = match &content.volume {
             Some((volume, _)) => vec![volume_entry(volume)],
@@ -207,6 +257,11 @@ impl<'a> Aim<'a> {
             target: state.survey.disk,
             before,
             after,
+            needed,
+            rewritten: Vec::new(),
+            smaller_warnings: Vec::new(),
+            shrinks,
+            scratch,
             grows: relaid.map_or_else(Vec::new, |relaid| relaid.grows(content.manifest)),
             absent,
             kept,
@@ -256,7 +311,11 @@ impl<'a> Aim<'a> {
         for transfer in &self.transfers {
             let region = manifest.regions.iter().find(|region| region.start == transfer.from);
             let region = region.filter(|region| region.partition.is_some());
-            let Some(region) = region.filter(|_| self.scope != Scope::Volume) else { continue };
+            // Those of a filesystem that is made smaller are written into it.
+            let is_shrunk = self.shrinks.iter().any(|shrink| shrink.start == transfer.from);
+            let Some(region) = region.filter(|_| self.scope != Scope::Volume && !is_shrunk) else {
+                continue;
+            };
             let size = match self.relaid.as_ref().and_then(|relaid| relaid.place(region)) {
                 Some((_, size)) => size,
                 None => transfer.len,
@@ -314,6 +373,6 @@ impl<'a> Aim<'a> {
                 stale::volumes(state, restored.map(|it| place(it.start, it.size)), scope, kept)
             }
         };
-        Stale::find(state, transfers, &volumes, &replaced)
+        Stale::find(state, &smaller::certain(transfers, &self.shrinks), &volumes, &replaced)
     }
 }

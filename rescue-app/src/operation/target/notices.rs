@@ -6,7 +6,7 @@ use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::table::{self, Patch, Scheme};
 
-use super::Aim;
+use super::{Aim, smaller};
 use super::scope::Scope;
 
 impl Aim<'_> {
@@ -32,6 +32,7 @@ impl Aim<'_> {
         if let Some(relaid) = &self.relaid {
             notices.extend(relaid.notices(self.content.manifest, self.content.disk));
         }
+        notices.extend(smaller::notices(&self.shrinks));
         notices.extend(self.fitted(table));
         if !self.request.read_back {
             notices.push(

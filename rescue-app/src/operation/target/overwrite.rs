@@ -7,8 +7,8 @@ use crate::image::chunks::MIB;
 use crate::operation::error::OperationError;
 use crate::progress::{Control, Phase, Progress, Reporter};
 use crate::transfer::{
-    ChunkSource, ChunkTask, DeferredWrites, DiskSink, Put, ReadBack, first_difference, reading,
-    tasks, writing, written,
+    ChunkSource, ChunkTask, DeferredWrites, DiskSink, Put, ReadBack, Rewritten, first_difference,
+    reading, tasks, writing,
 };
 
 use super::{Absent, TargetPlan, unfinished};
@@ -54,7 +54,7 @@ impl Overwrite<'_> {
             // cannot be helped; the error that is told is the first one.
             let _ = self.wipe(&deferred);
         })?;
-        let last = written(&plan.transfers).intersection(deferred.ranges()).total();
+        let last = plan.written().intersection(deferred.ranges()).total();
         Ok(Counts { written: most + last, unchanged: skipped })
     }
 
@@ -75,14 +75,17 @@ impl Overwrite<'_> {
             is_new: plan.creates_file,
         };
         let Put { places, zeros } = source.put_on(&sink)?;
+        plan.rewritten.iter().try_for_each(|part| part.put_on(&sink))?;
         let tasks = tasks(&places);
         flush_written(&ReadBack { source, sink: &sink }, &tasks, &zeros)?;
         let progress = reporter.finish();
         if plan.read_back {
-            let bytes = tasks.iter().map(ChunkTask::bytes).sum::<u64>() + zeros.total();
+            let rewritten = plan.rewritten.iter().map(|it| it.parts.total()).sum::<u64>();
+            let bytes = tasks.iter().map(ChunkTask::bytes).sum::<u64>() + zeros.total() + rewritten;
             let reporter = Reporter::start(control, Phase::ReadingBack, bytes, 0);
             let sink = DiskSink { reporter: &reporter, ..sink };
             read_back(&ReadBack { source, sink: &sink }, &tasks, &zeros)?;
+            read_back_rewritten(&sink, &plan.rewritten)?;
             reporter.finish();
         }
         Ok(progress)
@@ -170,6 +173,16 @@ fn read_back(
     Err(OperationError::ReadBack { first, bytes: found.bytes })
 }
 
+/// Compares what was written of smaller filesystems.
+fn read_back_rewritten(sink: &DiskSink<'_>, parts: &[Rewritten]) -> Result<(), OperationError> {
+    for part in parts {
+        if let Some(first) = part.find_difference(sink)? {
+            return Err(OperationError::ReadBack { first, bytes: part.parts.total() });
+        }
+    }
+    Ok(())
+}
+
 /// What is wiped first and written last: both ends of a disk that is replaced, where tables are, or
 /// the start of each restored partition.
 fn guards(plan: &TargetPlan) -> Extents {
@@ -201,7 +214,7 @@ fn discard_unused(target: &Target, plan: &TargetPlan) {
         cover.push(transfer.to, transfer.to + transfer.len);
     }
     // What was erased on purpose must stay so, whatever the device makes of a discard.
-    let keep = written(&plan.transfers).union(&plan.erased);
+    let keep = plan.written().union(&plan.erased);
     for range in cover.iter() {
         for gap in keep.gaps_within(range.start, range.end).iter().filter(|gap| gap.len() >= MIB) {
             target.discard(gap.start, gap.len());

@@ -7,8 +7,8 @@ use crate::image::manifest::{Manifest, Region};
 use crate::layout::{self, Layout, Misfit, Outside, Wishes};
 use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
-use crate::operation::tool;
 use crate::table::{self, Patch, Position, Role, Room, Scheme};
+use crate::tool;
 use crate::transfer::Transfer;
 use crate::volume::Kind;
 
@@ -265,7 +265,7 @@ fn too_small(target: &Disk, needed: u64, more: String) -> OperationError {
     OperationError::refused(
         format!(
             "{} has {} ({} bytes), and the smallest disk that this fits on has {} ({needed} bytes): \
-             partitions are moved together there, and no filesystem is made smaller{more}",
+             partitions are moved together there, and filesystems made as small as can be{more}",
             target.identity(),
             human(target.size),
             target.size,

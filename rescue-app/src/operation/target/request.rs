@@ -24,6 +24,8 @@ pub struct TargetRequest {
     pub mend_table: bool,
     /// Sizes of partitions, where the table is written.
     pub layout: Wishes,
+    /// A folder for what has no place in memory while filesystems are made smaller.
+    pub scratch: Option<PathBuf>,
 }
 
 impl TargetRequest {
@@ -38,6 +40,7 @@ impl TargetRequest {
             read_back: true,
             mend_table: false,
             layout: Wishes::default(),
+            scratch: None,
         }
     }
 

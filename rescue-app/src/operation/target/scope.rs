@@ -151,7 +151,7 @@ fn into_partition(state: &TargetState, region: &Region) -> Result<Transfer, Oper
         ));
     }
     let found = table.partition(number);
-    let least = layout::least_size(region);
+    let least = layout::shrunk_size(region);
     let target = found.filter(|partition| partition.size >= least).ok_or_else(|| {
         OperationError::refused(
             format!(

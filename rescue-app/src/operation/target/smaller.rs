@@ -1,0 +1,176 @@
+//! Filesystems that are made smaller before anything is written to the target.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access};
+
+use crate::bytes::{Extents, ReadAt};
+use crate::console;
+use crate::image::manifest::Manifest;
+use crate::operation::error::{Doing, OperationError};
+use crate::operation::format::size as human;
+use crate::progress::{Control, Phase, available_memory};
+use crate::resize::{self, Shrink, Shrunk};
+use crate::tool;
+use crate::transfer::{Rewritten, Transfer, written};
+use crate::volume::Kind;
+
+use super::TargetPlan;
+
+/// What of a filesystem stays where it is, whatever becomes of the rest, bytes: its first superblock.
+const HEAD: u64 = 64 << 10;
+
+/// Those of the regions that the transfers would cut off.
+///
+/// # Errors
+/// Refuses where the program is missing, or room for what has to be kept apart.
+pub(super) fn find(
+    manifest: &Manifest,
+    transfers: &[Transfer],
+    scratch: &Path,
+) -> Result<Vec<Shrink>, OperationError> {
+    let found = transfers.iter().filter_map(|transfer| {
+        let region = manifest.regions.iter().find(|region| region.start == transfer.from)?;
+        Shrink::find(region, transfer.len)
+    });
+    let found: Vec<Shrink> = found.collect();
+    for shrink in &found {
+        if tool::find(shrink.tool).is_none() {
+            let Shrink { tool, kind, number, .. } = shrink;
+            return Err(OperationError::refused(
+                format!("{tool}, which makes the {kind} of partition {number} smaller, is not installed"),
+                "install it, or choose a disk on which all partitions keep their sizes",
+            ));
+        }
+    }
+    refuse_lack_of_room(&found, scratch)?;
+    Ok(found)
+}
+
+fn refuse_lack_of_room(shrinks: &[Shrink], scratch: &Path) -> Result<(), OperationError> {
+    let needed: u64 = shrinks.iter().map(|shrink| shrink.scratch).sum();
+    let memory = available_memory() / 3;
+    let folder = console::path(scratch);
+    if needed <= memory {
+        return Ok(());
+    }
+    let free = statvfs(scratch).map_err(|error| {
+        OperationError::refused(format!("{folder}: {error}"), "name another folder with --scratch")
+    })?;
+    let free = free.blocks_available().saturating_mul(free.fragment_size());
+    if needed - memory <= free {
+        return Ok(());
+    }
+    Err(OperationError::refused(
+        format!(
+            "about {} have to be kept apart while filesystems are made smaller: {} of memory and {} in \
+             {folder} do not hold that",
+            human(needed),
+            human(memory),
+            human(free)
+        ),
+        "name a folder with more room with --scratch, or choose a larger disk",
+    ))
+}
+
+/// What a person should know before.
+pub(super) fn notices(shrinks: &[Shrink]) -> impl Iterator<Item = String> + '_ {
+    shrinks.iter().map(|shrink| {
+        let Shrink { number, kind, tool, scratch, .. } = shrink;
+        let then = match kind {
+            Kind::Ntfs => "; Windows checks it at its first start",
+            _ => "",
+        };
+        format!(
+            "the {kind} of partition {number} is made smaller by {tool} before anything is written, for \
+             which up to {} are kept apart{then}",
+            human(*scratch)
+        )
+    })
+}
+
+/// The transfers, of which those of filesystems that are made smaller write only what does not move.
+pub(super) fn certain(transfers: &[Transfer], shrinks: &[Shrink]) -> Vec<Transfer> {
+    let each = transfers.iter().map(|transfer| {
+        let Transfer { from, used, .. } = transfer;
+        match shrinks.iter().any(|shrink| shrink.start == *from) {
+            true => {
+                let used = used.intersection(&Extents::of(*from, from + HEAD));
+                Transfer { used, ..transfer.clone() }
+            }
+            false => transfer.clone(),
+        }
+    });
+    each.collect()
+}
+
+impl TargetPlan {
+    /// All that is written, as offsets on the target.
+    pub(super) fn written(&self) -> Extents {
+        let parts = self.rewritten.iter().flat_map(Rewritten::on_target);
+        let parts = Extents::from(parts.map(|part| (part.start, part.len())).collect::<Vec<_>>());
+        written(&self.transfers).union(&parts)
+    }
+
+    /// What is read of the source: of a filesystem that is made smaller all that it uses.
+    pub(in crate::operation) fn needed(&self) -> &[Transfer] {
+        &self.needed
+    }
+
+    /// The plan with filesystems that are as small as they have to be: `disk` is the source.
+    ///
+    /// # Errors
+    /// When one cannot be made so small, with the partition and the cause; the target was not touched.
+    pub(in crate::operation) fn with_smaller(
+        &self,
+        disk: impl FnOnce() -> Arc<dyn ReadAt>,
+        control: Control<'_>,
+    ) -> Result<Cow<'_, Self>, OperationError> {
+        if self.shrinks.is_empty() {
+            return Ok(Cow::Borrowed(self));
+        }
+        control.phase(Phase::Shrinking);
+        let (disk, mut plan) = (disk(), self.clone());
+        for shrink in &self.shrinks {
+            let doing = || {
+                format!(
+                    "making the {} of partition {} smaller (nothing was written to the target)",
+                    shrink.kind, shrink.number
+                )
+            };
+            let to = self.transfers.iter().find(|transfer| transfer.from == shrink.start);
+            let place = (to.map_or(0, |transfer| transfer.to), self.target.logical_sector);
+            let disk = Arc::clone(&disk);
+            let made = resize::shrink(shrink, disk, place, self.scratch.clone(), control.cancel);
+            let made = made.map_err(OperationError::from).doing(doing)?;
+            made.warnings.iter().for_each(|warning| control.warn(warning.clone()));
+            plan.take(made);
+        }
+        plan.writes = plan.transfers.iter().map(|it| it.used.total()).sum::<u64>()
+            + plan.rewritten.iter().map(|it| it.parts.total()).sum::<u64>();
+        Ok(Cow::Owned(plan))
+    }
+
+    /// Writes what was made of a filesystem instead of what the source has.
+    fn take(&mut self, made: Shrunk) {
+        let Shrunk { start, bytes, used, changed, warnings } = made;
+        self.smaller_warnings.extend(warnings);
+        let Some(transfer) = self.transfers.iter_mut().find(|it| it.from == start) else { return };
+        let as_it_was = used.without(&changed);
+        let as_it_was = as_it_was.iter().map(|part| (start + part.start, part.len()));
+        transfer.used = Extents::from(as_it_was.collect::<Vec<_>>());
+        transfer.is_cut = true;
+        let parts = used.intersection(&changed);
+        self.rewritten.push(Rewritten { to: transfer.to, bytes, parts });
+    }
+}
+
+/// Where is kept apart what has no place in memory, unless a person named a folder: beside the images,
+/// whose place is not in memory as the rest of the boot medium is.
+pub(super) fn scratch_folder(named: Option<&Path>, images: Option<&Path>) -> PathBuf {
+    let writable = images.filter(|folder| access(*folder, AccessFlags::W_OK).is_ok());
+    named.or(writable).map_or_else(std::env::temp_dir, Path::to_owned)
+}

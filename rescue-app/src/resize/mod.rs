@@ -1,0 +1,180 @@
+//! Filesystems that are made smaller, before anything is written to a target.
+//!
+//! ```text
+//!  image or disk ──► view: what is read is its own, what is written is kept apart ──► a file (FUSE)
+//!                                                                                      ▲
+//!                                        the filesystem's check, its resizing tool, its check again
+//! ```
+//!
+//! The source is never written, and the target not touched until all of them have the size that is
+//! wanted and are understood by our own reader, whose map then says what is written.
+
+mod ext;
+mod ntfs;
+mod view;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::bytes::{Changes, Extents, OverlayRoom, ReadAt, Window, WriteAt};
+use crate::export::FuseError;
+use crate::image::manifest::Region;
+use crate::inspect;
+use crate::layout;
+use crate::progress::{Cancel, available_memory};
+use crate::tool::ToolError;
+use crate::volume::{Alone, Coverage, Kind, VolumeKeys};
+
+use view::View;
+
+/// What tools write besides what they move, bytes: tables, bitmaps and journals that they look through.
+const BESIDES: u64 = 16 << 20;
+
+/// A filesystem that is made smaller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Shrink {
+    /// Number of its partition.
+    pub number: u32,
+    /// What it is.
+    pub kind: Kind,
+    /// First byte in the source.
+    pub start: u64,
+    /// Size of the partition there, bytes.
+    pub from: u64,
+    /// Size that it gets, bytes.
+    pub size: u64,
+    /// The program that does it.
+    pub tool: &'static str,
+    /// Bytes that have to be kept apart for it, about.
+    pub scratch: u64,
+    /// Its block or cluster size, bytes.
+    #[serde(skip)]
+    block: u32,
+}
+
+impl Shrink {
+    /// What is to be done for the filesystem in a region to lie in a partition of `size` bytes; `None` where
+    /// it does so as it is, or cannot be made smaller.
+    pub fn find(region: &Region, size: u64) -> Option<Self> {
+        let found = region.filesystem.as_ref()?;
+        let is_possible = layout::is_shrunk(region, size) && layout::shrunk_size(region) <= size;
+        let tool = tool_for(found.kind).filter(|_| is_possible)?;
+        let moved: u64 = region.used.within(region.start + size, region.end()).map(|it| it.len()).sum();
+        Some(Self {
+            number: region.partition.unwrap_or_default(),
+            kind: found.kind,
+            start: region.start,
+            from: region.size,
+            size,
+            tool,
+            scratch: moved + moved / 16 + BESIDES,
+            block: found.block_size,
+        })
+    }
+}
+
+/// The program that makes a filesystem smaller which is not mounted.
+fn tool_for(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Ext2 | Kind::Ext3 | Kind::Ext4 => Some("resize2fs"),
+        Kind::Ntfs => Some("ntfsresize"),
+        _ => None,
+    }
+}
+
+/// A filesystem that was made smaller.
+#[derive(Clone)]
+pub(crate) struct Shrunk {
+    /// First byte of what it was, in the source.
+    pub(crate) start: u64,
+    /// Its bytes now.
+    pub(crate) bytes: Arc<dyn ReadAt>,
+    /// Which of them are used.
+    pub(crate) used: Extents,
+    /// Which of them may be other than in the source.
+    pub(crate) changed: Extents,
+    /// What a person should know of it.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Why a filesystem was not made smaller.
+#[derive(Debug, thiserror::Error)]
+pub enum ResizeError {
+    /// The view could not be shown.
+    #[error(transparent)]
+    Fuse(#[from] FuseError),
+    /// A program is not there, or failed.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// A file or folder of the view could not be used.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was attempted.
+        what: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// What the program left is not understood.
+    #[error("what {tool} made of it is not believed: {why}")]
+    NotBelieved {
+        /// The program.
+        tool: &'static str,
+        /// The doubt.
+        why: String,
+    },
+}
+
+impl ResizeError {
+    fn io(what: impl Into<String>, source: io::Error) -> Self {
+        Self::Io { what: what.into(), source }
+    }
+}
+
+/// Makes a filesystem smaller on a view of `disk`, for a partition that will begin at byte `to`. What is
+/// written goes to memory, and what has no place there into the folder `scratch`.
+///
+/// # Errors
+/// Any failure of the view or of a program, with its cause, and a result that is not understood; nothing
+/// was written anywhere but to the view.
+pub(crate) fn shrink(
+    task: &Shrink,
+    disk: Arc<dyn ReadAt>,
+    (to, sector): (u64, u32),
+    scratch: PathBuf,
+    cancel: &Cancel,
+) -> Result<Shrunk, ResizeError> {
+    let room = OverlayRoom { memory: available_memory() / 3, folder: Some(scratch) };
+    let view = View::show(disk, task.start, task.from, room)?;
+    let mut warnings = Vec::new();
+    match task.kind {
+        Kind::Ntfs => ntfs::shrink(view.file(), task, cancel)?,
+        _ => warnings.extend(ext::shrink(view.file(), task, cancel)?),
+    }
+    let bytes = view.end()?;
+    if task.kind == Kind::Ntfs {
+        let sector = u64::from(sector);
+        ntfs::tell_its_place(&*bytes, task, (task.start / sector, to / sector))
+            .map_err(|error| ResizeError::io("writing its boot sectors", error))?;
+    }
+    let used = used(&*bytes, task)?;
+    let Changes { data, zero } = bytes.changes_within(0, task.size);
+    Ok(Shrunk { start: task.start, bytes, used, changed: data.union(&zero), warnings })
+}
+
+/// What is used of it now.
+fn used(bytes: &dyn ReadAt, task: &Shrink) -> Result<Extents, ResizeError> {
+    let not_believed = |why: String| ResizeError::NotBelieved { tool: task.tool, why };
+    let volume = Window::new(bytes, 0, task.size);
+    // ntfsresize marks a volume that was in order, so that Windows checks it: nothing is unwritten in it.
+    let found = inspect::inspect_trusting(&volume, &Alone, &VolumeKeys::new());
+    match (found.filesystem, found.coverage) {
+        (Some(filesystem), Coverage::Used) if filesystem.size <= task.size => Ok(found.used),
+        (Some(filesystem), Coverage::Used) => {
+            Err(not_believed(format!("it has {} bytes, and not {}", filesystem.size, task.size)))
+        }
+        _ => Err(not_believed(found.warnings.join("; "))),
+    }
+}
