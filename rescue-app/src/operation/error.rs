@@ -25,6 +25,9 @@ pub enum OperationError {
     /// A folder could not be mounted or unmounted.
     #[error(transparent)]
     Fuse(#[from] FuseError),
+    /// A filesystem could not be made smaller.
+    #[error(transparent)]
+    Resize(ResizeError),
     /// A partition table could not be read or fitted.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -204,10 +207,7 @@ impl From<ResizeError> for OperationError {
             ResizeError::Fuse(error) => Self::Fuse(error),
             ResizeError::Tool(error) => error.into(),
             ResizeError::Io { what, source } => Self::Io { what, source },
-            not_believed @ ResizeError::NotBelieved { .. } => Self::refused(
-                not_believed.to_string(),
-                "choose a larger disk, or leave the partition larger with --size-of",
-            ),
+            not_believed @ ResizeError::NotBelieved { .. } => Self::Resize(not_believed),
         }
     }
 }

@@ -118,7 +118,7 @@ pub enum ResizeError {
         source: io::Error,
     },
     /// What the program left is not understood.
-    #[error("what {tool} made of it is not believed: {why}")]
+    #[error("what {tool} made of it is not believed ({why}); choose a larger disk, or give it more room with --size-of")]
     NotBelieved {
         /// The program.
         tool: &'static str,

@@ -23,6 +23,7 @@ mod people;
 mod prepare;
 mod secrets;
 mod sizes;
+mod smaller;
 mod stale;
 mod support;
 mod tables;

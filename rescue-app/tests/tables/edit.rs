@@ -27,6 +27,7 @@ fn parts(table: &Table, random: &mut Random) -> Vec<Part> {
             start: it.start,
             size: it.size,
             least: (it.size - less).next_multiple_of(4096).min(it.size),
+            shrunk: (it.size - less).next_multiple_of(4096).min(it.size),
             wanted: random.below(8) > 0,
             fixed: None,
             grows: random.below(2) > 0,

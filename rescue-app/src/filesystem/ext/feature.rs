@@ -21,6 +21,7 @@ pub(super) mod incompat {
     pub(in crate::filesystem::ext) const META_BG: u32 = 0x10;
     pub(in crate::filesystem::ext) const EXTENTS: u32 = 0x40;
     pub(in crate::filesystem::ext) const BIT64: u32 = 0x80;
+    pub(in crate::filesystem::ext) const FLEX_BG: u32 = 0x200;
     pub(in crate::filesystem::ext) const CSUM_SEED: u32 = 0x2000;
     pub(in crate::filesystem::ext) const CASEFOLD: u32 = 0x20000;
     /// filetype, needs_recovery, meta_bg, extent, 64bit, mmp, flex_bg, ea_inode, dirdata,

@@ -1,7 +1,7 @@
 //! The least size that a filesystem can be shrunk to, in blocks.
 //!
 //! `resize2fs -P` asks for far more where `flex_bg` keeps the tables of several groups together, and refuses
-//! less; told to (`-f`), it shrinks to whatever holds the data and the tables of the groups that stay
+//! less; told to (`-f`), it shrinks to whatever holds the data and the tables that lie there
 //! (measured with e2fsprogs 1.47.2). How many blocks moved extents may need besides is its own rule
 //! (`resize/resize2fs.c`, `calculate_minimum_resize_size`).
 
@@ -52,14 +52,26 @@ pub(super) fn blocks(
 }
 
 /// The first group behind which nothing is needed, and the blocks that are taken up to it: those of the
-/// tables of all groups that stay, and the data. At least so many groups stay.
+/// tables that lie there, and the data. At least so many groups stay.
 fn last_group(layout: &Layout<'_>, data: u64, least: u64) -> Option<(u64, u64)> {
-    let mut taken = data;
-    (0..layout.groups).find_map(|group| {
-        taken = taken.saturating_add(layout.own_blocks(group));
-        let stay = group.saturating_add(1);
-        (stay >= least && taken <= whole(layout, stay)).then_some((group, taken))
+    let (mut taken, mut counted) = (data, 0);
+    (1..=layout.groups).find_map(|stay| {
+        let tables = tables_among(layout, stay);
+        taken = taken.saturating_add(metadata(layout, counted, tables));
+        counted = tables;
+        (stay >= least && taken <= whole(layout, stay)).then(|| (stay.saturating_sub(1), taken))
     })
+}
+
+/// How many groups' tables lie among so many first groups: with `flex_bg` the first of several groups
+/// has those of all, and what there is of groups that go is freed only after everything has moved.
+fn tables_among(layout: &Layout<'_>, groups: u64) -> u64 {
+    let superblock = layout.superblock;
+    let together = match superblock.has_incompat(incompat::FLEX_BG) {
+        true => 1u64.checked_shl(superblock.log_groups_per_flex.into()).unwrap_or(1),
+        false => 1,
+    };
+    groups.div_ceil(together).saturating_mul(together).min(layout.groups)
 }
 
 /// Blocks of metadata of the groups from `first` up to `end`.

@@ -1,0 +1,223 @@
+//! Filesystems that are made smaller on the way to a disk.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use common::{noise, tool};
+
+use crate::support::{Bench, MIB, cut, put, same};
+
+const SIZE: u64 = 520 * MIB;
+const EXT4: (u64, u64) = (MIB, 300 * MIB);
+const NTFS: (u64, u64) = (301 * MIB, 200 * MIB);
+
+/// Files of a tree by their names, with what they hold.
+fn files() -> BTreeMap<String, Vec<u8>> {
+    let large = (0..12u64).map(|at| (format!("large-{at}"), noise(at, 3 << 20)));
+    let small = (0..200u64).map(|at| (format!("small-{at}"), noise(at + 50, 700)));
+    large.chain(small).collect()
+}
+
+/// A disk with an ext4 and an NTFS whose files lie behind where others were, so that all of them have
+/// to move.
+fn make_disk(bench: &Bench) -> PathBuf {
+    let disk = bench.path("disk");
+    File::create(&disk).unwrap().set_len(SIZE).unwrap();
+    let path = disk.to_str().unwrap();
+    tool("sgdisk", &["-n1:1M:+300M", "-t1:8300", "-n2:301M:+200M", "-t2:0700", path]);
+    let part = bench.path("part");
+    let name = part.to_str().unwrap();
+    make_ext4(bench, &part);
+    put(&disk, EXT4.0, &part);
+    fs::remove_file(&part).unwrap();
+    File::create(&part).unwrap().set_len(NTFS.1).unwrap();
+    let sector = (NTFS.0 / 512).to_string();
+    tool("mkntfs", &["-q", "-F", "-f", "-s", "512", "-p", &sector, "-H", "255", "-S", "63", name]);
+    let filler = bench.path("filler");
+    fs::write(&filler, vec![7; 110 << 20]).unwrap();
+    tool("ntfscp", &["-f", "-q", name, filler.to_str().unwrap(), "filler"]);
+    for (file, bytes) in files() {
+        fs::write(bench.path("content"), bytes).unwrap();
+        tool("ntfscp", &["-f", "-q", name, &bench.arg("content"), &file]);
+    }
+    fs::write(&filler, [7]).unwrap();
+    // ntfscp writes over the file and cuts it.
+    tool("ntfscp", &["-f", "-q", name, filler.to_str().unwrap(), "filler"]);
+    put(&disk, NTFS.0, &part);
+    disk
+}
+
+fn make_ext4(bench: &Bench, part: &Path) {
+    let tree = bench.path("tree");
+    fs::create_dir(&tree).unwrap();
+    File::create(part).unwrap().set_len(EXT4.1).unwrap();
+    fs::write(tree.join("filler"), vec![7; 200 << 20]).unwrap();
+    let path = part.to_str().unwrap();
+    tool("mke2fs", &["-q", "-F", "-t", "ext4", "-L", "data", "-d", tree.to_str().unwrap(), path]);
+    let mut script: String = files().keys().map(|name| format!("write {name} {name}\n")).collect();
+    script += "rm filler\nsymlink link large-1\n";
+    let folder = bench.path("content-of-ext4");
+    fs::create_dir(&folder).unwrap();
+    for (name, bytes) in files() {
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+    fs::write(folder.join("script"), script).unwrap();
+    let commands = format!("cd {} && debugfs -w -f script {path}", folder.to_str().unwrap());
+    tool("sh", &["-c", &commands]);
+    tool("e2fsck", &["-fn", path]);
+}
+
+fn places(disk: &Path) -> Vec<(u64, u64)> {
+    let table = tool("sfdisk", &["-J", disk.to_str().unwrap()]);
+    let table: serde_json::Value = serde_json::from_str(&table).unwrap();
+    let partitions = table["partitiontable"]["partitions"].as_array().unwrap().clone();
+    let bytes = |value: &serde_json::Value| value.as_u64().unwrap() * 512;
+    partitions.iter().map(|it| (bytes(&it["start"]), bytes(&it["size"]))).collect()
+}
+
+/// Both filesystems by their own tools, and all of their files.
+fn judge(bench: &Bench, disk: &Path) {
+    let verdict = tool("sgdisk", &["-v", disk.to_str().unwrap()]);
+    assert!(verdict.contains("No problems found"), "{verdict}");
+    let (part, dumped) = (bench.path("judged"), bench.path("dumped"));
+    let name = part.to_str().unwrap();
+    let [ext4, ntfs] = places(disk)[..] else { panic!("other partitions") };
+    cut(disk, ext4.0, ext4.1, &part);
+    tool("e2fsck", &["-fn", name]);
+    for (file, bytes) in files() {
+        tool("debugfs", &["-R", &format!("dump /{file} {}", dumped.to_str().unwrap()), name]);
+        assert!(fs::read(&dumped).unwrap() == bytes, "{file} of the ext4");
+    }
+    cut(disk, ntfs.0, ntfs.1, &part);
+    tool("ntfsfix", &["-n", name]);
+    let facts = tool("ntfsresize", &["--info", "--force", "--no-progress-bar", name]);
+    assert!(facts.contains("Current volume size"), "{facts}");
+    for (file, bytes) in files() {
+        let stored = common::command("ntfscat").args(["-f", name, &file]).output().unwrap().stdout;
+        assert!(stored == bytes, "{file} of the NTFS");
+    }
+    let sector = u32::try_from(ntfs.0 / 512).unwrap().to_le_bytes();
+    let bytes = fs::read(&part).unwrap();
+    assert_eq!(bytes[28..32], sector, "hidden sectors");
+    let backup = bytes.len() - 512;
+    assert_eq!(bytes[backup + 28..backup + 32], sector, "hidden sectors of the backup");
+}
+
+#[test]
+fn filesystems_are_made_smaller_and_hold_the_same() {
+    let bench = Bench::new();
+    let disk = make_disk(&bench);
+    judge(&bench, &disk);
+    bench.capture("disk");
+    let out = bench.path("out");
+    File::create(&out).unwrap().set_len(220 * MIB).unwrap();
+    let plan = bench.run(&["restore", "latest", &bench.arg("out"), "--plan", "--json"]).ended(0);
+    let plan = plan.result();
+    let tools: Vec<_> = plan["shrinks"].as_array().unwrap().iter().map(|it| &it["tool"]).collect();
+    assert_eq!(tools, ["resize2fs", "ntfsresize"]);
+    bench.restore("out", &[]);
+    judge(&bench, &out);
+    let [ext4, ntfs] = places(&out)[..] else { panic!("other partitions") };
+    assert!(ext4.1 < 140 * MIB && ntfs.1 < 140 * MIB, "{ext4:?} {ntfs:?}");
+    // Every filesystem fills its partition.
+    cut(&out, ext4.0, ext4.1, &bench.path("part"));
+    let facts = tool("dumpe2fs", &["-h", &bench.arg("part")]);
+    let field = |name: &str| -> u64 {
+        let line = facts.lines().find(|line| line.starts_with(name)).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert_eq!(field("Block count:") * field("Block size:"), ext4.1);
+    // Once more, over what is there by now; and by a clone.
+    fs::copy(&out, bench.path("first")).unwrap();
+    bench.restore("out", &["--only-changed"]);
+    judge(&bench, &out);
+    let cloned = bench.path("cloned");
+    File::create(&cloned).unwrap().set_len(220 * MIB).unwrap();
+    let (from, to) = (bench.arg("disk"), bench.arg("cloned"));
+    bench.run(&["clone", &from, &to, "--erase", &to]).ended(0);
+    judge(&bench, &cloned);
+    // One alone, by its size, on a disk that would take all.
+    let sized = bench.path("sized");
+    File::create(&sized).unwrap().set_len(SIZE).unwrap();
+    bench.restore("sized", &["--size-of", "1=100M"]);
+    judge(&bench, &sized);
+    assert_eq!(places(&sized), [(MIB, 100 * MIB), NTFS]);
+    // Into a smaller partition that is there.
+    let target = bench.path("target");
+    File::create(&target).unwrap().set_len(130 * MIB).unwrap();
+    tool("sgdisk", &["-n1:1M:+110M", "-t1:8300", target.to_str().unwrap()]);
+    bench.restore("target", &["--partitions", "1"]);
+    cut(&target, MIB, 110 * MIB, &bench.path("part"));
+    tool("e2fsck", &["-fn", &bench.arg("part")]);
+    let script = format!("dump /large-3 {}", bench.arg("dumped"));
+    tool("debugfs", &["-R", &script, &bench.arg("part")]);
+    assert!(fs::read(bench.path("dumped")).unwrap() == files()["large-3"]);
+}
+
+/// A folder with a program of this name that does `what`.
+fn fake(bench: &Bench, name: &str, what: &str) -> PathBuf {
+    let folder = bench.path("fake");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir(&folder).unwrap();
+    let program = folder.join(name);
+    fs::write(&program, format!("#!/bin/sh\n{what}\n")).unwrap();
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+#[test]
+fn a_program_that_fails_or_lies_leaves_the_target_as_it_was() {
+    let bench = Bench::new();
+    make_disk(&bench);
+    bench.capture("disk");
+    let out = bench.path("out");
+    fs::write(&out, noise(77, 220 << 20)).unwrap();
+    fs::copy(&out, bench.path("before")).unwrap();
+    let path = bench.arg("out");
+    let cases = [
+        ("resize2fs", "echo no room here >&2; exit 1", "no room here"),
+        // Ends well, and has done nothing.
+        ("resize2fs", "exit 0", "not believed"),
+        ("ntfsresize", "exit 0", "not believed"),
+        ("ntfsresize", "kill -9 $$", "ntfsresize"),
+        ("e2fsck", "echo it is beyond repair; exit 8", "beyond repair"),
+    ];
+    for (name, what, why) in cases {
+        let folder = fake(&bench, name, what);
+        let mut command = bench.command(&["restore", "latest", &path, "--erase", &path]);
+        let rest = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{rest}", folder.to_str().unwrap()));
+        let ended = command.output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(!ended.status.success(), "{name}: {what}");
+        assert!(said.contains(why), "{said}");
+        assert!(said.contains("nothing was written to the target"), "{said}");
+        assert!(same(&out, &bench.path("before")), "{name}: {what}: the target was changed");
+    }
+    // What was shown is shown no longer.
+    let mounts = fs::read_to_string("/proc/mounts").unwrap();
+    assert!(!mounts.contains("/lifeboat-") || !mounts.contains(" fuse.lifeboat "), "{mounts}");
+}
+
+#[test]
+fn a_filesystem_that_needs_its_checker_is_told_of() {
+    let bench = Bench::new();
+    let disk = bench.path("disk");
+    File::create(&disk).unwrap().set_len(SIZE).unwrap();
+    tool("sgdisk", &["-n1:1M:+300M", "-t1:8300", disk.to_str().unwrap()]);
+    let part = bench.path("part");
+    make_ext4(&bench, &part);
+    // A link too few: the files are all there.
+    tool("debugfs", &["-w", "-R", "set_inode_field large-2 links_count 2", part.to_str().unwrap()]);
+    put(&disk, EXT4.0, &part);
+    bench.capture("disk");
+    let out = bench.path("out");
+    File::create(&out).unwrap().set_len(150 * MIB).unwrap();
+    let report = bench.restore("out", &[]);
+    assert!(report["warnings"].to_string().contains("e2fsck corrected"), "{report}");
+    let (start, size) = places(&out)[0];
+    cut(&out, start, size, &part);
+    tool("e2fsck", &["-fn", part.to_str().unwrap()]);
+}
