@@ -71,7 +71,7 @@ pub fn shrunk_size(region: &Region) -> u64 {
 
 /// Filesystems that are made smaller by their own tools.
 fn shrinks(kind: Kind) -> bool {
-    matches!(kind, Kind::Ext2 | Kind::Ext3 | Kind::Ext4 | Kind::Ntfs)
+    matches!(kind, Kind::Ext2 | Kind::Ext3 | Kind::Ext4 | Kind::Ntfs | Kind::Btrfs)
 }
 
 /// Whether the filesystem in a region has to be made smaller to lie in a partition of `size` bytes.

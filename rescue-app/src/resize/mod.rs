@@ -9,7 +9,9 @@
 //! The source is never written, and the target not touched until all of them have the size that is
 //! wanted and are understood by our own reader, whose map then says what is written.
 
+mod btrfs;
 mod ext;
+mod mounted;
 mod ntfs;
 mod view;
 
@@ -28,6 +30,7 @@ use crate::progress::{Cancel, available_memory};
 use crate::tool::ToolError;
 use crate::volume::{Alone, Coverage, Kind, VolumeKeys};
 
+pub(crate) use mounted::MountedFilesystem;
 use view::View;
 
 /// What tools write besides what they move, bytes: tables, bitmaps and journals that they look through.
@@ -81,6 +84,7 @@ fn tool_for(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Ext2 | Kind::Ext3 | Kind::Ext4 => Some("resize2fs"),
         Kind::Ntfs => Some("ntfsresize"),
+        Kind::Btrfs => Some("btrfs"),
         _ => None,
     }
 }
@@ -151,6 +155,7 @@ pub(crate) fn shrink(
     let mut warnings = Vec::new();
     match task.kind {
         Kind::Ntfs => ntfs::shrink(view.file(), task, cancel)?,
+        Kind::Btrfs => btrfs::shrink(view.file(), task, cancel)?,
         _ => warnings.extend(ext::shrink(view.file(), task, cancel)?),
     }
     let bytes = view.end()?;

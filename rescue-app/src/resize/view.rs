@@ -11,6 +11,7 @@ use crate::export::{ExportedFile, Mounted};
 use crate::progress::mixed_workers;
 
 use super::ResizeError;
+use super::mounted::temporary_folder;
 
 /// What the file is called.
 const NAME: &str = "filesystem";
@@ -33,9 +34,7 @@ impl View {
     ) -> Result<Self, ResizeError> {
         let overlay = Overlay::new(Partition { disk, start, size }, room);
         let bytes = Arc::new(Watched { overlay, failed: Mutex::default() });
-        let template = std::env::temp_dir().join("lifeboat-XXXXXX");
-        let folder = nix::unistd::mkdtemp(&template)
-            .map_err(|error| ResizeError::io("making a folder for the view", error.into()))?;
+        let folder = temporary_folder()?;
         let shown = ExportedFile::writable(NAME, Arc::clone(&bytes) as Arc<dyn WriteAt>);
         let now = SystemTime::now();
         let mounted = Mounted::new(vec![shown], now, &folder, mixed_workers());

@@ -221,3 +221,70 @@ fn a_filesystem_that_needs_its_checker_is_told_of() {
     cut(&out, start, size, &part);
     tool("e2fsck", &["-fn", part.to_str().unwrap()]);
 }
+
+/// A disk with one filesystem, in a partition of `mib`, of which `make` gets the file's name last.
+fn one_partition(bench: &Bench, mib: u64, make: &[&str]) -> PathBuf {
+    let disk = bench.path("disk");
+    File::create(&disk).unwrap().set_len((mib + 2) * MIB).unwrap();
+    tool("sgdisk", &[&format!("-n1:1M:+{mib}M"), "-t1:8300", disk.to_str().unwrap()]);
+    let part = bench.path("part");
+    File::create(&part).unwrap().set_len(mib * MIB).unwrap();
+    tool(make[0], &[&make[1..], &[part.to_str().unwrap()]].concat());
+    put(&disk, MIB, &part);
+    bench.capture("disk");
+    disk
+}
+
+/// Partition 1 of a disk as a file.
+fn first(bench: &Bench, disk: &Path) -> String {
+    let (start, size) = places(disk)[0];
+    cut(disk, start, size, &bench.path("part"));
+    bench.arg("part")
+}
+
+#[test]
+fn a_btrfs_is_made_smaller_and_larger_by_the_kernel() {
+    let bench = Bench::new();
+    let tree = bench.path("tree");
+    fs::create_dir(&tree).unwrap();
+    for (name, bytes) in files() {
+        fs::write(tree.join(name), bytes).unwrap();
+    }
+    one_partition(&bench, 2000, &["mkfs.btrfs", "-q", "-r", tree.to_str().unwrap()]);
+    for (name, mib, more) in [("small", 900, &[][..]), ("large", 2500, &["--layout", "fit"])] {
+        let out = bench.path(name);
+        File::create(&out).unwrap().set_len(mib * MIB).unwrap();
+        bench.restore(name, more);
+        let part = first(&bench, &out);
+        tool("btrfs", &["check", "--readonly", "--check-data-csum", &part]);
+        let facts = tool("btrfs", &["inspect-internal", "dump-super", &part]);
+        let size = facts.lines().find(|line| line.starts_with("total_bytes")).unwrap();
+        let size: u64 = size.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert_eq!(size, places(&out)[0].1, "{name}");
+        let folder = bench.path("mounted");
+        let _ = fs::create_dir(&folder);
+        tool("mount", &["-o", "loop,ro", &part, folder.to_str().unwrap()]);
+        let same = tool("diff", &["-r", tree.to_str().unwrap(), folder.to_str().unwrap()]);
+        tool("umount", &[folder.to_str().unwrap()]);
+        assert_eq!(same, "", "{name}");
+    }
+}
+
+#[test]
+fn an_xfs_grows_within_reason() {
+    let bench = Bench::new();
+    one_partition(&bench, 320, &["mkfs.xfs", "-q"]);
+    let out = bench.path("out");
+    File::create(&out).unwrap().set_len(700 * MIB).unwrap();
+    bench.restore("out", &["--layout", "fit"]);
+    let part = first(&bench, &out);
+    tool("xfs_repair", &["-n", &part]);
+    let facts = tool("xfs_db", &["-r", "-c", "sb 0", "-c", "p dblocks", &part]);
+    let blocks: u64 = facts.trim().rsplit(' ').next().unwrap().parse().unwrap();
+    assert_eq!(blocks * 4096, places(&out)[0].1);
+    // A hundred times as large it would have hundreds of allocation groups.
+    let path = bench.arg("huge");
+    File::create(&path).unwrap().set_len(40_000 * MIB).unwrap();
+    let plan = bench.run(&["restore", "latest", &path, "--plan", "--layout", "fit"]).ended(0).stdout;
+    assert!(plan.contains("its XFS keeps its size"), "{plan}");
+}

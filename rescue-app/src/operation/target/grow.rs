@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::disk::{DiskKind, Target};
 use crate::operation::error::OperationError;
 use crate::progress::{Control, Phase};
-use crate::tool::{self, ToolError};
+use crate::resize::{MountedFilesystem, ResizeError};
+use crate::tool;
 use crate::volume::Kind;
 
 use super::TargetPlan;
@@ -35,16 +36,18 @@ impl Growth {
         match kind {
             Kind::Ext2 | Kind::Ext3 | Kind::Ext4 => Some("resize2fs"),
             Kind::Ntfs => Some("ntfsresize"),
+            Kind::Btrfs => Some("btrfs"),
+            Kind::Xfs => Some("xfs_growfs"),
             _ => None,
         }
     }
 
     /// Grows it in its partition at `device`, checked before and after.
-    fn run(&self, device: &Path) -> Result<(), ToolError> {
+    fn run(&self, device: &Path) -> Result<(), ResizeError> {
         let of = |name: &str, args: &[&str], most: i32| {
             let mut command = tool::command(name)?;
             command.args(args).arg(device);
-            tool::run(command, |status| (0..=most).contains(&status)).map(drop)
+            Ok::<_, ResizeError>(tool::run(command, |status| (0..=most).contains(&status)).map(drop)?)
         };
         match self.kind {
             Kind::Ntfs => {
@@ -53,6 +56,8 @@ impl Growth {
                 of("ntfsresize", &["--force", "--force", "--no-progress-bar"], 0)?;
                 of("ntfsresize", &["--info", "--force", "--no-progress-bar"], 0)
             }
+            Kind::Btrfs => mounted(device, "btrfs", &["btrfs", "filesystem", "resize", "max"]),
+            Kind::Xfs => mounted(device, "xfs", &["xfs_growfs"]),
             _ => {
                 // resize2fs refuses what was mounted since its last check; status 1 is "corrected".
                 of("e2fsck", &["-f", "-p"], 1)?;
@@ -61,6 +66,18 @@ impl Growth {
             }
         }
     }
+}
+
+/// Has the kernel mount what is on a device, and a program with these words work on it.
+fn mounted(device: &Path, kind: &str, words: &[&str]) -> Result<(), ResizeError> {
+    // Beside a disk with the same identity, whose copy it is, XFS is not mounted otherwise.
+    let options = if kind == "xfs" { "nouuid" } else { "noatime" };
+    let mounted = MountedFilesystem::new(device, kind, options)?;
+    let (name, rest) = words.split_first().unwrap_or((&"", &[]));
+    let mut command = tool::command(name)?;
+    command.args(rest).arg(mounted.folder());
+    tool::run(command, |status| status == 0)?;
+    mounted.end()
 }
 
 /// Grows what the plan says, on a target that is complete; what to warn of where that fails, since the

@@ -149,7 +149,7 @@ impl Relaid {
             let Position { number, start, size, .. } = placed.position;
             let region = manifest.partition(number).filter(|region| region.size < size)?;
             let kind = region.filesystem.as_ref()?.kind;
-            let tool = Growth::tool_for(kind)?;
+            let tool = Growth::tool_for(kind).filter(|_| may_grow(kind, region.size, size))?;
             Some(Growth { number, start, size, kind, tool })
         });
         growths.collect()
@@ -206,6 +206,13 @@ impl Relaid {
             human(filled.total())
         ))
     }
+}
+
+/// An XFS keeps the size of its allocation groups: one that grows much more ends with thousands of them,
+/// each with blocks of its own (300 MiB grown to 2 TiB have 27,963, and 42 GiB are reserved).
+fn may_grow(kind: Kind, from: u64, to: u64) -> bool {
+    const MOST: u64 = 64;
+    kind != Kind::Xfs || to / MOST <= from
 }
 
 /// What of some bytes is not zero, or cannot be read, by the mebibyte.
