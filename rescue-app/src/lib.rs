@@ -9,6 +9,7 @@
 //!           |
 //!        operation            capture · restore · clone · verify · list · forget; typed Events
 //!            |
+//!    export  |                an image as files; resize: filesystems made smaller on a view of it
 //!         transfer            from where chunks are read to where they go
 //!            |
 //!          layout             where partitions go on a disk of another size

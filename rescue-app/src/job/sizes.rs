@@ -18,7 +18,8 @@ use super::values::parse_size;
 pub struct SizeArgs {
     /// What becomes of the partitions on a disk of another size: `keep` their sizes, or `fit` them to
     /// it, by which the largest one whose filesystem can grow takes what a larger disk has more.
-    /// A larger disk keeps them unless another layout is asked for, a smaller one fits them.
+    /// Without this they are fitted, on a larger disk only where it is one by more than a
+    /// thirty-second and tools for that are installed.
     #[arg(long, value_name = "HOW", value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<Mode>,

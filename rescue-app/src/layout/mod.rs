@@ -75,7 +75,7 @@ pub enum Mode {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// What is done about another size; where nothing is said, a smaller disk is fitted, and a larger one
-    /// keeps the partitions' sizes.
+    /// as far as that can be done.
     pub mode: Option<Mode>,
     /// Sizes of partitions by their numbers, bytes.
     pub sizes: Vec<(u32, u64)>,

@@ -4,7 +4,7 @@ use crate::bytes::{Extents, ReadAt, is_zero};
 use crate::disk::Disk;
 use crate::image::chunks::MIB;
 use crate::image::manifest::{Manifest, Region};
-use crate::layout::{self, Layout, Misfit, Outside, Wishes};
+use crate::layout::{self, Layout, Misfit, Mode, Outside, Wishes};
 use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::table::{self, Patch, Position, Role, Room, Scheme};
@@ -18,6 +18,9 @@ use super::scope::is_stored;
 
 /// Bytes that have no place on the target are read up to this many, to say nothing of zeros.
 const LOOKED_AT: u64 = 64 * MIB;
+
+/// Disks that are sold as the same size differ by less than a part in so many.
+const NEARLY_THE_SAME: u64 = 32;
 
 /// What differs from the captured disk.
 pub(in crate::operation) struct Relaid {
@@ -46,7 +49,7 @@ impl Relaid {
         let manifest = content.manifest;
         let fits = target.size >= manifest.disk.size;
         if fits && !wishes.ask_for_sizes() {
-            return Ok(None);
+            return Ok(Self::grown(target, content, wishes, wanted));
         }
         if manifest.table.scheme == Scheme::None {
             return Self::of_one_volume(target, manifest, wishes).map(Some);
@@ -62,6 +65,26 @@ impl Relaid {
             return Ok(None);
         }
         Self::new(target, content, layout).map(Some)
+    }
+
+    /// A larger disk is filled where that can be done and nothing was said of it.
+    fn grown(
+        target: &Disk,
+        content: &Content<'_>,
+        wishes: &Wishes,
+        wanted: impl Fn(&Region) -> bool,
+    ) -> Option<Self> {
+        let captured = content.manifest.disk.size;
+        let is_larger = target.size - captured > captured / NEARLY_THE_SAME;
+        let is_whole = content.partitions.is_none();
+        if wishes.mode.is_some() || !is_larger || !is_whole {
+            return None;
+        }
+        let fit = Wishes { mode: Some(Mode::Fit), ..wishes.clone() };
+        let found = Self::find(target, content, &fit, wanted).ok()??;
+        let grows = found.grows(content.manifest);
+        let can = !grows.is_empty() && grows.iter().all(|growth| tool::find(growth.tool).is_some());
+        can.then_some(found)
     }
 
     fn new(target: &Disk, content: &Content<'_>, layout: Layout) -> Result<Self, OperationError> {
