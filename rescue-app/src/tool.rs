@@ -133,7 +133,9 @@ mod tests {
         let error = run(shell("echo one; echo the cause >&2; exit 3"), |status| status == 0);
         assert_eq!(error.unwrap_err().to_string(), "running sh: the cause");
         // More than a pipe holds.
-        assert!(run(shell("head -c 300000 /dev/zero"), |status| status == 0).unwrap().len() > 200_000);
+        assert!(
+            run(shell("head -c 300000 /dev/zero"), |status| status == 0).unwrap().len() > 200_000
+        );
     }
 
     #[test]

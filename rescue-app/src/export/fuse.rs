@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use fuser::{
     BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem,
     FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner, MountOption, OpenFlags,
-    ReplyAttr, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyWrite,
-    Request, TimeOrNow, WriteFlags,
+    ReplyAttr, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen,
+    ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 
 use nix::mount::{MntFlags, umount2};
@@ -68,7 +68,8 @@ impl Mounted {
         threads: usize,
     ) -> Result<Self, FuseError> {
         let mut config = Config::default();
-        let is_writable = files.iter().any(|file| matches!(file.content, FileBytes::Writable { .. }));
+        let is_writable =
+            files.iter().any(|file| matches!(file.content, FileBytes::Writable { .. }));
         config.mount_options = [
             if is_writable { MountOption::RW } else { MountOption::RO },
             MountOption::NoDev,
@@ -168,7 +169,11 @@ impl Folder {
     /// as the times of a file that was written, nothing is kept.
     fn changed(&self, number: INodeNo, size: Option<u64>) -> Result<FileAttr, Errno> {
         if let Some(size) = size {
-            self.file(number).ok_or(Errno::EISDIR)?.content.set_size(size).map_err(|error| errno(&error))?;
+            self.file(number)
+                .ok_or(Errno::EISDIR)?
+                .content
+                .set_size(size)
+                .map_err(|error| errno(&error))?;
         }
         self.attributes(number).ok_or(Errno::ENOENT)
     }

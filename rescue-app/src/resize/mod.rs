@@ -16,7 +16,6 @@ mod ntfs;
 mod view;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -26,7 +25,7 @@ use crate::export::FuseError;
 use crate::image::manifest::Region;
 use crate::inspect;
 use crate::layout;
-use crate::progress::{Cancel, available_memory};
+use crate::progress::Cancel;
 use crate::tool::ToolError;
 use crate::volume::{Alone, Coverage, Kind, VolumeKeys};
 
@@ -65,7 +64,8 @@ impl Shrink {
         let found = region.filesystem.as_ref()?;
         let is_possible = layout::is_shrunk(region, size) && layout::shrunk_size(region) <= size;
         let tool = tool_for(found.kind).filter(|_| is_possible)?;
-        let moved: u64 = region.used.within(region.start + size, region.end()).map(|it| it.len()).sum();
+        let moved: u64 =
+            region.used.within(region.start + size, region.end()).map(|it| it.len()).sum();
         Some(Self {
             number: region.partition.unwrap_or_default(),
             kind: found.kind,
@@ -122,7 +122,9 @@ pub enum ResizeError {
         source: io::Error,
     },
     /// What the program left is not understood.
-    #[error("what {tool} made of it is not believed ({why}); choose a larger disk, or give it more room with --size-of")]
+    #[error(
+        "what {tool} made of it is not believed ({why}); choose a larger disk, or give it more room with --size-of"
+    )]
     NotBelieved {
         /// The program.
         tool: &'static str,
@@ -137,8 +139,8 @@ impl ResizeError {
     }
 }
 
-/// Makes a filesystem smaller on a view of `disk`, for a partition that will begin at byte `to`. What is
-/// written goes to memory, and what has no place there into the folder `scratch`.
+/// Makes a filesystem smaller on a view of `disk`, for a partition that will begin at byte `to` of a disk with
+/// such sectors. What is written goes into `room`.
 ///
 /// # Errors
 /// Any failure of the view or of a program, with its cause, and a result that is not understood; nothing
@@ -147,10 +149,9 @@ pub(crate) fn shrink(
     task: &Shrink,
     disk: Arc<dyn ReadAt>,
     (to, sector): (u64, u32),
-    scratch: PathBuf,
+    room: OverlayRoom,
     cancel: &Cancel,
 ) -> Result<Shrunk, ResizeError> {
-    let room = OverlayRoom { memory: available_memory() / 3, folder: Some(scratch) };
     let view = View::show(disk, task.start, task.from, room)?;
     let mut warnings = Vec::new();
     match task.kind {
@@ -181,5 +182,70 @@ fn used(bytes: &dyn ReadAt, task: &Shrink) -> Result<Extents, ResizeError> {
             Err(not_believed(format!("it has {} bytes, and not {}", filesystem.size, task.size)))
         }
         _ => Err(not_believed(found.warnings.join("; "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::chunks::MIB;
+    use crate::tool;
+
+    const SIZE: u64 = 64 * MIB;
+
+    /// An ext4 with 20 MiB behind 30 MiB that nothing uses any more.
+    fn ext4() -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let run = |name: &str, args: &[&str]| {
+            let mut command = tool::command(name).unwrap();
+            command.args(args).arg(path("volume")).current_dir(folder.path());
+            tool::run(command, |status| status == 0).unwrap();
+        };
+        std::fs::create_dir(path("tree")).unwrap();
+        std::fs::write(path("tree/filler"), vec![1; 30 << 20]).unwrap();
+        std::fs::write(path("kept"), vec![2; 20 << 20]).unwrap();
+        std::fs::File::create(path("volume")).unwrap().set_len(SIZE).unwrap();
+        run("mke2fs", &["-q", "-F", "-t", "ext4", "-d", "tree"]);
+        run("debugfs", &["-w", "-R", "write kept kept"]);
+        run("debugfs", &["-w", "-R", "rm filler"]);
+        std::fs::read(path("volume")).unwrap()
+    }
+
+    fn task() -> Shrink {
+        let (number, kind, block) = (1, Kind::Ext4, 1024);
+        let (start, from, size) = (0, SIZE, 40 * MIB);
+        Shrink { number, kind, start, from, size, tool: "resize2fs", scratch: 0, block }
+    }
+
+    fn try_in(memory: u64, bytes: &Arc<Vec<u8>>, cancel: &Cancel) -> Result<Shrunk, ResizeError> {
+        let room = OverlayRoom { memory, folder: None };
+        shrink(&task(), Arc::clone(bytes) as Arc<dyn ReadAt>, (0, 512), room, cancel)
+    }
+
+    #[test]
+    fn the_source_stays_and_what_changes_is_known() {
+        let bytes = Arc::new(ext4());
+        let before = bytes.to_vec();
+        let made = try_in(SIZE, &bytes, &Cancel::new()).unwrap();
+        assert!(*bytes == before);
+        assert!(made.changed.total() > 15 * MIB && made.used.end() <= 40 * MIB);
+        // What did not change is as it was.
+        for part in made.used.without(&made.changed).iter() {
+            let len = usize::try_from(part.len()).unwrap();
+            let at = usize::try_from(part.start).unwrap();
+            assert!(made.bytes.read_vec(part.start, len).unwrap() == bytes[at..at + len]);
+        }
+    }
+
+    #[test]
+    fn too_little_room_and_a_wish_to_stop_are_errors() {
+        let bytes = Arc::new(ext4());
+        let error = try_in(MIB, &bytes, &Cancel::new()).map(drop).unwrap_err();
+        assert!(matches!(error, ResizeError::Io { .. } | ResizeError::Tool(_)), "{error}");
+        let cancel = Cancel::new();
+        cancel.request();
+        let error = try_in(SIZE, &bytes, &cancel).map(drop).unwrap_err();
+        assert!(matches!(error, ResizeError::Tool(ToolError::Cancelled)), "{error}");
     }
 }

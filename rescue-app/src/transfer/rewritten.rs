@@ -33,7 +33,9 @@ impl fmt::Debug for Rewritten {
 impl Rewritten {
     /// Where they lie on the target.
     pub(crate) fn on_target(&self) -> impl Iterator<Item = Extent> + '_ {
-        self.parts.iter().map(|part| Extent { start: self.to + part.start, end: self.to + part.end })
+        self.parts
+            .iter()
+            .map(|part| Extent { start: self.to + part.start, end: self.to + part.end })
     }
 
     /// Puts them there, but for deferred ranges, whose bytes are kept for later.
@@ -42,7 +44,10 @@ impl Rewritten {
     }
 
     /// The first byte of the target that is another than it should be.
-    pub(crate) fn find_difference(&self, sink: &DiskSink<'_>) -> Result<Option<u64>, TransferError> {
+    pub(crate) fn find_difference(
+        &self,
+        sink: &DiskSink<'_>,
+    ) -> Result<Option<u64>, TransferError> {
         let first = Mutex::new(None::<u64>);
         self.each(|at, bytes, current: &mut AlignedBuffer| {
             current.set_len(bytes.len());

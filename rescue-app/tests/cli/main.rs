@@ -115,7 +115,7 @@ fn a_larger_disk_gets_the_same_partitions_and_a_backup_table_at_its_end() {
     let bench = Bench::new();
     let disk = make_gpt_disk(&bench, "disk");
     bench.capture("disk");
-    bench.restore("out", &["--size", "200M"]);
+    bench.restore("out", &["--size", "200M", "--layout", "keep"]);
     let out = bench.path("out");
     assert_eq!(fs::metadata(&out).unwrap().len(), 200 * MIB);
     judge_gpt_disk(&bench, &out);

@@ -247,15 +247,24 @@ fn logical_partitions_keep_their_numbers_on_a_smaller_disk() {
 }
 
 #[test]
-fn a_larger_disk_is_filled_when_that_is_asked_for() {
+fn a_larger_disk_is_filled_unless_something_else_is_asked_for() {
     let bench = Bench::new();
     let disk = make_gpt_disk(&bench, "disk");
     bench.capture("disk");
     let out = blank(&bench, "out", 300 * MIB);
-    let plan = bench.run(&["restore", "latest", &bench.arg("out"), "--plan", "--layout", "fit"]);
-    let plan = plan.ended(0).stdout;
+    let planned = |more: &[&str]| {
+        let path = bench.arg("out");
+        bench.run(&[&["restore", "latest", &path, "--plan"], more].concat()).ended(0).stdout
+    };
+    let plan = planned(&[]);
     assert!(plan.contains("its ext4 is grown by resize2fs"), "{plan}");
-    bench.restore("out", &["--layout", "fit"]);
+    assert_eq!(plan, planned(&["--layout", "fit"]));
+    assert!(!planned(&["--layout", "keep"]).contains("is grown"));
+    // One that is hardly larger is not.
+    blank(&bench, "hardly", DISK_SIZE + 4 * MIB);
+    bench.restore("hardly", &[]);
+    assert_eq!(listed(&bench.path("hardly")), listed(&disk));
+    bench.restore("out", &[]);
     judge(&bench, &out);
     assert_eq!(identities(&out), identities(&disk));
     // The ext4 is the largest; what is behind it lies at the end.

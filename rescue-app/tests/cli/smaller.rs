@@ -285,6 +285,7 @@ fn an_xfs_grows_within_reason() {
     // A hundred times as large it would have hundreds of allocation groups.
     let path = bench.arg("huge");
     File::create(&path).unwrap().set_len(40_000 * MIB).unwrap();
-    let plan = bench.run(&["restore", "latest", &path, "--plan", "--layout", "fit"]).ended(0).stdout;
+    let plan =
+        bench.run(&["restore", "latest", &path, "--plan", "--layout", "fit"]).ended(0).stdout;
     assert!(plan.contains("its XFS keeps its size"), "{plan}");
 }

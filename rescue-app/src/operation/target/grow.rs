@@ -47,7 +47,9 @@ impl Growth {
         let of = |name: &str, args: &[&str], most: i32| {
             let mut command = tool::command(name)?;
             command.args(args).arg(device);
-            Ok::<_, ResizeError>(tool::run(command, |status| (0..=most).contains(&status)).map(drop)?)
+            Ok::<_, ResizeError>(
+                tool::run(command, |status| (0..=most).contains(&status)).map(drop)?,
+            )
         };
         match self.kind {
             Kind::Ntfs => {

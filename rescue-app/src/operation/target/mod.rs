@@ -14,11 +14,11 @@ mod stale;
 mod state;
 mod unfinished;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
-use crate::bytes::{Extent, Extents, ReadAt};
+use crate::bytes::{Extent, Extents, OverlayRoom, ReadAt};
 use crate::disk::{Agreement, Disk, Hold};
 use crate::image::manifest::{Manifest, Region};
 use crate::image::marker::Marker;
@@ -100,9 +100,9 @@ pub struct TargetPlan {
     /// What there is to warn of in these.
     #[serde(skip)]
     pub(super) smaller_warnings: Vec<String>,
-    /// Where is kept apart meanwhile what has no place in memory.
+    /// Where what they write is kept apart meanwhile.
     #[serde(skip)]
-    scratch: PathBuf,
+    room: OverlayRoom,
     /// What of the target is replaced.
     #[serde(skip)]
     scope: Scope,
@@ -166,8 +166,8 @@ pub(super) struct Aim<'a> {
     scope: Scope,
     /// Filesystems that are made smaller.
     shrinks: Vec<Shrink>,
-    /// Where is kept apart what has no place in memory meanwhile.
-    scratch: PathBuf,
+    /// Where what is written to these is kept apart.
+    room: OverlayRoom,
     /// Where partitions do not all lie where they were.
     relaid: Option<Relaid>,
     carries_on: bool,
@@ -189,12 +189,12 @@ impl<'a> Aim<'a> {
         let carries_on = state.begun(|found| found.is_of_the_same(&content.note));
         let Choice { transfers, scope, relaid } =
             choice::choose(request, &state, &content, carries_on)?;
-        let scratch = smaller::scratch_folder(request.scratch.as_deref(), content.images);
+        let room = smaller::room(request.scratch.as_deref(), content.images);
         let shrinks = match scope {
             Scope::Volume => Vec::new(),
-            _ => smaller::find(manifest, &transfers, &scratch)?,
+            _ => smaller::find(manifest, &transfers, &room)?,
         };
-        Ok(Self { request, content, state, transfers, scope, shrinks, scratch, relaid, carries_on })
+        Ok(Self { request, content, state, transfers, scope, shrinks, room, relaid, carries_on })
     }
 
     /// What is read of the source: of a filesystem that is made smaller all that it uses.
@@ -230,7 +230,7 @@ impl<'a> Aim<'a> {
         notices.extend(absent.iter().map(Absent::sentence));
         let patches = table.into_iter().chain(inner).collect();
         let needed = self.needed();
-        let Self { request, content, state, transfers, scope, shrinks, scratch, relaid, carries_on } =
+        let Self { request, content, state, transfers, scope, shrinks, room, relaid, carries_on } =
             self;
         let before = before(&state.held, &transfers, scope.replaces_all().then_some(&kept));
         let after = match &content.volume {
@@ -261,7 +261,7 @@ impl<'a> Aim<'a> {
             rewritten: Vec::new(),
             smaller_warnings: Vec::new(),
             shrinks,
-            scratch,
+            room,
             grows: relaid.map_or_else(Vec::new, |relaid| relaid.grows(content.manifest)),
             absent,
             kept,

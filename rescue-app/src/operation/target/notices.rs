@@ -6,8 +6,8 @@ use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::table::{self, Patch, Scheme};
 
-use super::{Aim, smaller};
 use super::scope::Scope;
+use super::{Aim, smaller};
 
 impl Aim<'_> {
     /// All of them, those of the target first.

@@ -80,8 +80,8 @@ impl Overwrite<'_> {
         flush_written(&ReadBack { source, sink: &sink }, &tasks, &zeros)?;
         let progress = reporter.finish();
         if plan.read_back {
-            let rewritten = plan.rewritten.iter().map(|it| it.parts.total()).sum::<u64>();
-            let bytes = tasks.iter().map(ChunkTask::bytes).sum::<u64>() + zeros.total() + rewritten;
+            let bytes = tasks.iter().map(ChunkTask::bytes).sum::<u64>() + zeros.total();
+            let bytes = bytes + plan.rewritten_bytes();
             let reporter = Reporter::start(control, Phase::ReadingBack, bytes, 0);
             let sink = DiskSink { reporter: &reporter, ..sink };
             read_back(&ReadBack { source, sink: &sink }, &tasks, &zeros)?;

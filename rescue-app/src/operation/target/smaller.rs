@@ -1,13 +1,13 @@
 //! Filesystems that are made smaller before anything is written to the target.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
-use crate::bytes::{Extents, ReadAt};
+use crate::bytes::{Extents, OverlayRoom, ReadAt};
 use crate::console;
 use crate::image::manifest::Manifest;
 use crate::operation::error::{Doing, OperationError};
@@ -20,6 +20,9 @@ use crate::volume::Kind;
 
 use super::TargetPlan;
 
+/// Of the memory that programs may have, one part in so many is taken.
+const MEMORY: u64 = 3;
+
 /// What of a filesystem stays where it is, whatever becomes of the rest, bytes: its first superblock.
 const HEAD: u64 = 64 << 10;
 
@@ -30,7 +33,7 @@ const HEAD: u64 = 64 << 10;
 pub(super) fn find(
     manifest: &Manifest,
     transfers: &[Transfer],
-    scratch: &Path,
+    room: &OverlayRoom,
 ) -> Result<Vec<Shrink>, OperationError> {
     let found = transfers.iter().filter_map(|transfer| {
         let region = manifest.regions.iter().find(|region| region.start == transfer.from)?;
@@ -41,22 +44,25 @@ pub(super) fn find(
         if tool::find(shrink.tool).is_none() {
             let Shrink { tool, kind, number, .. } = shrink;
             return Err(OperationError::refused(
-                format!("{tool}, which makes the {kind} of partition {number} smaller, is not installed"),
+                format!(
+                    "{tool}, which makes the {kind} of partition {number} smaller, is not installed"
+                ),
                 "install it, or choose a disk on which all partitions keep their sizes",
             ));
         }
     }
-    refuse_lack_of_room(&found, scratch)?;
+    refuse_lack_of_room(&found, room)?;
     Ok(found)
 }
 
-fn refuse_lack_of_room(shrinks: &[Shrink], scratch: &Path) -> Result<(), OperationError> {
+fn refuse_lack_of_room(shrinks: &[Shrink], room: &OverlayRoom) -> Result<(), OperationError> {
     let needed: u64 = shrinks.iter().map(|shrink| shrink.scratch).sum();
-    let memory = available_memory() / 3;
-    let folder = console::path(scratch);
+    let OverlayRoom { memory, folder: Some(scratch) } = room else { return Ok(()) };
+    let memory = *memory;
     if needed <= memory {
         return Ok(());
     }
+    let folder = console::path(scratch);
     let free = statvfs(scratch).map_err(|error| {
         OperationError::refused(format!("{folder}: {error}"), "name another folder with --scratch")
     })?;
@@ -115,6 +121,11 @@ impl TargetPlan {
         written(&self.transfers).union(&parts)
     }
 
+    /// How much is written of filesystems that were made smaller besides what did not move.
+    pub(in crate::operation) fn rewritten_bytes(&self) -> u64 {
+        self.rewritten.iter().map(|it| it.parts.total()).sum()
+    }
+
     /// What is read of the source: of a filesystem that is made smaller all that it uses.
     pub(in crate::operation) fn needed(&self) -> &[Transfer] {
         &self.needed
@@ -144,13 +155,13 @@ impl TargetPlan {
             let to = self.transfers.iter().find(|transfer| transfer.from == shrink.start);
             let place = (to.map_or(0, |transfer| transfer.to), self.target.logical_sector);
             let disk = Arc::clone(&disk);
-            let made = resize::shrink(shrink, disk, place, self.scratch.clone(), control.cancel);
+            let made = resize::shrink(shrink, disk, place, self.room.clone(), control.cancel);
             let made = made.map_err(OperationError::from).doing(doing)?;
             made.warnings.iter().for_each(|warning| control.warn(warning.clone()));
             plan.take(made);
         }
-        plan.writes = plan.transfers.iter().map(|it| it.used.total()).sum::<u64>()
-            + plan.rewritten.iter().map(|it| it.parts.total()).sum::<u64>();
+        plan.writes =
+            plan.transfers.iter().map(|it| it.used.total()).sum::<u64>() + plan.rewritten_bytes();
         Ok(Cow::Owned(plan))
     }
 
@@ -168,9 +179,10 @@ impl TargetPlan {
     }
 }
 
-/// Where is kept apart what has no place in memory, unless a person named a folder: beside the images,
-/// whose place is not in memory as the rest of the boot medium is.
-pub(super) fn scratch_folder(named: Option<&Path>, images: Option<&Path>) -> PathBuf {
+/// Room for what is kept apart: in memory, and unless a person named a folder beside the images, whose
+/// place is not in memory as the rest of the boot medium is.
+pub(super) fn room(named: Option<&Path>, images: Option<&Path>) -> OverlayRoom {
     let writable = images.filter(|folder| access(*folder, AccessFlags::W_OK).is_ok());
-    named.or(writable).map_or_else(std::env::temp_dir, Path::to_owned)
+    let folder = named.or(writable).map_or_else(std::env::temp_dir, Path::to_owned);
+    OverlayRoom { memory: available_memory() / MEMORY, folder: Some(folder) }
 }
