@@ -12,7 +12,7 @@ use crate::store::FileKind;
 
 use super::consent::{self, Words};
 use super::error::OperationError;
-use super::safety;
+use super::safety::{self, TooSmall};
 
 /// A disk is not captured into a repository that is on it.
 pub(super) fn repository_is_elsewhere(disk: &Disk, repo: &Path) -> Result<(), OperationError> {
@@ -169,6 +169,20 @@ pub(super) fn is_another_disk(target: &Disk, source: &Disk) -> Result<(), Operat
         ),
         "choose another target",
     ))
+}
+
+/// A target has room for what needs `needed` bytes.
+pub(super) fn has_room(target: &Disk, needed: u64) -> Result<(), OperationError> {
+    let small = TooSmall::judge(target.size, needed);
+    small.map_or(Ok(()), |small| Err(too_small(target, small, "")))
+}
+
+/// Refuses a target that is too small; `more` says what was tried to make do with less.
+pub(super) fn too_small(target: &Disk, small: TooSmall, more: &str) -> OperationError {
+    OperationError::refused(
+        format!("{} {small}{more}", target.identity()),
+        "choose a disk at least as large as that",
+    )
 }
 
 /// What is asked of every disk that is to be overwritten, whatever with.

@@ -25,6 +25,35 @@ pub fn target_refusal(disk: &Disk) -> Option<Busy> {
     disk.busy()
 }
 
+/// A disk that has less room than what is to go onto it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooSmall {
+    /// Size of the disk, bytes.
+    pub size: u64,
+    /// The least size that would do, bytes.
+    pub needed: u64,
+}
+
+impl TooSmall {
+    /// Whether a disk of `size` bytes is too small for what needs one of `needed` bytes.
+    pub fn judge(size: u64, needed: u64) -> Option<Self> {
+        (size < needed).then_some(Self { size, needed })
+    }
+}
+
+impl fmt::Display for TooSmall {
+    /// What is said of the disk, behind its name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { size, needed } = *self;
+        write!(
+            f,
+            "has {} ({size} bytes), and the smallest disk that this fits on has {} ({needed} bytes)",
+            human(size),
+            human(needed)
+        )
+    }
+}
+
 /// What is to go onto a disk that is still to be chosen.
 #[derive(Clone, Copy, Debug)]
 pub struct Load<'a> {
@@ -81,7 +110,7 @@ impl Load<'_> {
     /// Whether no part of it has room on a disk of `size` bytes.
     pub fn is_too_large(&self, size: u64) -> Option<Misfit> {
         let (than, whole) = self.whole;
-        (size < self.least).then_some(Misfit::TooSmall { than, size: whole })
+        TooSmall::judge(size, self.least).map(|_| Misfit::TooSmall { than, size: whole })
     }
 }
 
@@ -127,6 +156,16 @@ mod tests {
     fn the_medium_is_told_before_what_uses_it() {
         let medium = Disk { boot_medium: true, ..disk(vec![Use::Swap { device: "x".into() }]) };
         assert_eq!(target_refusal(&medium), Some(Busy::BootMedium));
+    }
+
+    #[test]
+    fn a_disk_of_just_the_size_that_is_needed_is_not_too_small() {
+        assert_eq!(TooSmall::judge(512, 512), None);
+        let small = TooSmall::judge(511, 512).unwrap();
+        assert_eq!(
+            small.to_string(),
+            "has 511 B (511 bytes), and the smallest disk that this fits on has 512 B (512 bytes)"
+        );
     }
 
     #[test]

@@ -125,7 +125,7 @@ fn volumes_that_cannot_be_restored_alone_are_refused() {
     refused("new", &["--volume", "vg/wide"], &format!("too: --with {second} (second, 20"));
     refused("new", &["--volume", "vg/none"], "those it has: vg/wide, vg/whole");
     tools::old_medium(&bench.path("small"), 8 * MIB - 512);
-    refused("small", &["--volume", "vg/whole"], "are needed");
+    refused("small", &["--volume", "vg/whole"], "smallest disk that this fits on");
     bench.run(0, &["forget", &second]);
     refused("new", &["--volume", "vg/wide"], "capture the other disks into this repository");
     assert!(!bench.path("new").exists());

@@ -17,6 +17,7 @@ use crate::volume::Filesystem;
 
 use super::error::{Doing, OperationError};
 use super::guard;
+use super::safety::TooSmall;
 use super::survey::survey_disk;
 use super::target::{LayoutEntry, all_lost};
 use super::timed::Timed;
@@ -101,7 +102,7 @@ pub fn plan_prepare(request: &PrepareRequest) -> Result<PreparePlan, OperationEr
     if let Some(agreed) = &request.agreed {
         agreed.refuse_another(&agreement)?;
     }
-    if survey.disk.size < LEAST_SIZE {
+    if TooSmall::judge(survey.disk.size, LEAST_SIZE).is_some() {
         return Err(OperationError::refused(
             format!("{} is too small to hold images", survey.disk.identity()),
             "choose a disk of 64 MiB or more",

@@ -2,11 +2,12 @@
 
 use crate::image::manifest::Region;
 use crate::operation::error::OperationError;
+use crate::operation::guard;
 use crate::transfer::Transfer;
 
 use super::relaid::Relaid;
 use super::scope::{self, Scope};
-use super::state::{TargetState, check_size};
+use super::state::TargetState;
 use super::{Content, TargetRequest};
 
 /// What is written, and where to.
@@ -29,7 +30,7 @@ pub(super) fn choose(
     let (target, manifest) = (&state.survey.disk, content.manifest);
     if let Some((volume, transfers)) = &content.volume {
         refuse_sizes(request, "a logical volume alone has no partitions")?;
-        check_size(target, volume.size, "choose a target at least as large")?;
+        guard::has_room(target, volume.size)?;
         return Ok(Choice { transfers: transfers.clone(), scope: Scope::Volume, relaid: None });
     }
     let chosen = content.partitions;

@@ -7,6 +7,8 @@ use crate::image::manifest::{Manifest, Region};
 use crate::layout::{self, Layout, Misfit, Mode, Outside, Wishes};
 use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
+use crate::operation::guard;
+use crate::operation::safety::TooSmall;
 use crate::table::{self, Patch, Position, Role, Room, Scheme};
 use crate::tool;
 use crate::transfer::Transfer;
@@ -21,6 +23,10 @@ const LOOKED_AT: u64 = 64 * MIB;
 
 /// Disks that are sold as the same size differ by less than a part in so many.
 const NEARLY_THE_SAME: u64 = 32;
+
+/// What was tried where a target is too small all the same.
+const MOVED_TOGETHER: &str =
+    ": partitions are moved together there, and filesystems made as small as can be";
 
 /// What differs from the captured disk.
 pub(in crate::operation) struct Relaid {
@@ -117,8 +123,8 @@ impl Relaid {
             ));
         }
         let least = manifest.regions.iter().map(layout::least_size).sum();
-        if target.size < least {
-            return Err(too_small(target, least, String::new()));
+        if let Some(small) = TooSmall::judge(target.size, least) {
+            return Err(guard::too_small(target, small, MOVED_TOGETHER));
         }
         let layout = Layout { placed: Vec::new(), left_out: Vec::new() };
         let behind =
@@ -286,21 +292,8 @@ fn refusal(target: &Disk, room: Room, misfit: Misfit, manifest: &Manifest) -> Op
             let fixed = fixed.map_or_else(String::new, |(number, why)| {
                 format!("; partition {number} must not move: {why}")
             });
-            too_small(target, needed, fixed)
+            let small = TooSmall { size: target.size, needed };
+            guard::too_small(target, small, &format!("{MOVED_TOGETHER}{fixed}"))
         }
     }
-}
-
-fn too_small(target: &Disk, needed: u64, more: String) -> OperationError {
-    OperationError::refused(
-        format!(
-            "{} has {} ({} bytes), and the smallest disk that this fits on has {} ({needed} bytes): \
-             partitions are moved together there, and filesystems made as small as can be{more}",
-            target.identity(),
-            human(target.size),
-            target.size,
-            human(needed),
-        ),
-        "choose a disk at least as large as that",
-    )
 }

@@ -259,27 +259,6 @@ pub(in crate::operation) fn names(signatures: &[Signature]) -> String {
     names.join(", ")
 }
 
-/// Refuses a target smaller than `needed` bytes.
-pub(in crate::operation) fn check_size(
-    target: &Disk,
-    needed: u64,
-    next: &str,
-) -> Result<(), OperationError> {
-    if target.size >= needed {
-        return Ok(());
-    }
-    Err(OperationError::refused(
-        format!(
-            "{} has {} ({} bytes), and {} ({needed} bytes) are needed",
-            target.identity(),
-            human(target.size),
-            target.size,
-            human(needed),
-        ),
-        next,
-    ))
-}
-
 /// Refuses a target whose sectors are of another size than those of the captured disk.
 pub(in crate::operation) fn check_sectors(
     target: &Disk,
