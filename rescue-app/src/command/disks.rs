@@ -72,6 +72,6 @@ fn print_volume(volume: &Volume) {
         text.push_str(&format!(", {system}"));
     }
     say(&text);
-    least_size(volume.minimum_size, volume.size);
+    least_size(volume);
     volume.logical_volumes.iter().for_each(|volume| say(&logical_volume(volume)));
 }

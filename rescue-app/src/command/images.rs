@@ -5,7 +5,7 @@ use crate::image::manifest::Stored;
 use crate::job::{ImagesArgs, InitArgs, ShowArgs};
 use crate::operation::format::{size, time_of};
 use crate::operation::{self, Control, Event, ImagePartition, ImageSummary, Want};
-use crate::volume::{Kind, State};
+use crate::volume::State;
 
 use super::ending::Ending;
 use super::output::{document, least_size, logical_volume};
@@ -91,36 +91,38 @@ fn print_image(image: &ImageSummary) {
 }
 
 fn print_partition(partition: &ImagePartition) {
-    let number = partition.number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let kind = &partition.content;
-    let label = partition.label.as_deref().unwrap_or("");
-    let used = partition.used.map_or_else(String::new, |used| format!("{} used", size(used)));
+    let volume = &partition.volume;
+    let filesystem = volume.filesystem.as_ref();
+    let number = volume.partition.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let kind = &volume.content;
+    let label = volume.label().unwrap_or("");
+    let used = volume.used().map_or_else(String::new, |used| format!("{} used", size(used)));
     let stored = match partition.stored {
         Stored::Used => "used blocks",
         Stored::Whole => "whole",
         Stored::Header => "header only",
         Stored::Nothing => "not in the image",
     };
-    let state = match &partition.state {
+    let state = match volume.state() {
         State::Clean | State::Unknown => String::new(),
         State::Dirty(why) => format!(", not clean: {why}"),
         State::Hibernated(why) => format!(", hibernated: {why}"),
     };
     say(&format!(
         "  {number:>3}  {:>10}  {kind:<8} {label:<16} {used:<16} {stored}{state}",
-        size(partition.size)
+        size(volume.size)
     ));
-    partition.logical_volumes.iter().for_each(|volume| say(&logical_volume(volume)));
-    if let Some(system) = &partition.system {
+    volume.logical_volumes.iter().for_each(|volume| say(&logical_volume(volume)));
+    if let Some(system) = &volume.system {
         say(&format!("       {}", system));
     }
-    least_size(partition.minimum_size, partition.size);
-    if let Some(last_use) = &partition.last_use {
+    least_size(volume);
+    if let Some(last_use) = filesystem.and_then(|found| found.last_use.as_ref()) {
         say(&format!("       {}", last_use));
     }
     if !partition.inside.is_empty() {
         let inside: Vec<String> = partition.inside.iter().map(ToString::to_string).collect();
-        let unlocked = partition.kind.is_some_and(Kind::is_encrypted);
+        let unlocked = filesystem.is_some_and(|found| found.kind.is_encrypted());
         let unlocked = if unlocked { "unlocked for the capture; " } else { "" };
         say(&format!("       {unlocked}inside: {}", inside.join(", ")));
     }

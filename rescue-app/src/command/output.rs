@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::console::{self, say, say_json, tell};
 use crate::operation::format;
 use crate::operation::log::{self, Log};
-use crate::operation::{Control, Event, Level, Meter, OperationError, Phase, RepoAccess};
+use crate::operation::{Control, Event, Level, Meter, OperationError, Phase, RepoAccess, Volume};
 use crate::volume::LogicalVolume;
 
 use super::signals::{self, CANCEL};
@@ -235,9 +235,9 @@ pub(super) fn logical_volume(volume: &LogicalVolume) -> String {
     text
 }
 
-/// Prints what a partition of `size` bytes could be shrunk to, if that is less.
-pub(super) fn least_size(least: Option<u64>, size: u64) {
-    if let Some(least) = least.filter(|least| *least < size) {
+/// Prints what a partition could be shrunk to, if that is less than it has.
+pub(super) fn least_size(volume: &Volume) {
+    if let Some(least) = volume.least_size() {
         say(&format!("       could be shrunk to about {}", format::size(least)));
     }
 }

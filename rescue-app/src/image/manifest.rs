@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::bytes::Extents;
 use crate::console;
 use crate::table::{PARTITIONS_MAX, Table};
-use crate::volume::{Filesystem, LogicalVolume, State};
+use crate::volume::{Filesystem, LogicalVolume};
 
 use super::damage::Damage;
 
@@ -177,11 +177,6 @@ impl Region {
     /// One past the last byte on the disk.
     pub fn end(&self) -> u64 {
         self.start.saturating_add(self.size)
-    }
-
-    /// Whether the filesystem was in order; `Unknown` when there is none.
-    pub fn state(&self) -> State {
-        self.filesystem.as_ref().map_or(State::Unknown, |filesystem| filesystem.state.clone())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The images in a repository.
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
 
 use crate::image::damage::Damage;
@@ -9,7 +10,7 @@ use crate::image::stored::{OpenImage, folder_of};
 use crate::progress::Control;
 use crate::repository::{Id, Snapshot, SnapshotFile};
 use crate::table::Table;
-use crate::volume::{Kind, LastUse, LogicalVolume, State};
+use crate::volume::Kind;
 
 use super::access::RepoAccess;
 use super::catalog::Catalog;
@@ -17,6 +18,7 @@ use super::error::OperationError;
 use super::format::content_name;
 use super::format::count;
 use super::latest::{self, OfSeveral};
+use super::survey::Volume;
 
 /// An image as it is listed.
 #[derive(Clone, Debug, Serialize)]
@@ -60,46 +62,62 @@ fn is_zero(number: &u64) -> bool {
 }
 
 /// A partition in an image.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct ImagePartition {
-    /// Partition number; `None` on a disk without a table.
-    pub number: Option<u32>,
-    /// First byte on the disk.
-    pub start: u64,
-    /// Length in bytes.
-    pub size: u64,
-    /// Filesystem.
-    pub kind: Option<Kind>,
-    /// What it holds in a few words, from the partition's type where there is no filesystem.
-    pub content: String,
-    /// Its label.
-    pub label: Option<String>,
-    /// Its UUID.
-    pub uuid: Option<String>,
-    /// Bytes in use, by its own count.
-    pub used: Option<u64>,
-    /// Bytes that the filesystem's own tool is expected to be able to shrink it to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub minimum_size: Option<u64>,
-    /// When and where it was last in use.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_use: Option<LastUse>,
+    /// What it was when it was captured. Locked containers in it are not told.
+    pub volume: Volume,
     /// What it holds besides, when it is an array or a container that was unlocked.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inside: Vec<Kind>,
-    /// The operating system installed on it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub system: Option<String>,
-    /// Whether it was in order.
-    pub state: State,
     /// How much of it the image holds.
     pub stored: Stored,
-    /// The logical volumes in it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub logical_volumes: Vec<LogicalVolume>,
+}
+
+impl ImagePartition {
+    /// Whether its content is in the image.
+    pub fn is_stored(&self) -> bool {
+        self.stored != Stored::Nothing
+    }
+}
+
+/// Flat, with what a filesystem tells beside the rest.
+impl Serialize for ImagePartition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Volume { partition, start, size, content, .. } = &self.volume;
+        let filesystem = self.volume.filesystem.as_ref();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("number", partition)?;
+        map.serialize_entry("start", start)?;
+        map.serialize_entry("size", size)?;
+        map.serialize_entry("kind", &filesystem.map(|it| it.kind))?;
+        map.serialize_entry("content", content)?;
+        map.serialize_entry("label", &self.volume.label())?;
+        map.serialize_entry("uuid", &filesystem.and_then(|it| it.uuid.as_ref()))?;
+        map.serialize_entry("used", &self.volume.used())?;
+        if let Some(least) = self.volume.minimum_size {
+            map.serialize_entry("minimum_size", &least)?;
+        }
+        if let Some(last_use) = filesystem.and_then(|it| it.last_use.as_ref()) {
+            map.serialize_entry("last_use", last_use)?;
+        }
+        if !self.inside.is_empty() {
+            map.serialize_entry("inside", &self.inside)?;
+        }
+        if let Some(system) = &self.volume.system {
+            map.serialize_entry("system", system)?;
+        }
+        map.serialize_entry("state", self.volume.state())?;
+        map.serialize_entry("stored", &self.stored)?;
+        if !self.volume.logical_volumes.is_empty() {
+            map.serialize_entry("logical_volumes", &self.volume.logical_volumes)?;
+        }
+        map.end()
+    }
 }
 
 impl ImageSummary {
+    /// Digits of the id that name an image on the command line, as restic shows them.
+    pub const SHORT_ID: usize = 8;
+
     /// The image as it is listed.
     pub(super) fn of(image: &OpenImage) -> Self {
         Self::new(image.id, &image.snapshot, &image.manifest)
@@ -163,9 +181,9 @@ impl ImageSummary {
         [only, sectors, incomplete].into_iter().flatten().collect()
     }
 
-    /// The first eight digits of the id, as restic shows them.
+    /// The first digits of the id: enough to name it.
     pub fn short_id(&self) -> &str {
-        self.id.get(..8).unwrap_or(&self.id)
+        self.id.get(..Self::SHORT_ID).unwrap_or(&self.id)
     }
 }
 
@@ -182,25 +200,20 @@ fn partitions(manifest: &Manifest) -> Vec<ImagePartition> {
 }
 
 fn partition(region: &Region, table: &Table) -> ImagePartition {
-    let filesystem = region.filesystem.as_ref();
-    let kind = filesystem.map(|filesystem| filesystem.kind);
-    ImagePartition {
-        number: region.partition,
+    let kind = region.filesystem.as_ref().map(|filesystem| filesystem.kind);
+    let volume = Volume {
+        partition: region.partition,
         start: region.start,
         size: region.size,
-        kind,
+        filesystem: region.filesystem.clone(),
         content: content_name(kind, region.partition.and_then(|number| table.partition(number))),
-        label: filesystem.and_then(|filesystem| filesystem.label.clone()),
-        uuid: filesystem.and_then(|filesystem| filesystem.uuid.clone()),
-        used: filesystem.and_then(|filesystem| filesystem.used),
         minimum_size: region.minimum_size,
-        last_use: filesystem.and_then(|filesystem| filesystem.last_use.clone()),
-        inside: region.inside.iter().map(|filesystem| filesystem.kind).collect(),
-        system: region.system.clone(),
-        state: region.state(),
-        stored: region.stored,
         logical_volumes: region.logical_volumes.clone(),
-    }
+        containers: Vec::new(),
+        system: region.system.clone(),
+    };
+    let inside = region.inside.iter().map(|filesystem| filesystem.kind).collect();
+    ImagePartition { volume, inside, stored: region.stored }
 }
 
 /// When a snapshot was made, RFC 3339.

@@ -11,7 +11,7 @@ use crate::image::layout::Span;
 use crate::image::{layout, marker};
 use crate::inspect;
 use crate::table::{self, Partition, Purpose, Scheme, Table};
-use crate::volume::{Companions, Filesystem, Kind, LockedContainer, LogicalVolume};
+use crate::volume::{Companions, Filesystem, Kind, LockedContainer, LogicalVolume, State};
 
 use super::consent::Words;
 use super::error::OperationError;
@@ -34,6 +34,18 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// What is known of `disk` once its table and its volumes were read from `source`.
+    pub fn new(
+        disk: Disk,
+        table: Table,
+        volumes: Vec<Volume>,
+        note: Option<String>,
+        source: &dyn ReadAt,
+    ) -> Self {
+        let words = Words::of(&disk, &table, source);
+        Self { disk, table, volumes, note, words }
+    }
+
     /// What `--erase` has to say for this disk.
     pub fn erase(&self) -> &str {
         self.words.own()
@@ -41,7 +53,7 @@ impl Survey {
 }
 
 /// A partition, or a whole disk without a table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Volume {
     /// Partition number; `None` for the whole disk.
     pub partition: Option<u32>,
@@ -65,6 +77,28 @@ pub struct Volume {
     pub containers: Vec<LockedContainer>,
     /// The operating system installed on it.
     pub system: Option<String>,
+}
+
+impl Volume {
+    /// Whether its filesystem was in order; `Unknown` when there is none.
+    pub fn state(&self) -> &State {
+        self.filesystem.as_ref().map_or(&State::Unknown, |filesystem| &filesystem.state)
+    }
+
+    /// Its label, where it has a filesystem.
+    pub fn label(&self) -> Option<&str> {
+        self.filesystem.as_ref().and_then(|filesystem| filesystem.label.as_deref())
+    }
+
+    /// Bytes in use, where its filesystem tells.
+    pub fn used(&self) -> Option<u64> {
+        self.filesystem.as_ref().and_then(|filesystem| filesystem.used)
+    }
+
+    /// Bytes that it could be shrunk to, where that is less than it has.
+    pub fn least_size(&self) -> Option<u64> {
+        self.minimum_size.filter(|least| *least < self.size)
+    }
 }
 
 /// Every disk of this machine, the boot medium last: it is hardly ever meant. A disk that cannot
@@ -97,8 +131,7 @@ fn survey(disk: Disk) -> Result<Survey, OperationError> {
         None => (read_table(&source, disk.logical_sector)?, None),
     };
     let volumes = volumes(&source, &table);
-    let words = Words::of(&disk, &table, &source);
-    Ok(Survey { disk, table, volumes, note, words })
+    Ok(Survey::new(disk, table, volumes, note, &source))
 }
 
 /// The partition table of a disk, unless the disk as a whole is a member of something larger: RAID
@@ -231,12 +264,8 @@ fn unread(span: Span, partition: Option<&Partition>) -> Volume {
         partition: span.partition,
         start: span.start,
         size: span.size,
-        filesystem: None,
         content: content_name(None, partition),
-        minimum_size: None,
-        logical_volumes: Vec::new(),
-        containers: Vec::new(),
-        system: None,
+        ..Volume::default()
     }
 }
 

@@ -102,8 +102,8 @@ impl Look {
     }
 
     /// A piece of a drawn disk, by what it holds.
-    pub fn content(self, kind: Option<&str>) -> Style {
-        let colour = match kind.unwrap_or_default().to_ascii_lowercase().as_str() {
+    pub fn content(self, kind: &str) -> Style {
+        let colour = match kind.to_ascii_lowercase().as_str() {
             "ntfs" | "bitlocker" => Color::LightBlue,
             kind if kind.starts_with("fat") || kind == "exfat" => Color::Yellow,
             kind if kind.starts_with("ext") => Color::Green,

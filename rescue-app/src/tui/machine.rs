@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
 
 use super::model::{
-    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Log, Outcome, Place,
-    Places, PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
+    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Job, Keep, Log, Outcome, Places,
+    PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
 };
-use crate::operation::{Container, Control, Passphrase};
+use crate::operation::{Container, Control, ImageSummary, Passphrase, Place};
 use crate::volume::VolumeKey;
 
 /// Everything the menu can learn from and do to the machine. All calls may block; none is made on
@@ -25,7 +25,7 @@ pub trait Machine: Send + Sync {
     /// Erases a disk and makes it a place for images.
     fn prepare(&self, order: &PrepareOrder, control: Control<'_>) -> Result<Place, Failure>;
     /// Opens a repository and lists its images, newest first.
-    fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure>;
+    fn images(&self, repository: &Repository) -> Result<Vec<ImageSummary>, Failure>;
     /// Creates a repository.
     fn create(&self, repository: &Repository) -> Result<(), Failure>;
     /// Opens an encrypted container of a disk.
@@ -46,7 +46,7 @@ pub trait Machine: Send + Sync {
     /// Captures, restores, clones or verifies.
     fn run(&self, job: &Job, control: Control<'_>) -> Result<Outcome, Failure>;
     /// Removes one image from the list of a repository.
-    fn forget(&self, repository: &Repository, image: &Image) -> Result<(), Failure>;
+    fn forget(&self, repository: &Repository, image: &ImageSummary) -> Result<(), Failure>;
     /// The ids of the images that the rules would forget.
     fn plan_free(&self, repository: &Repository, keep: Keep) -> Result<Vec<String>, Failure>;
     /// Sets the system's clock.
@@ -91,7 +91,7 @@ pub enum Request {
     /// [`Machine::run`].
     Run(Job),
     /// [`Machine::forget`].
-    Forget(Repository, Image),
+    Forget(Repository, ImageSummary),
     /// [`Machine::plan_free`].
     PlanFree(Repository, Keep),
     /// [`Machine::set_clock`].
@@ -114,7 +114,7 @@ pub enum Reply {
     /// To [`Request::Prepare`].
     Prepared(Result<Box<Place>, Failure>),
     /// To [`Request::Images`].
-    Images(Result<Vec<Image>, Failure>),
+    Images(Result<Vec<ImageSummary>, Failure>),
     /// To [`Request::Create`], [`Request::Forget`] and [`Request::SetClock`].
     Done(Result<(), Failure>),
     /// To [`Request::Unlock`].

@@ -11,7 +11,7 @@ use lifeboat::tui::model::{Failure, Outcome};
 
 use time::macros::datetime;
 
-use crate::fake::{Fake, GIB, MIB, SECRET};
+use crate::fake::{Fake, GIB, MIB, SECRET, mounted};
 use crate::harness::{Menu, warning_event};
 use crate::{assert_screen, walk};
 
@@ -49,7 +49,7 @@ fn a_whole_disk_into_a_repository_that_is_there() {
     assert!(menu.jobs.is_empty(), "nothing starts before the summary was seen");
     menu.key(Enter);
     let order = menu.capture_order();
-    assert_eq!(order.disk.path, std::path::Path::new("/dev/sda"));
+    assert_eq!(order.disk.disk.path, std::path::Path::new("/dev/sda"));
     assert_eq!(order.args.source.partitions, None);
     assert_eq!(order.args.level, Compression::Balanced);
     assert!(order.repository.passphrase.is_none());
@@ -60,8 +60,8 @@ fn a_whole_disk_into_a_repository_that_is_there() {
 #[test]
 fn what_partitions_could_be_shrunk_to() {
     let mut machine = Fake::new();
-    machine.list.disks[0].volumes[3].least = Some(64 * GIB);
-    machine.images[0].partitions[3].volume.least = Some(64 * GIB);
+    machine.list.disks[0].volumes[3].minimum_size = Some(64 * GIB);
+    machine.images[0].partitions[3].volume.minimum_size = Some(64 * GIB);
     let mut menu = Menu::at(machine, &[Char('c')]);
     assert_screen!("capture_disks_least_size", menu);
     menu.key(Enter);
@@ -248,7 +248,7 @@ fn a_folder_can_be_typed() {
 #[test]
 fn a_disk_in_use_cannot_be_captured() {
     let mut machine = Fake::new();
-    machine.list.disks[0].source_refusal = Some("/dev/sda5 is mounted at /home".into());
+    machine.list.disks[0].disk.uses = vec![mounted("/dev/sda5", "/home")];
     let mut menu = Menu::new(machine);
     menu.key(Char('c'));
     assert!(menu.screen().contains("► WD Elements"), "the cursor starts where it can choose");

@@ -39,11 +39,11 @@ fn a_whole_disk_with_all_pages_on_the_way() {
     menu.typed("khld").key(Enter);
     let order = started(&menu);
     let Origin::Disk(source) = &order.from else { panic!("{order:?}") };
-    assert_eq!(source.path, std::path::Path::new("/dev/sda"));
-    assert_eq!(order.disk.path, std::path::Path::new("/dev/nvme0n1"));
+    assert_eq!(source.disk.path, std::path::Path::new("/dev/sda"));
+    assert_eq!(order.disk.disk.path, std::path::Path::new("/dev/nvme0n1"));
     assert_eq!(order.what, What::Disk);
     assert!(!order.target.only_changed && !order.target.no_read_back);
-    assert_eq!(planned_for(order), Some(&order.disk.path), "the plan that was shown");
+    assert_eq!(planned_for(order), Some(&order.disk.disk.path), "the plan that was shown");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn only_some_partitions() {
 #[test]
 fn disks_that_cannot_be_the_target_are_told_why() {
     let mut machine = Fake::new();
-    machine.list.disks[2].size = 150 * GIB;
+    machine.list.disks[2].disk.size = 150 * GIB;
     let mut menu = Menu::at(machine, &[Char('l'), Enter, Key::Home, Enter]);
     assert!(menu.screen().contains("Not possible: it is the disk to clone"), "{}", menu.screen());
     menu.keys(&[Down, Down, Enter]);

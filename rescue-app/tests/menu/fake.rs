@@ -3,19 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use lifeboat::disk::Agreement;
+use lifeboat::disk::{Agreement, Disk, DiskKind, Transport, Use};
 use lifeboat::image::damage::{BadRange, Damage, DamagedFile};
+use lifeboat::image::manifest::Stored;
 use lifeboat::operation::{
-    Container, Control, LockedDisk, Passphrase, Reading, Space, Unpartitioned,
+    Container, Control, FoundRepository, ImagePartition, ImageSummary, LayoutEntry, LockedDisk,
+    Passphrase, Place, Reading, Space, Survey, Unpartitioned, Volume,
 };
+use lifeboat::table::{Scheme, Table};
 use lifeboat::tui::machine::Machine;
-use lifeboat::volume::VolumeKey;
+use lifeboat::volume::{Filesystem, Kind, LogicalVolume, State, VolumeKey};
 use time::OffsetDateTime;
 
 use lifeboat::tui::model::{
-    CaptureOrder, CapturePlan, Disk, DiskList, Facts, Failure, FoundRepository, Image,
-    ImagePartition, Job, Keep, LayoutEntry, Log, Outcome, Place, Places, Planned, PrepareOrder,
-    PreparePlan, Repository, Volume, WriteOrder, WritePlan,
+    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Job, Keep, Log, Outcome, Places, Planned,
+    PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
 };
 
 pub const MIB: u64 = 1 << 20;
@@ -29,10 +31,10 @@ pub struct Fake {
     pub facts: Facts,
     pub list: DiskList,
     pub places: Vec<Place>,
-    pub images: Vec<Image>,
+    pub images: Vec<ImageSummary>,
     pub refuse_restore: Option<Failure>,
     /// The images of other disks that a logical volume needs.
-    pub others: Vec<Image>,
+    pub others: Vec<ImageSummary>,
     /// What the image to be restored lacks.
     pub lacking: Vec<String>,
     pub created: Mutex<Vec<Repository>>,
@@ -50,22 +52,54 @@ pub struct Fake {
     pub prepared: Mutex<Vec<PrepareOrder>>,
 }
 
+/// A filesystem; what kind it is, is told by the content of its volume.
+pub fn filesystem(label: &str, used: Option<u64>) -> Filesystem {
+    Filesystem {
+        kind: Kind::Ext4,
+        label: (!label.is_empty()).then(|| label.into()),
+        uuid: None,
+        size: 0,
+        block_size: 0,
+        used,
+        last_use: None,
+        state: State::Clean,
+    }
+}
+
+/// A logical volume with a filesystem.
+pub fn logical_volume(name: &str, size: u64, filesystem: Filesystem) -> LogicalVolume {
+    LogicalVolume {
+        group: "vg".into(),
+        name: name.into(),
+        uuid: name.into(),
+        size,
+        filesystem: Some(filesystem),
+        inside: Vec::new(),
+        complete: true,
+        plain: true,
+    }
+}
+
+/// Makes a volume one of another kind, which tells nothing of itself.
+pub fn turn_into(volume: &mut Volume, content: &str) {
+    volume.content = content.into();
+    volume.filesystem = Some(filesystem("", None));
+}
+
 fn volume(
     number: u32,
     start: u64,
     size: u64,
-    kind: &str,
+    content: &str,
     label: &str,
     used: Option<u64>,
 ) -> Volume {
     Volume {
-        number: Some(number),
+        partition: Some(number),
         start,
         size,
-        kind: (!kind.is_empty()).then(|| kind.into()),
-        label: (!label.is_empty()).then(|| label.into()),
-        used,
-        note: None,
+        content: content.into(),
+        filesystem: (content != "unknown").then(|| filesystem(label, used)),
         ..Volume::default()
     }
 }
@@ -73,32 +107,55 @@ fn volume(
 fn laptop_volumes() -> Vec<Volume> {
     let mut volumes = vec![
         volume(1, MIB, 512 * MIB, "FAT32", "EFI", Some(33 * MIB)),
-        volume(2, 513 * MIB, 16 * MIB, "", "", None),
+        volume(2, 513 * MIB, 16 * MIB, "unknown", "", None),
         volume(3, 529 * MIB, 280 * GIB, "NTFS", "Windows", Some(124 * GIB)),
         volume(5, 281 * GIB, 160 * GIB, "ext4", "root", Some(61 * GIB)),
         volume(6, 441 * GIB, 16 * GIB, "swap", "", Some(MIB)),
     ];
-    volumes[2].note = Some("hibernated".into());
+    volumes[2].filesystem.as_mut().unwrap().state = State::Hibernated("hiberfil.sys".into());
     volumes
 }
 
-pub fn laptop() -> Disk {
+/// A disk by its path, model and serial number.
+fn disk([path, model, serial]: [&str; 3], transport: Transport, size: u64) -> Disk {
+    let known = |text: &str| (!text.is_empty()).then(|| text.into());
     Disk {
-        path: "/dev/sda".into(),
-        name: "sda".into(),
-        identity: "Samsung SSD 870 EVO 500GB (S5Y1NJ0R)".into(),
-        serial: Some("S5Y1NJ0R".into()),
-        size: 500_107_862_016,
-        transport: "SATA".into(),
-        table: "GPT".into(),
-        volumes: laptop_volumes(),
-        ..Disk::default()
+        path: path.into(),
+        kind: DiskKind::Device,
+        model: known(model),
+        serial: known(serial),
+        wwn: None,
+        size,
+        logical_sector: 512,
+        physical_sector: 512,
+        transport,
+        removable: false,
+        read_only: false,
+        boot_medium: false,
+        uses: Vec::new(),
     }
 }
 
+/// A disk of which nothing else is to be known.
+fn with_table(disk: Disk, scheme: Scheme, volumes: Vec<Volume>) -> Survey {
+    let disk_id = Some("5f3a9c01".into());
+    let table = Table { scheme, disk_id, ..Table::none(512, Vec::new()) };
+    Survey::new(disk, table, volumes, None, &Vec::new())
+}
+
+/// A mount of a partition.
+pub fn mounted(device: &str, mountpoint: &str) -> Use {
+    Use::Mounted { device: device.into(), mountpoint: mountpoint.into() }
+}
+
+pub fn laptop() -> Survey {
+    let who = ["/dev/sda", "Samsung SSD 870 EVO 500GB", "S5Y1NJ0R"];
+    with_table(disk(who, Transport::Sata, 500_107_862_016), Scheme::Gpt, laptop_volumes())
+}
+
 /// What the plan for a disk was made for.
-pub fn agreement(disk: &Disk) -> Agreement {
-    Agreement::to_make(&disk.path, disk.size)
+pub fn agreement(disk: &Survey) -> Agreement {
+    Agreement::to_make(&disk.disk.path, disk.disk.size)
 }
 
 /// What names the disk that tells no serial number.
@@ -109,102 +166,80 @@ pub fn planned_for(order: &WriteOrder) -> Option<&PathBuf> {
     order.planned.as_ref().and_then(Planned::get)
 }
 
-fn disks() -> Vec<Disk> {
-    let mut disks = attached();
-    for disk in &mut disks {
-        disk.erase = disk.serial.clone().unwrap_or_else(|| NO_SERIAL.into());
-    }
-    disks
+fn disks() -> Vec<Survey> {
+    let backup = ["/dev/sdb", "WD Elements 25A3", "WXK1A48D7T30"];
+    let backup = with_table(
+        disk(backup, Transport::Usb, 2_000_365_289_472),
+        Scheme::Gpt,
+        vec![volume(1, MIB, 1862 * GIB, "ext4", "Backup", Some(700 * GIB))],
+    );
+    let half_written = ["/dev/nvme0n1", "KIOXIA EXCERIA G2 1TB", "72UB60FZKHLD"];
+    let half_written = disk(half_written, Transport::Nvme, 1_000_204_886_016);
+    let mut half_written = with_table(half_written, Scheme::None, Vec::new());
+    half_written.note = Some("An interrupted restore left this disk incomplete.".into());
+    let medium = ["/dev/sdc", "SanDisk Ultra", "4C530001230419"];
+    let mut medium = with_table(
+        disk(medium, Transport::Usb, 600 * GIB),
+        Scheme::Mbr,
+        vec![volume(1, MIB, 60 * MIB, "iso9660", "LIFEBOAT", None)],
+    );
+    medium.disk.boot_medium = true;
+    let scratch = with_table(
+        disk(["/dev/vda", "", ""], Transport::Virtio, 500 * GIB),
+        Scheme::Mbr,
+        vec![volume(1, MIB, 499 * GIB, "XFS", "scratch", Some(3 * GIB))],
+    );
+    vec![laptop(), backup, half_written, medium, scratch]
 }
 
-fn attached() -> Vec<Disk> {
-    vec![
-        laptop(),
-        Disk {
-            path: "/dev/sdb".into(),
-            name: "sdb".into(),
-            identity: "WD Elements 25A3 (WXK1A48D7T30)".into(),
-            serial: Some("WXK1A48D7T30".into()),
-            size: 2_000_365_289_472,
-            transport: "USB".into(),
-            table: "GPT".into(),
-            volumes: vec![volume(1, MIB, 1862 * GIB, "ext4", "Backup", Some(700 * GIB))],
-            ..Disk::default()
-        },
-        Disk {
-            path: "/dev/nvme0n1".into(),
-            name: "nvme0n1".into(),
-            identity: "KIOXIA EXCERIA G2 1TB (72UB60FZKHLD)".into(),
-            serial: Some("72UB60FZKHLD".into()),
-            size: 1_000_204_886_016,
-            transport: "NVMe".into(),
-            table: "no partition table".into(),
-            note: Some("An interrupted restore left this disk incomplete.".into()),
-            ..Disk::default()
-        },
-        Disk {
-            path: "/dev/sdc".into(),
-            name: "sdc".into(),
-            identity: "SanDisk Ultra (4C530001230419)".into(),
-            serial: Some("4C530001230419".into()),
-            size: 600 * GIB,
-            transport: "USB".into(),
-            table: "MBR".into(),
-            volumes: vec![volume(1, MIB, 60 * MIB, "iso9660", "LIFEBOAT", None)],
-            target_refusal: Some("Lifeboat was started from it".into()),
-            ..Disk::default()
-        },
-        Disk {
-            path: "/dev/vda".into(),
-            name: "vda".into(),
-            identity: "virtio disk at /dev/vda".into(),
-            serial: None,
-            size: 500 * GIB,
-            transport: "virtio".into(),
-            table: "MBR".into(),
-            volumes: vec![volume(1, MIB, 499 * GIB, "XFS", "scratch", Some(3 * GIB))],
-            ..Disk::default()
-        },
-    ]
+/// The place on a volume of a disk.
+fn place(device: &str, disk: &Survey, volume: usize) -> Place {
+    Place {
+        device: device.into(),
+        disk: disk.disk.clone(),
+        volume: disk.volumes[volume].clone(),
+        free: None,
+        repositories: Vec::new(),
+        writable: true,
+        problem: None,
+        mounted_at: None,
+    }
 }
 
 fn places() -> Vec<Place> {
-    let place = |device: &str, disk: &str, title: &str, volume: Volume| Place {
-        device: device.into(),
-        disk: disk.into(),
-        disk_title: title.into(),
-        volume,
-        writable: true,
-        ..Place::default()
-    };
-    let found = |folder: &str, images| FoundRepository { folder: folder.into(), images };
+    let found = |folder: &str, snapshots| FoundRepository { folder: folder.into(), snapshots };
     let disks = disks();
-    let mut backup =
-        place("/dev/sdb1", "/dev/sdb", &disks[1].identity, disks[1].volumes[0].clone());
+    let mut backup = place("/dev/sdb1", &disks[1], 0);
     backup.free = Some(1162 * GIB);
     backup.repositories = vec![found("lifeboat", Some(3)), found("old/secret", Some(1))];
-    let mut scratch =
-        place("/dev/vda1", "/dev/vda", &disks[4].identity, disks[4].volumes[0].clone());
+    let mut scratch = place("/dev/vda1", &disks[4], 0);
     scratch.free = Some(496 * GIB);
-    let mut windows =
-        place("/dev/sda3", "/dev/sda", &disks[0].identity, disks[0].volumes[2].clone());
+    let mut windows = place("/dev/sda3", &disks[0], 2);
     windows.problem = Some("Windows is hibernated on it".into());
-    let mut root = place("/dev/sda5", "/dev/sda", &disks[0].identity, disks[0].volumes[3].clone());
+    let mut root = place("/dev/sda5", &disks[0], 3);
     root.free = Some(99 * GIB);
     vec![windows, root, backup, scratch]
 }
 
-fn image(id: char, time: &str, warnings: &[&str]) -> Image {
-    let partition = |volume: Volume| ImagePartition { captured: volume.number != Some(6), volume };
-    Image {
+fn image(id: char, time: &str, warnings: &[&str]) -> ImageSummary {
+    let partition = |volume: Volume| {
+        let stored = if volume.partition == Some(6) { Stored::Nothing } else { Stored::Used };
+        ImagePartition { volume, inside: Vec::new(), stored }
+    };
+    ImageSummary {
         id: format!("{id}3f29c51").repeat(8),
         time: time.into(),
-        disk: "Samsung SSD 870 EVO 500GB (S5Y1NJ0R)".into(),
+        disk_name: "Samsung SSD 870 EVO 500GB (S5Y1NJ0R)".into(),
+        model: None,
+        serial: None,
         size: 500_107_862_016,
         used: 185 * GIB,
         partitions: laptop_volumes().into_iter().map(partition).collect(),
+        damage: Damage::default(),
         warnings: warnings.iter().map(ToString::to_string).collect(),
-        marks: Vec::new(),
+        only_partitions: None,
+        missing_sectors: 0,
+        incomplete: None,
     }
 }
 
@@ -234,8 +269,8 @@ impl Fake {
             list: DiskList { signature: 1, disks: disks(), ..DiskList::default() },
             places: places(),
             images: vec![
-                image('b', "2026-11-20 09:14 UTC", &["Partition 3 holds a hibernated Windows."]),
-                image('a', "2026-09-02 18:40 UTC", &[]),
+                image('b', "2026-11-20T09:14:00Z", &["Partition 3 holds a hibernated Windows."]),
+                image('a', "2026-09-02T18:40:00Z", &[]),
             ],
             refuse_restore: None,
             others: Vec::new(),
@@ -302,8 +337,7 @@ impl Machine for Fake {
         if order.args.label.as_ref().is_some_and(|label| label.len() > 16) {
             return Err(Failure { text: "The label is too long.".into(), ..Failure::default() });
         }
-        let lost = |volume: &Volume| volume.kind.clone().unwrap_or_default();
-        let lost = order.disk.volumes.iter().map(lost).collect();
+        let lost = order.disk.volumes.iter().map(|volume| volume.content.clone()).collect();
         Ok(PreparePlan { lost, agreement: Some(agreement(&order.disk)), hold: None })
     }
 
@@ -311,18 +345,20 @@ impl Machine for Fake {
         self.prepared.lock().unwrap().push(order.clone());
         let kind = order.args.filesystem.to_string();
         let label = order.args.label.clone().unwrap_or_default();
+        let disk = order.disk.disk.clone();
         Ok(Place {
-            device: format!("{}p1", order.disk.path.display()).into(),
-            disk: order.disk.path.clone(),
-            disk_title: order.disk.identity.clone(),
-            volume: volume(1, MIB, order.disk.size - 2 * MIB, &kind, &label, None),
-            free: Some(order.disk.size - 100 * MIB),
+            device: format!("{}p1", disk.path.display()).into(),
+            free: Some(disk.size - 100 * MIB),
+            volume: volume(1, MIB, disk.size - 2 * MIB, &kind, &label, None),
+            disk,
+            repositories: Vec::new(),
             writable: true,
-            ..Place::default()
+            problem: None,
+            mounted_at: None,
         })
     }
 
-    fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure> {
+    fn images(&self, repository: &Repository) -> Result<Vec<ImageSummary>, Failure> {
         let given = repository.passphrase.as_ref().map(|passphrase| passphrase.reveal());
         if repository.title.contains("secret") && given != Some(SECRET) {
             return Err(Failure { needs_passphrase: true, ..Failure::default() });
@@ -376,7 +412,7 @@ impl Machine for Fake {
         let is_whole = reading == Reading::Whole;
         Ok(CapturePlan {
             planned: None,
-            read: if is_whole { order.disk.size } else { 185 * GIB },
+            read: if is_whole { order.disk.disk.size } else { 185 * GIB },
             unused: if is_whole { 0 } else { 131 * GIB },
             not_chosen: 0,
             unpartitioned: self
@@ -419,7 +455,7 @@ impl Machine for Fake {
             kept,
         };
         Ok(WritePlan {
-            planned: Some(Planned::new(order.disk.path.clone())),
+            planned: Some(Planned::new(order.disk.disk.path.clone())),
             with: self.others.clone(),
             before: vec![entry(1, MIB, 499 * GIB, "xfs scratch 3.0/499 GiB", false)],
             after: vec![
@@ -443,7 +479,7 @@ impl Machine for Fake {
         Err(Failure { text: "jobs are ended by the test".into(), ..Failure::default() })
     }
 
-    fn forget(&self, _repository: &Repository, image: &Image) -> Result<(), Failure> {
+    fn forget(&self, _repository: &Repository, image: &ImageSummary) -> Result<(), Failure> {
         self.forgotten.lock().unwrap().push(image.id.clone());
         Ok(())
     }

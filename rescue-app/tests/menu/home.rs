@@ -75,8 +75,9 @@ fn a_disk_that_is_plugged_in_appears_and_the_cursor_stays() {
     assert!(menu.screen().contains("► Samsung SSD 870"));
 
     let mut first = laptop();
-    first.path = "/dev/nvme0n1".into();
-    first.identity = "KIOXIA".into();
+    first.disk.path = "/dev/nvme0n1".into();
+    first.disk.model = Some("KIOXIA".into());
+    first.disk.serial = Some("72UB60FZKHLD".into());
     menu.machine.list.signature = 3;
     menu.machine.list.disks.insert(0, first);
     menu.wait(Duration::from_secs(2));

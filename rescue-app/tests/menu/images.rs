@@ -112,8 +112,9 @@ fn the_repository_is_checked() {
 #[test]
 fn what_an_image_lacks_is_seen_in_the_list_and_before_it_is_forgotten() {
     let mut machine = Fake::new();
-    machine.images[0].marks = vec!["partitions 1, 2".into(), "12 sectors missing".into()];
-    machine.images[1].marks = vec!["incomplete".into()];
+    machine.images[0].only_partitions = Some(vec![1, 2]);
+    machine.images[0].missing_sectors = 12;
+    machine.images[1].incomplete = Some("packs are missing".into());
     let mut menu = Menu::at(machine, &[Char('i'), Enter]);
     assert_screen!("images_marked", menu);
     menu.key(Enter);

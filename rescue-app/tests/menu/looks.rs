@@ -114,8 +114,9 @@ fn without_colours_the_choice_is_marked_and_reversed() {
 #[test]
 fn foreign_names_cannot_break_the_screen() {
     let mut machine = Fake::new();
-    machine.list.disks[0].identity = "Evil\u{1b}[2J\u{7}Disk\n (Ünï)".into();
-    machine.list.disks[0].volumes[0].label = Some("Диск 数据\u{202e}".into());
+    machine.list.disks[0].disk.model = Some("Evil\u{1b}[2J\u{7}Disk\n (Ünï)".into());
+    let esp = machine.list.disks[0].volumes[0].filesystem.as_mut().unwrap();
+    esp.label = Some("Диск 数据\u{202e}".into());
     let mut menu = Menu::new(machine).with_look(Look { colour: true, console_font: true });
     menu.key(Char('c'));
     let screen = menu.screen();

@@ -1,5 +1,7 @@
 //! A disk without a filesystem is no dead end for a capture.
 
+use std::path::Path;
+
 use lifeboat::operation::PlaceFilesystem;
 use lifeboat::tui::key::Key::{self, Char, ClearField, Down, Enter, Esc};
 
@@ -11,7 +13,10 @@ use crate::harness::Menu;
 fn with_a_blank_disk() -> Menu {
     let mut machine = Fake::new();
     machine.places.clear();
-    machine.list.disks.retain(|disk| disk.name == "sda" || disk.name == "nvme0n1");
+    machine
+        .list
+        .disks
+        .retain(|it| it.disk.path.ends_with("sda") || it.disk.path.ends_with("nvme0n1"));
     machine.list.disks[1].note = None;
     Menu::at(machine, &[Char('c'), Enter, Enter])
 }
@@ -31,8 +36,8 @@ fn a_blank_disk_is_prepared_and_is_the_place() {
     assert!(screen.contains("LIFEBOAT-DATA on nvme0n1p1"), "{screen}");
     let order = menu.machine.prepared.lock().unwrap()[0].clone();
     assert_eq!(
-        (order.disk.name.as_str(), order.args.filesystem),
-        ("nvme0n1", PlaceFilesystem::Ext4)
+        (order.disk.disk.path.as_path(), order.args.filesystem),
+        (Path::new("/dev/nvme0n1"), PlaceFilesystem::Ext4)
     );
     assert_eq!(order.args.label.as_deref(), Some("LIFEBOAT-DATA"));
     assert_eq!(order.agreed, Some(agreement(&order.disk)), "what the plan was made for");

@@ -6,9 +6,12 @@ use lifeboat::job::What;
 use lifeboat::operation::{Event, Phase, Progress};
 use lifeboat::tui::key::Key::{self, Char, Down, End, Enter, Esc, Up};
 use lifeboat::tui::machine::Request;
-use lifeboat::tui::model::{ByItself, Failure, Job, Origin, Outcome, Volume, WriteOrder};
+use lifeboat::tui::model::{Failure, Job, Origin, Outcome, WriteOrder};
+use lifeboat::volume::LogicalVolume;
 
-use crate::fake::{Fake, GIB, NO_SERIAL, damage_warnings, planned_for};
+use crate::fake::{
+    Fake, GIB, NO_SERIAL, damage_warnings, filesystem, logical_volume, mounted, planned_for,
+};
 use crate::harness::{Menu, warning_event};
 use crate::{assert_screen, walk};
 
@@ -46,12 +49,12 @@ fn a_whole_disk_with_all_pages_on_the_way() {
     );
     menu.typed("khld").key(Enter);
     let order = started(&menu);
-    assert_eq!(order.disk.path, std::path::Path::new("/dev/nvme0n1"));
+    assert_eq!(order.disk.disk.path, std::path::Path::new("/dev/nvme0n1"));
     let Origin::Image { image, .. } = &order.from else { panic!("{order:?}") };
     assert!(image.id.starts_with("b3f29c51"), "the newest image");
     assert_eq!(order.what, What::Disk);
     assert!(!order.target.only_changed && !order.target.no_read_back);
-    assert_eq!(planned_for(order), Some(&order.disk.path), "the plan that was shown");
+    assert_eq!(planned_for(order), Some(&order.disk.disk.path), "the plan that was shown");
 }
 
 #[test]
@@ -83,8 +86,8 @@ fn disks_that_must_not_be_written_cannot_be_chosen() {
 #[test]
 fn a_disk_that_is_too_small_or_in_use_cannot_be_chosen() {
     let mut machine = Fake::new();
-    machine.list.disks[2].size = 150 * GIB;
-    machine.list.disks[4].target_refusal = Some("/dev/vda1 is mounted at /srv".into());
+    machine.list.disks[2].disk.size = 150 * GIB;
+    machine.list.disks[4].disk.uses = vec![mounted("/dev/vda1", "/srv")];
     let mut menu = at_targets(machine);
     menu.keys(&[End, Enter, Up, Up, Enter]);
     let screen = menu.screen();
@@ -132,7 +135,7 @@ fn a_disk_without_a_serial_number_is_confirmed_by_size_and_content() {
     menu.typed("vda").key(Enter);
     assert!(menu.jobs.is_empty(), "that may be another disk after the next start");
     menu.typed(NO_SERIAL).key(Enter);
-    assert_eq!(started(&menu).disk.path, std::path::Path::new("/dev/vda"));
+    assert_eq!(started(&menu).disk.disk.path, std::path::Path::new("/dev/vda"));
 }
 
 #[test]
@@ -160,24 +163,17 @@ fn volume_of(name: &str, with: &[String]) -> What {
 /// Images whose third partition is a volume group.
 fn with_logical_volumes() -> Fake {
     let mut machine = Fake::new();
-    let volume = |name: &str, gib: u64, by_itself| Volume {
-        size: gib * GIB,
-        kind: Some("ext4".into()),
-        label: Some(name.into()),
-        used: Some(gib * GIB / 3),
-        by_itself,
-        ..Volume::default()
-    };
+    let volume =
+        |name, gib: u64| logical_volume(name, gib * GIB, filesystem("", Some(gib * GIB / 3)));
     for image in &mut machine.images {
         let partition = &mut image.partitions[2].volume;
-        partition.kind = Some("LVM2".into());
-        partition.label = None;
-        partition.note = None;
-        partition.inside = vec![
-            volume("vg/root", 30, ByItself::Alone),
-            volume("vg/wide", 40, ByItself::WithOthers),
-            volume("vg/home", 200, ByItself::Alone),
-            volume("vg/thin", 10, ByItself::Never),
+        partition.content = "LVM2".into();
+        partition.filesystem = Some(filesystem("", Some(124 * GIB)));
+        partition.logical_volumes = vec![
+            volume("root", 30),
+            LogicalVolume { complete: false, ..volume("wide", 40) },
+            volume("home", 200),
+            LogicalVolume { plain: false, ..volume("thin", 10) },
         ];
     }
     machine
@@ -202,7 +198,7 @@ fn one_logical_volume() {
 fn a_logical_volume_on_several_disks_takes_the_images_of_the_others() {
     let mut machine = with_logical_volumes();
     let mut other = machine.images[0].clone();
-    (other.id, other.disk) = ("5e6f7081".repeat(8), "WDC WD10EZEX (WCC3F0T7)".into());
+    (other.id, other.disk_name) = ("5e6f7081".repeat(8), "WDC WD10EZEX (WCC3F0T7)".into());
     machine.others = vec![other];
     let mut menu = at_targets(machine);
     menu.keys(&[Down, Down, Enter, Char('l')]).keys(&[Down; 4]).keys(&[Char(' '), Enter, End]);
@@ -235,7 +231,7 @@ fn a_logical_volume_whose_other_disks_have_no_image_cannot_be_restored() {
 fn volumes_that_only_lvm_reads_are_no_choice() {
     let mut machine = with_logical_volumes();
     for image in &mut machine.images {
-        image.partitions[2].volume.inside.retain(|volume| volume.by_itself == ByItself::Never);
+        image.partitions[2].volume.logical_volumes.retain(|volume| !volume.plain);
     }
     let mut menu = at_targets(machine);
     menu.keys(&[Down, Down, Enter, Char('l')]);
@@ -246,8 +242,8 @@ fn volumes_that_only_lvm_reads_are_no_choice() {
 #[test]
 fn a_small_target_has_room_for_a_logical_volume_only() {
     let mut machine = with_logical_volumes();
-    machine.list.disks[2].size = 100 * GIB;
-    machine.list.disks[4].size = 20 * GIB;
+    machine.list.disks[2].disk.size = 100 * GIB;
+    machine.list.disks[4].disk.size = 20 * GIB;
     let mut menu = at_targets(machine);
     assert!(menu.screen().contains("smaller than the captured disk"), "{}", menu.screen());
     menu.keys(&[Down, Down, Enter, Down, Down, Down, Char(' '), Char('w'), Char('p')]);
@@ -259,13 +255,13 @@ fn a_small_target_has_room_for_a_logical_volume_only() {
 #[test]
 fn on_a_smaller_target_the_plan_says_whether_the_whole_fits() {
     let mut machine = Fake::new();
-    machine.list.disks[2].size = 300 * GIB;
+    machine.list.disks[2].disk.size = 300 * GIB;
     let mut menu = at_summary(machine);
     assert_eq!(menu.machine.writes_planned.lock().unwrap().last().unwrap().what, What::Disk);
     menu.key(Enter).typed("khld").key(Enter);
-    assert_eq!(started(&menu).disk.size, 300 * GIB);
+    assert_eq!(started(&menu).disk.disk.size, 300 * GIB);
     let mut machine = Fake::new();
-    machine.list.disks[2].size = 300 * GIB;
+    machine.list.disks[2].disk.size = 300 * GIB;
     machine.refuse_restore = Some(Failure {
         text: "the smallest disk that this fits on has 310 GiB".into(),
         ..Failure::default()

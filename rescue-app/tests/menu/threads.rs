@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lifeboat::operation::{Container, Control, Passphrase, Phase, Progress};
+use lifeboat::operation::{Container, Control, ImageSummary, Passphrase, Phase, Place, Progress};
 use lifeboat::tui::app::{Host, run_menu};
 use lifeboat::tui::key::Key::{self, Char, Enter};
 use lifeboat::tui::machine::Machine;
@@ -183,7 +183,7 @@ impl Machine for Slow {
     fn prepare(&self, order: &PrepareOrder, control: Control<'_>) -> Result<Place, Failure> {
         self.fake.prepare(order, control)
     }
-    fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure> {
+    fn images(&self, repository: &Repository) -> Result<Vec<ImageSummary>, Failure> {
         self.fake.images(repository)
     }
     fn create(&self, repository: &Repository) -> Result<(), Failure> {
@@ -226,7 +226,7 @@ impl Machine for Slow {
         }
         Ok(Outcome::default())
     }
-    fn forget(&self, repository: &Repository, image: &Image) -> Result<(), Failure> {
+    fn forget(&self, repository: &Repository, image: &ImageSummary) -> Result<(), Failure> {
         self.fake.forget(repository, image)
     }
     fn plan_free(&self, repository: &Repository, keep: Keep) -> Result<Vec<String>, Failure> {

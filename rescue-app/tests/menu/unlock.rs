@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use common::{command, stdout_of};
 use lifeboat::tui::key::Key::{Char, ClearField, Down, Enter, Esc, Reveal};
-use lifeboat::tui::model::Volume;
-use lifeboat::volume::{Kind, LockedContainer};
+use lifeboat::volume::{Filesystem, Kind, LockedContainer};
 use tempfile::TempDir;
 
 use crate::assert_screen;
-use crate::fake::Fake;
+use crate::fake::{Fake, filesystem, logical_volume, turn_into};
 use crate::harness::Menu;
 
 /// A container made by `cryptsetup`.
@@ -34,11 +33,8 @@ fn at_partitions(folder: &Path) -> Menu {
     fake.container = Some(container(folder));
     for index in [2, 3] {
         let volume = &mut fake.list.disks[0].volumes[index];
-        volume.kind = Some("LUKS2".into());
+        turn_into(volume, "LUKS2");
         volume.containers = vec![locked(Kind::Luks2, &index.to_string(), None)];
-        volume.label = None;
-        volume.used = None;
-        volume.note = None;
     }
     let mut menu = Menu::new(fake);
     menu.keys(&[Char('c'), Enter]);
@@ -74,9 +70,8 @@ fn bitlocker_is_asked_for_its_own_secrets() {
     let mut fake = Fake::new();
     fake.container = Some(container(folder.path()));
     let volume = &mut fake.list.disks[0].volumes[3];
-    volume.kind = Some("BitLocker".into());
+    turn_into(volume, "BitLocker");
     volume.containers = vec![locked(Kind::BitLocker, "windows", None)];
-    (volume.label, volume.used, volume.note) = (None, None, None);
     let mut menu = Menu::new(fake);
     menu.keys(&[Char('c'), Enter, Enter]);
     assert_screen!("unlock_bitlocker", menu);
@@ -106,16 +101,12 @@ fn containers_in_logical_volumes_and_on_mirrors_are_asked_for_once() {
     let mut fake = Fake::new();
     fake.container = Some(container(folder.path()));
     let volumes = &mut fake.list.disks[0].volumes;
-    volumes[2].kind = Some("LVM2".into());
-    volumes[2].inside = vec![Volume {
-        size: 90 << 30,
-        kind: Some("LUKS2".into()),
-        label: Some("vg/home".into()),
-        ..Volume::default()
-    }];
+    volumes[2].content = "LVM2".into();
+    let luks = Filesystem { kind: Kind::Luks2, ..filesystem("", None) };
+    volumes[2].logical_volumes = vec![logical_volume("home", 90 << 30, luks)];
     volumes[2].containers = vec![locked(Kind::Luks2, "home", Some("vg/home"))];
     for side in [3, 4] {
-        volumes[side].kind = Some("mdraid".into());
+        volumes[side].content = "mdraid".into();
         volumes[side].containers = vec![locked(Kind::Luks1, "mirror", None)];
     }
     let mut menu = Menu::new(fake);

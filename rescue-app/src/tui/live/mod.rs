@@ -13,16 +13,17 @@ use time::OffsetDateTime;
 
 use super::machine::Machine;
 use super::model::{
-    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Image, Job, Keep, Log, Origin, Outcome,
-    Place, Places, Planned, PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
+    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Job, Keep, Log, Origin, Outcome, Places,
+    Planned, PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
 };
 use crate::console;
 use crate::disk::{self, pci};
 use crate::job::UnusedArgs;
 use crate::operation::log::{self, Log as RunLog, keep_what_would_be_lost};
 use crate::operation::{
-    self, ClonePlan, Container, Control, Event, ForgetRequest, LockedDisk, OperationError,
-    Passphrase, PruneRequest, RepoAccess, RestorePlan, Rules, Unwanted, Want,
+    self, ClonePlan, Container, Control, Event, ForgetRequest, ImageSummary, LockedDisk,
+    OperationError, Passphrase, Place, PruneRequest, RepoAccess, RestorePlan, Rules, Unwanted,
+    Want,
 };
 use crate::store::Location;
 use crate::volume::VolumeKey;
@@ -38,7 +39,7 @@ pub(super) struct LiveMachine {
     /// mounts for a disk in use.
     turn: Mutex<()>,
     /// The places of the newest search, to be mounted when they are chosen.
-    places: Mutex<Vec<operation::Place>>,
+    places: Mutex<Vec<Place>>,
 }
 
 /// A restore that was planned, and the place of its image for as long as the plan counts.
@@ -64,7 +65,7 @@ impl LiveMachine {
         .map_err(views::failure)
     }
 
-    fn place(&self, device: &Path) -> Result<operation::Place, Failure> {
+    fn place(&self, device: &Path) -> Result<Place, Failure> {
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.iter().find(|place| place.device == device).cloned().ok_or_else(|| Failure {
             text: format!("{} is not there any more", console::path(device)),
@@ -75,11 +76,10 @@ impl LiveMachine {
 
     /// Looks for places on all disks, and keeps them to be mounted later.
     fn search(&self, control: Control<'_>) -> Result<Places, OperationError> {
-        let surveys = operation::survey_machine()?;
-        let found = operation::find_places(&surveys, control)?;
-        let shown = found.iter().map(views::place).collect();
-        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = found;
-        Ok(views::places(shown, &surveys))
+        let disks = operation::survey_machine()?;
+        let found = operation::find_places(&disks, control)?;
+        (*self.places.lock().unwrap_or_else(PoisonError::into_inner)).clone_from(&found);
+        Ok(Places { found, disks })
     }
 
     fn run_capture(&self, order: &CaptureOrder, control: Control<'_>) -> Result<Outcome, Failure> {
@@ -94,7 +94,7 @@ impl LiveMachine {
     fn plan_restore(
         &self,
         order: &WriteOrder,
-        image: &Image,
+        image: &ImageSummary,
         repository: &Repository,
     ) -> Result<PlannedRestore, Failure> {
         let access = self.reach(repository, Want::Read)?;
@@ -125,7 +125,7 @@ impl LiveMachine {
     fn run_verify(
         &self,
         repository: &Repository,
-        image: Option<&Image>,
+        image: Option<&ImageSummary>,
         control: Control<'_>,
     ) -> Result<Outcome, Failure> {
         let access = self.reach(repository, Want::Read)?;
@@ -180,7 +180,7 @@ impl Machine for LiveMachine {
         }
         let surveys = operation::survey_machine().map_err(views::failure)?;
         let silent = pci::silent_controllers(Path::new("/sys"));
-        Ok(Some(views::disk_list(signature, &surveys, &silent)))
+        Ok(Some(views::disk_list(signature, surveys, &silent)))
     }
 
     fn places(&self, control: Control<'_>) -> Result<Places, Failure> {
@@ -200,22 +200,21 @@ impl Machine for LiveMachine {
         let request = prepare_request(order);
         logged(&what, None, control, |control| operation::prepare(&request, control))?;
         let places = self.search(control).map_err(views::failure)?;
-        let made = places.found.into_iter().find(|place| place.disk == order.disk.path);
+        let made = places.found.into_iter().find(|place| place.disk.path == order.disk.path());
         made.ok_or_else(|| Failure {
             text: format!(
                 "The kernel shows no partition of {} yet.",
-                console::path(&order.disk.path)
+                console::path(order.disk.path())
             ),
             next_step: Some("Plug the disk out and in again, then search again.".into()),
             ..Failure::default()
         })
     }
 
-    fn images(&self, repository: &Repository) -> Result<Vec<Image>, Failure> {
+    fn images(&self, repository: &Repository) -> Result<Vec<ImageSummary>, Failure> {
         let _turn = self.turn();
         let access = self.reach(repository, Want::Read)?;
-        let images = operation::list_images(&access).map_err(views::failure)?;
-        Ok(images.iter().map(views::image).collect())
+        operation::list_images(&access).map_err(views::failure)
     }
 
     fn create(&self, repository: &Repository) -> Result<(), Failure> {
@@ -252,7 +251,7 @@ impl Machine for LiveMachine {
         match &order.from {
             Origin::Image { image, repository } => {
                 let planned = self.plan_restore(order, image, repository)?;
-                let with = planned.plan.with.iter().map(views::image).collect();
+                let with = planned.plan.with.clone();
                 let shown = views::write_plan(&planned.plan.onto);
                 Ok(WritePlan { with, planned: Some(Planned::new(planned)), ..shown })
             }
@@ -278,7 +277,7 @@ impl Machine for LiveMachine {
         }
     }
 
-    fn forget(&self, repository: &Repository, image: &Image) -> Result<(), Failure> {
+    fn forget(&self, repository: &Repository, image: &ImageSummary) -> Result<(), Failure> {
         let _turn = self.turn();
         let access = self.reach(repository, Want::Write)?;
         let request = ForgetRequest {

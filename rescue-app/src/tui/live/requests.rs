@@ -1,9 +1,10 @@
 //! From what a person chose to what the operation layer is asked for.
 
 use crate::operation::{
-    CaptureRequest, CloneRequest, Keys, PrepareRequest, RepoAccess, RestoreRequest,
+    CaptureRequest, CloneRequest, ImageSummary, Keys, PrepareRequest, RepoAccess, RestoreRequest,
+    Survey,
 };
-use crate::tui::model::{CaptureOrder, Disk, Image, PrepareOrder, WriteOrder};
+use crate::tui::model::{CaptureOrder, PrepareOrder, WriteOrder};
 
 /// A capture into `repo`.
 pub(super) fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
@@ -11,7 +12,7 @@ pub(super) fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> Capture
 }
 
 /// A clone of `source`.
-pub(super) fn clone_request(order: &WriteOrder, source: &Disk) -> CloneRequest {
+pub(super) fn clone_request(order: &WriteOrder, source: &Survey) -> CloneRequest {
     order.clone_args(source).request(Keys::new())
 }
 
@@ -19,7 +20,7 @@ pub(super) fn clone_request(order: &WriteOrder, source: &Disk) -> CloneRequest {
 /// plan has named them in the order.
 pub(super) fn restore_request(
     order: &WriteOrder,
-    image: &Image,
+    image: &ImageSummary,
     repo: RepoAccess,
 ) -> RestoreRequest {
     RestoreRequest {

@@ -8,17 +8,11 @@ use time::OffsetDateTime;
 
 use crate::disk;
 use crate::disk::pci::Controller;
-use crate::image::manifest::Stored;
 use crate::operation::{
-    self, CaptureReport, CheckReport, CloneReport, ImageSummary, OperationError, PruneReport,
-    RestoreReport, Survey, TargetPlan, Timed, VerifyReport, format, safety,
+    self, CaptureReport, CheckReport, CloneReport, OperationError, PruneReport, RestoreReport,
+    Survey, TargetPlan, Timed, VerifyReport, format,
 };
-use crate::table::Scheme;
-use crate::tui::model::{
-    ByItself, CapturePlan, Disk, DiskList, Failure, FoundRepository, Image, ImagePartition,
-    Outcome, Place, Places, Planned, Volume, WritePlan,
-};
-use crate::volume::{LastUse, LogicalVolume, State};
+use crate::tui::model::{CapturePlan, DiskList, Failure, Outcome, Planned, WritePlan};
 
 /// The cause and the next step of an error.
 pub(super) fn failure(error: OperationError) -> Failure {
@@ -48,21 +42,11 @@ pub(super) fn signature(disks: &[disk::Disk]) -> u64 {
 }
 
 /// All disks; the silent controllers explain missing ones.
-pub(super) fn disk_list(signature: u64, surveys: &[Survey], silent: &[Controller]) -> DiskList {
+pub(super) fn disk_list(signature: u64, disks: Vec<Survey>, silent: &[Controller]) -> DiskList {
     let mut hints: Vec<String> =
         silent.iter().filter_map(|controller| controller.hint).map(str::to_owned).collect();
     hints.dedup();
-    DiskList {
-        signature,
-        disks: surveys.iter().map(self::disk).collect(),
-        controllers: silent.iter().map(controller).collect(),
-        hints,
-    }
-}
-
-/// What a search found; disks are those it looked at.
-pub(super) fn places(found: Vec<Place>, surveys: &[Survey]) -> Places {
-    Places { found, disks: surveys.iter().map(disk).collect() }
+    DiskList { signature, disks, controllers: silent.iter().map(controller).collect(), hints }
 }
 
 fn controller(controller: &Controller) -> String {
@@ -72,146 +56,6 @@ fn controller(controller: &Controller) -> String {
         count => format!(", hides {count} NVMe disks"),
     };
     format!("{address}  {vendor:04x}:{device:04x}  {class_name}{hidden}")
-}
-
-fn disk(survey: &Survey) -> Disk {
-    let disk = &survey.disk;
-    let name = disk.path.file_name().unwrap_or(disk.path.as_os_str());
-    Disk {
-        path: disk.path.clone(),
-        name: name.to_string_lossy().into_owned(),
-        identity: disk.identity(),
-        serial: disk.serial.clone().or_else(|| disk.wwn.clone()),
-        erase: survey.erase().to_owned(),
-        size: disk.size,
-        transport: disk.transport.to_string(),
-        table: table(survey),
-        volumes: survey.volumes.iter().map(volume).collect(),
-        note: survey.note.clone().or_else(|| survey.table.remarks().next().cloned()),
-        source_refusal: safety::source_refusal(disk, false).map(|busy| busy.to_string()),
-        target_refusal: safety::target_refusal(disk).map(|busy| busy.to_string()),
-    }
-}
-
-fn table(survey: &Survey) -> String {
-    let whole = survey.volumes.iter().find_map(|volume| volume.filesystem.as_ref());
-    match (survey.table.scheme, whole) {
-        (Scheme::None, Some(filesystem)) => format!("{} on the whole disk", filesystem.kind),
-        (Scheme::None, None) => "no partition table".into(),
-        (scheme, _) => scheme.to_string(),
-    }
-}
-
-fn volume(volume: &operation::Volume) -> Volume {
-    let filesystem = volume.filesystem.as_ref();
-    Volume {
-        number: volume.partition,
-        start: volume.start,
-        size: volume.size,
-        kind: Some(volume.content.clone()),
-        label: filesystem.and_then(|filesystem| filesystem.label.clone()),
-        used: filesystem.and_then(|filesystem| filesystem.used),
-        least: volume.minimum_size.filter(|least| *least < volume.size),
-        note: note(
-            filesystem.map(|filesystem| &filesystem.state),
-            volume.system.as_deref(),
-            filesystem.and_then(|filesystem| filesystem.last_use.as_ref()),
-        ),
-        inside: volume.logical_volumes.iter().map(logical_volume).collect(),
-        containers: volume.containers.clone(),
-        by_itself: ByItself::Never,
-    }
-}
-
-fn logical_volume(volume: &LogicalVolume) -> Volume {
-    let filesystem = volume.filesystem.as_ref();
-    Volume {
-        size: volume.size,
-        kind: filesystem.map(|filesystem| filesystem.kind.to_string()),
-        label: Some(volume.to_string()),
-        used: filesystem.and_then(|filesystem| filesystem.used),
-        note: filesystem.and_then(|found| note(Some(&found.state), None, found.last_use.as_ref())),
-        by_itself: match volume {
-            LogicalVolume { plain: false, .. } => ByItself::Never,
-            LogicalVolume { complete: true, .. } => ByItself::Alone,
-            _ => ByItself::WithOthers,
-        },
-        ..Volume::default()
-    }
-}
-
-/// What is worth knowing of a partition: how it was left, the system on it without its nickname, and
-/// its last use.
-fn note(state: Option<&State>, system: Option<&str>, last_use: Option<&LastUse>) -> Option<String> {
-    let state = state.and_then(state_note);
-    let system = system.map(|system| system.split(" (").next().unwrap_or(system).to_owned());
-    let last_use = last_use.map(ToString::to_string);
-    let notes: Vec<String> = [state, system, last_use].into_iter().flatten().collect();
-    (!notes.is_empty()).then(|| notes.join(", "))
-}
-
-/// What a state means for a person; nothing when all is well.
-fn state_note(state: &State) -> Option<String> {
-    match state {
-        State::Hibernated(_) => Some("hibernated".into()),
-        State::Dirty(_) => Some("not closed properly".into()),
-        State::Clean | State::Unknown => None,
-    }
-}
-
-/// A place with the repositories found in it.
-pub(super) fn place(place: &operation::Place) -> Place {
-    let repositories = place
-        .repositories
-        .iter()
-        .map(|found| FoundRepository { folder: found.folder.clone(), images: found.snapshots });
-    Place {
-        device: place.device.clone(),
-        disk: place.disk.path.clone(),
-        disk_title: place.disk.identity(),
-        volume: volume(&place.volume),
-        free: place.free,
-        repositories: repositories.collect(),
-        writable: place.writable,
-        problem: place.problem.clone(),
-    }
-}
-
-/// An image of a list.
-pub(super) fn image(image: &ImageSummary) -> Image {
-    Image {
-        id: image.id.clone(),
-        time: format::time_of(&image.time),
-        disk: image.disk_name.clone(),
-        size: image.size,
-        used: image.used,
-        partitions: image.partitions.iter().map(image_partition).collect(),
-        warnings: image.warnings.clone(),
-        marks: image.marks(),
-    }
-}
-
-fn image_partition(partition: &operation::ImagePartition) -> ImagePartition {
-    ImagePartition {
-        volume: Volume {
-            number: partition.number,
-            start: partition.start,
-            size: partition.size,
-            kind: Some(partition.content.clone()),
-            label: partition.label.clone(),
-            used: partition.used,
-            least: partition.minimum_size.filter(|least| *least < partition.size),
-            note: note(
-                Some(&partition.state),
-                partition.system.as_deref(),
-                partition.last_use.as_ref(),
-            ),
-            inside: partition.logical_volumes.iter().map(logical_volume).collect(),
-            containers: Vec::new(),
-            by_itself: ByItself::Never,
-        },
-        captured: partition.stored != Stored::Nothing,
-    }
 }
 
 /// A capture's plan.
@@ -366,16 +210,5 @@ mod tests {
         assert!(!failure.cancelled);
         assert_eq!(sentence("écrire"), "Écrire.");
         assert_eq!(sentence(""), ".");
-    }
-
-    #[test]
-    fn notes_tell_state_and_system() {
-        let asleep = State::Hibernated("why".into());
-        let windows = note(Some(&asleep), Some("Windows 11 Pro 23H2"), None);
-        assert_eq!(windows.as_deref(), Some("hibernated, Windows 11 Pro 23H2"));
-        let home = LastUse { path: Some("/home".into()), ..LastUse::default() };
-        let debian = note(Some(&State::Clean), Some("Debian GNU/Linux 12 (bookworm)"), Some(&home));
-        assert_eq!(debian.as_deref(), Some("Debian GNU/Linux 12, last mounted at /home"));
-        assert_eq!(note(None, None, None), None);
     }
 }

@@ -1,17 +1,13 @@
-//! What the menu shows of the machine: plain values, already judged by the layers below.
+//! What the menu shows of the machine: values of the operation layer, and how a person chose among them.
 
 mod machine;
 mod order;
 
-pub use machine::{ByItself, Confirmation, Disk, DiskList, FoundRepository, Place, Places, Volume};
-pub use order::{
-    CaptureOrder, Image, ImagePartition, Job, Keep, Origin, Planned, PrepareOrder, Repository,
-    WriteOrder,
-};
+pub use machine::{Confirmation, DiskList, Places};
+pub use order::{CaptureOrder, Job, Keep, Origin, Planned, PrepareOrder, Repository, WriteOrder};
 
 use crate::disk::{Agreement, Hold};
-pub use crate::operation::LayoutEntry;
-use crate::operation::{Space, Unpartitioned};
+use crate::operation::{ImageSummary, LayoutEntry, Space, Unpartitioned};
 
 /// What the header says about the running system; fixed while the menu runs.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +49,7 @@ pub struct CapturePlan {
 #[derive(Clone, Debug, Default)]
 pub struct WritePlan {
     /// The images of other disks that are taken along.
-    pub with: Vec<Image>,
+    pub with: Vec<ImageSummary>,
     /// The target as it is.
     pub before: Vec<LayoutEntry>,
     /// The target as it will be.

@@ -5,16 +5,15 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{ByItself, Disk, Volume};
 use crate::disk::Agreement;
 use crate::job::{
     CaptureArgs, CloneArgs, PrepareArgs, RepoArgs, RestoreArgs, TargetArgs, Verb, What,
 };
-use crate::operation::{KeepRules, Keys, Passphrase, map_name};
+use crate::operation::{
+    ImagePartition, ImageSummary, KeepRules, Keys, Passphrase, Survey, Volume, map_name,
+};
 use crate::store::Location;
-
-/// Digits of an image's id that name it on the command line.
-const SHORT_ID: usize = 8;
+use crate::volume::LogicalVolume;
 
 /// A repository chosen by the person.
 #[derive(Clone, Debug)]
@@ -29,65 +28,11 @@ pub struct Repository {
     pub disk: Option<PathBuf>,
 }
 
-/// One captured disk in a repository.
-#[derive(Clone, Debug, Default)]
-pub struct Image {
-    /// Snapshot id, 64 hexadecimal digits.
-    pub id: String,
-    /// When it was captured, as shown.
-    pub time: String,
-    /// Model and serial number of the captured disk.
-    pub disk: String,
-    /// Size of the captured disk in bytes.
-    pub size: u64,
-    /// Bytes of it that the image holds.
-    pub used: u64,
-    /// Its partitions.
-    pub partitions: Vec<ImagePartition>,
-    /// What was noted while capturing.
-    pub warnings: Vec<String>,
-    /// What it lacks of its disk, a few words each: "partitions 1, 2", "12 sectors missing".
-    pub marks: Vec<String>,
-}
-
-impl Image {
-    /// The first digits of the id: enough to name it on the command line.
-    pub fn short_id(&self) -> &str {
-        self.id.get(..SHORT_ID).unwrap_or(&self.id)
-    }
-
-    /// The logical volumes, of which those that lie on other disks too need images of these.
-    pub fn logical_volumes(&self) -> impl Iterator<Item = &Volume> {
-        let captured = self.partitions.iter().filter(|partition| partition.captured);
-        captured.flat_map(|partition| &partition.volume.inside)
-    }
-
-    /// Bytes of the smallest logical volume that can be restored alone.
-    fn least_volume(&self) -> Option<u64> {
-        let possible = self.logical_volumes().filter(|it| it.by_itself != ByItself::Never);
-        possible.map(|volume| volume.size).min()
-    }
-
-    /// The captured disk as a [`Disk`], for drawing.
-    pub fn volumes(&self) -> Vec<Volume> {
-        self.partitions.iter().map(|partition| partition.volume.clone()).collect()
-    }
-}
-
-/// A partition of an [`Image`].
-#[derive(Clone, Debug, Default)]
-pub struct ImagePartition {
-    /// What it is.
-    pub volume: Volume,
-    /// Whether its content is in the image.
-    pub captured: bool,
-}
-
 /// What to capture and where to.
 #[derive(Clone, Debug)]
 pub struct CaptureOrder {
     /// The source.
-    pub disk: Disk,
+    pub disk: Survey,
     /// The repository that receives the image.
     pub repository: Repository,
     /// Encrypted containers that were unlocked.
@@ -101,12 +46,12 @@ pub struct CaptureOrder {
 impl CaptureOrder {
     /// A capture of `disk`, or of some of its partitions, as it usually is.
     pub fn new(
-        disk: Disk,
+        disk: Survey,
         partitions: Option<Vec<u32>>,
         keys: Keys,
         repository: Repository,
     ) -> Self {
-        let mut args = CaptureArgs::all_of(&disk.path, RepoArgs::at(repository.location.clone()));
+        let mut args = CaptureArgs::all_of(disk.path(), RepoArgs::at(repository.location.clone()));
         args.source.partitions = partitions;
         let mut numbers: Vec<u32> = keys.keys().filter_map(|at| at.partition).collect();
         numbers.dedup();
@@ -121,7 +66,7 @@ impl CaptureOrder {
 
     /// The name of the map, a file in the repository's folder.
     pub fn map(&self) -> Option<String> {
-        self.args.keep_map.then(|| map_name(&self.disk.identity))
+        self.args.keep_map.then(|| map_name(&self.disk.disk.identity()))
     }
 }
 
@@ -129,7 +74,7 @@ impl CaptureOrder {
 #[derive(Clone, Debug)]
 pub struct PrepareOrder {
     /// The disk.
-    pub disk: Disk,
+    pub disk: Survey,
     /// What is made on it.
     pub args: PrepareArgs,
     /// What the plan was made for, once there is one.
@@ -165,12 +110,12 @@ pub enum Origin {
     /// An image.
     Image {
         /// The image.
-        image: Box<Image>,
+        image: Box<ImageSummary>,
         /// The repository it is in.
         repository: Box<Repository>,
     },
     /// Another disk.
-    Disk(Box<Disk>),
+    Disk(Box<Survey>),
 }
 
 impl Origin {
@@ -201,7 +146,7 @@ impl Origin {
     /// Which one it is, in a line.
     pub fn line(&self) -> String {
         match self {
-            Self::Image { image, .. } => format!("{}, {}", image.time, image.disk),
+            Self::Image { image, .. } => image.line(),
             Self::Disk(disk) => disk.line(),
         }
     }
@@ -210,7 +155,7 @@ impl Origin {
     pub fn size(&self) -> u64 {
         match self {
             Self::Image { image, .. } => image.size,
-            Self::Disk(disk) => disk.size,
+            Self::Disk(disk) => disk.disk.size,
         }
     }
 
@@ -219,35 +164,35 @@ impl Origin {
     pub fn least_whole(&self) -> u64 {
         let used = match self {
             Self::Image { image, .. } => image.used,
-            Self::Disk(disk) => disk.volumes.iter().map(|it| it.used.unwrap_or(it.size)).sum(),
+            Self::Disk(disk) => disk.volumes.iter().map(|it| it.used().unwrap_or(it.size)).sum(),
         };
         used.min(self.size())
     }
 
     /// Bytes that a target has to have for any of it.
     pub fn least_target(&self) -> u64 {
-        let volume = match self {
-            Self::Image { image, .. } => image.least_volume(),
-            Self::Disk(_) => None,
+        let alone = self.logical_volumes().filter(|volume| volume.plain).map(|volume| volume.size);
+        alone.min().unwrap_or(u64::MAX).min(self.least_whole())
+    }
+
+    /// Its partitions, each with whether its content is there to be written.
+    pub fn partitions(&self) -> Vec<(&Volume, bool)> {
+        match self {
+            Self::Image { image, .. } => {
+                image.partitions.iter().map(|it| (&it.volume, it.is_stored())).collect()
+            }
+            Self::Disk(disk) => disk.volumes.iter().map(|volume| (volume, true)).collect(),
+        }
+    }
+
+    /// The logical volumes in an image, of which those that lie on other disks too need images of these.
+    pub fn logical_volumes(&self) -> impl Iterator<Item = &LogicalVolume> {
+        let partitions: &[ImagePartition] = match self {
+            Self::Image { image, .. } => &image.partitions,
+            Self::Disk(_) => &[],
         };
-        volume.unwrap_or(u64::MAX).min(self.least_whole())
-    }
-
-    /// Its partitions.
-    pub fn partitions(&self) -> Vec<ImagePartition> {
-        let of_disk = |volume: &Volume| ImagePartition { volume: volume.clone(), captured: true };
-        match self {
-            Self::Image { image, .. } => image.partitions.clone(),
-            Self::Disk(disk) => disk.volumes.iter().map(of_disk).collect(),
-        }
-    }
-
-    /// The logical volumes that may be written alone.
-    pub fn logical_volumes(&self) -> Vec<Volume> {
-        match self {
-            Self::Image { image, .. } => image.logical_volumes().cloned().collect(),
-            Self::Disk(_) => Vec::new(),
-        }
+        let stored = partitions.iter().filter(|partition| partition.is_stored());
+        stored.flat_map(|partition| &partition.volume.logical_volumes)
     }
 
     /// The repository it comes from.
@@ -265,7 +210,7 @@ pub struct WriteOrder {
     /// What is written.
     pub from: Origin,
     /// The target.
-    pub disk: Disk,
+    pub disk: Survey,
     /// What of it; the images that a logical volume needs besides by their whole ids, once they were
     /// found.
     pub what: What,
@@ -279,8 +224,8 @@ pub struct WriteOrder {
 
 impl WriteOrder {
     /// All of it onto all of `disk`, read back.
-    pub fn all_of(from: Origin, disk: Disk) -> Self {
-        let target = TargetArgs::all_of(&disk.path, &disk.erase);
+    pub fn all_of(from: Origin, disk: Survey) -> Self {
+        let target = TargetArgs::all_of(disk.path(), disk.erase());
         Self { from, disk, what: What::Disk, target, verify_first: false, planned: None }
     }
 
@@ -299,7 +244,7 @@ impl WriteOrder {
                 let mut args = RestoreArgs::all_of(image.short_id(), repo, self.target.clone());
                 args.what = self.what.clone();
                 if let What::Volume { with, .. } = &mut args.what {
-                    with.iter_mut().for_each(|id| id.truncate(SHORT_ID));
+                    with.iter_mut().for_each(|id| id.truncate(ImageSummary::SHORT_ID));
                 }
                 args.verify_first = self.verify_first;
                 Verb::Restore(Box::new(args))
@@ -309,8 +254,8 @@ impl WriteOrder {
     }
 
     /// The clone of `source` that it is.
-    pub fn clone_args(&self, source: &Disk) -> CloneArgs {
-        let mut args = CloneArgs::all_of(&source.path, self.target.clone());
+    pub fn clone_args(&self, source: &Survey) -> CloneArgs {
+        let mut args = CloneArgs::all_of(source.path(), self.target.clone());
         if let What::Partitions(numbers) = &self.what {
             args.source.partitions = Some(numbers.clone());
         }
@@ -330,7 +275,7 @@ pub enum Job {
         /// The repository.
         repository: Repository,
         /// The image, or `None` for all.
-        image: Option<Image>,
+        image: Option<ImageSummary>,
     },
     /// Check a repository's structure.
     Check {

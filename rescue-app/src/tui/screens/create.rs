@@ -10,12 +10,12 @@ use ratatui::text::Line;
 use super::errand::Errand;
 use super::waiting::failure_lines;
 use crate::console;
-use crate::operation::{Passphrase, format};
+use crate::operation::{Passphrase, Place, format};
 use crate::store::Location;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, Place, Repository};
+use crate::tui::model::{Failure, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask};
 use crate::tui::widgets::{Did, Form, FormRow, Lines, spinner};
 
@@ -94,7 +94,7 @@ impl Create {
                     title: format!("{} ({})", console::path(&folder), place.title()),
                     location: place.location(folder),
                     passphrase,
-                    disk: Some(place.disk.clone()),
+                    disk: Some(place.disk.path.clone()),
                 }
             }
         })

@@ -9,12 +9,12 @@ use ratatui::text::{Line, Span};
 
 use super::text_window::TextWindow;
 use super::waiting::{failure_lines, waiting};
-use crate::operation::format;
 use crate::operation::safety::{Load, Misfit};
+use crate::operation::{Survey, format};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Disk, DiskList, Failure, Origin};
+use crate::tui::model::{DiskList, Failure, Origin};
 use crate::tui::page::{Action, Context, Hint, Page, Then, ask, open};
 use crate::tui::widgets::{Cursor, Document, Lines, Row, rows, text, volume_bar, volume_lines};
 
@@ -44,7 +44,7 @@ impl Wanted {
 /// The list of disks.
 pub(in crate::tui) struct Disks {
     wanted: Wanted,
-    then: Then<Disk>,
+    then: Then<Survey>,
     list: Option<DiskList>,
     failure: Option<Failure>,
     cursor: Cursor,
@@ -56,7 +56,7 @@ pub(in crate::tui) struct Disks {
 
 impl Disks {
     /// A list to choose from; the first look starts when it opens.
-    pub(in crate::tui) fn new(wanted: Wanted, then: Then<Disk>) -> Self {
+    pub(in crate::tui) fn new(wanted: Wanted, then: Then<Survey>) -> Self {
         Self {
             wanted,
             then,
@@ -69,30 +69,30 @@ impl Disks {
         }
     }
 
-    fn disks(&self) -> &[Disk] {
+    fn disks(&self) -> &[Survey] {
         self.list.as_ref().map_or(&[], |list| &list.disks)
     }
 
-    fn current(&self) -> Option<&Disk> {
+    fn current(&self) -> Option<&Survey> {
         self.disks().get(self.cursor.index)
     }
 
     /// Why `disk` cannot be chosen.
-    fn refusal(&self, disk: &Disk) -> Option<String> {
+    fn refusal(&self, disk: &Survey) -> Option<String> {
         let Some(from) = &self.wanted.from else {
-            return disk.source_refusal.clone();
+            return disk.source_refusal();
         };
         let (images_on, source, what) = match from {
             Origin::Image { repository, .. } => (repository.disk.as_deref(), None, "captured disk"),
-            Origin::Disk(source) => (None, Some(source.path.as_path()), "disk to clone"),
+            Origin::Disk(source) => (None, Some(source.path()), "disk to clone"),
         };
         let load =
             Load { images_on, source, whole: (what, from.size()), least: from.least_target() };
         let words = |misfit: Misfit| misfit.to_string();
-        let itself = load.comes_from(&disk.path).map(words);
+        let itself = load.comes_from(disk.path()).map(words);
         itself
-            .or_else(|| disk.target_refusal.clone())
-            .or_else(|| load.is_too_large(disk.size).map(words))
+            .or_else(|| disk.target_refusal())
+            .or_else(|| load.is_too_large(disk.disk.size).map(words))
     }
 
     fn choose(&self) -> Action {
@@ -110,9 +110,9 @@ impl Disks {
 
     /// Takes a new list; the cursor stays on its disk, and starts on one that can be chosen.
     fn take(&mut self, list: DiskList) {
-        let path = self.current().map(|disk| disk.path.clone());
+        let path = self.current().map(|disk| disk.path().to_owned());
         let found = list.disks.iter().position(|disk| match &path {
-            Some(path) => disk.path == *path,
+            Some(path) => disk.path() == path,
             None => self.refusal(disk).is_none(),
         });
         let last = list.disks.len().saturating_sub(1);
@@ -163,21 +163,21 @@ impl Disks {
         TextWindow::message("Missing a disk?", text)
     }
 
-    fn row(&self, disk: &Disk, columns: usize, look: Look) -> Row {
+    fn row(&self, disk: &Survey, columns: usize, look: Look) -> Row {
         let name = columns.saturating_sub(2 + 10 + 9 + 7 + 3);
         let first = format!(
             "{} {} {} {}",
-            text::left(&disk.identity, name),
-            text::right(&format::size(disk.size), 9),
-            text::left(&disk.transport, 7),
-            text::left(&disk.name, 10),
+            text::left(&disk.disk.identity(), name),
+            text::right(&format::size(disk.disk.size), 9),
+            text::left(&disk.disk.transport.to_string(), 7),
+            text::left(&disk.name(), 10),
         );
         let row = Row::new(Line::styled(first, look.heading()));
-        match (self.refusal(disk), &disk.note) {
+        match (self.refusal(disk), disk.remark()) {
             (Some(refusal), _) => {
                 row.with(Line::styled(format!("  Not possible: {refusal}"), look.warning()))
             }
-            (None, Some(note)) => row.with(Line::styled(format!("  {note}"), look.warning())),
+            (None, Some(remark)) => row.with(Line::styled(format!("  {remark}"), look.warning())),
             (None, None) => row.with(Line::raw(format!("  {}", disk.summary()))),
         }
     }
@@ -280,22 +280,22 @@ impl Page for Disks {
 }
 
 /// The disk under the cursor: drawn, and its partitions.
-fn render_details(disk: &Disk, area: Rect, buffer: &mut Buffer, look: Look) {
+fn render_details(disk: &Survey, area: Rect, buffer: &mut Buffer, look: Look) {
     if area.height < 3 {
         return;
     }
     let rule = "─".repeat(usize::from(area.width));
     buffer.set_string(area.x, area.y, rule, look.frame());
-    buffer.set_string(area.x + 1, area.y, format!(" {} ", disk.name), look.heading());
+    buffer.set_string(area.x + 1, area.y, format!(" {} ", disk.name()), look.heading());
     let bar = Rect { y: area.y + 1, height: 1, ..area };
-    volume_bar(disk.size, &disk.volumes, bar, buffer, look);
+    volume_bar(disk.disk.size, &disk.volumes, bar, buffer, look);
     let room = usize::from(area.height - 2);
     let columns = usize::from(area.width);
     let lines: Vec<Line> = disk
         .volumes
         .iter()
         .flat_map(|volume| {
-            let mark = Span::styled("█ ", look.content(volume.kind.as_deref()));
+            let mark = Span::styled("█ ", look.content(&volume.content));
             let texts = volume_lines(volume, columns.saturating_sub(2)).into_iter();
             texts.map(move |text| Line::from(vec![mark.clone(), Span::raw(text)]))
         })

@@ -1,10 +1,11 @@
 //! What a repository is looked for.
 
-use crate::tui::model::{Disk, Image, Repository};
+use crate::operation::{ImageSummary, Survey};
+use crate::tui::model::Repository;
 use crate::tui::page::Then;
 
 /// A repository that opens, and the images in it, newest first.
-pub(in crate::tui) type Opened = (Repository, Vec<Image>);
+pub(in crate::tui) type Opened = (Repository, Vec<ImageSummary>);
 
 /// What the person is up to while choosing a repository.
 #[derive(Clone)]
@@ -12,7 +13,7 @@ pub(in crate::tui) struct Errand {
     /// The first word of page titles.
     pub(in crate::tui) title: &'static str,
     /// The disk that is to be stored in it, if one is.
-    pub(in crate::tui) source: Option<Box<Disk>>,
+    pub(in crate::tui) source: Option<Box<Survey>>,
     /// What follows once it is open.
     pub(in crate::tui) then: Then<Opened>,
 }

@@ -8,10 +8,11 @@ use ratatui::style::Style;
 
 use super::errand::Opened;
 use super::waiting::failure_lines;
+use crate::operation::ImageSummary;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, Image, Keep, Repository};
+use crate::tui::model::{Failure, Keep, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, Then, ask};
 use crate::tui::widgets::{Cursor, Lines, choices, spinner};
 
@@ -26,7 +27,7 @@ pub(in crate::tui) struct Going {
     /// The rule for what stays.
     pub(in crate::tui) keep: Keep,
     /// The images that go, as far as they are in the list.
-    pub(in crate::tui) images: Vec<Image>,
+    pub(in crate::tui) images: Vec<ImageSummary>,
     /// The number of images that go.
     pub(in crate::tui) count: usize,
 }
@@ -34,7 +35,7 @@ pub(in crate::tui) struct Going {
 /// The choice among them.
 pub(in crate::tui) struct Free {
     repository: Repository,
-    images: Vec<Image>,
+    images: Vec<ImageSummary>,
     cursor: Cursor,
     working: bool,
     failure: Option<Failure>,

@@ -7,10 +7,10 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::errand::Opened;
-use crate::operation::format;
+use crate::operation::{ImageSummary, format};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
-use crate::tui::model::{Image, Repository};
+use crate::tui::model::Repository;
 use crate::tui::page::{Action, Context, Hint, Page, Then};
 use crate::tui::widgets::{Document, Lines, volume_bar, volume_lines};
 
@@ -18,11 +18,11 @@ use crate::tui::widgets::{Document, Lines, volume_bar, volume_lines};
 #[derive(Clone)]
 pub(in crate::tui) struct Deeds {
     /// Writes one to a disk.
-    pub(in crate::tui) restore: Then<(Repository, Image)>,
+    pub(in crate::tui) restore: Then<(Repository, ImageSummary)>,
     /// Reads one, or all, and checks every byte.
-    pub(in crate::tui) verify: Then<(Repository, Option<Image>)>,
+    pub(in crate::tui) verify: Then<(Repository, Option<ImageSummary>)>,
     /// Takes one out of the list.
-    pub(in crate::tui) forget: Then<(Repository, Image)>,
+    pub(in crate::tui) forget: Then<(Repository, ImageSummary)>,
     /// Looks at the structure of the repository.
     pub(in crate::tui) check: Then<Repository>,
     /// Removes what no image uses.
@@ -32,34 +32,35 @@ pub(in crate::tui) struct Deeds {
 /// The page of an image, with what can be done to it.
 pub(super) struct ImagePage {
     repository: Repository,
-    image: Image,
+    image: ImageSummary,
     deeds: Deeds,
     document: Document,
 }
 
 impl ImagePage {
     /// The page of `image`.
-    pub(super) fn new(repository: Repository, image: Image, deeds: Deeds) -> Self {
+    pub(super) fn new(repository: Repository, image: ImageSummary, deeds: Deeds) -> Self {
         Self { repository, image, deeds, document: Document::default() }
     }
 
     fn lines(&self, columns: u16, look: Look) -> Vec<Line<'static>> {
         let image = &self.image;
         let mut lines = Lines::new(columns);
-        lines.fact("Disk", &image.disk);
-        lines.fact("Captured", &image.time);
+        lines.fact("Disk", &image.disk_name);
+        lines.fact("Captured", &image.when());
         lines.fact("Size", &format::size(image.size));
         lines.fact("Stored", &format::size(image.used));
-        if !image.marks.is_empty() {
-            lines.fact("Lacks", &image.marks.join("; "));
+        let marks = image.marks();
+        if !marks.is_empty() {
+            lines.fact("Lacks", &marks.join("; "));
         }
         lines.fact("Repository", &self.repository.title);
         lines.fact("Id", image.id.get(..16).unwrap_or(&image.id));
         lines.gap().text("Partitions", look.heading());
         for partition in &image.partitions {
-            let style = look.content(partition.volume.kind.as_deref());
+            let style = look.content(&partition.volume.content);
             for line in volume_lines(&partition.volume, usize::from(columns)) {
-                let line = if partition.captured { line } else { format!("{line}  not stored") };
+                let line = if partition.is_stored() { line } else { format!("{line}  not stored") };
                 lines.line(Line::styled(line, style));
             }
         }
@@ -107,7 +108,8 @@ impl Page for ImagePage {
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, _now: Duration) {
         let bar = Rect { height: 1.min(area.height), ..area };
-        volume_bar(self.image.size, &self.image.volumes(), bar, buffer, look);
+        let volumes = self.image.partitions.iter().map(|partition| &partition.volume);
+        volume_bar(self.image.size, volumes, bar, buffer, look);
         let rest = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
         self.document.render(&self.lines(area.width, look), rest, buffer, look);
     }

@@ -10,11 +10,11 @@ use ratatui::text::Line;
 use super::errand::Opened;
 use super::image::{Deeds, ImagePage};
 use super::waiting::failure_lines;
-use crate::operation::format;
+use crate::operation::{ImageSummary, format};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, Image, Repository};
+use crate::tui::model::{Failure, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, text, volume_bar};
 
@@ -40,7 +40,7 @@ pub(in crate::tui) struct Images {
     purpose: Purpose,
     deeds: Deeds,
     repository: Repository,
-    images: Vec<Image>,
+    images: Vec<ImageSummary>,
     failure: Option<Failure>,
     cursor: Cursor,
     opened: bool,
@@ -62,7 +62,7 @@ impl Images {
         self.images.len() + usize::from(self.has_all())
     }
 
-    fn current(&self) -> Option<&Image> {
+    fn current(&self) -> Option<&ImageSummary> {
         let index = self.cursor.index.checked_sub(usize::from(self.has_all()))?;
         self.images.get(index)
     }
@@ -105,12 +105,12 @@ impl Images {
     }
 }
 
-fn row(image: &Image, columns: usize, look: Look) -> Row {
+fn row(image: &ImageSummary, columns: usize, look: Look) -> Row {
     let name = columns.saturating_sub(2 + TIME + 2 + 10 + 1);
     let first = format!(
         "{}  {} {}",
-        text::left(&image.time, TIME),
-        text::left(&image.disk, name),
+        text::left(&image.when(), TIME),
+        text::left(&image.disk_name, name),
         text::right(&format::size(image.size), 10),
     );
     let second = format!(
@@ -120,10 +120,11 @@ fn row(image: &Image, columns: usize, look: Look) -> Row {
         if image.warnings.is_empty() { "" } else { "   ! has warnings" },
     );
     let row = Row::new(Line::styled(first, look.heading())).with(Line::raw(second));
-    if image.marks.is_empty() {
+    let marks = image.marks();
+    if marks.is_empty() {
         return row;
     }
-    let marks = text::clip(&format!("  ! {}", image.marks.join("; ")), columns.saturating_sub(2));
+    let marks = text::clip(&format!("  ! {}", marks.join("; ")), columns.saturating_sub(2));
     row.with(Line::styled(marks, look.warning()))
 }
 
@@ -234,21 +235,21 @@ impl Page for Images {
 }
 
 /// The image under the cursor, drawn to scale.
-fn render_details(image: &Image, area: Rect, buffer: &mut Buffer, look: Look) {
+fn render_details(image: &ImageSummary, area: Rect, buffer: &mut Buffer, look: Look) {
     let rule = "─".repeat(usize::from(area.width));
     buffer.set_string(area.x, area.y, rule, look.frame());
     let bar = Rect { y: area.y + 1, height: 1, ..area };
-    volume_bar(image.size, &image.volumes(), bar, buffer, look);
+    let volumes = image.partitions.iter().map(|partition| &partition.volume);
+    volume_bar(image.size, volumes, bar, buffer, look);
     let parts: Vec<String> = image
         .partitions
         .iter()
         .map(|partition| {
             let volume = &partition.volume;
-            let number = volume.number.map_or_else(String::new, |number| format!("{number} "));
-            let kind = volume.kind.as_deref().unwrap_or("unknown");
-            let label = volume.label.as_deref().map_or_else(String::new, |l| format!(" {l}"));
-            let left_out = if partition.captured { "" } else { " (left out)" };
-            format!("{number}{kind}{label}{left_out}")
+            let number = volume.partition.map_or_else(String::new, |number| format!("{number} "));
+            let label = volume.label().map_or_else(String::new, |label| format!(" {label}"));
+            let left_out = if partition.is_stored() { "" } else { " (left out)" };
+            format!("{number}{}{label}{left_out}", volume.content)
         })
         .collect();
     let mut lines = Lines::new(area.width);

@@ -5,10 +5,10 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::operation::Compression;
+use crate::operation::{Compression, Survey};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
-use crate::tui::model::{Disk, Repository};
+use crate::tui::model::Repository;
 use crate::tui::page::{Action, Context, Hint, Page, Then};
 use crate::tui::widgets::{Cursor, Lines, choices};
 
@@ -17,7 +17,7 @@ const LEVELS: [Compression; 3] = [Compression::Fast, Compression::Balanced, Comp
 
 /// The choice among them.
 pub(in crate::tui) struct Level {
-    disk: Disk,
+    disk: Survey,
     repository: Repository,
     cursor: Cursor,
     then: Then<Compression>,
@@ -25,7 +25,11 @@ pub(in crate::tui) struct Level {
 
 impl Level {
     /// The choice for a capture of `disk` into `repository`, at the usual level.
-    pub(in crate::tui) fn new(disk: Disk, repository: Repository, then: Then<Compression>) -> Self {
+    pub(in crate::tui) fn new(
+        disk: Survey,
+        repository: Repository,
+        then: Then<Compression>,
+    ) -> Self {
         let usual = Compression::default();
         let index = LEVELS.iter().position(|level| *level == usual).unwrap_or(0);
         Self { disk, repository, cursor: Cursor { index }, then }

@@ -7,15 +7,15 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
+use crate::operation::Survey;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
-use crate::tui::model::Disk;
 use crate::tui::page::{Action, Context, Hint, Page, Then};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_bar, volume_lines};
 
 /// A list of partitions with ticks, all set at first.
 pub(in crate::tui) struct Partitions {
-    disk: Disk,
+    disk: Survey,
     ticked: Vec<bool>,
     cursor: Cursor,
     then: Then<Option<Vec<u32>>>,
@@ -24,7 +24,7 @@ pub(in crate::tui) struct Partitions {
 impl Partitions {
     /// The partitions of `disk`; what follows takes the numbers of those that are ticked, `None` for the
     /// whole disk.
-    pub(in crate::tui) fn new(disk: Disk, then: Then<Option<Vec<u32>>>) -> Self {
+    pub(in crate::tui) fn new(disk: Survey, then: Then<Option<Vec<u32>>>) -> Self {
         Self { ticked: vec![true; disk.volumes.len()], disk, cursor: Cursor::default(), then }
     }
 
@@ -34,7 +34,7 @@ impl Partitions {
             return None;
         }
         let volumes = self.disk.volumes.iter().zip(&self.ticked);
-        Some(volumes.filter(|(_, ticked)| **ticked).filter_map(|(v, _)| v.number).collect())
+        Some(volumes.filter(|(_, ticked)| **ticked).filter_map(|(v, _)| v.partition).collect())
     }
 
     fn none_ticked(&self) -> bool {
@@ -108,7 +108,8 @@ impl Page for Partitions {
             buffer.set_line(area.x, y, line, area.width);
             y += 1;
         }
-        volume_bar(self.disk.size, &self.disk.volumes, Rect { y, height: 1, ..area }, buffer, look);
+        let bar = Rect { y, height: 1, ..area };
+        volume_bar(self.disk.disk.size, &self.disk.volumes, bar, buffer, look);
         let mut bottom = Lines::new(area.width);
         let style = if self.none_ticked() { look.warning() } else { Style::new() };
         bottom.text(self.explanation(), style);
@@ -123,7 +124,7 @@ impl Page for Partitions {
             .zip(&self.ticked)
             .map(|(volume, ticked)| {
                 let mark = if *ticked { "[x]" } else { "[ ]" };
-                let style = look.content(volume.kind.as_deref());
+                let style = look.content(&volume.content);
                 let mut lines = volume_lines(volume, columns.saturating_sub(6)).into_iter();
                 let first = format!("{mark} {}", lines.next().unwrap_or_default());
                 lines.fold(Row::new(Line::styled(first, style)), |row, line| {

@@ -14,11 +14,11 @@ use super::open::Open;
 use super::prepare::Prepare;
 use super::waiting::{failure_lines, waiting};
 use crate::console;
-use crate::operation::format;
+use crate::operation::{FoundRepository, Place, Survey, format};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Disk, Failure, FoundRepository, Place, Places as Found, Repository};
+use crate::tui::model::{Failure, Places as Found, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, text};
 
@@ -37,7 +37,7 @@ enum Entry<'a> {
     Found(&'a Place, &'a FoundRepository),
     New(&'a Place),
     /// A disk that nothing can be stored on as it is.
-    Bare(&'a Disk),
+    Bare(&'a Survey),
     Typed,
 }
 
@@ -49,8 +49,8 @@ impl Places {
 
     /// Whether images may be stored in or read from `place` now.
     fn refusal(&self, place: &Place) -> Option<String> {
-        let source = self.errand.source.as_ref().map(|disk| &disk.path);
-        if source == Some(&place.disk) {
+        let source = self.errand.source.as_ref().map(|disk| disk.path());
+        if source == Some(&place.disk.path) {
             return Some("it is on the disk to be stored".into());
         }
         if place.problem.is_some() {
@@ -69,12 +69,12 @@ impl Places {
     }
 
     /// The disks that could be erased and made a place for the image.
-    fn bare(&self) -> impl Iterator<Item = &Disk> {
+    fn bare(&self) -> impl Iterator<Item = &Survey> {
         let Some(source) = &self.errand.source else { return Vec::new().into_iter() };
-        let is_bare = |disk: &&Disk| {
-            disk.target_refusal.is_none()
-                && disk.path != source.path
-                && !self.usable().any(|place| place.disk == disk.path)
+        let is_bare = |disk: &&Survey| {
+            disk.target_refusal().is_none()
+                && disk.path() != source.path()
+                && !self.usable().any(|place| place.disk.path == disk.path())
         };
         let disks = self.all().map_or(&[][..], |all| &all.disks).iter();
         disks.filter(is_bare).collect::<Vec<_>>().into_iter()
@@ -152,7 +152,7 @@ impl Places {
         }
         for place in found {
             if let Some(refusal) = self.refusal(place) {
-                let text = format!("{}, {}: {refusal}", place.title(), place.disk_title);
+                let text = format!("{}, {}: {refusal}", place.title(), place.disk.identity());
                 lines.item("-", &text, Style::new());
             }
         }
@@ -196,7 +196,7 @@ impl Places {
 }
 
 /// A disk that could be prepared, and why it is of no use as it is.
-fn bare_lines(disk: &Disk, columns: usize, look: Look) -> Vec<Line<'static>> {
+fn bare_lines(disk: &Survey, columns: usize, look: Look) -> Vec<Line<'static>> {
     let room = columns.saturating_sub(4);
     vec![
         Line::styled(text::clip(&disk.line(), room), look.heading()),
@@ -209,12 +209,12 @@ fn repository(place: &Place, found: &FoundRepository) -> Repository {
         location: place.location(found.folder.clone()),
         title: format!("{} ({})", console::path(&found.folder), place.title()),
         passphrase: None,
-        disk: Some(place.disk.clone()),
+        disk: Some(place.disk.path.clone()),
     }
 }
 
 fn found_text(found: &FoundRepository, columns: usize) -> String {
-    let images = match found.images {
+    let images = match found.snapshots {
         Some(1) => "1 image".into(),
         Some(count) => format!("{count} images"),
         None => String::new(),
@@ -226,7 +226,8 @@ fn found_text(found: &FoundRepository, columns: usize) -> String {
 }
 
 fn place_lines(place: &Place, columns: usize, look: Look) -> Vec<Line<'static>> {
-    let kind = place.volume.kind.as_deref().unwrap_or("");
+    let kind = &place.volume.content;
+    let disk = place.disk.identity();
     let free = match place.free {
         Some(free) => format!("{} free of {}", format::size(free), format::size(place.volume.size)),
         None => format::size(place.volume.size),
@@ -234,11 +235,11 @@ fn place_lines(place: &Place, columns: usize, look: Look) -> Vec<Line<'static>> 
     let room = columns.saturating_sub(4);
     let first = format!("{}  {kind}  {free}", place.title());
     let mut lines = Vec::new();
-    if text::width(&first) + 3 + text::width(&place.disk_title) <= room {
-        lines.push(Line::styled(format!("{first}   {}", place.disk_title), look.heading()));
+    if text::width(&first) + 3 + text::width(&disk) <= room {
+        lines.push(Line::styled(format!("{first}   {disk}"), look.heading()));
     } else {
         lines.push(Line::styled(text::clip(&first, room), look.heading()));
-        lines.push(Line::raw(text::clip(&place.disk_title, room)));
+        lines.push(Line::raw(text::clip(&disk, room)));
     }
     lines
 }

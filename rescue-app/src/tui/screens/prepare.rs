@@ -12,11 +12,11 @@ use super::create::{Create, Target};
 use super::errand::Errand;
 use super::waiting::failure_lines;
 use crate::job::{PrepareArgs, Verb};
-use crate::operation::PlaceFilesystem;
+use crate::operation::{PlaceFilesystem, Survey};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Disk, Failure, PrepareOrder, PreparePlan};
+use crate::tui::model::{Failure, PrepareOrder, PreparePlan};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open, replace};
 use crate::tui::widgets::{Did, Form, FormRow, Lines, spinner};
 
@@ -38,7 +38,7 @@ enum Work {
 /// The form.
 pub(super) struct Prepare {
     errand: Errand,
-    disk: Disk,
+    disk: Survey,
     filesystem: PlaceFilesystem,
     form: Form<Part>,
     work: Option<Work>,
@@ -48,7 +48,7 @@ pub(super) struct Prepare {
 
 impl Prepare {
     /// The form for `disk`, filled in as is usual.
-    pub(super) fn new(errand: Errand, disk: Disk) -> Self {
+    pub(super) fn new(errand: Errand, disk: Survey) -> Self {
         let filesystem = PlaceFilesystem::default();
         let kind = |kind| FormRow::choice(Part::Kind(kind), description(kind), kind == filesystem);
         let form = Form::new(vec![
@@ -62,7 +62,7 @@ impl Prepare {
     }
 
     fn order(&self) -> PrepareOrder {
-        let mut args = PrepareArgs::all_of(&self.disk.path, &self.disk.erase);
+        let mut args = PrepareArgs::all_of(self.disk.path(), self.disk.erase());
         args.filesystem = self.filesystem;
         args.label = Some(self.form.typed(Part::Label).trim().to_owned());
         PrepareOrder { disk: self.disk.clone(), args, agreed: self.plan.agreement.clone() }
@@ -121,7 +121,7 @@ fn description(kind: PlaceFilesystem) -> &'static str {
 }
 
 /// The last question.
-fn agreement(disk: &Disk, lost: &[String]) -> Subject {
+fn agreement(disk: &Survey, lost: &[String]) -> Subject {
     let mut said = vec![
         Said::Text("This disk will be erased and made a place for images:".into()),
         Said::Gone(disk.line()),

@@ -7,19 +7,19 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::waiting::failure_lines;
-use crate::operation::{Container, Keys, Passphrase};
+use crate::operation::{Container, Keys, Passphrase, Survey, Volume};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Disk, Failure, Volume};
+use crate::tui::model::Failure;
 use crate::tui::page::{Action, Context, Hint, Page, Then, ask, open};
-use crate::tui::widgets::{Field, Lines, spinner, volume_line};
+use crate::tui::widgets::{Field, Lines, logical_volume_line, spinner, volume_line};
 
 /// Asks for one passphrase after the other; none is needed to go on.
 pub(in crate::tui) struct Unlock {
-    disk: Disk,
+    disk: Survey,
     /// Containers, one after the other.
-    containers: Vec<(Container, Volume)>,
+    containers: Vec<Container>,
     /// Which of them is asked for.
     at: usize,
     keys: Keys,
@@ -29,30 +29,26 @@ pub(in crate::tui) struct Unlock {
     then: Then<Keys>,
 }
 
-/// The containers in a partition, each with what is shown of it: the logical volume that it fills,
-/// or the partition.
-fn containers_in(volume: &Volume) -> impl Iterator<Item = (Container, Volume)> + '_ {
-    volume.containers.iter().map(|locked| {
-        let name = &locked.logical_volume;
-        let named = |inside: &&Volume| name.is_some() && inside.label == *name;
-        let shown = volume.inside.iter().find(named).unwrap_or(volume);
-        (Container { partition: volume.number, locked: locked.clone() }, shown.clone())
-    })
-}
-
 impl Unlock {
     /// The page of the first locked container in these partitions of `disk`, or what follows when there
     /// is none.
-    pub(in crate::tui) fn each(disk: Disk, partitions: Option<&[u32]>, then: Then<Keys>) -> Action {
-        let is_chosen = |volume: &&Volume| match (partitions, volume.number) {
+    pub(in crate::tui) fn each(
+        disk: Survey,
+        partitions: Option<&[u32]>,
+        then: Then<Keys>,
+    ) -> Action {
+        let is_chosen = |volume: &&Volume| match (partitions, volume.partition) {
             (Some(chosen), Some(number)) => chosen.contains(&number),
             _ => true,
         };
-        let mut containers: Vec<(Container, Volume)> = Vec::new();
-        for (container, shown) in disk.volumes.iter().filter(is_chosen).flat_map(containers_in) {
-            // Both sides of a mirror have the same one.
-            if containers.iter().all(|(other, _)| other.locked.uuid != container.locked.uuid) {
-                containers.push((container, shown));
+        let mut containers: Vec<Container> = Vec::new();
+        for volume in disk.volumes.iter().filter(is_chosen) {
+            for locked in &volume.containers {
+                // Both sides of a mirror have the same one.
+                if containers.iter().all(|other| other.locked.uuid != locked.uuid) {
+                    let (partition, locked) = (volume.partition, locked.clone());
+                    containers.push(Container { partition, locked });
+                }
             }
         }
         Self::at(disk, containers, 0, Keys::new(), then)
@@ -60,8 +56,8 @@ impl Unlock {
 
     /// The page of the container at this place, or what follows when there is none.
     fn at(
-        disk: Disk,
-        containers: Vec<(Container, Volume)>,
+        disk: Survey,
+        containers: Vec<Container>,
         at: usize,
         keys: Keys,
         then: Then<Keys>,
@@ -80,7 +76,19 @@ impl Unlock {
     }
 
     fn container(&self) -> Option<&Container> {
-        self.containers.get(self.at).map(|(container, _)| container)
+        self.containers.get(self.at)
+    }
+
+    /// What is shown of the container: the logical volume that it fills, or the partition.
+    fn container_line(&self, columns: usize) -> Option<String> {
+        let Container { partition, locked } = self.container()?;
+        let volume = self.disk.volumes.iter().find(|volume| volume.partition == *partition)?;
+        let mut inside = volume.logical_volumes.iter();
+        let filled = inside.find(|it| locked.logical_volume == Some(it.to_string()));
+        Some(match filled {
+            Some(inside) => logical_volume_line(inside, columns),
+            None => volume_line(volume, columns),
+        })
     }
 
     fn try_it(&mut self) -> Action {
@@ -92,7 +100,7 @@ impl Unlock {
         self.trying = true;
         self.failure = None;
         ask(Request::Unlock {
-            disk: self.disk.path.clone(),
+            disk: self.disk.path().to_owned(),
             container,
             passphrase: Passphrase::new(self.field.text()),
         })
@@ -171,8 +179,8 @@ impl Page for Unlock {
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
         let mut lines = Lines::new(area.width);
         lines.text(&self.disk.line(), look.heading());
-        if let Some((_, volume)) = self.containers.get(self.at) {
-            lines.line(volume_line(volume, usize::from(area.width))).gap();
+        if let Some(line) = self.container_line(usize::from(area.width)) {
+            lines.line(line).gap();
         }
         let secret = self.container().map_or("", |container| container.locked.secret());
         let text = format!(

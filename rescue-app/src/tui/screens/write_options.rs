@@ -7,11 +7,14 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use crate::job::What;
+use crate::operation::Volume;
+use crate::operation::safety::TooSmall;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
-use crate::tui::model::{ByItself, ImagePartition, Volume, WriteOrder};
+use crate::tui::model::WriteOrder;
 use crate::tui::page::{Action, Context, Hint, Page, Then};
-use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_line};
+use crate::tui::widgets::{Cursor, Lines, Row, logical_volume_line, rows, volume_line};
+use crate::volume::LogicalVolume;
 
 /// Below a logical volume that is not whole in this image, under its kind.
 const MORE_IMAGES: &str = "           with the images of its other disks";
@@ -21,10 +24,7 @@ pub(in crate::tui) struct WriteOptions {
     order: WriteOrder,
     then: Then<WriteOrder>,
     what: Choice,
-    partitions: Vec<ImagePartition>,
     ticked: Vec<bool>,
-    /// The logical volumes.
-    volumes: Vec<Volume>,
     cursor: Cursor,
 }
 
@@ -54,47 +54,55 @@ impl WriteOptions {
     /// The usual choice: the whole disk, read back afterwards; on a smaller target a logical
     /// volume that fits.
     pub(in crate::tui) fn new(order: WriteOrder, then: Then<WriteOrder>) -> Self {
-        let partitions = order.from.partitions();
-        let ticked = partitions
-            .iter()
-            .map(|partition| partition.captured && partition.volume.number.is_some())
-            .collect();
-        let volumes = order.from.logical_volumes();
+        let partitions = order.from.partitions().into_iter();
+        let ticked =
+            partitions.map(|(volume, is_there)| is_there && volume.partition.is_some()).collect();
         let (what, cursor) = (Choice::Whole, Cursor::default());
-        let mut page = Self { order, then, what, partitions, ticked, volumes, cursor };
-        if page.order.disk.size < page.order.from.size() {
+        let mut page = Self { order, then, what, ticked, cursor };
+        if !page.has_room(page.order.from.size()) {
             page.toggle(Setting::Volumes);
         }
         page
     }
 
+    /// Whether the target has room for what needs `needed` bytes.
+    fn has_room(&self, needed: u64) -> bool {
+        TooSmall::judge(self.order.disk.disk.size, needed).is_none()
+    }
+
     /// Whether the target may have room for all of the disk; on a smaller one the plan finds out.
     fn whole_fits(&self) -> bool {
-        self.order.from.least_whole() <= self.order.disk.size
+        self.has_room(self.order.from.least_whole())
+    }
+
+    /// The logical volume of that place.
+    fn volume(&self, index: usize) -> Option<&LogicalVolume> {
+        self.order.from.logical_volumes().nth(index)
     }
 
     /// Why the logical volume of that place cannot be chosen.
     fn obstacle(&self, index: usize) -> Option<&'static str> {
-        let volume = self.volumes.get(index)?;
-        match volume.by_itself {
-            ByItself::Never => Some("not alone"),
-            _ if volume.size > self.order.disk.size => Some("too large"),
-            _ => None,
+        let volume = self.volume(index)?;
+        match (volume.plain, self.has_room(volume.size)) {
+            (false, _) => Some("not alone"),
+            (true, false) => Some("too large"),
+            (true, true) => None,
         }
     }
 
     /// The first logical volume that can be chosen, better one that needs no other image.
     fn first_volume(&self) -> Option<usize> {
-        let fitting = || (0..self.volumes.len()).filter(|index| self.obstacle(*index).is_none());
-        let is_alone = |index: &usize| {
-            self.volumes.get(*index).is_some_and(|volume| volume.by_itself == ByItself::Alone)
-        };
-        fitting().find(is_alone).or_else(|| fitting().next())
+        let count = self.order.from.logical_volumes().count();
+        let fitting = || (0..count).filter(|index| self.obstacle(*index).is_none());
+        let is_whole = |index: &usize| self.volume(*index).is_some_and(|volume| volume.complete);
+        fitting().find(is_whole).or_else(|| fitting().next())
     }
 
     /// Whether single partitions can be restored at all.
     fn has_parts(&self) -> bool {
-        self.whole_fits() && self.partitions.iter().any(|p| p.captured && p.volume.number.is_some())
+        let is_possible =
+            |(volume, is_there): (&Volume, bool)| is_there && volume.partition.is_some();
+        self.whole_fits() && self.order.from.partitions().into_iter().any(is_possible)
     }
 
     fn settings(&self) -> Vec<Setting> {
@@ -111,7 +119,8 @@ impl WriteOptions {
         if self.first_volume().is_some() {
             settings.push(Setting::Volumes);
             if matches!(self.what, Choice::Volume(_)) {
-                settings.extend((0..self.volumes.len()).map(Setting::Volume));
+                let count = self.order.from.logical_volumes().count();
+                settings.extend((0..count).map(Setting::Volume));
             }
         }
         settings.extend([Setting::OnlyChanged, Setting::ReadBack]);
@@ -133,8 +142,8 @@ impl WriteOptions {
             Setting::OnlyChanged => self.order.target.only_changed ^= true,
             Setting::ReadBack => self.order.target.no_read_back ^= true,
             Setting::Partition(index) => {
-                let captured = self.partitions.get(index).is_some_and(|p| p.captured);
-                if let Some(ticked) = self.ticked.get_mut(index).filter(|_| captured) {
+                let is_there = self.order.from.partitions().get(index).is_some_and(|part| part.1);
+                if let Some(ticked) = self.ticked.get_mut(index).filter(|_| is_there) {
                     *ticked = !*ticked;
                 }
             }
@@ -149,13 +158,13 @@ impl WriteOptions {
         order.what = match self.what {
             Choice::Whole => What::Disk,
             Choice::Volume(index) => {
-                let name = self.volumes.get(index)?.label.clone()?;
-                What::Volume { name, with: Vec::new() }
+                What::Volume { name: self.volume(index)?.to_string(), with: Vec::new() }
             }
             Choice::Parts => {
-                let partitions = self.partitions.iter().zip(&self.ticked);
+                let partitions = self.order.from.partitions().into_iter().zip(&self.ticked);
                 let ticked = partitions.filter(|(_, ticked)| **ticked);
-                let numbers: Vec<u32> = ticked.filter_map(|(part, _)| part.volume.number).collect();
+                let numbers: Vec<u32> =
+                    ticked.filter_map(|((volume, _), _)| volume.partition).collect();
                 What::Partitions(Some(numbers).filter(|numbers| !numbers.is_empty())?)
             }
         };
@@ -193,33 +202,29 @@ impl WriteOptions {
     }
 
     fn partition_row(&self, index: usize, columns: usize, look: Look) -> Row {
-        let Some(partition) = self.partitions.get(index) else {
+        let Some((volume, is_there)) = self.order.from.partitions().get(index).copied() else {
             return Row::default();
         };
-        let line = volume_line(&partition.volume, columns.saturating_sub(10));
-        if !partition.captured {
+        let line = volume_line(volume, columns.saturating_sub(10));
+        if !is_there {
             return Row::new(format!("     -  {line}  not in the image"));
         }
         let tick = if self.ticked.get(index) == Some(&true) { "[x]" } else { "[ ]" };
-        let style = look.content(partition.volume.kind.as_deref());
+        let style = look.content(&volume.content);
         Row::new(Line::styled(format!("    {tick} {line}"), style))
     }
-}
 
-impl WriteOptions {
     fn volume_row(&self, index: usize, columns: usize, look: Look) -> Row {
-        let Some(volume) = self.volumes.get(index) else { return Row::default() };
-        let line = volume_line(volume, columns.saturating_sub(10));
+        let Some(volume) = self.volume(index) else { return Row::default() };
+        let line = logical_volume_line(volume, columns.saturating_sub(10));
         if let Some(obstacle) = self.obstacle(index) {
             return Row::new(format!("     -  {line}  {obstacle}"));
         }
         let dot = if self.what == Choice::Volume(index) { "(*)" } else { "( )" };
-        let style = look.content(volume.kind.as_deref());
+        let kind = volume.filesystem.as_ref().map(|found| found.kind.to_string());
+        let style = look.content(&kind.unwrap_or_default());
         let row = Row::new(Line::styled(format!("    {dot} {line}"), style));
-        match volume.by_itself {
-            ByItself::Alone => row,
-            _ => row.with(Line::styled(MORE_IMAGES, style)),
-        }
+        if volume.complete { row } else { row.with(Line::styled(MORE_IMAGES, style)) }
     }
 }
 

@@ -8,11 +8,11 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::waiting::{failure_lines, waiting};
-use crate::operation::format;
+use crate::operation::{LayoutEntry, format};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Failure, LayoutEntry, WriteOrder, WritePlan};
+use crate::tui::model::{Failure, WriteOrder, WritePlan};
 use crate::tui::page::{Action, Context, Hint, Page, Then, ask};
 use crate::tui::widgets::{Document, Lines, layout_bar, text};
 
@@ -74,7 +74,7 @@ impl WritePlanPage {
         lines.gap();
         lines.fact(self.order.from.name(), &self.order.from.line());
         for other in &plan.with {
-            lines.fact("and image", &format!("{}, {}", other.time, other.disk));
+            lines.fact("and image", &other.line());
         }
         lines.fact("To be written", &writes(plan.writes, &self.order));
         lines.gap().text("The same from the command line:", Style::new());
@@ -198,7 +198,7 @@ impl Page for WritePlanPage {
                 buffer.set_stringn(area.x, y, name, usize::from(area.width), Style::new());
                 let indent = BAR_INDENT.min(area.width);
                 let bar = Rect { x: area.x + indent, y, width: area.width - indent, height: 1 };
-                layout_bar(disk.size, entries, style, bar, buffer);
+                layout_bar(disk.disk.size, entries, style, bar, buffer);
             }
         }
         self.document.render(&self.lines(area.width, look, now), body(area), buffer, look);

@@ -1,12 +1,12 @@
 //! Capturing a disk.
 
-use super::super::model::{CaptureOrder, Disk, Job, Repository};
+use super::super::model::{CaptureOrder, Job, Repository};
 use super::super::page::{Action, Then, open};
 use super::super::screens::{
     CapturePlanPage, Choice, Disks, Errand, Item, Level, Partitions, Places, ProgressPage, Unlock,
     Wanted, Words,
 };
-use crate::operation::Keys;
+use crate::operation::{Keys, Survey};
 
 /// The entry of the main menu.
 pub(super) const ITEM: Item = Item {
@@ -19,7 +19,7 @@ pub(super) const ITEM: Item = Item {
 /// What was chosen so far.
 #[derive(Clone)]
 struct Draft {
-    disk: Disk,
+    disk: Survey,
     partitions: Option<Vec<u32>>,
     keys: Keys,
 }
@@ -29,9 +29,9 @@ fn disk() -> Action {
     open(Disks::new(wanted, Then::new(partitions)))
 }
 
-fn partitions(disk: Disk) -> Action {
+fn partitions(disk: Survey) -> Action {
     let draft = Draft { disk, partitions: None, keys: Keys::new() };
-    if draft.disk.volumes.iter().all(|volume| volume.number.is_none()) {
+    if draft.disk.volumes.iter().all(|volume| volume.partition.is_none()) {
         return unlock(draft);
     }
     let disk = draft.disk.clone();

@@ -1,9 +1,10 @@
 //! Writing a disk to another one.
 
-use super::super::model::{Disk, Origin};
+use super::super::model::Origin;
 use super::super::page::{Action, Then, open};
 use super::super::screens::{Choice, Disks, Item, Wanted};
 use super::write::{self, WriteWords};
+use crate::operation::Survey;
 
 /// The entry of the main menu.
 pub(super) const ITEM: Item = Item {
@@ -17,7 +18,7 @@ fn source() -> Action {
     open(Disks::new(Wanted::to_read("Clone: choose the disk to read"), Then::new(target)))
 }
 
-fn target(source: Disk) -> Action {
+fn target(source: Survey) -> Action {
     write::target(Origin::Disk(Box::new(source)), &WORDS)
 }
 

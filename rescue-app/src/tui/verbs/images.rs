@@ -1,14 +1,14 @@
 //! Looking at images, and caring for a repository.
 
 use super::super::machine::Request;
-use super::super::model::{Confirmation, Image, Job, Repository};
+use super::super::model::{Confirmation, Job, Repository};
 use super::super::page::{Action, Then, open};
 use super::super::screens::{
     Agreed, Choice, Confirm, Deeds, Errand, Free, Going, Images, Item, Opened, Places,
     ProgressPage, Purpose, Said, Subject, Words,
 };
 use super::{restore, verify};
-use crate::operation::Phase;
+use crate::operation::{ImageSummary, Phase};
 
 /// The entry of the main menu.
 pub(super) const ITEM: Item = Item {
@@ -39,12 +39,12 @@ pub(super) fn deeds() -> Deeds {
     }
 }
 
-fn image_line(image: &Image) -> String {
-    let marks: String = image.marks.iter().map(|mark| format!(" [{mark}]")).collect();
-    format!("{}, {}, {}{marks}", image.short_id(), image.time, image.disk)
+fn image_line(image: &ImageSummary) -> String {
+    let marks: String = image.marks().iter().map(|mark| format!(" [{mark}]")).collect();
+    format!("{}, {}{marks}", image.short_id(), image.line())
 }
 
-fn forget((repository, image): (Repository, Image)) -> Action {
+fn forget((repository, image): (Repository, ImageSummary)) -> Action {
     let subject = Subject {
         title: "Images: forget".into(),
         help: &[

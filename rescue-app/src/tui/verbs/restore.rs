@@ -1,10 +1,11 @@
 //! Writing an image to a disk.
 
-use super::super::model::{Image, Origin, Repository};
+use super::super::model::{Origin, Repository};
 use super::super::page::Action;
 use super::super::screens::{Choice, Item, Purpose};
 use super::images;
 use super::write::{self, WriteWords};
+use crate::operation::ImageSummary;
 
 /// The entry of the main menu.
 pub(super) const ITEM: Item = Item {
@@ -19,7 +20,7 @@ fn place() -> Action {
 }
 
 /// From the choice of the target on.
-pub(super) fn target((repository, image): (Repository, Image)) -> Action {
+pub(super) fn target((repository, image): (Repository, ImageSummary)) -> Action {
     let (image, repository) = (Box::new(image), Box::new(repository));
     write::target(Origin::Image { image, repository }, &WORDS)
 }

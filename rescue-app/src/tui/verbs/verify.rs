@@ -1,10 +1,10 @@
 //! Reading stored images and checking every byte.
 
-use super::super::model::{Image, Job, Repository};
+use super::super::model::{Job, Repository};
 use super::super::page::{Action, open};
 use super::super::screens::{Choice, Item, ProgressPage, Purpose, Words};
 use super::images;
-use crate::operation::Phase;
+use crate::operation::{ImageSummary, Phase};
 
 /// The entry of the main menu.
 pub(super) const ITEM: Item = Item {
@@ -19,11 +19,8 @@ fn place() -> Action {
 }
 
 /// Verifies an image, or all when there is none.
-pub(super) fn run((repository, image): (Repository, Option<Image>)) -> Action {
-    let what = match &image {
-        Some(image) => format!("{}, {}", image.time, image.disk),
-        None => "All images".into(),
-    };
+pub(super) fn run((repository, image): (Repository, Option<ImageSummary>)) -> Action {
+    let what = image.as_ref().map_or_else(|| "All images".into(), ImageSummary::line);
     let words = Words {
         title: "Verify",
         done: "Everything is whole: every byte was read and matches its hash.",

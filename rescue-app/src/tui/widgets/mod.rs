@@ -18,7 +18,7 @@ pub(super) use form::{Did, Form, FormRow};
 pub(super) use gauge::gauge;
 pub(super) use rows::{Cursor, Row, rows};
 pub(super) use speed_graph::{History, speed_graph};
-pub(super) use volumes::{layout_bar, volume_bar, volume_line, volume_lines};
+pub(super) use volumes::{layout_bar, logical_volume_line, volume_bar, volume_line, volume_lines};
 
 use std::time::Duration;
 
