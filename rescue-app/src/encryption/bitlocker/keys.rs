@@ -20,10 +20,6 @@ const ROUNDS: u32 = 0x10_0000;
 const MOST_PROTECTORS: usize = 16;
 /// What stands before a key that was unsealed: lengths, version, method; bytes.
 const KEY_HEADER: usize = 12;
-/// Groups of a recovery key, their digits, and what each is a multiple of.
-const GROUPS: usize = 8;
-const DIGITS: usize = 6;
-const FACTOR: u32 = 11;
 
 /// A key sealed with another by AES-CCM.
 pub(super) struct Sealed {
@@ -120,6 +116,10 @@ fn password_hash(secret: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
 /// The hash of a recovery key; `None` for what has not the form of one, with or without hyphens
 /// or blanks between its groups.
 fn recovery_key(secret: &[u8]) -> Result<Option<Zeroizing<[u8; 32]>>, UnlockError> {
+    /// Groups, their digits, and what each is a multiple of.
+    const GROUPS: usize = 8;
+    const DIGITS: usize = 6;
+    const FACTOR: u32 = 11;
     let is_digit = |byte: &u8| byte.is_ascii_digit();
     if !secret.iter().all(|byte| is_digit(byte) || b"- ".contains(byte)) {
         return Ok(None);

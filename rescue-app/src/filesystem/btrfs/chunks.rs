@@ -14,12 +14,7 @@ use crate::volume::probe::has;
 
 /// The chunk tree's number.
 const CHUNK_TREE: u64 = 3;
-/// Object of all device items.
-const DEVICE_ITEMS: u64 = 1;
-/// Object of all chunk items.
-const CHUNK_ITEMS: u64 = 256;
-/// Key kinds.
-const DEVICE_ITEM: u8 = 216;
+/// Key kind of a chunk item.
 const CHUNK_ITEM: u8 = 228;
 
 /// More chunks than this are not taken for real: one has a gibibyte on any large filesystem.
@@ -127,6 +122,12 @@ struct Reader<'a> {
 
 impl Visitor for Reader<'_> {
     fn item(&mut self, key: Key, data: &[u8]) -> Result<(), Doubt> {
+        /// Object of all device items.
+        const DEVICE_ITEMS: u64 = 1;
+        /// Object of all chunk items.
+        const CHUNK_ITEMS: u64 = 256;
+        /// Key kind of a device item.
+        const DEVICE_ITEM: u8 = 216;
         match (key.object, key.kind) {
             (CHUNK_ITEMS, CHUNK_ITEM) => self.chunks.add(Chunk::parse(key.offset, data)?),
             (DEVICE_ITEMS, DEVICE_ITEM) => self.device(key.offset, data),

@@ -11,8 +11,7 @@ pub(super) mod compat {
     pub(in crate::filesystem::ext) const STABLE_INODES: u32 = 0x800;
     /// dir_prealloc, imagic_inodes, has_journal, ext_attr, resize_inode, dir_index,
     /// sparse_super2, fast_commit, stable_inodes, orphan_file.
-    pub(in crate::filesystem::ext) const KNOWN: u32 =
-        0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x20 | 0x200 | 0x400 | 0x800 | 0x1000;
+    pub(in crate::filesystem::ext) const KNOWN: u32 = 0x1e3f;
 }
 /// Features without which the filesystem must not be mounted.
 pub(super) mod incompat {
@@ -26,20 +25,7 @@ pub(super) mod incompat {
     pub(in crate::filesystem::ext) const CASEFOLD: u32 = 0x20000;
     /// filetype, needs_recovery, meta_bg, extent, 64bit, mmp, flex_bg, ea_inode, dirdata,
     /// metadata_csum_seed, large_dir, inline_data, encrypt, casefold.
-    pub(in crate::filesystem::ext) const KNOWN: u32 = 0x2
-        | 0x4
-        | 0x10
-        | 0x40
-        | 0x80
-        | 0x100
-        | 0x200
-        | 0x400
-        | 0x1000
-        | 0x2000
-        | 0x4000
-        | 0x8000
-        | 0x10000
-        | 0x20000;
+    pub(in crate::filesystem::ext) const KNOWN: u32 = 0x3f7d6;
     /// What ext3 knew; anything else makes it an ext4.
     pub(in crate::filesystem::ext) const EXT3: u32 = 0x2 | 0x4 | 0x10;
 }
@@ -52,21 +38,7 @@ pub(super) mod ro_compat {
     /// sparse_super, large_file, btree_dir, huge_file, uninit_bg, dir_nlink, extra_isize,
     /// quota, bigalloc, metadata_csum, read-only, project, shared_blocks, verity,
     /// orphan_present.
-    pub(in crate::filesystem::ext) const KNOWN: u32 = 0x1
-        | 0x2
-        | 0x4
-        | 0x8
-        | 0x10
-        | 0x20
-        | 0x40
-        | 0x100
-        | 0x200
-        | 0x400
-        | 0x1000
-        | 0x2000
-        | 0x4000
-        | 0x8000
-        | 0x10000;
+    pub(in crate::filesystem::ext) const KNOWN: u32 = 0x1f77f;
     /// What ext3 knew; anything else makes it an ext4.
     pub(in crate::filesystem::ext) const EXT3: u32 = 0x1 | 0x2 | 0x4;
 }

@@ -42,11 +42,8 @@ mod flag {
 const HEADER: usize = 12;
 /// Bytes of the checksum that ends descriptor and revoke blocks.
 const TAIL: usize = 4;
-/// Bytes of the journal superblock and the place of its checksum.
+/// Bytes of the journal superblock.
 const SUPERBLOCK: usize = 1024;
-const SUPERBLOCK_CHECKSUM: usize = 252;
-/// Place of the checksum in a commit block.
-const COMMIT_CHECKSUM: usize = 16;
 
 /// More waiting blocks, or more revoked ones, are not kept in memory; 4 GiB of journal, four times
 /// what `mke2fs` makes by itself, holds as many.
@@ -113,6 +110,8 @@ impl<'a> Journal<'a> {
         blocks: &'a FileBlocks,
         block_size: u32,
     ) -> Result<Self, Doubt> {
+        /// Place of its checksum in the superblock.
+        const CHECKSUM: usize = 252;
         let at = blocks.get(0).unwrap_or(u64::MAX).saturating_mul(block_size.into());
         let head =
             volume.read_vec(at, SUPERBLOCK).map_err(Doubt::reading("the journal's superblock"))?;
@@ -150,8 +149,7 @@ impl<'a> Journal<'a> {
         }
         if journal.is_checked() {
             let algorithm = byte(&head, 80) == Some(4);
-            let sum = checksum_without(&head, SUPERBLOCK_CHECKSUM, !0);
-            if !algorithm || sum != be32(&head, SUPERBLOCK_CHECKSUM) {
+            if !algorithm || checksum_without(&head, CHECKSUM, !0) != be32(&head, CHECKSUM) {
                 return Err(Doubt::because("the checksum of the journal's superblock is wrong"));
             }
         }
@@ -244,8 +242,9 @@ impl<'a> Journal<'a> {
     }
 
     fn verify_commit(&self, block: &[u8]) -> Result<(), Doubt> {
-        let right =
-            checksum_without(block, COMMIT_CHECKSUM, self.seed) == be32(block, COMMIT_CHECKSUM);
+        /// Its place in the block.
+        const CHECKSUM: usize = 16;
+        let right = checksum_without(block, CHECKSUM, self.seed) == be32(block, CHECKSUM);
         self.verdict(right, "a commit record")
     }
 

@@ -19,16 +19,6 @@ const MOST_ENTRIES: u16 = u16::MAX;
 const MOST_VALUES: u32 = 4096;
 /// More cells than this are not read in one look-up.
 const MOST_CELLS: usize = 20_000;
-/// A longer text is not read, bytes.
-const LONGEST_TEXT: u32 = 1024;
-
-/// `KEY_COMP_NAME`, `VALUE_COMP_NAME`: the name has one byte a character.
-const ASCII_KEY: u16 = 0x20;
-const ASCII_VALUE: u16 = 1;
-/// Types of values: `REG_SZ`.
-const TEXT: u32 = 1;
-/// In the size of a value: it stands where its offset would.
-const RESIDENT: u32 = 1 << 31;
 
 /// An open hive.
 pub(super) struct Hive<'a> {
@@ -108,6 +98,12 @@ impl<'a> Hive<'a> {
 
     /// A value that is text, by its name.
     pub(super) fn text(&self, key: &Key, name: &str) -> Option<String> {
+        /// A longer text is not read, bytes.
+        const LONGEST_TEXT: u32 = 1024;
+        /// The type of a value: `REG_SZ`.
+        const TEXT: u32 = 1;
+        /// In the size of a value: it stands where its offset would.
+        const RESIDENT: u32 = 1 << 31;
         let count = usize::try_from(le32(&key.0, 36)?.min(MOST_VALUES)).ok()?;
         let list = self.cell(le32(&key.0, 40)?, count.checked_mul(4)?)?;
         let mut values = list.chunks_exact(4).filter_map(|entry| {
@@ -126,15 +122,19 @@ impl<'a> Hive<'a> {
 
 impl Key {
     fn is(&self, name: &str) -> bool {
+        /// `KEY_COMP_NAME`: the name has one byte a character.
+        const ASCII: u16 = 0x20;
         let bytes = le16(&self.0, 72).and_then(|len| slice(&self.0, KEY, len.into()));
-        let ascii = le16(&self.0, 2).is_some_and(|flags| flags & ASCII_KEY != 0);
+        let ascii = le16(&self.0, 2).is_some_and(|flags| flags & ASCII != 0);
         bytes.is_some_and(|bytes| same(&decoded(bytes, ascii), name))
     }
 }
 
 fn value_name(value: &[u8]) -> Option<String> {
+    /// `VALUE_COMP_NAME`: the name has one byte a character.
+    const ASCII: u16 = 1;
     let bytes = slice(value, VALUE, le16(value, 2)?.into())?;
-    Some(decoded(bytes, le16(value, 16)? & ASCII_VALUE != 0))
+    Some(decoded(bytes, le16(value, 16)? & ASCII != 0))
 }
 
 fn decoded(bytes: &[u8], ascii: bool) -> String {
