@@ -3,7 +3,7 @@
 use super::nested::DEEPEST;
 use super::recognition;
 use crate::bytes::{Extents, ReadAt};
-use crate::volume::owners::{Names, Owner, Owners, Tally};
+use crate::volume::owners::{Owner, Owners, Tally};
 use crate::volume::{Content, Doubt};
 
 /// Says whose the bytes `lost` of a volume are. Reads file records and directories only as far as
@@ -53,10 +53,9 @@ fn owners_inside(
 
 fn owners_in_filesystem(volume: &dyn ReadAt, lost: &Extents) -> Owners {
     let mut tally = Tally::new(lost);
-    let mut names = Names::default();
     let looked_up = match recognition::found_on(volume) {
-        Some((format, _)) => format.owners(volume, &mut tally, &mut names),
+        Some((format, _)) => format.owners(volume, &mut tally),
         None => Err(Doubt::because("no known filesystem was recognised")),
     };
-    tally.owners(names, looked_up)
+    tally.owners(looked_up)
 }

@@ -139,8 +139,8 @@ pub(super) fn content(volume: &dyn ReadAt) -> Option<Content<'static>> {
 
 /// [`content`] of what may be spread over several volumes.
 fn content_among<'a>(volume: &dyn ReadAt, companions: &'a dyn Companions) -> Option<Content<'a>> {
-    let (format, mut filesystem) = found_on(volume)?;
-    format.content(volume, companions, &mut filesystem).ok().flatten()
+    let (format, _) = found_on(volume)?;
+    format.content(volume, companions).ok().flatten()
 }
 
 /// The first answer to `ask` of the locked containers on a volume and in what it holds. `name` is
@@ -151,11 +151,11 @@ pub(super) fn first_locked<T>(
     (name, depth): (Option<&str>, u32),
     ask: &mut Ask<'_, T>,
 ) -> Option<T> {
-    let (format, mut filesystem) = found_on(volume)?;
+    let (format, filesystem) = found_on(volume)?;
     if let Some(container) = unlock::locked(volume, (format, &filesystem), name) {
         return ask(&container, volume);
     }
-    let content = format.content(volume, companions, &mut filesystem).ok().flatten()?;
+    let content = format.content(volume, companions).ok().flatten()?;
     nested::first_locked(volume, &content, (name, depth), ask)
 }
 
@@ -276,8 +276,11 @@ fn inspect_as(
     around: Surroundings<'_>,
 ) -> Inspection {
     let mut found = nested::Found::default();
-    let map = match format.content(volume, around.companions, &mut filesystem) {
-        Ok(Some(content)) => Ok(nested::map(volume, &content, around, &mut found)),
+    let map = match format.content(volume, around.companions) {
+        Ok(Some(content)) => {
+            filesystem.used = content.used.or(filesystem.used);
+            Ok(nested::map(volume, &content, around, &mut found))
+        }
         Ok(None) if around.trusts_unclosed => {
             format.map_trusting(volume, around.companions, &mut filesystem)
         }

@@ -15,6 +15,8 @@ pub(crate) struct Content<'a> {
     pub(crate) parts: Vec<Part>,
     /// Other devices that belong to it and are there.
     pub(crate) others: Vec<Window<'a>>,
+    /// Bytes in use by its own count, where it keeps one.
+    pub(crate) used: Option<u64>,
     /// Remarks that do not shake the map.
     pub(crate) warnings: Vec<String>,
 }
@@ -23,7 +25,7 @@ impl Content<'_> {
     /// One volume in the bytes `place` of a container of `size` bytes, whose own the others are.
     pub(crate) fn around(place: Extent, volume: Part, size: u64) -> Self {
         let own = Extents::of(place.start, place.end).gaps_within(0, size);
-        Self { own, parts: vec![volume], others: Vec::new(), warnings: Vec::new() }
+        Self { own, parts: vec![volume], others: Vec::new(), used: None, warnings: Vec::new() }
     }
 
     /// How many of the first bytes of a container of `size` bytes belong to its parts.

@@ -10,15 +10,13 @@ use super::doubt::Doubt;
 use super::kind::Kind;
 use crate::bytes::{Extents, ReadAt};
 
+/// The key that a secret opened, or why it opened none.
+pub(crate) type Unlocked = Result<VolumeKey, UnlockError>;
+
 /// A way of encrypting whole volumes.
 pub(crate) trait Encryption: Sync {
     /// The key that a secret opens. Reads only; takes the seconds that guessing is made to take.
-    fn unlock(
-        &self,
-        volume: &dyn ReadAt,
-        secret: &[u8],
-        effort: Effort,
-    ) -> Result<VolumeKey, UnlockError>;
+    fn unlock(&self, volume: &dyn ReadAt, secret: &[u8], effort: Effort) -> Unlocked;
 
     /// The content of a container whose key is known.
     fn decrypted<'a>(

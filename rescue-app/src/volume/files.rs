@@ -170,6 +170,11 @@ pub enum Scrutiny {
     Lenient,
 }
 
+/// Blocks that are read for one question to a [`FileTree`] where that counts blocks, and to look at all
+/// files of a damaged volume.
+pub(crate) const MOST_BLOCKS: u64 = 1 << 16;
+pub(crate) const MOST_BLOCKS_OF_ALL: u64 = 1 << 24;
+
 /// The files of a filesystem. No call reads without end or keeps more than a folder, or a list of
 /// the places that a file lies in, whatever the bytes say.
 pub trait FileTree {

@@ -8,9 +8,15 @@ use super::description::{Coverage, Filesystem};
 use super::doubt::Doubt;
 use super::encryption::Encryption;
 use super::files::{FileTree, Scrutiny};
-use super::owners::{Names, Tally};
+use super::owners::Tally;
 use super::walk;
 use crate::bytes::{Extent, Extents, ReadAt};
+
+/// The files of a filesystem, or why they are not read.
+pub(crate) type OpenFiles<'a> = Result<Box<dyn FileTree + 'a>, Doubt>;
+
+/// What is in a container, `None` for anything else; or why it cannot be told.
+pub(crate) type OpenContent<'a> = Result<Option<Content<'a>>, Doubt>;
 
 /// A reader of one family of filesystems.
 pub(crate) trait Format: Sync {
@@ -47,35 +53,21 @@ pub(crate) trait Format: Sync {
     }
 
     /// The volumes inside a container, whose maps make its own; `None` for anything else.
-    /// Other devices that they lie on are among `companions`. `found` may be refined.
-    fn content<'a>(
-        &self,
-        _volume: &dyn ReadAt,
-        _companions: &'a dyn Companions,
-        _found: &mut Filesystem,
-    ) -> Result<Option<Content<'a>>, Doubt> {
+    /// Other devices that they lie on are among `companions`.
+    fn content<'a>(&self, _: &dyn ReadAt, _companions: &'a dyn Companions) -> OpenContent<'a> {
         Ok(None)
     }
 
     /// Counts what of the filesystem and of which files lies in the lost bytes, and names the
     /// files. Reads what it can of a damaged volume.
-    fn owners(
-        &self,
-        volume: &dyn ReadAt,
-        tally: &mut Tally<'_>,
-        names: &mut Names,
-    ) -> Result<(), Doubt> {
+    fn owners(&self, volume: &dyn ReadAt, tally: &mut Tally<'_>) -> Result<(), Doubt> {
         let tree = self.files(volume, Scrutiny::Lenient)?;
-        walk::find(tree.as_ref(), tally, names).map(drop)
+        walk::find(tree.as_ref(), tally).map(drop)
     }
 
     /// Its files. Fails, with the reason, when they are not read by this version, and when there is
     /// a doubt that `scrutiny` does not put up with.
-    fn files<'a>(
-        &self,
-        volume: &'a dyn ReadAt,
-        _scrutiny: Scrutiny,
-    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+    fn files<'a>(&self, volume: &'a dyn ReadAt, _scrutiny: Scrutiny) -> OpenFiles<'a> {
         let kind = self.probe(volume).ok().flatten().map(|found| found.kind);
         Err(kind.map_or(Doubt::because("it cannot be recognised"), Doubt::NoNames))
     }
@@ -99,7 +91,7 @@ pub(crate) trait Format: Sync {
 
     /// Whether it wraps other content, whose signatures may then show through.
     fn is_container(&self) -> bool {
-        false
+        self.encryption().is_some()
     }
 }
 

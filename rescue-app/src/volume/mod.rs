@@ -15,7 +15,7 @@ mod content;
 mod description;
 mod doubt;
 mod encryption;
-mod files;
+pub(crate) mod files;
 mod format;
 mod kind;
 mod last_use;
@@ -36,12 +36,12 @@ pub(crate) use description::CAPTURED_WHOLE;
 pub use description::{Coverage, Filesystem, Inspection, State};
 pub(crate) use doubt::Doubt;
 pub use encryption::{Effort, LockedContainer, UnlockError, VolumeKey, VolumeKeys};
-pub(crate) use encryption::{Encryption, OpenContainer};
+pub(crate) use encryption::{Encryption, OpenContainer, Unlocked};
 pub use files::{
     EachEntry, EachExtent, EntryKind, FileError, FileId, FileTree, FolderEntry, Permissions,
     Scrutiny, Stat, Times,
 };
-pub(crate) use format::{Format, Map};
+pub(crate) use format::{Format, Map, OpenContent, OpenFiles};
 pub use kind::Kind;
 pub use last_use::LastUse;
 pub use logical_volume::{Fragment, Located, LogicalVolume, Obstacle, Place};

@@ -41,20 +41,29 @@ pub(crate) struct Tally<'a> {
     more: u64,
     newest: u64,
     metadata: Extents,
+    /// Paths of the files found.
+    paths: HashMap<u64, String>,
 }
 
 impl<'a> Tally<'a> {
     /// Nothing counted yet of these bytes.
     pub(crate) fn new(lost: &'a Extents) -> Self {
-        Self { lost, files: BTreeMap::new(), more: 0, newest: 0, metadata: Extents::new() }
+        Self {
+            lost,
+            files: BTreeMap::new(),
+            more: 0,
+            newest: 0,
+            metadata: Extents::new(),
+            paths: HashMap::new(),
+        }
     }
 
     /// What was counted, with the names that were found; `looked_up` tells what kept the reader from
     /// finding all.
-    pub(crate) fn owners(&self, mut names: Names, looked_up: Result<(), Doubt>) -> Owners {
+    pub(crate) fn owners(mut self, looked_up: Result<(), Doubt>) -> Owners {
         let files = self.files.iter().map(|(id, bytes)| {
             let unnamed = || format!("file number {id}, whose name was not found");
-            Owner { path: names.paths.remove(id).unwrap_or_else(unnamed), bytes: *bytes }
+            Owner { path: self.paths.remove(id).unwrap_or_else(unnamed), bytes: *bytes }
         });
         let mut files: Vec<Owner> = files.collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -94,27 +103,19 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// The files found.
-    pub(crate) fn ids(&self) -> Vec<u64> {
-        self.files.keys().copied().collect()
-    }
-}
-
-/// Paths of the files found.
-#[derive(Default)]
-pub(crate) struct Names {
-    paths: HashMap<u64, String>,
-}
-
-impl Names {
-    /// Names a file.
-    pub(crate) fn set(&mut self, id: u64, path: &str) {
+    /// Names a file, unless it has a name.
+    pub(crate) fn name(&mut self, id: u64, path: &str) {
         self.paths.entry(id).or_insert_with(|| path.to_owned());
     }
 
     /// Number of files named.
-    pub(crate) fn count(&self) -> usize {
+    pub(crate) fn named(&self) -> usize {
         self.paths.len()
+    }
+
+    /// The files found.
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        self.files.keys().copied().collect()
     }
 }
 

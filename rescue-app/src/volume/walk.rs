@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::doubt::Doubt;
 use super::files::{EntryKind, FileId, FileTree};
-use super::owners::{Names, Tally, join};
+use super::owners::{Tally, join};
 use super::used_map::UsedMap;
 use crate::bytes::{Extent, Extents};
 
@@ -18,7 +18,6 @@ const MOST_ENTRIES: usize = 1 << 20;
 struct Walk<'a, 'b> {
     tree: &'a dyn FileTree,
     tally: &'a mut Tally<'b>,
-    names: &'a mut Names,
     /// Folders by their number, or by where they begin on the volume: of two that begin in the same
     /// place, one may be in the other.
     folders_seen: HashSet<(bool, u64, u64)>,
@@ -37,14 +36,9 @@ type Waiting = (FileId, String);
 
 /// Counts and names the files that lie in lost bytes. Goes on over what cannot be read, and says at
 /// the end that the answer is incomplete; else returns the lost bytes that are some file's.
-pub(crate) fn find(
-    tree: &dyn FileTree,
-    tally: &mut Tally<'_>,
-    names: &mut Names,
-) -> Result<Extents, Doubt> {
+pub(crate) fn find(tree: &dyn FileTree, tally: &mut Tally<'_>) -> Result<Extents, Doubt> {
     let (folders_seen, files_hit, claimed) = (HashSet::new(), HashSet::new(), UsedMap::new());
-    let mut walk =
-        Walk { tree, tally, names, folders_seen, files_hit, claimed, count: 0, complete: true };
+    let mut walk = Walk { tree, tally, folders_seen, files_hit, claimed, count: 0, complete: true };
     let mut waiting = Vec::new();
     walk.visit((tree.root(), EntryKind::Folder), "/".into(), &mut waiting);
     while let Some((folder, path)) = waiting.pop() {
@@ -129,7 +123,7 @@ impl Walk<'_, '_> {
             self.claimed.add(*start, *end);
         }
         if is_named {
-            self.names.set(self.count, path);
+            self.tally.name(self.count, path);
         }
     }
 }

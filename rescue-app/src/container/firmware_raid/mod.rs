@@ -10,7 +10,9 @@ mod intel;
 use std::io;
 
 use crate::bytes::{Extent, ReadAt};
-use crate::volume::{Companions, Content, Doubt, Filesystem, Format, Kind, Part, Placement};
+use crate::volume::{
+    Companions, Content, Doubt, Filesystem, Format, Kind, OpenContent, Part, Placement,
+};
 
 /// The reader.
 pub(crate) struct FirmwareRaid;
@@ -48,12 +50,7 @@ impl Format for FirmwareRaid {
         }))
     }
 
-    fn content<'a>(
-        &self,
-        volume: &dyn ReadAt,
-        _companions: &'a dyn Companions,
-        _found: &mut Filesystem,
-    ) -> Result<Option<Content<'a>>, Doubt> {
+    fn content<'a>(&self, volume: &dyn ReadAt, _companions: &'a dyn Companions) -> OpenContent<'a> {
         let found = member(volume).map_err(Doubt::reading("the RAID metadata"))?;
         let Some(member) = found else { return Ok(None) };
         let data = member.data.map_err(Doubt::because)?;

@@ -21,8 +21,8 @@ use self::others::{Other, Others};
 use crate::bytes::{Extent, Extents, ReadAt};
 use crate::volume::probe::read;
 use crate::volume::{
-    Companions, Content, Doubt, Filesystem, Format, Kind, Part, PartName, Placement, Spot, UsedMap,
-    text,
+    Companions, Content, Doubt, Filesystem, Format, Kind, OpenContent, Part, PartName, Placement,
+    Spot, UsedMap, text,
 };
 
 /// What lies before the first extent at the usual place, in bytes; of a volume whose extents
@@ -40,19 +40,14 @@ impl Format for Lvm {
         }))
     }
 
-    fn content<'a>(
-        &self,
-        volume: &dyn ReadAt,
-        companions: &'a dyn Companions,
-        found: &mut Filesystem,
-    ) -> Result<Option<Content<'a>>, Doubt> {
+    fn content<'a>(&self, volume: &dyn ReadAt, companions: &'a dyn Companions) -> OpenContent<'a> {
         let label = label(volume).map_err(Doubt::reading("the label"))?;
         let label = label.filter(|label| label.intact);
         let label = label.ok_or_else(|| Doubt::because("the label's checksum is wrong"))?;
         let mut warnings = Vec::new();
         let metadata = metadata::newest(volume, &label, &mut warnings)?;
         let others = Others::find(companions, &label);
-        let (content, allocated) = match (metadata, others.newest(&label)?) {
+        let content = match (metadata, others.newest(&label)?) {
             (Metadata::Group(own), Some(other))
                 if own.id != other.id || own.seqno < other.seqno =>
             {
@@ -69,7 +64,6 @@ impl Format for Lvm {
                 return Err(Doubt::because(words));
             }
         };
-        found.used = Some(allocated);
         Ok(Some(Content { warnings, ..content }))
     }
 
@@ -113,7 +107,7 @@ fn label(volume: &dyn ReadAt) -> io::Result<Option<Label>> {
 }
 
 /// A volume that was prepared and given to no group, which nothing can be in.
-fn unused<'a>(volume: &dyn ReadAt, label: &Label) -> Result<(Content<'a>, u64), Doubt> {
+fn unused<'a>(volume: &dyn ReadAt, label: &Label) -> Result<Content<'a>, Doubt> {
     if label.used != Some(false) {
         return Err(Doubt::because("it may belong to a volume group that its metadata lacks"));
     }
@@ -121,25 +115,25 @@ fn unused<'a>(volume: &dyn ReadAt, label: &Label) -> Result<(Content<'a>, u64), 
     for area in label.areas() {
         own = own.union(&Extents::of(area.start, area.end.min(volume.size())));
     }
-    let others = Vec::new();
-    Ok((Content { own, parts: Vec::new(), others, warnings: Vec::new() }, 0))
+    let (parts, others) = (Vec::new(), Vec::new());
+    Ok(Content { own, parts, others, used: Some(0), warnings: Vec::new() })
 }
 
-/// What the group has on this device, and how many bytes of it are allocated.
+/// What the group has on this device; in use is what is allocated of it.
 fn content<'a>(
     volume: &dyn ReadAt,
     label: &Label,
     group: &Group,
     others: Others<'a>,
-) -> Result<(Content<'a>, u64), Doubt> {
+) -> Result<Content<'a>, Doubt> {
     let others = others.of(group);
     let device = Device::find(volume, label, group, &others)?;
     let parts: Vec<Part> = group.logical.iter().map(|logical| device.part(logical)).collect();
-    let allocated = device.check_allocation()?;
+    let used = Some(device.check_allocation()?);
     let mut own = Extents::of(0, device.start.max(HEAD).min(volume.size()));
     own.push(device.end, volume.size());
     let others = others.into_iter().map(|other| other.window).collect();
-    Ok((Content { own, parts, others, warnings: Vec::new() }, allocated))
+    Ok(Content { own, parts, others, used, warnings: Vec::new() })
 }
 
 /// This device in its group.

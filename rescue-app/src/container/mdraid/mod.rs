@@ -12,7 +12,7 @@ use std::io;
 
 use crate::bytes::{Extent, ReadAt};
 use crate::volume::probe::read;
-use crate::volume::{Companions, Content, Doubt, Filesystem, Format, Kind, Part};
+use crate::volume::{Companions, Content, Doubt, Filesystem, Format, Kind, OpenContent, Part};
 
 const MAGIC: u32 = 0xa92b_4efc;
 
@@ -91,12 +91,7 @@ impl Format for MdRaid {
         }))
     }
 
-    fn content<'a>(
-        &self,
-        volume: &dyn ReadAt,
-        companions: &'a dyn Companions,
-        _found: &mut Filesystem,
-    ) -> Result<Option<Content<'a>>, Doubt> {
+    fn content<'a>(&self, volume: &dyn ReadAt, companions: &'a dyn Companions) -> OpenContent<'a> {
         let mut members = members(volume).map_err(Doubt::reading("a RAID superblock"))?.into_iter();
         let (Some(member), None) = (members.next(), members.next()) else {
             return Err(Doubt::because("it has superblocks of two arrays"));

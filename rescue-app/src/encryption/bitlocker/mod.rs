@@ -20,7 +20,7 @@ use crate::bytes::{Extents, ReadAt};
 use crate::encryption::decrypted::Decrypted;
 use crate::volume::probe::read;
 use crate::volume::{
-    Doubt, Effort, Encryption, Filesystem, Format, Kind, Map, OpenContainer, UnlockError, VolumeKey,
+    Doubt, Effort, Encryption, Filesystem, Format, Kind, Map, OpenContainer, Unlocked, VolumeKey,
 };
 
 /// The reader.
@@ -46,19 +46,10 @@ impl Format for BitLocker {
     fn encryption(&self) -> Option<&'static dyn Encryption> {
         Some(&Self)
     }
-
-    fn is_container(&self) -> bool {
-        true
-    }
 }
 
 impl Encryption for BitLocker {
-    fn unlock(
-        &self,
-        volume: &dyn ReadAt,
-        secret: &[u8],
-        effort: Effort,
-    ) -> Result<VolumeKey, UnlockError> {
+    fn unlock(&self, volume: &dyn ReadAt, secret: &[u8], effort: Effort) -> Unlocked {
         keys::unlock(&Metadata::read(volume)?, secret, effort)
     }
 

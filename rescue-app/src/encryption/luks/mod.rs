@@ -20,8 +20,8 @@ use crate::bytes::{Extents, ReadAt, be16, slice};
 use crate::encryption::decrypted::Decrypted;
 use crate::volume::probe::{has, read};
 use crate::volume::{
-    Doubt, Effort, Encryption, Filesystem, Format, Kind, Map, OpenContainer, UnlockError,
-    VolumeKey, text,
+    Doubt, Effort, Encryption, Filesystem, Format, Kind, Map, OpenContainer, Unlocked, VolumeKey,
+    text,
 };
 
 /// The reader.
@@ -40,19 +40,10 @@ impl Format for Luks {
     fn encryption(&self) -> Option<&'static dyn Encryption> {
         Some(&Self)
     }
-
-    fn is_container(&self) -> bool {
-        true
-    }
 }
 
 impl Encryption for Luks {
-    fn unlock(
-        &self,
-        volume: &dyn ReadAt,
-        secret: &[u8],
-        effort: Effort,
-    ) -> Result<VolumeKey, UnlockError> {
+    fn unlock(&self, volume: &dyn ReadAt, secret: &[u8], effort: Effort) -> Unlocked {
         unlock::unlock(volume, secret, effort)
     }
 

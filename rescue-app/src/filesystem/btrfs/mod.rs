@@ -28,10 +28,10 @@ use self::roots::Roots;
 use self::superblock::Superblock;
 use self::trees::Trees;
 use crate::bytes::ReadAt;
-use crate::volume::owners::{Names, Tally};
+use crate::volume::owners::Tally;
 use crate::volume::probe::read;
 use crate::volume::{
-    Alone, Companions, Coverage, Doubt, FileTree, Filesystem, Format, Kind, Map, Scrutiny,
+    Alone, Companions, Coverage, Doubt, Filesystem, Format, Kind, Map, OpenFiles, Scrutiny,
 };
 
 /// The reader.
@@ -60,23 +60,14 @@ impl Format for Btrfs {
         })
     }
 
-    fn owners(
-        &self,
-        volume: &dyn ReadAt,
-        tally: &mut Tally<'_>,
-        names: &mut Names,
-    ) -> Result<(), Doubt> {
+    fn owners(&self, volume: &dyn ReadAt, tally: &mut Tally<'_>) -> Result<(), Doubt> {
         let (superblock, _) = superblock::newest(volume)?;
         feature::check(&superblock)?;
         let (trees, roots) = open(volume, &superblock, &Alone)?;
-        owners::find(&trees, &roots, tally, names)
+        owners::find(&trees, &roots, tally)
     }
 
-    fn files<'a>(
-        &self,
-        volume: &'a dyn ReadAt,
-        scrutiny: Scrutiny,
-    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+    fn files<'a>(&self, volume: &'a dyn ReadAt, scrutiny: Scrutiny) -> OpenFiles<'a> {
         Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }

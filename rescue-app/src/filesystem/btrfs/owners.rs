@@ -14,7 +14,7 @@ use super::trees::{Trees, Visitor};
 use super::used::{EXTENT_ITEM, EXTENT_TREE, METADATA_ITEM};
 use crate::bytes::{le16, le64, slice};
 use crate::volume::Doubt;
-use crate::volume::owners::{Names, Tally, join};
+use crate::volume::owners::{Tally, join};
 use crate::volume::probe::byte;
 
 /// Key kinds.
@@ -48,12 +48,7 @@ type File = (u64, u64);
 
 /// Counts what lies in the lost bytes, and names the files. What cannot be read is told after
 /// all that can.
-pub(super) fn find(
-    trees: &Trees<'_>,
-    roots: &Roots,
-    tally: &mut Tally<'_>,
-    names: &mut Names,
-) -> Result<(), Doubt> {
+pub(super) fn find(trees: &Trees<'_>, roots: &Roots, tally: &mut Tally<'_>) -> Result<(), Doubt> {
     let mut census = Census { trees, tally, lost: None, inodes: BTreeSet::new() };
     let mut result = trees.walk(roots.extents, Some(EXTENT_TREE), &mut census);
     let inodes = census.inodes;
@@ -62,7 +57,7 @@ pub(super) fn find(
     // A snapshot has the inodes of its original; which of them share a lost extent shows here.
     let files = inodes.iter().flat_map(|inode| subvolumes.roots.keys().map(|tree| (*tree, *inode)));
     for (id, file) in (0..).zip(files) {
-        result = result.and(subvolumes.file(id, file, tally, names));
+        result = result.and(subvolumes.file(id, file, tally));
     }
     result
 }
@@ -188,18 +183,12 @@ impl<'a> Subvolumes<'a> {
     }
 
     /// Counts what of a file's content lies in lost bytes, and names it when anything does.
-    fn file(
-        &self,
-        id: u64,
-        file: File,
-        tally: &mut Tally<'_>,
-        names: &mut Names,
-    ) -> Result<(), Doubt> {
+    fn file(&self, id: u64, file: File, tally: &mut Tally<'_>) -> Result<(), Doubt> {
         if self.count(file, id, tally)? {
             let (subvolume, inode) = file;
             let path = self.path(file);
             let unnamed = || format!("inode {inode} of subvolume {subvolume}");
-            names.set(id, &path.as_ref().ok().cloned().flatten().unwrap_or_else(unnamed));
+            tally.name(id, &path.as_ref().ok().cloned().flatten().unwrap_or_else(unnamed));
             path?;
         }
         Ok(())

@@ -19,10 +19,10 @@ use self::boot_region::BootSector;
 use self::directory::Item;
 use self::fat::{Fat, Run};
 use crate::bytes::{Extents, ReadAt};
-use crate::volume::owners::{Names, Tally};
+use crate::volume::owners::Tally;
 use crate::volume::probe::read;
 use crate::volume::{
-    Coverage, Doubt, FileTree, Filesystem, Format, Map, Scrutiny, State, UsedMap, walk,
+    Coverage, Doubt, Filesystem, Format, Map, OpenFiles, Scrutiny, State, UsedMap, walk,
 };
 
 /// Reads that may go into finding the volume's label.
@@ -69,23 +69,14 @@ impl Format for ExFat {
         Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings })
     }
 
-    fn owners(
-        &self,
-        volume: &dyn ReadAt,
-        tally: &mut Tally<'_>,
-        names: &mut Names,
-    ) -> Result<(), Doubt> {
+    fn owners(&self, volume: &dyn ReadAt, tally: &mut Tally<'_>) -> Result<(), Doubt> {
         let files = files::Files::open(volume, Scrutiny::Lenient)?;
         tally.metadata(files.own().start, files.own().end);
         files.tables().into_iter().for_each(|(start, end)| tally.metadata(start, end));
-        walk::find(&files, tally, names).map(drop)
+        walk::find(&files, tally).map(drop)
     }
 
-    fn files<'a>(
-        &self,
-        volume: &'a dyn ReadAt,
-        scrutiny: Scrutiny,
-    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+    fn files<'a>(&self, volume: &'a dyn ReadAt, scrutiny: Scrutiny) -> OpenFiles<'a> {
         Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }

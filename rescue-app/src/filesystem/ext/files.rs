@@ -31,11 +31,8 @@ pub(super) struct Files<'a> {
 impl<'a> Files<'a> {
     /// Strictly read are none that a check or the journal may change, and none where folders may
     /// fold case.
-    pub(super) fn new(
-        volume: &'a dyn ReadAt,
-        superblock: Superblock,
-        scrutiny: Scrutiny,
-    ) -> Result<Self, Doubt> {
+    pub(super) fn open(volume: &'a dyn ReadAt, scrutiny: Scrutiny) -> Result<Self, Doubt> {
+        let superblock = super::superblock(volume)?;
         let is_closed =
             superblock.is_in_order() && !superblock.has_incompat(incompat::NEEDS_RECOVERY);
         Layout::new(&superblock, volume.size())?;

@@ -24,9 +24,9 @@ use self::map::Strictness;
 use self::overlay::Overlay;
 use self::superblock::Superblock;
 use crate::bytes::{Extents, ReadAt};
-use crate::volume::owners::{Names, Tally};
+use crate::volume::owners::Tally;
 use crate::volume::probe::read;
-use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, Scrutiny};
+use crate::volume::{Coverage, Doubt, Filesystem, Format, Map, OpenFiles, Scrutiny};
 
 /// The reader.
 pub(crate) struct Ext;
@@ -72,25 +72,16 @@ impl Format for Ext {
         with_layout(volume, least).ok()?
     }
 
-    fn owners(
-        &self,
-        volume: &dyn ReadAt,
-        tally: &mut Tally<'_>,
-        names: &mut Names,
-    ) -> Result<(), Doubt> {
+    fn owners(&self, volume: &dyn ReadAt, tally: &mut Tally<'_>) -> Result<(), Doubt> {
         with_layout(volume, |layout| {
             let mut lookup = owners::Lookup::new(volume, layout);
             lookup.inodes(tally);
-            lookup.names(&tally.ids(), names)
+            lookup.names(tally)
         })
     }
 
-    fn files<'a>(
-        &self,
-        volume: &'a dyn ReadAt,
-        scrutiny: Scrutiny,
-    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
-        Ok(Box::new(files::Files::new(volume, superblock(volume)?, scrutiny)?))
+    fn files<'a>(&self, volume: &'a dyn ReadAt, scrutiny: Scrutiny) -> OpenFiles<'a> {
+        Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }
 

@@ -11,7 +11,7 @@ use super::layout::Layout;
 use super::map::descriptor_block;
 use crate::bytes::{ReadAt, le16, le32, slice};
 use crate::volume::Doubt;
-use crate::volume::owners::{Names, Tally, join};
+use crate::volume::owners::{Tally, join};
 use crate::volume::probe::byte;
 
 /// The root directory.
@@ -244,16 +244,16 @@ impl<'a> Lookup<'a> {
         self.volume.read_vec(at, usize::try_from(size).ok()?).ok()
     }
 
-    /// Walks the directories until all of `wanted` have a name.
-    pub(super) fn names(&mut self, wanted: &[u64], names: &mut Names) -> Result<(), Doubt> {
-        let wanted: HashSet<u64> = wanted.iter().copied().collect();
+    /// Walks the directories until all files found have a name.
+    pub(super) fn names(&mut self, tally: &mut Tally<'_>) -> Result<(), Doubt> {
+        let wanted: HashSet<u64> = tally.ids().into_iter().collect();
         let mut seen = HashSet::from([ROOT]);
         let mut folders = vec![(ROOT, "/".to_owned())];
         if wanted.contains(&ROOT.into()) {
-            names.set(ROOT.into(), "/");
+            tally.name(ROOT.into(), "/");
         }
         while let Some((folder, path)) = folders.pop() {
-            if names.count() >= wanted.len() {
+            if tally.named() >= wanted.len() {
                 return Ok(());
             }
             for (number, (name, is_folder)) in self.entries(folder) {
@@ -262,7 +262,7 @@ impl<'a> Lookup<'a> {
                 }
                 let path = join(&path, &name);
                 if wanted.contains(&number.into()) {
-                    names.set(number.into(), &path);
+                    tally.name(number.into(), &path);
                 }
                 if is_folder && seen.insert(number) {
                     folders.push((number, path));

@@ -8,6 +8,7 @@ use super::inode::{Block, Inode};
 use super::nodes::{Kept, Nodes};
 use super::superblock::{BLOCK, Superblock};
 use crate::bytes::{Extent, ReadAt};
+use crate::volume::files::{MOST_BLOCKS, MOST_BLOCKS_OF_ALL};
 use crate::volume::path::LONGEST_LINK;
 use crate::volume::runs::Runs;
 use crate::volume::{
@@ -17,10 +18,6 @@ use crate::volume::{
 
 /// Of a larger folder not all is looked at, blocks.
 const LARGEST_FOLDER: usize = 1 << 13;
-/// Blocks that may be read for one question, and to look at all files.
-const MOST_BLOCKS: u64 = 1 << 16;
-const MOST_BLOCKS_OF_ALL: u64 = 1 << 24;
-
 /// The files of a volume, by their inodes.
 pub(super) struct Files<'a> {
     volume: &'a dyn ReadAt,

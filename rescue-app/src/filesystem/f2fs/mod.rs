@@ -20,8 +20,8 @@ use self::checkpoint::Checkpoint;
 use self::segments::Used;
 use self::superblock::{BLOCK, Superblock};
 use crate::bytes::ReadAt;
-use crate::volume::owners::{Names, Tally};
-use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, Scrutiny, State, walk};
+use crate::volume::owners::Tally;
+use crate::volume::{Coverage, Doubt, Filesystem, Format, Map, OpenFiles, Scrutiny, State, walk};
 
 /// What makes changed bytes pass checksums and comparisons.
 #[cfg(any(test, fuzzing))]
@@ -72,16 +72,11 @@ impl Format for F2fs {
         Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings: Vec::new() })
     }
 
-    fn owners(
-        &self,
-        volume: &dyn ReadAt,
-        tally: &mut Tally<'_>,
-        names: &mut Names,
-    ) -> Result<(), Doubt> {
+    fn owners(&self, volume: &dyn ReadAt, tally: &mut Tally<'_>) -> Result<(), Doubt> {
         let files = files::Files::open(volume, Scrutiny::Lenient)?;
         let (superblock, checkpoint) = files.parts();
         tally.metadata(0, Superblock::block(superblock.main.into()));
-        let claimed = walk::find(&files, tally, names)?;
+        let claimed = walk::find(&files, tally)?;
         // What is in use and belongs to no file is the filesystem's own.
         let used = segments::used(volume, superblock, checkpoint)?;
         walk::count_rest(&used.bytes, &claimed, tally);
@@ -91,11 +86,7 @@ impl Format for F2fs {
         Err(Doubt::because(UNFINISHED))
     }
 
-    fn files<'a>(
-        &self,
-        volume: &'a dyn ReadAt,
-        scrutiny: Scrutiny,
-    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+    fn files<'a>(&self, volume: &'a dyn ReadAt, scrutiny: Scrutiny) -> OpenFiles<'a> {
         Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }

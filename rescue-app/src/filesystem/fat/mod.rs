@@ -13,10 +13,10 @@ use std::io;
 use self::boot_sector::BootSector;
 use self::table::Table;
 use crate::bytes::{ReadAt, slice};
-use crate::volume::owners::{Names, Tally};
+use crate::volume::owners::Tally;
 use crate::volume::probe::{byte, read};
 use crate::volume::{
-    Coverage, Doubt, FileTree, Filesystem, Format, Map, Scrutiny, State, UsedMap, text, walk,
+    Coverage, Doubt, Filesystem, Format, Map, OpenFiles, Scrutiny, State, UsedMap, text, walk,
 };
 
 /// Bytes of the root directory in which the volume label is looked for.
@@ -76,22 +76,13 @@ impl Format for Fat {
         Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings })
     }
 
-    fn owners(
-        &self,
-        volume: &dyn ReadAt,
-        tally: &mut Tally<'_>,
-        names: &mut Names,
-    ) -> Result<(), Doubt> {
+    fn owners(&self, volume: &dyn ReadAt, tally: &mut Tally<'_>) -> Result<(), Doubt> {
         let files = files::Files::open(volume, Scrutiny::Lenient)?;
         tally.metadata(files.own().start, files.own().end);
-        walk::find(&files, tally, names).map(drop)
+        walk::find(&files, tally).map(drop)
     }
 
-    fn files<'a>(
-        &self,
-        volume: &'a dyn ReadAt,
-        scrutiny: Scrutiny,
-    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+    fn files<'a>(&self, volume: &'a dyn ReadAt, scrutiny: Scrutiny) -> OpenFiles<'a> {
         Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }

@@ -16,9 +16,9 @@ use self::catalog::Catalog;
 use self::header::Header;
 use self::journal::Journal;
 use crate::bytes::{Extents, ReadAt, Window};
-use crate::volume::owners::{Names, Tally};
+use crate::volume::owners::Tally;
 use crate::volume::probe::read;
-use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, Scrutiny, State, walk};
+use crate::volume::{Coverage, Doubt, Filesystem, Format, Map, OpenFiles, Scrutiny, State, walk};
 
 /// What makes changed bytes pass the comparison with the alternate header.
 #[cfg(any(test, fuzzing))]
@@ -70,27 +70,18 @@ impl Format for HfsPlus {
         Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings })
     }
 
-    fn owners(
-        &self,
-        volume: &dyn ReadAt,
-        tally: &mut Tally<'_>,
-        names: &mut Names,
-    ) -> Result<(), Doubt> {
+    fn owners(&self, volume: &dyn ReadAt, tally: &mut Tally<'_>) -> Result<(), Doubt> {
         let files = files::Files::open(volume, Scrutiny::Lenient)?;
         let (own, is_all) = files.own();
         own.into_iter().for_each(|own| tally.metadata(own.start, own.end));
-        walk::find(&files, tally, names)?;
+        walk::find(&files, tally)?;
         if is_all {
             return Ok(());
         }
         Err(Doubt::because("some of the records of its files could not be read"))
     }
 
-    fn files<'a>(
-        &self,
-        volume: &'a dyn ReadAt,
-        scrutiny: Scrutiny,
-    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+    fn files<'a>(&self, volume: &'a dyn ReadAt, scrutiny: Scrutiny) -> OpenFiles<'a> {
         Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }

@@ -23,11 +23,11 @@ use self::boot_sector::BootSector;
 use self::master::Master;
 use self::record::{Record, kind};
 use crate::bytes::{Extents, ReadAt, le16};
-use crate::volume::owners::{Names, Tally};
+use crate::volume::owners::Tally;
 use crate::volume::probe::read;
 use crate::volume::{
-    Companions, Coverage, Doubt, FileTree, Filesystem, Format, Kind, Map, Scrutiny, State, UsedMap,
-    text,
+    Companions, Coverage, Doubt, Filesystem, Format, Kind, Map, OpenFiles, Scrutiny, State,
+    UsedMap, text,
 };
 
 /// File record of `$Volume`.
@@ -90,25 +90,16 @@ impl Format for Ntfs {
         Ok(map)
     }
 
-    fn owners(
-        &self,
-        volume: &dyn ReadAt,
-        tally: &mut Tally<'_>,
-        names: &mut Names,
-    ) -> Result<(), Doubt> {
+    fn owners(&self, volume: &dyn ReadAt, tally: &mut Tally<'_>) -> Result<(), Doubt> {
         let sector = volume.read_vec(0, 512).map_err(Doubt::reading("the boot sector"))?;
         let boot = BootSector::parse(&sector).ok_or_else(|| Doubt::because("it is damaged"))?;
         let master = Master::open(volume, boot)?;
         owners::records(&master, tally);
-        owners::names(&master, &tally.ids(), names);
+        owners::names(&master, tally);
         Ok(())
     }
 
-    fn files<'a>(
-        &self,
-        volume: &'a dyn ReadAt,
-        scrutiny: Scrutiny,
-    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
+    fn files<'a>(&self, volume: &'a dyn ReadAt, scrutiny: Scrutiny) -> OpenFiles<'a> {
         Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }

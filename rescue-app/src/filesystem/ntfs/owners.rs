@@ -7,7 +7,7 @@ use super::master::Master;
 use super::record::{REFERENCE_MASK, Record, kind};
 use super::stream;
 use crate::bytes::{le64, slice};
-use crate::volume::owners::{Names, Tally, join};
+use crate::volume::owners::{Tally, join};
 use crate::volume::probe::byte;
 use crate::volume::{Doubt, text};
 
@@ -48,11 +48,11 @@ pub(super) fn records(master: &Master<'_>, tally: &mut Tally<'_>) {
     }
 }
 
-/// Names files by their own record and those of the folders above.
-pub(super) fn names(master: &Master<'_>, wanted: &[u64], names: &mut Names) {
-    for &number in wanted {
+/// Names the files found by their own record and those of the folders above.
+pub(super) fn names(master: &Master<'_>, tally: &mut Tally<'_>) {
+    for number in tally.ids() {
         if let Ok(path) = path(master, number) {
-            names.set(number, &path);
+            tally.name(number, &path);
         }
     }
 }

@@ -10,16 +10,13 @@ use super::layout::Layout;
 use super::log;
 use super::superblock::Superblock;
 use crate::bytes::{Extent, ReadAt};
+use crate::volume::files::{MOST_BLOCKS, MOST_BLOCKS_OF_ALL};
 use crate::volume::path::LONGEST_LINK;
 use crate::volume::runs::Runs;
 use crate::volume::{
     Doubt, EachEntry, EachExtent, EntryKind, FileError, FileId, FileTree, FolderEntry, Scrutiny,
     Stat,
 };
-
-/// Blocks that may be read for one question, and to look at all files.
-const MOST_BLOCKS: u64 = 1 << 16;
-const MOST_BLOCKS_OF_ALL: u64 = 1 << 24;
 
 /// The files of a volume, by their inodes.
 pub(super) struct Files<'a> {
@@ -31,17 +28,19 @@ pub(super) struct Files<'a> {
 
 impl<'a> Files<'a> {
     /// Strictly read are none that the log or a repair may change.
-    pub(super) fn new(
-        volume: &'a dyn ReadAt,
-        superblock: Superblock,
-        scrutiny: Scrutiny,
-    ) -> Result<Self, Doubt> {
+    pub(super) fn open(volume: &'a dyn ReadAt, scrutiny: Scrutiny) -> Result<Self, Doubt> {
+        let superblock = super::superblock(volume)?;
         let layout = Layout::new(&superblock, volume.size())?;
         let is_sound = superblock.incompat & incompat::NEEDS_REPAIR == 0;
         if scrutiny == Scrutiny::Strict && !(is_sound && log::is_closed(volume, &layout)?) {
             return Err(Doubt::because("its log or a repair may change its files"));
         }
         Ok(Self { volume, superblock, scrutiny, left: Cell::new(MOST_BLOCKS_OF_ALL) })
+    }
+
+    /// The superblock that they were opened by.
+    pub(super) fn superblock(&self) -> &Superblock {
+        &self.superblock
     }
 
     /// Does something with the inodes. A look at all of a damaged volume has a bound for all of it,

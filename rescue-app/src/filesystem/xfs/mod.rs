@@ -20,9 +20,9 @@ use self::feature::incompat;
 use self::layout::Layout;
 use self::superblock::Superblock;
 use crate::bytes::ReadAt;
-use crate::volume::owners::{Names, Tally};
+use crate::volume::owners::Tally;
 use crate::volume::probe::read;
-use crate::volume::{Coverage, Doubt, FileTree, Filesystem, Format, Map, Scrutiny, State, walk};
+use crate::volume::{Coverage, Doubt, Filesystem, Format, Map, OpenFiles, Scrutiny, State, walk};
 
 /// The reader.
 pub(crate) struct Xfs;
@@ -51,27 +51,17 @@ impl Format for Xfs {
         Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings: Vec::new() })
     }
 
-    fn owners(
-        &self,
-        volume: &dyn ReadAt,
-        tally: &mut Tally<'_>,
-        names: &mut Names,
-    ) -> Result<(), Doubt> {
-        let superblock = superblock(volume)?;
-        let files = files::Files::new(volume, superblock.clone(), Scrutiny::Lenient)?;
-        let claimed = walk::find(&files, tally, names)?;
+    fn owners(&self, volume: &dyn ReadAt, tally: &mut Tally<'_>) -> Result<(), Doubt> {
+        let files = files::Files::open(volume, Scrutiny::Lenient)?;
+        let claimed = walk::find(&files, tally)?;
         // What is in use and belongs to no file is the filesystem's own.
-        let used = map::used(volume, &Layout::new(&superblock, volume.size())?)?;
+        let used = map::used(volume, &Layout::new(files.superblock(), volume.size())?)?;
         walk::count_rest(&used, &claimed, tally);
         Ok(())
     }
 
-    fn files<'a>(
-        &self,
-        volume: &'a dyn ReadAt,
-        scrutiny: Scrutiny,
-    ) -> Result<Box<dyn FileTree + 'a>, Doubt> {
-        Ok(Box::new(files::Files::new(volume, superblock(volume)?, scrutiny)?))
+    fn files<'a>(&self, volume: &'a dyn ReadAt, scrutiny: Scrutiny) -> OpenFiles<'a> {
+        Ok(Box::new(files::Files::open(volume, scrutiny)?))
     }
 }
 

@@ -24,8 +24,8 @@ pub fn system(volume: &dyn ReadAt) -> Option<String> {
 
 /// [`system`] of a volume that lies in `depth` containers.
 fn system_at(volume: &dyn ReadAt, depth: u32) -> Option<String> {
-    let (format, mut filesystem) = recognition::found_on(volume)?;
-    if let Ok(Some(content)) = format.content(volume, &Alone, &mut filesystem) {
+    let (format, _) = recognition::found_on(volume)?;
+    if let Ok(Some(content)) = format.content(volume, &Alone) {
         let deeper = depth.checked_add(1).filter(|depth| *depth <= nested::DEEPEST)?;
         return nested::first(volume, &content, &mut |part| system_at(part, deeper));
     }
