@@ -11,7 +11,7 @@ use super::output::{Printer, document};
 use super::passphrase;
 
 pub(super) fn list(args: &LsArgs) -> anyhow::Result<Ending> {
-    let request = args.request(passphrase::access(&args.from.repo, Want::Read)?);
+    let request = args.request(passphrase::access(&args.listed.from.repo, Want::Read)?);
     let found = Printer::new(false).watch(|control| operation::list_files(&request, control))?;
     if args.json {
         document(&found)?;
@@ -20,7 +20,7 @@ pub(super) fn list(args: &LsArgs) -> anyhow::Result<Ending> {
     match found {
         Browsed::Volumes(volumes) => volumes.iter().for_each(|volume| say(&volume_line(volume))),
         Browsed::Files(files) => {
-            files.iter().for_each(|file| say(&line(file, name(file), args.long)))
+            files.iter().for_each(|file| say(&line(file, name(file), args.listed.long)))
         }
     }
     Ok(Ending::Done)
@@ -43,12 +43,12 @@ pub(super) fn copy(args: &CopyArgs) -> anyhow::Result<Ending> {
 }
 
 pub(super) fn find(args: &FindArgs) -> anyhow::Result<Ending> {
-    let request = args.request(passphrase::access(&args.from.repo, Want::Read)?);
+    let request = args.request(passphrase::access(&args.listed.from.repo, Want::Read)?);
     let mut failure = Ok(());
     let mut show = |file: BrowsedFile| match args.json {
         true if failure.is_ok() => failure = say_json(&file, false),
         true => {}
-        false => say(&line(&file, &file.path, args.long)),
+        false => say(&line(&file, &file.path, args.listed.long)),
     };
     Printer::new(false)
         .watch(|control| operation::find_files(&request, &args.name, control, &mut show))?;

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use crate::console;
 use crate::job::CloneArgs;
 use crate::operation::format::{duration, size};
 use crate::operation::{self, ClonePlan, CloneReport, Timed};
@@ -15,13 +14,9 @@ pub(super) fn run(args: &CloneArgs) -> anyhow::Result<Ending> {
     let request = args.request(unlock::keys(&args.source)?);
     let printer = Printer::new(args.json);
     let plan = printer.watch(|control| operation::plan_clone(&request, control))?;
+    printer.plan(&plan, &plan_text(&plan), (&plan.onto.erase, args.plan))?;
     if args.plan {
-        let text = format!("{}\n{}", plan_text(&plan), target::consent(&plan.onto));
-        printer.result(&plan, &text)?;
         return Ok(Ending::Done);
-    }
-    if !args.json {
-        console::say(&plan_text(&plan));
     }
     let report = printer.watch(|control| plan.run(&request, control))?;
     printer.result(&report, &report_text(&report))?;

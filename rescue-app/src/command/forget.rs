@@ -12,8 +12,8 @@ use super::{passphrase, prune};
 
 pub(super) fn run(args: &ForgetArgs) -> anyhow::Result<Ending> {
     let want = passphrase::writing_unless(args.dry_run);
-    let request = args.request(passphrase::access(&args.repo, want)?);
-    let printer = Printer::new(args.json);
+    let request = args.request(passphrase::access(&args.work.repo, want)?);
+    let printer = Printer::new(args.work.json);
     let report = printer.watch_at(&request.repo, |control| operation::forget(&request, control))?;
     printer.result(&report, &text(&report))?;
     Ok(report.pruned.as_ref().map_or(Ending::Done, prune::ending))

@@ -13,8 +13,8 @@ use super::output::Printer;
 use super::passphrase;
 
 pub(super) fn check(args: &CheckArgs) -> anyhow::Result<Ending> {
-    let access = passphrase::access(&args.repo, Want::Read)?;
-    let printer = Printer::new(args.json);
+    let access = passphrase::access(&args.work.repo, Want::Read)?;
+    let printer = Printer::new(args.work.json);
     let report =
         printer.watch_at(&access, |control| operation::check(&access, args.read_data, control))?;
     printer.result(&report, &check_text(&report))?;

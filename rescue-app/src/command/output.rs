@@ -106,6 +106,22 @@ impl Printer {
         Ok(())
     }
 
+    /// Prints a plan that `--erase ERASE` agrees to, and says so where it is all that was asked for.
+    pub(super) fn plan(
+        &self,
+        plan: &impl Serialize,
+        text: &str,
+        (erase, is_all): (&str, bool),
+    ) -> anyhow::Result<()> {
+        if is_all {
+            return self.result(plan, &format!("{text}\nto agree: --erase {erase}"));
+        }
+        if self.mode != Mode::Json {
+            say(text);
+        }
+        Ok(())
+    }
+
     fn on_event(&self, event: &Event) {
         self.log.event(event);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::console::{self, say};
+use crate::console;
 use crate::disk::mount::mount_words;
 use crate::job::PrepareArgs;
 use crate::operation::format::size;
@@ -15,13 +15,9 @@ pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<Ending> {
     let mut request = args.request();
     let printer = Printer::new(args.json);
     let plan = operation::plan_prepare(&request)?;
+    printer.plan(&plan, &plan_text(&plan), (&plan.erase, args.plan))?;
     if args.plan {
-        let text = format!("{}\nto agree: --erase {}", plan_text(&plan), plan.erase);
-        printer.result(&plan, &text)?;
         return Ok(Ending::Done);
-    }
-    if !args.json {
-        say(&plan_text(&plan));
     }
     request.agreed = Some(plan.agreement.clone());
     let report = printer.watch(|control| operation::prepare(&request, control))?;

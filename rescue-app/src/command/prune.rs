@@ -11,8 +11,8 @@ use super::passphrase;
 
 pub(super) fn run(args: &PruneArgs) -> anyhow::Result<Ending> {
     let want = passphrase::writing_unless(args.dry_run);
-    let request = args.request(passphrase::access(&args.repo, want)?);
-    let printer = Printer::new(args.json);
+    let request = args.request(passphrase::access(&args.work.repo, want)?);
+    let printer = Printer::new(args.work.json);
     let report = printer.watch_at(&request.repo, |control| operation::prune(&request, control))?;
     printer.result(&report, &text(&report))?;
     Ok(ending(&report))

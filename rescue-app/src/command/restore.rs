@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use crate::console;
 use crate::job::RestoreArgs;
 use crate::operation::format::{duration, time_of};
 use crate::operation::{self, RestorePlan, RestoreReport, Timed, Want};
@@ -15,13 +14,9 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
     let request = args.request(passphrase::access(&args.repo, Want::Read)?);
     let printer = Printer::new(args.json);
     let plan = operation::plan_restore(&request)?;
+    printer.plan(&plan, &plan_text(&plan), (&plan.onto.erase, args.plan))?;
     if args.plan {
-        let text = format!("{}\n{}", plan_text(&plan), target::consent(&plan.onto));
-        printer.result(&plan, &text)?;
         return Ok(Ending::Done);
-    }
-    if !args.json {
-        console::say(&plan_text(&plan));
     }
     let report = printer.watch_at(&request.repo, |control| plan.run(&request, control))?;
     printer.result(&report, &report_text(&report))?;

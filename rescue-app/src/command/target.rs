@@ -28,11 +28,6 @@ pub(super) fn add_plan(text: &mut String, plan: &TargetPlan) {
     }
 }
 
-/// What a person says to agree to a plan.
-pub(super) fn consent(plan: &TargetPlan) -> String {
-    format!("to agree: --erase {}", plan.erase)
-}
-
 fn layout(text: &mut String, title: &str, entries: &[LayoutEntry]) {
     let _ = write!(text, "\n{title}:");
     if entries.is_empty() {

@@ -9,9 +9,9 @@ use super::output::Printer;
 use super::passphrase;
 
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Ending> {
-    let access = passphrase::access(&args.repo, Want::Read)?;
+    let access = passphrase::access(&args.work.repo, Want::Read)?;
     let image = args.reference();
-    let printer = Printer::new(args.json);
+    let printer = Printer::new(args.work.json);
     let report = printer
         .watch_at(&access, |control| operation::verify(&access, image.as_deref(), control))?;
     let text = format!(

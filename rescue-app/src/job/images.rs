@@ -10,7 +10,7 @@ use crate::operation::{
     BrowseRequest, ForgetRequest, ImagePlace, KeepRules, MountRequest, RepoAccess, Rules, Unwanted,
 };
 
-use super::repository::RepoArgs;
+use super::repository::{RepoArgs, WorkArgs};
 use super::upkeep::UnusedArgs;
 use super::values::at_least_one;
 
@@ -46,6 +46,19 @@ impl FromArgs {
         let image = self.reference(&place.image);
         BrowseRequest { place: ImagePlace { image, ..place }, repo }
     }
+}
+
+/// Where listed files come from, and how much is told of them.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListArgs {
+    /// Mode, owner, size and time besides the names.
+    #[arg(long, short = 'l')]
+    #[serde(default)]
+    pub long: bool,
+    /// The repository, and whose image.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub from: FromArgs,
 }
 
 /// Arguments of `images`.
@@ -116,14 +129,10 @@ pub struct LsArgs {
     /// partition, or as `lifeboat mount` shows it.
     #[arg(value_name = "IMAGE[:VOLUME[/PATH]]")]
     pub place: String,
-    /// Mode, owner, size and time besides the names.
-    #[arg(long, short = 'l')]
-    #[serde(default)]
-    pub long: bool,
-    /// The repository, and whose image.
+    /// The repository, whose image, and how much is told.
     #[command(flatten)]
     #[serde(flatten)]
-    pub from: FromArgs,
+    pub listed: ListArgs,
     /// One JSON document instead of text.
     #[arg(long)]
     #[serde(default)]
@@ -133,7 +142,7 @@ pub struct LsArgs {
 impl LsArgs {
     /// What is asked of the operations.
     pub fn request(&self, repo: RepoAccess) -> BrowseRequest {
-        self.from.browse(&self.place, repo)
+        self.listed.from.browse(&self.place, repo)
     }
 }
 
@@ -175,14 +184,10 @@ pub struct FindArgs {
     /// letters does not count.
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Mode, owner, size and time besides the names.
-    #[arg(long, short = 'l')]
-    #[serde(default)]
-    pub long: bool,
-    /// The repository, and whose image.
+    /// The repository, whose image, and how much is told.
     #[command(flatten)]
     #[serde(flatten)]
-    pub from: FromArgs,
+    pub listed: ListArgs,
     /// One JSON object a line instead of text.
     #[arg(long)]
     #[serde(default)]
@@ -192,7 +197,7 @@ pub struct FindArgs {
 impl FindArgs {
     /// What is asked of the operations.
     pub fn request(&self, repo: RepoAccess) -> BrowseRequest {
-        self.from.browse(&self.place, repo)
+        self.listed.from.browse(&self.place, repo)
     }
 }
 
@@ -209,11 +214,7 @@ pub struct VerifyArgs {
     /// The repository.
     #[command(flatten)]
     #[serde(flatten)]
-    pub repo: RepoArgs,
-    /// One JSON object a line, for programs.
-    #[arg(long)]
-    #[serde(default)]
-    pub json: bool,
+    pub work: WorkArgs,
 }
 
 impl VerifyArgs {
@@ -262,11 +263,7 @@ pub struct ForgetArgs {
     /// The repository.
     #[command(flatten)]
     #[serde(flatten)]
-    pub repo: RepoArgs,
-    /// One JSON object a line, for programs.
-    #[arg(long)]
-    #[serde(default)]
-    pub json: bool,
+    pub work: WorkArgs,
 }
 
 impl ForgetArgs {

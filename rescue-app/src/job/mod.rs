@@ -20,17 +20,15 @@ use serde::{Deserialize, Serialize};
 
 pub use choice::What;
 pub use images::{
-    CopyArgs, FindArgs, ForgetArgs, FromArgs, ImagesArgs, KeepArgs, LsArgs, MountArgs, ShowArgs,
-    VerifyArgs,
+    CopyArgs, FindArgs, ForgetArgs, FromArgs, ImagesArgs, KeepArgs, ListArgs, LsArgs, MountArgs,
+    ShowArgs, VerifyArgs,
 };
 pub use prepare::{DisksArgs, InitArgs, PrepareArgs};
-pub use repository::RepoArgs;
+pub use repository::{RepoArgs, WorkArgs};
 pub use sizes::{SizeArgs, SizeOf};
 pub use source::{CaptureArgs, SourceArgs};
 pub use target::{CloneArgs, RestoreArgs, TargetArgs};
-pub use upkeep::{
-    CheckArgs, PruneArgs, RepairArgs, RepairPart, RepairTarget, UnlockArgs, UnusedArgs,
-};
+pub use upkeep::{CheckArgs, PruneArgs, RepairArgs, RepairTarget, UnlockArgs, UnusedArgs};
 
 /// A command with its arguments.
 #[derive(Clone, Debug, PartialEq, Subcommand, Serialize, Deserialize)]

@@ -32,3 +32,16 @@ impl RepoArgs {
 fn location() -> impl TypedValueParser<Value = Location> {
     OsStringValueParser::new().try_map(|word| Location::from_os(&word))
 }
+
+/// The repository that is worked on, and how that is told.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkArgs {
+    /// The repository.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub repo: RepoArgs,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    #[serde(default)]
+    pub json: bool,
+}

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::operation::{PruneRequest, RepoAccess};
 
-use super::repository::RepoArgs;
+use super::repository::{RepoArgs, WorkArgs};
 
 /// Unused data that may stay in a repository, in percent of the used data: restic's own default.
 const MAX_UNUSED: u8 = 5;
@@ -40,11 +40,7 @@ pub struct PruneArgs {
     /// The repository.
     #[command(flatten)]
     #[serde(flatten)]
-    pub repo: RepoArgs,
-    /// One JSON object a line, for programs.
-    #[arg(long)]
-    #[serde(default)]
-    pub json: bool,
+    pub work: WorkArgs,
 }
 
 impl PruneArgs {
@@ -64,11 +60,7 @@ pub struct CheckArgs {
     /// The repository.
     #[command(flatten)]
     #[serde(flatten)]
-    pub repo: RepoArgs,
-    /// One JSON object a line, for programs.
-    #[arg(long)]
-    #[serde(default)]
-    pub json: bool,
+    pub work: WorkArgs,
 }
 
 /// Arguments of `repair`.
@@ -85,25 +77,12 @@ pub struct RepairArgs {
 #[serde(rename_all = "lowercase")]
 pub enum RepairTarget {
     /// Writes the index anew, from the lists that the packs contain.
-    Index(RepairPart),
+    Index(WorkArgs),
     /// Reads all packs, saves what is good in damaged ones, and removes these.
     ///
     /// Afterwards nothing relies on a damaged copy any more: capturing a disk again stores anew what
     /// is lost and still on it, for all images that need it.
-    Packs(RepairPart),
-}
-
-/// Arguments of all repairs.
-#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RepairPart {
-    /// The repository.
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub repo: RepoArgs,
-    /// One JSON object a line, for programs.
-    #[arg(long)]
-    #[serde(default)]
-    pub json: bool,
+    Packs(WorkArgs),
 }
 
 /// Arguments of `unlock`.

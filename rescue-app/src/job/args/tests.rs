@@ -186,15 +186,14 @@ prop_compose! {
             dry_run,
             prune,
             unused: UnusedArgs { max_unused },
-            repo,
-            json,
+            work: WorkArgs { repo, json },
         })
     }
 }
 
 fn others() -> impl Strategy<Value = Verb> {
     let repair = (any::<(bool, bool)>(), repo()).prop_map(|((index, json), repo)| {
-        let part = RepairPart { repo, json };
+        let part = WorkArgs { repo, json };
         let target = if index { RepairTarget::Index(part) } else { RepairTarget::Packs(part) };
         Verb::Repair(RepairArgs { target })
     });
@@ -207,7 +206,9 @@ fn others() -> impl Strategy<Value = Verb> {
     let named = (text(), option::of(text()), repo(), any::<(bool, bool)>());
     let named = named.prop_map(|(image, disk, repo, (show, json))| match show {
         true => Verb::Show(ShowArgs { image, from: FromArgs { disk, repo }, json }),
-        false => Verb::Verify(VerifyArgs { image: Some(image), disk, repo, json }),
+        false => {
+            Verb::Verify(VerifyArgs { image: Some(image), disk, work: WorkArgs { repo, json } })
+        }
     });
     let mount = (text(), path(), option::of(text()), repo());
     let mount = mount.prop_map(|(image, dir, disk, repo)| {
@@ -215,10 +216,10 @@ fn others() -> impl Strategy<Value = Verb> {
     });
     let browse = (text(), option::of(text()), option::of(text()), repo(), any::<(bool, bool)>());
     let browse = browse.prop_map(|(place, name, disk, repo, (long, json))| {
-        let from = FromArgs { disk, repo };
+        let listed = ListArgs { long, from: FromArgs { disk, repo } };
         match name {
-            Some(name) => Verb::Find(FindArgs { place, name, from, long, json }),
-            None => Verb::Ls(LsArgs { place, from, long, json }),
+            Some(name) => Verb::Find(FindArgs { place, name, listed, json }),
+            None => Verb::Ls(LsArgs { place, listed, json }),
         }
     });
     let rest = (0..7u8, repo(), any::<(bool, bool)>(), any::<u8>());
@@ -226,11 +227,12 @@ fn others() -> impl Strategy<Value = Verb> {
         0 => Verb::Disks(DisksArgs { json }),
         1 => Verb::Init(InitArgs { repo, no_passphrase: flag, in_memory: json }),
         2 => Verb::Images(ImagesArgs { repo, json }),
-        3 => Verb::Verify(VerifyArgs { image: None, disk: None, repo, json }),
-        4 => Verb::Check(CheckArgs { read_data: flag, repo, json }),
+        3 => Verb::Verify(VerifyArgs { image: None, disk: None, work: WorkArgs { repo, json } }),
+        4 => Verb::Check(CheckArgs { read_data: flag, work: WorkArgs { repo, json } }),
         5 => Verb::Unlock(UnlockArgs { all: flag, repo }),
         _ => {
-            Verb::Prune(PruneArgs { dry_run: flag, unused: UnusedArgs { max_unused }, repo, json })
+            let (unused, work) = (UnusedArgs { max_unused }, WorkArgs { repo, json });
+            Verb::Prune(PruneArgs { dry_run: flag, unused, work })
         }
     });
     let copy = (text(), path(), option::of(text()), repo(), any::<bool>());
@@ -286,8 +288,7 @@ fn what_is_usual_is_left_out() {
     let verb = Verb::Prune(PruneArgs {
         dry_run: false,
         unused: UnusedArgs::default(),
-        repo: RepoArgs::at("/srv/images".parse().unwrap()),
-        json: false,
+        work: WorkArgs { repo: RepoArgs::at("/srv/images".parse().unwrap()), json: false },
     });
     assert_eq!(verb.to_args(), ["prune", "--repo", "/srv/images"]);
     let unset = r#"{"capture": {"source": "/dev/sda", "repo": "/srv/images"}}"#;
