@@ -36,16 +36,18 @@ pub trait Host {
     fn power(&mut self, exit: Exit) -> Result<(), TuiError>;
 }
 
+/// What the menu is drawn on: anything whose errors can be told.
+pub trait Screen: Backend<Error: Send + Sync + 'static> {}
+
+impl<B: Backend<Error: Send + Sync + 'static>> Screen for B {}
+
 /// Shows the menu until it is left.
-pub fn run_menu<B>(
-    terminal: &mut Terminal<B>,
+pub fn run_menu(
+    terminal: &mut Terminal<impl Screen>,
     machine: Arc<dyn Machine>,
     host: &mut dyn Host,
     look: Look,
-) -> Result<(), TuiError>
-where
-    B: Backend<Error: Send + Sync + 'static>,
-{
+) -> Result<(), TuiError> {
     let size = terminal.size().map_err(TuiError::screen)?;
     let state = State::new(machine.facts(), (size.width, size.height));
     let (sender, events) = channel();
@@ -70,15 +72,12 @@ struct App {
 impl App {
     /// Runs until the menu is left; work under way then gets to a safe point, also when the
     /// terminal is gone.
-    fn run<B>(
+    fn run(
         &mut self,
-        terminal: &mut Terminal<B>,
+        terminal: &mut Terminal<impl Screen>,
         host: &mut dyn Host,
         look: Look,
-    ) -> Result<(), TuiError>
-    where
-        B: Backend<Error: Send + Sync + 'static>,
-    {
+    ) -> Result<(), TuiError> {
         let ended = self.turns(terminal, host, look);
         if ended.is_err() {
             self.fold(Event::Terminate);
@@ -87,15 +86,12 @@ impl App {
         ended
     }
 
-    fn turns<B>(
+    fn turns(
         &mut self,
-        terminal: &mut Terminal<B>,
+        terminal: &mut Terminal<impl Screen>,
         host: &mut dyn Host,
         look: Look,
-    ) -> Result<(), TuiError>
-    where
-        B: Backend<Error: Send + Sync + 'static>,
-    {
+    ) -> Result<(), TuiError> {
         let mut dirty = true;
         let mut drawn: Option<Instant> = None;
         loop {

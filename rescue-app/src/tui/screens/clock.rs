@@ -9,13 +9,14 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
+use super::entry::{Entry, Typed};
 use super::waiting::failure_lines;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::Failure;
 use crate::tui::page::{Action, Context, Hint, Page, ask};
-use crate::tui::widgets::{Field, Lines};
+use crate::tui::widgets::{Field, Lines, below, draw_lines};
 
 const IN_UTC: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]");
@@ -27,24 +28,22 @@ const IN_A_ZONE: &[BorrowedFormatItem<'_>] = format_description!(
 pub(super) struct Clock {
     /// What the clock says.
     says: String,
-    field: Field,
-    complaint: Option<Failure>,
-    working: bool,
+    entry: Entry,
 }
 
 impl Clock {
     /// An empty field, for a clock that says this.
     pub(super) fn new(says: String) -> Self {
-        Self { says, field: Field::new(""), complaint: None, working: false }
+        Self { says, entry: Entry::new(Field::new("")) }
     }
 
     fn set(&mut self) -> Action {
-        let Some(time) = parse(self.field.text()) else {
+        let Some(time) = parse(self.entry.field.text()) else {
             let text = "That is no date and time, such as 2026-11-29 18:50.".into();
-            self.complaint = Some(Failure { text, ..Failure::default() });
+            self.entry.failure = Some(Failure { text, ..Failure::default() });
             return Action::None;
         };
-        self.working = true;
+        self.entry.working = true;
         ask(Request::SetClock(time))
     }
 }
@@ -84,28 +83,16 @@ impl Page for Clock {
     }
 
     fn on_key(&mut self, key: Key, _context: &Context) -> Action {
-        if self.working {
-            return Action::None;
-        }
-        if key == Key::Enter {
-            return self.set();
-        }
-        if self.field.on_key(key) {
-            self.complaint = None;
+        match self.entry.on_key(key) {
+            Typed::Finished => return self.set(),
+            Typed::Changed => self.entry.failure = None,
+            Typed::Nothing => {}
         }
         Action::None
     }
 
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
-        self.working = false;
-        match reply {
-            Reply::Done(Ok(())) => Action::Back,
-            Reply::Done(Err(failure)) => {
-                self.complaint = Some(failure);
-                Action::None
-            }
-            _ => Action::None,
-        }
+        self.entry.on_done(reply)
     }
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, _now: Duration) {
@@ -117,23 +104,13 @@ impl Page for Clock {
             Style::new(),
         );
         lines.gap();
-        let mut y = area.y;
-        for line in lines.finish() {
-            if y < area.bottom() {
-                buffer.set_line(area.x, y, &line, area.width);
-            }
-            y += 1;
+        let rest = draw_lines(&lines.finish(), area, buffer);
+        let rest = self.entry.render(rest, buffer, look);
+        let mut lines = Lines::new(area.width);
+        if let Some(failure) = &self.entry.failure {
+            failure_lines(&mut lines, failure, look);
         }
-        if y < area.bottom() {
-            self.field.render(!self.working, Rect { y, height: 1, ..area }, buffer, look);
-        }
-        let mut below = Lines::new(area.width);
-        if let Some(failure) = &self.complaint {
-            failure_lines(&mut below, failure, look);
-        }
-        for (y, line) in (y.saturating_add(2)..area.bottom()).zip(below.finish()) {
-            buffer.set_line(area.x, y, &line, area.width);
-        }
+        draw_lines(&lines.finish(), below(rest, 1), buffer);
     }
 }
 

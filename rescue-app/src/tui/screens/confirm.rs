@@ -7,13 +7,14 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
+use super::entry::{Entry, Typed};
 use super::waiting::failure_lines;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::{Confirmation, Failure};
+use crate::tui::model::Confirmation;
 use crate::tui::page::{Action, Context, Hint, Page, Then};
-use crate::tui::widgets::{Field, Lines, spinner};
+use crate::tui::widgets::{Field, Lines, draw_lines, spinner};
 
 /// What is agreed to, and what is said of it.
 #[derive(Clone, Debug)]
@@ -59,10 +60,8 @@ pub(in crate::tui) enum Agreed {
 pub(in crate::tui) struct Confirm {
     subject: Subject,
     agreed: Agreed,
-    field: Field,
+    entry: Entry,
     wrong: bool,
-    working: bool,
-    failure: Option<Failure>,
 }
 
 /// What is said where a disk's name has to be typed.
@@ -104,21 +103,20 @@ impl Subject {
 impl Confirm {
     /// The question about `subject`.
     pub(in crate::tui) fn new(subject: Subject, agreed: Agreed) -> Self {
-        let field = Field::new("");
-        Self { subject, agreed, field, wrong: false, working: false, failure: None }
+        Self { subject, agreed, entry: Entry::new(Field::new("")), wrong: false }
     }
 
     fn agree(&mut self) -> Action {
-        if !self.subject.confirmation.accepts(self.field.text()) {
+        if !self.subject.confirmation.accepts(self.entry.field.text()) {
             self.wrong = true;
-            self.field.clear();
+            self.entry.field.clear();
             return Action::None;
         }
         match &self.agreed {
             Agreed::Go(then) => then.go(()).replacing(),
             Agreed::Answer => Action::Answer(true),
             Agreed::Ask(request) => {
-                self.working = true;
+                self.entry.working = true;
                 Action::Ask(request.clone())
             }
         }
@@ -131,7 +129,7 @@ impl Page for Confirm {
     }
 
     fn hints(&self) -> Vec<Hint> {
-        if self.working {
+        if self.entry.working {
             return vec![("", "Please wait")];
         }
         vec![("Enter", "Agree"), ("F1", "Help"), ("Esc", "No, go back")]
@@ -146,36 +144,24 @@ impl Page for Confirm {
     }
 
     fn on_escape(&mut self) -> Action {
-        if self.working { Action::None } else { Action::Back }
+        if self.entry.working { Action::None } else { Action::Back }
     }
 
     fn on_key(&mut self, key: Key, _context: &Context) -> Action {
-        if self.working {
-            return Action::None;
-        }
-        if key == Key::Enter {
-            return self.agree();
-        }
-        if self.field.on_key(key) {
-            self.wrong = false;
+        match self.entry.on_key(key) {
+            Typed::Finished => return self.agree(),
+            Typed::Changed => self.wrong = false,
+            Typed::Nothing => {}
         }
         Action::None
     }
 
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
-        self.working = false;
-        match reply {
-            Reply::Done(Ok(())) => Action::Back,
-            Reply::Done(Err(failure)) => {
-                self.failure = Some(failure);
-                Action::None
-            }
-            _ => Action::None,
-        }
+        self.entry.on_done(reply)
     }
 
     fn is_busy(&self) -> bool {
-        self.working
+        self.entry.working
     }
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
@@ -185,27 +171,19 @@ impl Page for Confirm {
         while lines.len() > room && lines.len() > 3 {
             lines.remove(lines.len() / 2);
         }
-        let mut y = area.y;
-        for line in &lines {
-            buffer.set_line(area.x, y, line, area.width);
-            y += 1;
-        }
-        if y >= area.bottom() {
-            return;
-        }
+        let rest = draw_lines(&lines, area, buffer);
         let word = self.subject.confirmation.word.chars().count();
         let width = u16::try_from(word + 6).unwrap_or(area.width).min(area.width);
-        self.field.render(!self.working, Rect { y, width, height: 1, ..area }, buffer, look);
-        let mut below = Lines::new(area.width);
-        if self.working {
-            below.line(format!("{} Forgetting", spinner(now)));
-        } else if let Some(failure) = &self.failure {
-            failure_lines(&mut below, failure, look);
+        let rest =
+            Rect { width: area.width, ..self.entry.render(Rect { width, ..rest }, buffer, look) };
+        let mut remark = Lines::new(area.width);
+        if self.entry.working {
+            remark.line(format!("{} Forgetting", spinner(now)));
+        } else if let Some(failure) = &self.entry.failure {
+            failure_lines(&mut remark, failure, look);
         } else if self.wrong {
-            below.text("That does not match. Nothing has been changed.", look.warning());
+            remark.text("That does not match. Nothing has been changed.", look.warning());
         }
-        for (y, line) in (y + 1..area.bottom()).zip(below.finish()) {
-            buffer.set_line(area.x, y, &line, area.width);
-        }
+        draw_lines(&remark.finish(), rest, buffer);
     }
 }

@@ -17,7 +17,7 @@ use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask};
-use crate::tui::widgets::{Did, Form, FormRow, Lines, spinner};
+use crate::tui::widgets::{Did, Form, FormRow, Lines, draw_lines, spinner};
 
 /// Folder of a new repository, unless another is typed.
 const USUAL_FOLDER: &str = "lifeboat";
@@ -217,10 +217,8 @@ impl Page for Create {
     }
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
-        let y = self.form.render(self.creating.is_none(), area, buffer, look);
-        for (y, line) in (y..area.bottom()).zip(self.remark(area.width, look, now)) {
-            buffer.set_line(area.x, y, &line, area.width);
-        }
+        let rest = self.form.render(self.creating.is_none(), area, buffer, look);
+        draw_lines(&self.remark(area.width, look, now), rest, buffer);
     }
 }
 

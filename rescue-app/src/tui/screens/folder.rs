@@ -15,7 +15,7 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::model::Repository;
 use crate::tui::page::{Action, Context, Hint, Page, open};
-use crate::tui::widgets::{Did, Form, FormRow, Lines};
+use crate::tui::widgets::{Did, Form, FormRow, Lines, draw_lines};
 
 /// The rows of the form, top down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,13 +95,11 @@ impl Page for Folder {
     }
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, _now: Duration) {
-        let y = self.form.render(true, area, buffer, look);
+        let rest = self.form.render(true, area, buffer, look);
         let mut lines = Lines::new(area.width);
         if let Some(complaint) = self.complaint {
             lines.text(complaint, look.warning());
         }
-        for (y, line) in (y..area.bottom()).zip(lines.finish()) {
-            buffer.set_line(area.x, y, &line, area.width);
-        }
+        draw_lines(&lines.finish(), rest, buffer);
     }
 }

@@ -14,7 +14,7 @@ use crate::tui::widgets::{Cursor, Lines, Row, rows, text};
 
 /// What an entry does.
 #[derive(Clone, Copy)]
-pub(in crate::tui) enum Choice {
+enum Choice {
     /// Opens the first page of a verb.
     Start(fn() -> Action),
     /// Leaves the menu.
@@ -25,13 +25,25 @@ pub(in crate::tui) enum Choice {
 #[derive(Clone, Copy)]
 pub(in crate::tui) struct Item {
     /// The key that chooses it at once.
-    pub(in crate::tui) letter: char,
+    letter: char,
     /// Its name.
-    pub(in crate::tui) name: &'static str,
+    name: &'static str,
     /// What it does, in a line.
-    pub(in crate::tui) text: &'static str,
+    text: &'static str,
     /// What it does.
-    pub(in crate::tui) choice: Choice,
+    choice: Choice,
+}
+
+impl Item {
+    /// An entry that opens the first page of a verb.
+    pub(in crate::tui) const fn start(
+        letter: char,
+        name: &'static str,
+        text: &'static str,
+        page: fn() -> Action,
+    ) -> Self {
+        Self { letter, name, text, choice: Choice::Start(page) }
+    }
 }
 
 const MACHINE: [Item; 3] = [

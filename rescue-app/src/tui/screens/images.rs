@@ -16,7 +16,7 @@ use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
-use crate::tui::widgets::{Cursor, Lines, Row, rows, text, volume_bar};
+use crate::tui::widgets::{Cursor, Lines, Row, below, draw_lines, rows, text, volume_bar};
 
 /// Rows of the drawing of the image under the cursor.
 const DETAILS: u16 = 4;
@@ -213,18 +213,10 @@ impl Page for Images {
         } else if self.images.is_empty() {
             top.gap().text("There are no images in this repository yet.", Style::new());
         }
-        let top = top.finish();
-        let mut y = area.y;
-        for line in &top {
-            if y < area.bottom() {
-                buffer.set_line(area.x, y, line, area.width);
-            }
-            y += 1;
-        }
-        let y = (y + 1).min(area.bottom());
-        let room = area.bottom() - y;
-        let details = if self.current().is_some() && room > DETAILS + 4 { DETAILS } else { 0 };
-        let list_area = Rect { y, height: room - details, ..area };
+        let rest = below(draw_lines(&top.finish(), area, buffer), 1);
+        let has_room = rest.height > DETAILS + 4;
+        let details = if self.current().is_some() && has_room { DETAILS } else { 0 };
+        let list_area = Rect { height: rest.height - details, ..rest };
         let list = self.rows(usize::from(area.width), look);
         rows(&list, (!list.is_empty()).then_some(self.cursor.index), list_area, buffer, look);
         if let Some(image) = self.current().filter(|_| details > 0) {
@@ -254,7 +246,5 @@ fn render_details(image: &ImageSummary, area: Rect, buffer: &mut Buffer, look: L
         .collect();
     let mut lines = Lines::new(area.width);
     lines.text(&parts.join(", "), Style::new());
-    for (y, line) in (area.y + 2..area.bottom()).zip(lines.finish()) {
-        buffer.set_line(area.x, y, &line, area.width);
-    }
+    draw_lines(&lines.finish(), below(area, 2), buffer);
 }

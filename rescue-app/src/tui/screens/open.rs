@@ -14,7 +14,7 @@ use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask};
-use crate::tui::widgets::{Field, Lines, spinner};
+use crate::tui::widgets::{Field, Lines, draw_lines, spinner};
 
 enum Stage {
     /// Being tried.
@@ -129,9 +129,7 @@ impl Page for Open {
             }
             Stage::Failed(failure) => failure_lines(&mut lines, failure, look),
         }
-        for (y, line) in (area.y..area.bottom()).zip(lines.finish()) {
-            buffer.set_line(area.x, y, &line, area.width);
-        }
+        draw_lines(&lines.finish(), area, buffer);
         if let Some(field) = field_line
             && area.height > 3
         {

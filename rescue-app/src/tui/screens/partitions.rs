@@ -11,7 +11,7 @@ use crate::operation::Survey;
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::page::{Action, Context, Hint, Page, Then};
-use crate::tui::widgets::{Cursor, Lines, Row, rows, volume_bar, volume_lines};
+use crate::tui::widgets::{Cursor, Lines, Row, below, draw_lines, rows, volume_bar, volume_lines};
 
 /// A list of partitions with ticks, all set at first.
 pub(in crate::tui) struct Partitions {
@@ -102,20 +102,15 @@ impl Page for Partitions {
         let columns = usize::from(area.width);
         let mut top = Lines::new(area.width);
         top.text(&self.disk.line(), look.heading());
-        let top = top.finish();
-        let mut y = area.y;
-        for line in &top {
-            buffer.set_line(area.x, y, line, area.width);
-            y += 1;
-        }
-        let bar = Rect { y, height: 1, ..area };
+        let rest = draw_lines(&top.finish(), area, buffer);
+        let bar = Rect { height: 1.min(rest.height), ..rest };
         volume_bar(self.disk.disk.size, &self.disk.volumes, bar, buffer, look);
         let mut bottom = Lines::new(area.width);
         let style = if self.none_ticked() { look.warning() } else { Style::new() };
         bottom.text(self.explanation(), style);
         let bottom = bottom.finish();
         let bottom_height = u16::try_from(bottom.len()).unwrap_or(0);
-        let list_y = y + 2;
+        let list_y = rest.y + 2;
         let list_bottom = area.bottom().saturating_sub(bottom_height + 1).max(list_y);
         let list: Vec<Row> = self
             .disk
@@ -134,8 +129,6 @@ impl Page for Partitions {
             .collect();
         let list_area = Rect { y: list_y, height: list_bottom - list_y, ..area };
         rows(&list, Some(self.cursor.index), list_area, buffer, look);
-        for (y, line) in (list_bottom + 1..area.bottom()).zip(&bottom) {
-            buffer.set_line(area.x, y, line, area.width);
-        }
+        draw_lines(&bottom, below(area, list_bottom + 1 - area.y), buffer);
     }
 }

@@ -9,7 +9,7 @@ use crate::operation::{Shortage, format};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::page::Hint;
-use crate::tui::widgets::{Cursor, Lines, Row, rows};
+use crate::tui::widgets::{Cursor, Lines, Row, draw_lines, rows};
 
 /// What a person can choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,12 +100,7 @@ impl Paused {
         }
         let needed = format!("{} at most, usually far less", format::size(self.shortage.needed));
         lines.fact("Still needed", &needed).gap();
-        let lines = lines.finish();
-        for (y, line) in (area.y..area.bottom()).zip(&lines) {
-            buffer.set_line(area.x, y, line, area.width);
-        }
-        let used = u16::try_from(lines.len()).unwrap_or(area.height).min(area.height);
-        let list = Rect { y: area.y + used, height: area.height - used, ..area };
+        let list = draw_lines(&lines.finish(), area, buffer);
         let list_rows: Vec<Row> = CHOICES
             .iter()
             .map(|(_, _, name, about)| {

@@ -20,7 +20,7 @@ use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, Places as Found, Repository};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open};
-use crate::tui::widgets::{Cursor, Lines, Row, rows, text};
+use crate::tui::widgets::{Cursor, Lines, Row, below, draw_lines, rows, text};
 
 /// The list of places.
 pub(in crate::tui) struct Places {
@@ -322,8 +322,6 @@ impl Page for Places {
         let list_area = Rect { height: area.height - height, ..area };
         let list = self.rows(usize::from(area.width), look);
         rows(&list, Some(self.cursor.index), list_area, buffer, look);
-        for (y, line) in (list_area.bottom()..area.bottom()).zip(&remarks) {
-            buffer.set_line(area.x, y, line, area.width);
-        }
+        draw_lines(&remarks, below(area, list_area.height), buffer);
     }
 }

@@ -18,7 +18,7 @@ use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::{Failure, PrepareOrder, PreparePlan};
 use crate::tui::page::{Action, Context, Hint, Page, ask, open, replace};
-use crate::tui::widgets::{Did, Form, FormRow, Lines, spinner};
+use crate::tui::widgets::{Did, Form, FormRow, Lines, below, draw_lines, spinner};
 
 /// The rows of the form, top down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,18 +211,8 @@ impl Page for Prepare {
         let mut top = Lines::new(area.width);
         top.fact("Disk", &self.disk.line());
         top.fact("Holds", &self.disk.holds());
-        let mut y = area.y;
-        for line in top.finish() {
-            if y < area.bottom() {
-                buffer.set_line(area.x, y, &line, area.width);
-            }
-            y += 1;
-        }
-        let y = (y + 1).min(area.bottom());
-        let below = Rect { y, height: area.bottom() - y, ..area };
-        let y = self.form.render(self.work.is_none(), below, buffer, look);
-        for (y, line) in (y..area.bottom()).zip(self.remark(area.width, look, now)) {
-            buffer.set_line(area.x, y, &line, area.width);
-        }
+        let rest = below(draw_lines(&top.finish(), area, buffer), 1);
+        let rest = self.form.render(self.work.is_none(), rest, buffer, look);
+        draw_lines(&self.remark(area.width, look, now), rest, buffer);
     }
 }

@@ -19,7 +19,7 @@ use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
 use crate::tui::model::Job;
 use crate::tui::page::{Action, Context, Hint, Page, ask, open, replace};
-use crate::tui::widgets::{History, Lines, gauge, speed_graph, spinner, text};
+use crate::tui::widgets::{History, Lines, below, draw_lines, gauge, speed_graph, spinner, text};
 
 /// Notices kept for the page.
 const NOTICES: usize = 8;
@@ -311,9 +311,6 @@ impl Page for ProgressPage {
             let rule = "─".repeat(usize::from(area.width));
             buffer.set_string(area.x, graph.bottom(), rule, look.frame());
         }
-        let top = area.bottom().saturating_sub(notice_rows);
-        for (y, line) in (top..area.bottom()).zip(&notices) {
-            buffer.set_line(area.x, y, line, area.width);
-        }
+        draw_lines(&notices, below(area, area.height.saturating_sub(notice_rows)), buffer);
     }
 }

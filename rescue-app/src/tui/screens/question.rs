@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::page::{Action, Context, Hint, Page};
-use crate::tui::widgets::Lines;
+use crate::tui::widgets::{Lines, draw_lines};
 
 /// Columns of the text.
 const COLUMNS: u16 = 54;
@@ -83,9 +83,7 @@ impl Page for Question {
     }
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, _now: Duration) {
-        for (y, line) in (area.y..area.bottom()).zip(self.lines(area.width)) {
-            buffer.set_line(area.x, y, &line, area.width);
-        }
+        draw_lines(&self.lines(area.width), area, buffer);
         let button = |text: &str, chosen: bool| {
             let style = if chosen { look.selected() } else { Style::new() };
             let mark = if chosen { '►' } else { ' ' };

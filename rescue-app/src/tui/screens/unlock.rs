@@ -6,14 +6,16 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::entry::{Entry, Typed};
 use super::waiting::failure_lines;
 use crate::operation::{Container, Keys, Passphrase, Survey, Volume};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
-use crate::tui::model::Failure;
 use crate::tui::page::{Action, Context, Hint, Page, Then, ask, open};
-use crate::tui::widgets::{Field, Lines, logical_volume_line, spinner, volume_line};
+use crate::tui::widgets::{
+    Field, Lines, below, draw_lines, logical_volume_line, spinner, volume_line,
+};
 
 /// Asks for one passphrase after the other; none is needed to go on.
 pub(in crate::tui) struct Unlock {
@@ -23,9 +25,7 @@ pub(in crate::tui) struct Unlock {
     /// Which of them is asked for.
     at: usize,
     keys: Keys,
-    field: Field,
-    trying: bool,
-    failure: Option<Failure>,
+    entry: Entry,
     then: Then<Keys>,
 }
 
@@ -65,8 +65,8 @@ impl Unlock {
         if at >= containers.len() {
             return then.go(keys);
         }
-        let field = Field::hidden();
-        open(Self { disk, containers, at, keys, field, trying: false, failure: None, then })
+        let entry = Entry::new(Field::hidden());
+        open(Self { disk, containers, at, keys, entry, then })
     }
 
     /// This page stays as it is, to come back to.
@@ -94,15 +94,15 @@ impl Unlock {
     fn try_it(&mut self) -> Action {
         let Some(container) = self.container().cloned() else { return Action::None };
         self.keys.remove(&container);
-        if self.field.text().is_empty() {
+        if self.entry.field.text().is_empty() {
             return self.next();
         }
-        self.trying = true;
-        self.failure = None;
+        self.entry.working = true;
+        self.entry.failure = None;
         ask(Request::Unlock {
             disk: self.disk.path().to_owned(),
             container,
-            passphrase: Passphrase::new(self.field.text()),
+            passphrase: Passphrase::new(self.entry.field.text()),
         })
     }
 }
@@ -114,12 +114,12 @@ impl Page for Unlock {
     }
 
     fn hints(&self) -> Vec<Hint> {
-        if self.trying {
+        if self.entry.working {
             return Vec::new();
         }
-        let enter = if self.field.text().is_empty() { "Leave it locked" } else { "Unlock" };
+        let enter = if self.entry.field.text().is_empty() { "Leave it locked" } else { "Unlock" };
         let mut hints = vec![("Enter", enter)];
-        hints.extend(self.field.hint());
+        hints.extend(self.entry.field.hint());
         hints.extend([("F1", "Help"), ("Esc", "Back")]);
         hints
     }
@@ -144,28 +144,24 @@ impl Page for Unlock {
     }
 
     fn on_key(&mut self, key: Key, _context: &Context) -> Action {
-        if self.trying {
-            return Action::None;
+        match self.entry.on_key(key) {
+            Typed::Finished => self.try_it(),
+            Typed::Changed | Typed::Nothing => Action::None,
         }
-        if key == Key::Enter {
-            return self.try_it();
-        }
-        self.field.on_key(key);
-        Action::None
     }
 
     fn on_reply(&mut self, reply: Reply, _context: &Context) -> Action {
-        self.trying = false;
+        self.entry.working = false;
         match reply {
             Reply::Unlocked(Ok(key)) => {
                 let container = self.container().cloned();
                 self.keys.extend(container.map(|container| (container, key)));
-                self.field.clear();
+                self.entry.field.clear();
                 self.next()
             }
             Reply::Unlocked(Err(failure)) => {
-                self.failure = Some(failure);
-                self.field.clear();
+                self.entry.failure = Some(failure);
+                self.entry.field.clear();
                 Action::None
             }
             _ => Action::None,
@@ -173,7 +169,7 @@ impl Page for Unlock {
     }
 
     fn is_busy(&self) -> bool {
-        self.trying
+        self.entry.working
     }
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, now: Duration) {
@@ -188,22 +184,14 @@ impl Page for Unlock {
              restoring needs no secret. Leave the field empty to store every byte."
         );
         lines.text(&text, Style::new()).gap();
-        let before = lines.finish();
-        let field_y = area.y.saturating_add(u16::try_from(before.len()).unwrap_or(area.height));
+        let rest = draw_lines(&lines.finish(), area, buffer);
+        let rest = self.entry.render(rest, buffer, look);
         let mut after = Lines::new(area.width);
-        if self.trying {
+        if self.entry.working {
             after.line(format!("{} Trying the key slots; this takes some seconds", spinner(now)));
-        } else if let Some(failure) = &self.failure {
+        } else if let Some(failure) = &self.entry.failure {
             failure_lines(&mut after, failure, look);
         }
-        for (y, line) in (area.y..area.bottom()).zip(&before) {
-            buffer.set_line(area.x, y, line, area.width);
-        }
-        if field_y < area.bottom() {
-            self.field.render(!self.trying, Rect { y: field_y, height: 1, ..area }, buffer, look);
-        }
-        for (y, line) in (field_y.saturating_add(2)..area.bottom()).zip(after.finish()) {
-            buffer.set_line(area.x, y, &line, area.width);
-        }
+        draw_lines(&after.finish(), below(rest, 1), buffer);
     }
 }

@@ -13,7 +13,9 @@ use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::model::WriteOrder;
 use crate::tui::page::{Action, Context, Hint, Page, Then};
-use crate::tui::widgets::{Cursor, Lines, Row, logical_volume_line, rows, volume_line};
+use crate::tui::widgets::{
+    Cursor, Lines, Row, below, draw_lines, logical_volume_line, rows, volume_line,
+};
 use crate::volume::LogicalVolume;
 
 /// Below a logical volume that is not whole in this image, under its kind.
@@ -290,23 +292,15 @@ impl Page for WriteOptions {
         let mut top = Lines::new(area.width);
         top.fact(self.order.from.name(), &self.order.from.line());
         top.fact("Target", &self.order.disk.line());
-        let top = top.finish();
-        let mut y = area.y;
-        for line in &top {
-            if y < area.bottom() {
-                buffer.set_line(area.x, y, line, area.width);
-            }
-            y += 1;
-        }
-        let y = (y + 1).min(area.bottom());
+        let rest = below(draw_lines(&top.finish(), area, buffer), 1);
         let list: Vec<Row> = self
             .settings()
             .into_iter()
             .map(|setting| self.row(setting, usize::from(area.width), look))
             .collect();
         let bottom = u16::from(self.finished().is_none());
-        let height = (area.bottom() - y).saturating_sub(bottom);
-        rows(&list, Some(self.cursor.index), Rect { y, height, ..area }, buffer, look);
+        let height = rest.height.saturating_sub(bottom);
+        rows(&list, Some(self.cursor.index), Rect { height, ..rest }, buffer, look);
         if bottom > 0 && area.height > 0 {
             let text = "Tick at least one partition.";
             buffer.set_stringn(

@@ -3,18 +3,14 @@
 use super::super::model::{CaptureOrder, Job, Repository};
 use super::super::page::{Action, Then, open};
 use super::super::screens::{
-    CapturePlanPage, Choice, Disks, Errand, Item, Level, Partitions, Places, ProgressPage, Unlock,
-    Wanted, Words,
+    CapturePlanPage, Disks, Errand, Item, Level, Partitions, Places, ProgressPage, Unlock, Wanted,
+    Words,
 };
 use crate::operation::{Keys, Survey};
 
 /// The entry of the main menu.
-pub(super) const ITEM: Item = Item {
-    letter: 'C',
-    name: "Capture",
-    text: "Store a disk as an image. The disk is only read.",
-    choice: Choice::Start(disk),
-};
+pub(super) const ITEM: Item =
+    Item::start('C', "Capture", "Store a disk as an image. The disk is only read.", disk);
 
 /// What was chosen so far.
 #[derive(Clone)]

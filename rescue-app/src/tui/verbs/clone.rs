@@ -2,17 +2,13 @@
 
 use super::super::model::Origin;
 use super::super::page::{Action, Then, open};
-use super::super::screens::{Choice, Disks, Item, Wanted};
+use super::super::screens::{Disks, Item, Wanted};
 use super::write::{self, WriteWords};
 use crate::operation::Survey;
 
 /// The entry of the main menu.
-pub(super) const ITEM: Item = Item {
-    letter: 'L',
-    name: "Clone",
-    text: "Write a disk to another disk, without an image.",
-    choice: Choice::Start(source),
-};
+pub(super) const ITEM: Item =
+    Item::start('L', "Clone", "Write a disk to another disk, without an image.", source);
 
 fn source() -> Action {
     open(Disks::new(Wanted::to_read("Clone: choose the disk to read"), Then::new(target)))

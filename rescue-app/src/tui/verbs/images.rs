@@ -4,19 +4,14 @@ use super::super::machine::Request;
 use super::super::model::{Confirmation, Job, Repository};
 use super::super::page::{Action, Then, open};
 use super::super::screens::{
-    Agreed, Choice, Confirm, Deeds, Errand, Free, Going, Images, Item, Opened, Places,
-    ProgressPage, Purpose, Said, Subject, Words,
+    Agreed, Confirm, Deeds, Errand, Free, Going, Images, Item, Opened, Places, ProgressPage,
+    Purpose, Said, Subject, Words,
 };
 use super::{restore, verify};
 use crate::operation::{ImageSummary, Phase};
 
 /// The entry of the main menu.
-pub(super) const ITEM: Item = Item {
-    letter: 'I',
-    name: "Images",
-    text: "List, inspect and forget images.",
-    choice: Choice::Start(place),
-};
+pub(super) const ITEM: Item = Item::start('I', "Images", "List, inspect and forget images.", place);
 
 fn place() -> Action {
     list("Images", Purpose::Tend)

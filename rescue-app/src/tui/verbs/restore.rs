@@ -2,18 +2,13 @@
 
 use super::super::model::{Origin, Repository};
 use super::super::page::Action;
-use super::super::screens::{Choice, Item, Purpose};
+use super::super::screens::{Item, Purpose};
 use super::images;
 use super::write::{self, WriteWords};
 use crate::operation::ImageSummary;
 
 /// The entry of the main menu.
-pub(super) const ITEM: Item = Item {
-    letter: 'R',
-    name: "Restore",
-    text: "Write an image back to a disk.",
-    choice: Choice::Start(place),
-};
+pub(super) const ITEM: Item = Item::start('R', "Restore", "Write an image back to a disk.", place);
 
 fn place() -> Action {
     images::list("Restore", Purpose::Restore)

@@ -2,17 +2,13 @@
 
 use super::super::model::{Job, Repository};
 use super::super::page::{Action, open};
-use super::super::screens::{Choice, Item, ProgressPage, Purpose, Words};
+use super::super::screens::{Item, ProgressPage, Purpose, Words};
 use super::images;
 use crate::operation::{ImageSummary, Phase};
 
 /// The entry of the main menu.
-pub(super) const ITEM: Item = Item {
-    letter: 'V',
-    name: "Verify",
-    text: "Check that stored images are whole.",
-    choice: Choice::Start(place),
-};
+pub(super) const ITEM: Item =
+    Item::start('V', "Verify", "Check that stored images are whole.", place);
 
 fn place() -> Action {
     images::list("Verify", Purpose::Verify)

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{Cursor, Row, rows};
+use super::{Cursor, Row, below, draw_lines, rows};
 use crate::tui::look::Look;
 
 /// Draws the lines of `top` and below them a choice of (name, meaning).
@@ -15,13 +15,6 @@ pub(in crate::tui) fn choices<'c>(
     area: Rect,
     (buffer, look): (&mut Buffer, Look),
 ) {
-    let mut y = area.y;
-    for line in top {
-        if y < area.bottom() {
-            buffer.set_line(area.x, y, line, area.width);
-        }
-        y += 1;
-    }
     let list: Vec<Row> = choices
         .map(|(name, meaning)| {
             Row::new(Line::styled(name.to_owned(), look.heading()))
@@ -29,7 +22,6 @@ pub(in crate::tui) fn choices<'c>(
                 .with(Line::default())
         })
         .collect();
-    let y = (y + 1).min(area.bottom());
-    let list_area = Rect { y, height: area.bottom() - y, ..area };
+    let list_area = below(draw_lines(top, area, buffer), 1);
     rows(&list, Some(cursor.index), list_area, buffer, look);
 }

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::text;
+use super::{draw_lines, text};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 
@@ -47,9 +47,7 @@ impl Document {
         look: Look,
     ) {
         let first = self.first.min(lines.len().saturating_sub(usize::from(area.height)));
-        for (y, line) in (area.y..area.bottom()).zip(lines.iter().skip(first)) {
-            buffer.set_line(area.x, y, line, area.width);
-        }
+        draw_lines(lines.get(first..).unwrap_or_default(), area, buffer);
         if area.height == 0 {
             return;
         }
@@ -137,14 +135,11 @@ mod tests {
     #[test]
     fn scrolling_stops_where_the_last_line_is_in_view() {
         let mut document = Document::default();
-        assert!(document.on_key(Key::PageDown, 30, 10));
-        assert_eq!(document.first, 9);
-        document.on_key(Key::End, 30, 10);
-        assert_eq!(document.first, 20);
-        document.on_key(Key::Down, 30, 10);
-        assert_eq!(document.first, 20);
-        document.on_key(Key::Up, 30, 10);
-        assert_eq!(document.first, 19);
+        let keys = [(Key::PageDown, 9), (Key::End, 20), (Key::Down, 20), (Key::Up, 19)];
+        for (key, first) in keys {
+            assert!(document.on_key(key, 30, 10));
+            assert_eq!(document.first, first, "{key:?}");
+        }
         assert!(document.on_key(Key::Down, 3, 10));
         assert_eq!(document.first, 0, "a short text does not scroll");
         assert!(!document.on_key(Key::Enter, 3, 10));

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::{Field, text};
+use super::{Field, below, text};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::page::Hint;
@@ -221,7 +221,7 @@ impl<Id: Copy + PartialEq> Form<Id> {
         u16::try_from(longest + 5).unwrap_or(u16::MAX)
     }
 
-    /// Draws the rows from the top of `area`; the first line that is left. Nothing is active while the
+    /// Draws the rows from the top of `area`; what is left is below them. Nothing is active while the
     /// page waits for something.
     pub(in crate::tui) fn render(
         &self,
@@ -229,7 +229,7 @@ impl<Id: Copy + PartialEq> Form<Id> {
         area: Rect,
         buffer: &mut Buffer,
         look: Look,
-    ) -> u16 {
+    ) -> Rect {
         let gap = u16::from(area.height > ROOMY);
         let mut y = area.y;
         for (index, row) in self.rows.iter().enumerate().filter(|(_, row)| !row.hidden) {
@@ -246,7 +246,7 @@ impl<Id: Copy + PartialEq> Form<Id> {
             }
             y += 1 + if row.ends_group { gap } else { 0 };
         }
-        y
+        below(area, y.saturating_sub(area.y))
     }
 }
 

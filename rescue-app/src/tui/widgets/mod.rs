@@ -22,6 +22,24 @@ pub(super) use volumes::{layout_bar, logical_volume_line, volume_bar, volume_lin
 
 use std::time::Duration;
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+/// Draws lines from the top of `area` on, as many as fit; what is left is below them.
+pub(super) fn draw_lines(lines: &[Line<'_>], area: Rect, buffer: &mut Buffer) -> Rect {
+    for (y, line) in (area.y..area.bottom()).zip(lines) {
+        buffer.set_line(area.x, y, line, area.width);
+    }
+    below(area, u16::try_from(lines.len()).unwrap_or(u16::MAX))
+}
+
+/// What is left of `area` below its first rows.
+pub(super) fn below(area: Rect, rows: u16) -> Rect {
+    let rows = rows.min(area.height);
+    Rect { y: area.y + rows, height: area.height - rows, ..area }
+}
+
 /// A sign of life, turning four times a second.
 pub(super) fn spinner(now: Duration) -> &'static str {
     const FRAMES: [&str; 4] = ["|", "/", "-", "\\"];
