@@ -51,15 +51,9 @@ impl DirectFile {
     /// # Errors
     /// The kernel's; [`io::ErrorKind::UnexpectedEof`] when the file ends before.
     pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let pages = whole_pages(buf, offset);
-        let done = match &self.direct {
-            Some(file) if pages.len() >= LEAST_LEN => {
-                let at = offset + pages.start as u64;
-                let part = buf.get_mut(pages.clone()).unwrap_or_default();
-                pages.start..pages.start + read_some(file, part, at)?
-            }
-            _ => 0..0,
-        };
+        let done = self.past_cache(whole_pages(buf, offset), offset, |file, part, at| {
+            file.read_at(buf.get_mut(part).unwrap_or_default(), at)
+        })?;
         let (head, rest) = buf.split_at_mut(done.start);
         self.cached.read_exact_at(head, offset)?;
         let tail = rest.get_mut(done.len()..).unwrap_or_default();
@@ -71,19 +65,38 @@ impl DirectFile {
     /// # Errors
     /// The kernel's.
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let pages = whole_pages(bytes, offset);
-        let done = match &self.direct {
-            Some(file) if pages.len() >= LEAST_LEN => {
-                let at = offset + pages.start as u64;
-                let part = bytes.get(pages.clone()).unwrap_or_default();
-                pages.start..pages.start + write_some(file, part, at)?
-            }
-            _ => 0..0,
-        };
+        let done = self.past_cache(whole_pages(bytes, offset), offset, |file, part, at| {
+            file.write_at(bytes.get(part).unwrap_or_default(), at)
+        })?;
         let (head, rest) = bytes.split_at(done.start);
         self.cached.write_all_at(head, offset)?;
         let tail = rest.get(done.len()..).unwrap_or_default();
         self.cached.write_all_at(tail, offset + done.end as u64)
+    }
+
+    /// Moves as much as goes past the cache of these pages of a buffer that belongs at `offset`: until
+    /// they are all moved, the file ends, or the kernel wants it done another way. `transfer` moves
+    /// some bytes of a part of the buffer, at a byte of the file. Returns which were moved.
+    fn past_cache(
+        &self,
+        pages: Range<usize>,
+        offset: u64,
+        mut transfer: impl FnMut(&File, Range<usize>, u64) -> io::Result<usize>,
+    ) -> io::Result<Range<usize>> {
+        let Some(file) = self.direct.as_ref().filter(|_| pages.len() >= LEAST_LEN) else {
+            return Ok(0..0);
+        };
+        let mut at = pages.start;
+        while at < pages.end {
+            match transfer(file, at..pages.end, offset + at as u64) {
+                Ok(0) => break,
+                Ok(len) => at += len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(pages.start..at)
     }
 }
 
@@ -107,37 +120,6 @@ fn whole_pages(buf: &[u8], offset: u64) -> Range<usize> {
         Some(rest) if aligned => start..start + (rest - rest % PAGE),
         _ => 0..0,
     }
-}
-
-/// Reads until the buffer is full, the file ends, or the kernel wants it done another way.
-/// Returns the number of bytes read.
-fn read_some(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut done = 0;
-    while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset + done as u64) {
-            Ok(0) => break,
-            Ok(len) => done += len,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
-}
-
-/// As [`read_some`], for writing.
-fn write_some(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
-    let mut done = 0;
-    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-        match file.write_at(rest, offset + done as u64) {
-            Ok(0) => break,
-            Ok(len) => done += len,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::TransferError;
-use crate::bytes::{AlignedBuffer, Extent, Extents};
+use crate::bytes::{Extent, Extents};
 use crate::image::content::Placed;
 use crate::repository::Id;
 
 use super::disk_sink::{DiskSink, Scratch};
-use super::disk_source::{ChunkSink, ChunkWorker, DiskSource, Filled, Read};
+use super::disk_source::{ChunkSink, ChunkWorker, DiskSource, Done, Filled, Read};
 use super::read_back::bad_range;
 use super::tasks::{self, ChunkPlace, ChunkTask};
 use super::{Again, ChunkSource, Put, Transfer};
@@ -93,14 +93,11 @@ struct Zeros {
 }
 
 impl ChunkSink for Copying<'_> {
-    type Worker<'w>
-        = CopyingWorker<'w>
-    where
-        Self: 'w;
-
-    fn workers(&self, count: usize) -> Result<Vec<CopyingWorker<'_>>, TransferError> {
-        let worker =
-            |_| CopyingWorker { all: self, scratch: Scratch::default(), placed: Vec::new() };
+    fn workers(&self, count: usize) -> Result<Vec<Box<dyn ChunkWorker + '_>>, TransferError> {
+        let worker = |_| -> Box<dyn ChunkWorker + '_> {
+            let scratch = Scratch::default();
+            Box::new(CopyingWorker { all: self, scratch, placed: Vec::new() })
+        };
         Ok((0..count).map(worker).collect())
     }
 
@@ -122,11 +119,7 @@ struct CopyingWorker<'w> {
 }
 
 impl ChunkWorker for CopyingWorker<'_> {
-    fn take(
-        &mut self,
-        chunks: Vec<Filled>,
-        done: &dyn Fn(AlignedBuffer),
-    ) -> Result<(), TransferError> {
+    fn take(&mut self, chunks: Vec<Filled>, done: &Done<'_>) -> Result<(), TransferError> {
         let plains: Vec<&[u8]> = chunks.iter().map(|chunk| &*chunk.buffer).collect();
         let ids = Id::of_all(&plains);
         for (chunk, id) in chunks.into_iter().zip(ids) {
@@ -140,7 +133,7 @@ impl ChunkWorker for CopyingWorker<'_> {
         Ok(())
     }
 
-    fn finish(mut self, _done: &dyn Fn(AlignedBuffer)) -> Result<(), TransferError> {
+    fn finish(mut self: Box<Self>, _done: &Done<'_>) -> Result<(), TransferError> {
         let mut placed = self.all.placed.lock().unwrap_or_else(PoisonError::into_inner);
         placed.append(&mut self.placed);
         Ok(())

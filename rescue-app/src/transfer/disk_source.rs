@@ -34,30 +34,24 @@ pub(crate) struct Filled {
 
 /// Where the chunks of a disk go, in any order.
 pub(crate) trait ChunkSink: Sync {
-    /// What one thread works with.
-    type Worker<'w>: ChunkWorker
-    where
-        Self: 'w;
-
-    /// So many of them.
-    fn workers(&self, count: usize) -> Result<Vec<Self::Worker<'_>>, TransferError>;
+    /// What so many threads work with.
+    fn workers(&self, count: usize) -> Result<Vec<Box<dyn ChunkWorker + '_>>, TransferError>;
 
     /// Bytes of the disk that are zero, or that nothing uses.
     fn zeros(&self, range: Extent) -> Result<(), TransferError>;
 }
 
+/// Takes back a buffer that is not needed any more.
+pub(crate) type Done<'a> = dyn Fn(AlignedBuffer) + 'a;
+
 /// A thread's share of a [`ChunkSink`].
 pub(crate) trait ChunkWorker: Send {
     /// Takes some chunks, to hash them together; a buffer that is not needed any more goes back by
     /// `done`.
-    fn take(
-        &mut self,
-        chunks: Vec<Filled>,
-        done: &dyn Fn(AlignedBuffer),
-    ) -> Result<(), TransferError>;
+    fn take(&mut self, chunks: Vec<Filled>, done: &Done<'_>) -> Result<(), TransferError>;
 
     /// There are no more.
-    fn finish(self, done: &dyn Fn(AlignedBuffer)) -> Result<(), TransferError>;
+    fn finish(self: Box<Self>, done: &Done<'_>) -> Result<(), TransferError>;
 }
 
 /// What is known of a disk after it was read.
@@ -183,7 +177,7 @@ impl DiskSource<'_> {
 
 /// A worker's life.
 fn work(
-    mut worker: impl ChunkWorker,
+    mut worker: Box<dyn ChunkWorker + '_>,
     full: &Receiver<Vec<Filled>>,
     empty: &Sender<AlignedBuffer>,
 ) -> Result<(), TransferError> {

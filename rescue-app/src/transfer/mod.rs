@@ -25,7 +25,7 @@ use crate::repository::{BlobReader, RepositoryError};
 pub(crate) use deferred::DeferredWrites;
 pub(crate) use disk_copy::DiskCopy;
 pub(crate) use disk_sink::{DiskSink, Scratch, writing};
-pub(crate) use disk_source::{ChunkSink, ChunkWorker, DiskSource, Filled, no_workers};
+pub(crate) use disk_source::{ChunkSink, ChunkWorker, DiskSource, Done, Filled, no_workers};
 pub use error::TransferError;
 pub(crate) use read_back::{Comparison, ReadBack, first_difference, reading};
 pub use rescue::RescueOptions;

@@ -9,7 +9,9 @@ use crate::image::chunks::Piece;
 use crate::image::content::ChunkSlot;
 use crate::progress::Reporter;
 use crate::repository::{BlobType, BlobWriter, Id, PackWriter, TOGETHER};
-use crate::transfer::{ChunkSink, ChunkWorker, DiskSource, Filled, TransferError, no_workers};
+use crate::transfer::{
+    ChunkSink, ChunkWorker, DiskSource, Done, Filled, TransferError, no_workers,
+};
 
 /// Stores chunks.
 pub(super) struct RepositorySink<'a> {
@@ -55,22 +57,17 @@ impl<'a> RepositorySink<'a> {
 }
 
 impl ChunkSink for RepositorySink<'_> {
-    type Worker<'w>
-        = StoringWorker<'w>
-    where
-        Self: 'w;
-
-    fn workers(&self, count: usize) -> Result<Vec<StoringWorker<'_>>, TransferError> {
+    fn workers(&self, count: usize) -> Result<Vec<Box<dyn ChunkWorker + '_>>, TransferError> {
         // Room for all chunks there are.
         let (named_in, named_out) = bounded((count + 1) * TOGETHER);
-        let worker = |_| {
-            Ok(StoringWorker {
+        let worker = |_| -> Result<Box<dyn ChunkWorker + '_>, TransferError> {
+            Ok(Box::new(StoringWorker {
                 sink: self,
                 writer: self.pack_writer.blob_writer()?,
                 named_in: named_in.clone(),
                 named_out: named_out.clone(),
                 stored: Stored::default(),
-            })
+            }))
         };
         (0..count).map(worker).collect()
     }
@@ -98,11 +95,7 @@ pub(super) struct StoringWorker<'w> {
 }
 
 impl ChunkWorker for StoringWorker<'_> {
-    fn take(
-        &mut self,
-        chunks: Vec<Filled>,
-        done: &dyn Fn(AlignedBuffer),
-    ) -> Result<(), TransferError> {
+    fn take(&mut self, chunks: Vec<Filled>, done: &Done<'_>) -> Result<(), TransferError> {
         let plains: Vec<&[u8]> = chunks.iter().map(|chunk| &*chunk.buffer).collect();
         let names = self.writer.name_all(&plains)?;
         for (chunk, id) in chunks.into_iter().zip(names) {
@@ -115,8 +108,8 @@ impl ChunkWorker for StoringWorker<'_> {
         Ok(())
     }
 
-    fn finish(self, done: &dyn Fn(AlignedBuffer)) -> Result<(), TransferError> {
-        let Self { sink, mut writer, named_in, named_out, mut stored } = self;
+    fn finish(self: Box<Self>, done: &Done<'_>) -> Result<(), TransferError> {
+        let Self { sink, mut writer, named_in, named_out, mut stored } = *self;
         drop(named_in);
         for named in named_out {
             done(store(sink, named, &mut writer, &mut stored)?);
