@@ -270,7 +270,7 @@ impl Machine for LiveMachine {
             Job::Capture(order) => self.run_capture(order, control),
             Job::Write(order) => self.run_write(order, control),
             Job::Verify { repository, image } => {
-                self.run_verify(repository, image.as_ref(), control)
+                self.run_verify(repository, image.as_deref(), control)
             }
             Job::Check { repository } => self.run_check(repository, control),
             Job::Free { repository, keep } => self.run_free(repository, *keep, control),

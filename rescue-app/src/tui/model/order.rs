@@ -275,7 +275,7 @@ pub enum Job {
         /// The repository.
         repository: Repository,
         /// The image, or `None` for all.
-        image: Option<ImageSummary>,
+        image: Option<Box<ImageSummary>>,
     },
     /// Check a repository's structure.
     Check {

@@ -24,6 +24,7 @@ pub(super) fn run((repository, image): (Repository, Option<ImageSummary>)) -> Ac
         next: "",
         ..checking(what, &repository)
     };
+    let image = image.map(Box::new);
     open(ProgressPage::new(Job::Verify { repository, image }, words))
 }
 
