@@ -34,6 +34,12 @@ impl Look {
         if self.colour { colour } else { plain }
     }
 
+    /// A bold colour; bold where there are none.
+    fn bold(self, colour: Color) -> Style {
+        let bold = Style::new().add_modifier(Modifier::BOLD);
+        self.pick(bold.fg(colour), bold)
+    }
+
     /// The first line of the screen.
     pub fn header(self) -> Style {
         self.pick(
@@ -49,10 +55,7 @@ impl Look {
 
     /// Headings and page titles.
     pub fn heading(self) -> Style {
-        self.pick(
-            Style::new().fg(Color::White).add_modifier(Modifier::BOLD),
-            Style::new().add_modifier(Modifier::BOLD),
-        )
+        self.bold(Color::White)
     }
 
     /// The row under the cursor.
@@ -66,34 +69,22 @@ impl Look {
 
     /// The name of a key.
     pub fn key(self) -> Style {
-        self.pick(
-            Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD),
-            Style::new().add_modifier(Modifier::BOLD),
-        )
+        self.bold(Color::Yellow)
     }
 
     /// A success.
     pub fn good(self) -> Style {
-        self.pick(
-            Style::new().fg(Color::Green).add_modifier(Modifier::BOLD),
-            Style::new().add_modifier(Modifier::BOLD),
-        )
+        self.bold(Color::Green)
     }
 
     /// Something to be aware of.
     pub fn warning(self) -> Style {
-        self.pick(
-            Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD),
-            Style::new().add_modifier(Modifier::BOLD),
-        )
+        self.bold(Color::Yellow)
     }
 
     /// A failure, or something that will be lost.
     pub fn bad(self) -> Style {
-        self.pick(
-            Style::new().fg(Color::LightRed).add_modifier(Modifier::BOLD),
-            Style::new().add_modifier(Modifier::BOLD),
-        )
+        self.bold(Color::LightRed)
     }
 
     /// Progress and graphs.
