@@ -141,9 +141,10 @@ fn old_backups_of_a_gpt_are_gone_from_a_larger_target() {
     File::create(&target).unwrap().set_len(170 * MIB).unwrap();
     tool("sgdisk", &["-n1:2048:+100M", target.to_str().unwrap()]);
     File::options().write(true).open(&target).unwrap().set_len(200 * MIB).unwrap();
-    let plan = bench.plan("target", &["--only-changed"]).ended(0).result();
+    let kept = ["--only-changed", "--layout", "keep"];
+    let plan = bench.plan("target", &kept).ended(0).result();
     assert!(plan["stale"].to_string().contains("gpt"), "{plan}");
-    bench.restore("target", &["--only-changed"]);
+    bench.restore("target", &kept);
     let bytes = fs::read(&target).unwrap();
     let headers: Vec<usize> =
         (0..bytes.len()).step_by(512).filter(|at| bytes[*at..].starts_with(b"EFI PART")).collect();
