@@ -166,8 +166,11 @@ fn what_cannot_be_done_is_refused_with_what_can() {
     bench.blank("target", 80 * MIB);
     refused(&bench, "target", &["--size", "90M"], "--size 94371840 is for a new file");
     bench.plan("target", &["--size", "80M"]).ended(0);
+    bench.blank("small", 2 * MIB);
+    refused(&bench, "small", &["--partitions", "1"], "the smallest disk that this fits on has ");
     bench.blank("small", 20 * MIB);
-    refused(&bench, "small", &["--partitions", "1"], "this fits on has 21.0 MiB (22020096 bytes)");
+    let keep = ["--partitions", "1", "--layout", "keep"];
+    refused(&bench, "small", &keep, "this fits on has 21.0 MiB (22020096 bytes)");
     bench.blank("small", 40 * MIB);
     sfdisk(&bench.path("small"), "label: dos\n2048,20M,83");
     bench.try_restore("small", &["--partitions", "1"]).ended(0);
