@@ -9,6 +9,7 @@ pub mod identity;
 pub mod layout;
 pub mod manifest;
 pub mod marker;
+pub mod read_ahead;
 pub mod reader;
 pub mod stored;
 pub mod writer;

@@ -10,7 +10,7 @@ use super::chunk_cache::ChunkCache;
 use super::content::Placed;
 
 /// Bytes of decoded chunks that are kept.
-const CACHE: usize = 64 << 20;
+pub(super) const CACHE: usize = 64 << 20;
 
 /// The `disk.img` of an image: random access, by several threads at once.
 pub struct ImageReader {
@@ -29,6 +29,27 @@ impl ImageReader {
         Self { repo, placed, size, cache: ChunkCache::new(CACHE), idle: Mutex::default() }
     }
 
+    /// Decodes a blob, so that it is there when it is read.
+    ///
+    /// # Errors
+    /// Those of reading it.
+    pub(super) fn prefetch(&self, number: usize) -> io::Result<()> {
+        let Some(blob) = self.placed.get(number) else { return Ok(()) };
+        self.cache.get(blob.id, || self.decode(&blob.id)).map(|_| ())
+    }
+
+    /// The blobs that begin in `start..end`: the number and the end of each.
+    pub(super) fn blobs_from(
+        &self,
+        start: u64,
+        end: u64,
+    ) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let first = self.placed.partition_point(|blob| blob.offset < start);
+        let within = self.placed.iter().enumerate().skip(first);
+        let within = within.take_while(move |(_, blob)| blob.offset < end);
+        within.map(|(number, blob)| (number, blob.offset + blob.len))
+    }
+
     fn decode(&self, id: &Id) -> io::Result<Vec<u8>> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = idle().pop();
@@ -45,10 +66,10 @@ impl ImageReader {
         let from = usize::try_from(at - blob.offset).map_err(io::Error::other)?;
         let part = bytes.get(from..).unwrap_or_default();
         let len = part.len().min(buf.len());
-        if len == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        match (buf.get_mut(..len), part.get(..len)) {
+            (Some(to), Some(part)) if len > 0 => to.copy_from_slice(part),
+            _ => return Err(io::ErrorKind::UnexpectedEof.into()),
         }
-        buf.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
         Ok(len)
     }
 }

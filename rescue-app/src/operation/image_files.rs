@@ -5,9 +5,10 @@ use std::time::SystemTime;
 
 use crate::bytes::ReadAt;
 use crate::export::{self, ExportedFile};
+use crate::image::read_ahead::ReadAhead;
 use crate::image::reader::ImageReader;
 use crate::image::stored::OpenImage;
-use crate::progress::Control;
+use crate::progress::{Control, workers};
 use crate::repository::SharedLock;
 
 use super::access::RepoAccess;
@@ -43,7 +44,9 @@ impl ImageFiles {
         let reader = ImageReader::new(Arc::clone(&repo), placed);
         let (id, made) = (image.short_id(), image.snapshot.time.into());
         let (image, volumes) = restore::volumes_of(repo, image, &reader);
-        let disk: Arc<dyn ReadAt> = Arc::new(reader);
+        let disk = ReadAhead::new(reader, workers())
+            .map_err(|error| OperationError::io("starting threads that read ahead", error))?;
+        let disk: Arc<dyn ReadAt> = Arc::new(disk);
         let files = export::files(&image.manifest, &disk, volumes).map_err(|error| {
             OperationError::io("writing the manifest of the image", std::io::Error::other(error))
         })?;
