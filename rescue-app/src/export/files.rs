@@ -6,11 +6,17 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::bytes::{Extents, ReadAt, WriteAt};
+use crate::bytes::{Extent, Extents, ReadAt, WriteAt};
 use crate::image::manifest::{Manifest, Region, Stored, file_name};
 use crate::image::stored::{DISK_FILE, MANIFEST_FILE};
 use crate::transfer::Transfer;
 use crate::volume::LogicalVolume;
+
+use super::pieces::Pieces;
+
+/// Bytes of a file on a layer that can be written are looked through this far at once for data, so that
+/// what was written is not gathered for the whole file each time.
+const LOOK: u64 = 16 << 20;
 
 /// A file, and its bytes.
 pub struct ExportedFile {
@@ -18,7 +24,7 @@ pub struct ExportedFile {
     pub name: String,
     /// Its bytes.
     pub content: FileBytes,
-    /// Which of them may be other than zero.
+    /// Which of them may be other than zero, as long as nothing is written.
     pub data: Extents,
 }
 
@@ -26,7 +32,7 @@ pub struct ExportedFile {
 pub enum FileBytes {
     /// Nobody writes to them.
     Fixed(Box<dyn ReadAt>),
-    /// Programs may write to them, and make the file shorter.
+    /// Programs may write to them, and make the file shorter and longer again.
     Writable {
         /// The most that the file can hold.
         bytes: Arc<dyn WriteAt>,
@@ -42,16 +48,41 @@ impl FileBytes {
         if fits { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
-    /// Writes to a file; past its end is [`io::ErrorKind::UnexpectedEof`].
+    /// Where they are written, if they can be: the most that the file can hold.
+    pub fn writable(&self) -> Option<&dyn WriteAt> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Writable { bytes, .. } => Some(bytes.as_ref()),
+        }
+    }
+
+    /// Writes to a file, which grows by what is written past its end.
     ///
     /// # Errors
-    /// Of one that is not writable [`io::ErrorKind::ReadOnlyFilesystem`]; otherwise those of its bytes.
+    /// Of one that is not writable [`io::ErrorKind::ReadOnlyFilesystem`], and beyond the most that it can hold
+    /// [`io::ErrorKind::FileTooLarge`]; otherwise those of its bytes.
     pub fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let Self::Writable { bytes, .. } = self else {
+        let Self::Writable { bytes, size } = self else {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         };
-        self.ensure_within(offset, data.len())?;
-        bytes.write_at(offset, data)
+        let end = offset.checked_add(data.len() as u64).filter(|end| *end <= bytes.size());
+        let end = end.ok_or(io::ErrorKind::FileTooLarge)?;
+        if offset > self.size() {
+            self.set_size(offset)?;
+        }
+        bytes.write_at(offset, data)?;
+        size.fetch_max(end, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Makes bytes of a file zero, as far as it goes.
+    ///
+    /// # Errors
+    /// As [`Self::write_at`].
+    pub fn zero_at(&self, offset: u64, len: u64) -> io::Result<()> {
+        let bytes = self.writable().ok_or(io::ErrorKind::ReadOnlyFilesystem)?;
+        let end = offset.saturating_add(len).min(self.size());
+        bytes.zero_at(offset.min(end), end.saturating_sub(offset))
     }
 
     /// Gives a file another size. What it grows by is zero.
@@ -92,6 +123,14 @@ impl ReadAt for FileBytes {
     }
 }
 
+/// The disk that files are taken from.
+pub(crate) enum ExportedDisk {
+    /// To be read only.
+    ReadOnly(Arc<dyn ReadAt>),
+    /// To be written too, by way of any of the files.
+    Writable(Arc<dyn WriteAt>),
+}
+
 impl ExportedFile {
     /// A file that programs may write to.
     pub fn writable(name: &str, bytes: Arc<dyn WriteAt>) -> Self {
@@ -106,42 +145,53 @@ impl ExportedFile {
     }
 
     /// A file whose bytes are taken from the disk.
-    fn of_disk(name: String, disk: &Arc<dyn ReadAt>, size: u64, pieces: Vec<Transfer>) -> Self {
+    fn of_disk(name: String, disk: &ExportedDisk, size: u64, pieces: Vec<Transfer>) -> Self {
         let mut data = Extents::new();
         pieces.iter().flat_map(Transfer::used_on_target).for_each(|it| data.push(it.start, it.end));
-        let content = Box::new(Pieces { disk: Arc::clone(disk), size, pieces });
-        Self { name, content: FileBytes::Fixed(content), data }
-    }
-}
-
-/// A file put together from bytes of a disk; what none of its pieces covers is zero.
-struct Pieces {
-    disk: Arc<dyn ReadAt>,
-    size: u64,
-    /// In the order of the file.
-    pieces: Vec<Transfer>,
-}
-
-impl ReadAt for Pieces {
-    fn size(&self) -> u64 {
-        self.size
+        let content = match disk {
+            ExportedDisk::ReadOnly(disk) => {
+                FileBytes::Fixed(Box::new(Pieces { disk: Arc::clone(disk), size, pieces }))
+            }
+            ExportedDisk::Writable(disk) => {
+                let bytes = Arc::new(Pieces { disk: Arc::clone(disk), size, pieces });
+                FileBytes::Writable { bytes, size: AtomicU64::new(size) }
+            }
+        };
+        Self { name, content, data }
     }
 
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let end = offset.saturating_add(buf.len() as u64);
-        if end > self.size {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    /// What of `start..end` may be other than zero.
+    pub fn data_within(&self, start: u64, end: u64) -> Extents {
+        let mut before = Extents::new();
+        self.data.within(start, end).for_each(|it| before.push(it.start, it.end));
+        match self.content.writable() {
+            Some(layer) => layer.changes_within(start, end).over(&before),
+            None => before,
         }
-        buf.fill(0);
-        let first = self.pieces.partition_point(|piece| piece.to + piece.len <= offset);
-        for piece in self.pieces.iter().skip(first).take_while(|piece| piece.to < end) {
-            let (start, stop) = (piece.to.max(offset), (piece.to + piece.len).min(end));
-            let within = |at: u64| usize::try_from(at - offset).map_err(io::Error::other);
-            let part = buf.get_mut(within(start)?..within(stop)?);
-            let part = part.ok_or(io::ErrorKind::UnexpectedEof)?;
-            self.disk.read_at(piece.from + (start - piece.to), part)?;
+    }
+
+    /// The first bytes at or after `offset` that may be other than zero, up to the next that are zero.
+    pub fn next_data(&self, offset: u64) -> Option<Extent> {
+        let size = self.content.size();
+        if self.content.writable().is_none() {
+            return self.data.within(offset, size).next();
         }
-        Ok(())
+        let (mut at, mut found) = (offset, None::<Extent>);
+        while at < size {
+            let end = at.saturating_add(LOOK).min(size);
+            for data in self.data_within(at, end).iter() {
+                match &mut found {
+                    None => found = Some(data),
+                    Some(found) if found.end == data.start => found.end = data.end,
+                    Some(found) => return Some(*found),
+                }
+            }
+            if found.is_some_and(|found| found.end < end) {
+                break;
+            }
+            at = end;
+        }
+        found
     }
 }
 
@@ -153,7 +203,7 @@ pub(crate) type VolumeOnDisk = (LogicalVolume, Vec<Transfer>);
 /// of their bytes on the disk.
 pub(crate) fn files(
     manifest: &Manifest,
-    disk: &Arc<dyn ReadAt>,
+    disk: &ExportedDisk,
     volumes: Vec<VolumeOnDisk>,
 ) -> Result<Vec<ExportedFile>, serde_json::Error> {
     let stored = || manifest.regions.iter().filter(|region| region.stored != Stored::Nothing);
@@ -209,24 +259,26 @@ fn unique(files: &mut [ExportedFile]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bytes::{OVERLAY_BLOCK, Overlay, OverlayRoom};
 
     #[test]
-    fn pieces_are_put_together_and_gaps_are_zero() {
-        let disk: Arc<dyn ReadAt> = Arc::new((0..100).collect::<Vec<u8>>());
-        let piece = |from, to, len| {
-            let used = Extents::of(from, from + len);
-            Transfer { from, to, len, used, is_cut: false }
-        };
-        let pieces = vec![piece(50, 0, 10), piece(10, 10, 5), piece(90, 20, 10)];
-        let file = ExportedFile::of_disk("x".into(), &disk, 40, pieces);
-        let mut expected: Vec<u8> = (50..60).chain(10..15).collect();
-        expected.extend([0; 5]);
-        expected.extend(90..100);
-        expected.extend([0; 10]);
-        assert_eq!(file.content.read_vec(0, 40).unwrap(), expected);
-        assert_eq!(file.content.read_vec(8, 14).unwrap(), expected[8..22]);
-        assert!(file.content.read_vec(30, 11).is_err());
-        let data: Vec<(u64, u64)> = file.data.iter().map(|it| (it.start, it.end)).collect();
-        assert_eq!(data, [(0, 15), (20, 30)]);
+    fn data_is_what_was_used_or_written_and_is_not_zero_again() {
+        let size = 3 * LOOK;
+        let base = vec![0; usize::try_from(size).unwrap()];
+        let room = OverlayRoom { memory: size, folder: None };
+        let disk = ExportedDisk::Writable(Arc::new(Overlay::new(base, room)));
+        let used = Extents::of(LOOK, LOOK + 100);
+        let whole = Transfer { from: 0, to: 0, len: size, used, is_cut: false };
+        let file = ExportedFile::of_disk("x".into(), &disk, size, vec![whole]);
+        let next = |at| file.next_data(at).map(|it| (it.start, it.end));
+        assert_eq!(next(5), Some((LOOK, LOOK + 100)));
+        let layer = file.content.writable().unwrap();
+        layer.write_at(2 * LOOK - 1, &[1, 1]).unwrap();
+        assert_eq!(next(LOOK + 1), Some((LOOK + 1, LOOK + 100)));
+        let written = (2 * LOOK - OVERLAY_BLOCK, 2 * LOOK + OVERLAY_BLOCK);
+        assert_eq!(next(LOOK + 100), Some(written));
+        layer.zero_at(LOOK, OVERLAY_BLOCK).unwrap();
+        assert_eq!(next(0), Some(written));
+        assert_eq!(next(written.1), None);
     }
 }

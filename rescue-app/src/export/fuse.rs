@@ -7,16 +7,16 @@ use std::time::{Duration, SystemTime};
 
 use fuser::{
     BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem,
-    FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner, MountOption, OpenFlags,
-    ReplyAttr, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen,
+    FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner, MountOption, OpenAccMode,
+    OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen,
     ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 
+use nix::fcntl::FallocateFlags;
 use nix::mount::{MntFlags, umount2};
 
-use crate::console;
-
 use crate::bytes::ReadAt;
+use crate::console;
 
 use super::{ExportedFile, FileBytes};
 
@@ -57,7 +57,7 @@ pub struct Mounted {
 }
 
 impl Mounted {
-    /// Shows `files`, with the time of the image, in the folder `dir`, to be read by `threads` at once.
+    /// Shows `files`, with the time of the image, in the folder `dir`, to be used by `threads` at once.
     ///
     /// # Errors
     /// When the kernel does not mount it.
@@ -68,8 +68,7 @@ impl Mounted {
         threads: usize,
     ) -> Result<Self, FuseError> {
         let mut config = Config::default();
-        let is_writable =
-            files.iter().any(|file| matches!(file.content, FileBytes::Writable { .. }));
+        let is_writable = files.iter().any(|file| file.content.writable().is_some());
         config.mount_options = [
             if is_writable { MountOption::RW } else { MountOption::RO },
             MountOption::NoDev,
@@ -151,18 +150,23 @@ impl Folder {
         let file = self.file(number).ok_or(Errno::ENOENT)?;
         let left = file.content.size().saturating_sub(offset).min(size.into());
         let bytes = file.content.read_vec(offset, usize::try_from(left).unwrap_or_default());
-        bytes.map_err(|error| {
-            console::tell(&format!("reading {}: {error}", file.name));
-            Errno::EIO
-        })
+        bytes.map_err(|error| failed("reading", file, &error))
     }
 
     fn write(&self, number: INodeNo, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
         let file = self.file(number).ok_or(Errno::ENOENT)?;
-        file.content.write_at(offset, bytes).map_err(|error| {
-            console::tell(&format!("writing {}: {error}", file.name));
-            errno(&error)
-        })
+        file.content.write_at(offset, bytes).map_err(|error| failed("writing", file, &error))
+    }
+
+    /// Makes holes and zeros; room is not set aside (fallocate(2)).
+    fn zero(&self, number: INodeNo, offset: u64, len: u64, mode: i32) -> Result<(), Errno> {
+        let file = self.file(number).ok_or(Errno::ENOENT)?;
+        let punch = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        let zero = FallocateFlags::FALLOC_FL_ZERO_RANGE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        if ![punch.bits(), zero.bits()].contains(&mode) {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        file.content.zero_at(offset, len).map_err(|error| failed("writing", file, &error))
     }
 
     /// What is known of a file or the folder after a change of its size. Of all else that can be changed,
@@ -185,7 +189,7 @@ impl Folder {
         if offset >= size {
             return Err(Errno::ENXIO);
         }
-        let next = file.data.within(offset, size).next();
+        let next = file.next_data(offset);
         match whence {
             nix::libc::SEEK_DATA => next.map(|data| data.start).ok_or(Errno::ENXIO),
             nix::libc::SEEK_HOLE => {
@@ -230,8 +234,15 @@ impl Filesystem for Folder {
         }
     }
 
-    fn open(&self, _request: &Request, _number: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE);
+    /// What was written by way of another file, of the disk or of a partition, is seen by whoever opens a file
+    /// after that: only what never changes is kept from one to the next.
+    fn open(&self, _request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let is_writable = self.file(number).is_some_and(|file| file.content.writable().is_some());
+        match flags.acc_mode() {
+            _ if is_writable => reply.opened(FileHandle(0), FopenFlags::empty()),
+            OpenAccMode::O_RDONLY => reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE),
+            _ => reply.error(Errno::EROFS),
+        }
     }
 
     fn read(
@@ -293,6 +304,22 @@ impl Filesystem for Folder {
         }
     }
 
+    fn fallocate(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        match self.zero(number, offset, length, mode) {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(error),
+        }
+    }
+
     /// All that was written is kept as it comes.
     fn fsync(
         &self,
@@ -346,6 +373,12 @@ impl Filesystem for Folder {
         }
         reply.ok();
     }
+}
+
+/// Says what went wrong, for the kernel hands on a number only.
+fn failed(doing: &str, file: &ExportedFile, error: &io::Error) -> Errno {
+    console::tell(&format!("{doing} {}: {error}", file.name));
+    errno(error)
 }
 
 /// What a program is told of an error.

@@ -2,7 +2,8 @@
 
 mod files;
 mod fuse;
+mod pieces;
 
+pub(crate) use files::{ExportedDisk, VolumeOnDisk, files};
 pub use files::{ExportedFile, FileBytes};
-pub(crate) use files::{VolumeOnDisk, files};
 pub use fuse::{FuseError, Mounted};

@@ -10,6 +10,7 @@ use crate::operation::{
     BrowseRequest, ForgetRequest, ImagePlace, KeepRules, MountRequest, RepoAccess, Rules, Unwanted,
 };
 
+use super::open::LayerArgs;
 use super::repository::{RepoArgs, WorkArgs};
 use super::upkeep::UnusedArgs;
 use super::values::at_least_one;
@@ -36,7 +37,7 @@ pub struct FromArgs {
 
 impl FromArgs {
     /// An image as it was named, in one word.
-    fn reference(&self, image: &str) -> String {
+    pub(super) fn reference(&self, image: &str) -> String {
         reference(image, self.disk.as_deref())
     }
 
@@ -107,6 +108,10 @@ pub struct MountArgs {
     #[arg(value_name = "DIR")]
     #[serde(with = "os_text")]
     pub dir: PathBuf,
+    /// Whether they can be written.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub layer: LayerArgs,
     /// The repository, and whose image.
     #[command(flatten)]
     #[serde(flatten)]
@@ -117,7 +122,7 @@ impl MountArgs {
     /// What is asked of the operations.
     pub fn request(&self, repo: RepoAccess) -> MountRequest {
         let image = self.from.reference(&self.image);
-        MountRequest { image, repo, dir: self.dir.clone() }
+        MountRequest { image, repo, dir: self.dir.clone(), layer: self.layer.layer() }
     }
 }
 

@@ -7,6 +7,7 @@
 mod args;
 mod choice;
 mod images;
+mod open;
 mod prepare;
 mod repository;
 mod sizes;
@@ -23,6 +24,7 @@ pub use images::{
     CopyArgs, FindArgs, ForgetArgs, FromArgs, ImagesArgs, KeepArgs, ListArgs, LsArgs, MountArgs,
     ShowArgs, VerifyArgs,
 };
+pub use open::LayerArgs;
 pub use prepare::{DisksArgs, InitArgs, PrepareArgs};
 pub use repository::{RepoArgs, WorkArgs};
 pub use sizes::{SizeArgs, SizeOf};
@@ -67,8 +69,8 @@ pub enum Verb {
     ///
     /// The folder holds the disk (disk.img), a file for each partition and logical volume
     /// (1-EFI-system.img, vg-home.img), and what is noted of them (manifest.json). All of them can be read
-    /// and none written; loop devices, filesystem tools and virtual machines work on them. What is
-    /// encrypted is shown so. It needs FUSE.
+    /// and none written, unless --writable keeps apart what is; loop devices, filesystem tools and virtual
+    /// machines work on them. What is encrypted is shown so. It needs FUSE.
     Mount(MountArgs),
     /// Lists the volumes of an image, or the files in one, without mounting anything.
     ///

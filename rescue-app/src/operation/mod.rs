@@ -50,6 +50,7 @@ pub use error::OperationError;
 pub use forget::{
     ForgetReport, ForgetRequest, ForgottenDisk, ForgottenImage, Rules, Unwanted, forget,
 };
+pub use image_files::ThrowAway;
 pub use images::{ImagePartition, ImageSummary, list_images, show_image};
 pub use maintenance::{Repair, Repaired, check, repair, unlock};
 pub use mount::{MountRequest, mount};

@@ -210,9 +210,9 @@ fn others() -> impl Strategy<Value = Verb> {
             Verb::Verify(VerifyArgs { image: Some(image), disk, work: WorkArgs { repo, json } })
         }
     });
-    let mount = (text(), path(), option::of(text()), repo());
-    let mount = mount.prop_map(|(image, dir, disk, repo)| {
-        Verb::Mount(MountArgs { image, dir, from: FromArgs { disk, repo } })
+    let mount = (text(), path(), layer(), option::of(text()), repo());
+    let mount = mount.prop_map(|(image, dir, layer, disk, repo)| {
+        Verb::Mount(MountArgs { image, dir, layer, from: FromArgs { disk, repo } })
     });
     let browse = (text(), option::of(text()), option::of(text()), repo(), any::<(bool, bool)>());
     let browse = browse.prop_map(|(place, name, disk, repo, (long, json))| {
@@ -240,6 +240,13 @@ fn others() -> impl Strategy<Value = Verb> {
         Verb::Copy(CopyArgs { place, to, from: FromArgs { disk, repo }, json })
     });
     prop_oneof![repair, prepare, named, mount, copy, browse, rest]
+}
+
+fn layer() -> impl Strategy<Value = LayerArgs> {
+    (any::<bool>(), option::of(path())).prop_map(|(writable, changes)| LayerArgs {
+        writable,
+        changes: changes.filter(|_| writable),
+    })
 }
 
 fn verb() -> impl Strategy<Value = Verb> {
