@@ -17,6 +17,7 @@ mod passphrase;
 mod prepare;
 mod prune;
 mod restore;
+mod serve;
 mod signals;
 mod source;
 mod target;
@@ -87,6 +88,7 @@ fn carry_out(verb: &Verb) -> anyhow::Result<Ending> {
         Verb::Show(args) => images::show(args),
         Verb::Restore(args) => restore::run(args),
         Verb::Mount(args) => mount::run(args),
+        Verb::Serve(args) => serve::run(args),
         Verb::Ls(args) => browse::list(args),
         Verb::Copy(args) => browse::copy(args),
         Verb::Find(args) => browse::find(args),

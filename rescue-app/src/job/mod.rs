@@ -24,7 +24,7 @@ pub use images::{
     CopyArgs, FindArgs, ForgetArgs, FromArgs, ImagesArgs, KeepArgs, ListArgs, LsArgs, MountArgs,
     ShowArgs, VerifyArgs,
 };
-pub use open::LayerArgs;
+pub use open::{LayerArgs, ServeArgs};
 pub use prepare::{DisksArgs, InitArgs, PrepareArgs};
 pub use repository::{RepoArgs, WorkArgs};
 pub use sizes::{SizeArgs, SizeOf};
@@ -72,6 +72,13 @@ pub enum Verb {
     /// and none written, unless --writable keeps apart what is; loop devices, filesystem tools and virtual
     /// machines work on them. What is encrypted is shown so. It needs FUSE.
     Mount(MountArgs),
+    /// Serves images as network block devices (NBD), until Ctrl-C.
+    ///
+    /// Virtual machines, nbd-client, nbdcopy and qemu-img find the disk of the first image as the export
+    /// without a name or `disk`, its partitions and logical volumes by the names that `lifeboat mount`
+    /// shows, without `.img`; further images as ID/disk, ID/3-root. All names are told at the start.
+    /// What nothing uses is a hole to them.
+    Serve(ServeArgs),
     /// Lists the volumes of an image, or the files in one, without mounting anything.
     ///
     /// Reads ext2/3/4, NTFS, FAT, exFAT, XFS, Btrfs, F2FS and HFS+ that were closed properly.

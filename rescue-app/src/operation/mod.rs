@@ -27,6 +27,7 @@ mod prune;
 mod restore;
 pub mod safety;
 mod search;
+mod serve;
 mod shortage;
 mod source;
 mod survey;
@@ -61,6 +62,7 @@ pub use prepare::{
 pub use prune::{PruneRequest, prune};
 pub use restore::{RestorePlan, RestoreReport, RestoreRequest, What, With, plan_restore};
 pub use search::FoundRepository;
+pub use serve::{ServeRequest, serve};
 pub use source::{SourcePlan, SourceRequest, Unpartitioned};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use target::{Absent, Growth, LayoutEntry, Remains, TargetPlan, TargetRequest};
@@ -68,6 +70,7 @@ pub use timed::Timed;
 pub use unlock::{Container, Keys, LockedDisk};
 pub use verify::{VerifyReport, verify};
 
+pub use crate::export::NbdAddress;
 pub use crate::image::layout::Reading;
 pub use crate::progress::{
     Cancel, Control, Event, Level, Meter, Notice, Phase, Progress, Resume, Shortage,

@@ -22,6 +22,7 @@ mod partition_types;
 mod people;
 mod prepare;
 mod secrets;
+mod serve;
 mod sizes;
 mod smaller;
 mod stale;

@@ -214,6 +214,13 @@ fn others() -> impl Strategy<Value = Verb> {
     let mount = mount.prop_map(|(image, dir, layer, disk, repo)| {
         Verb::Mount(MountArgs { image, dir, layer, from: FromArgs { disk, repo } })
     });
+    let address = any::<(bool, std::net::SocketAddrV4)>();
+    let serve = (vec(text(), 1..3), path(), address, layer(), option::of(text()), repo());
+    let serve = serve.prop_map(|(images, path, (is_socket, port), layer, disk, repo)| {
+        let usual = std::net::SocketAddr::from(([127, 0, 0, 1], 10809));
+        let (socket, listen) = if is_socket { (Some(path), usual) } else { (None, port.into()) };
+        Verb::Serve(ServeArgs { images, socket, listen, layer, from: FromArgs { disk, repo } })
+    });
     let browse = (text(), option::of(text()), option::of(text()), repo(), any::<(bool, bool)>());
     let browse = browse.prop_map(|(place, name, disk, repo, (long, json))| {
         let listed = ListArgs { long, from: FromArgs { disk, repo } };
@@ -239,7 +246,7 @@ fn others() -> impl Strategy<Value = Verb> {
     let copy = copy.prop_map(|(place, to, disk, repo, json)| {
         Verb::Copy(CopyArgs { place, to, from: FromArgs { disk, repo }, json })
     });
-    prop_oneof![repair, prepare, named, mount, copy, browse, rest]
+    prop_oneof![repair, prepare, named, mount, serve, copy, browse, rest]
 }
 
 fn layer() -> impl Strategy<Value = LayerArgs> {
