@@ -160,6 +160,26 @@ impl ExportedFile {
         Self { name, content, data }
     }
 
+    /// Fills `buf` from byte `offset`: of holes nothing is decoded.
+    ///
+    /// # Errors
+    /// Those of reading; [`io::ErrorKind::UnexpectedEof`] beyond the end.
+    pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let end = offset.checked_add(buf.len() as u64).filter(|end| *end <= self.content.size());
+        let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let within = |at: u64| usize::try_from(at - offset).map_err(io::Error::other);
+        let mut zero_from = 0;
+        for data in self.data_within(offset, end).iter() {
+            let (start, stop) = (within(data.start)?, within(data.end)?);
+            buf.get_mut(zero_from..start).unwrap_or_default().fill(0);
+            let part = buf.get_mut(start..stop).ok_or(io::ErrorKind::UnexpectedEof)?;
+            self.content.read_at(data.start, part)?;
+            zero_from = stop;
+        }
+        buf.get_mut(zero_from..).unwrap_or_default().fill(0);
+        Ok(())
+    }
+
     /// What of `start..end` may be other than zero.
     pub fn data_within(&self, start: u64, end: u64) -> Extents {
         let mut before = Extents::new();
@@ -280,5 +300,29 @@ mod tests {
         layer.zero_at(LOOK, OVERLAY_BLOCK).unwrap();
         assert_eq!(next(0), Some(written));
         assert_eq!(next(written.1), None);
+        // Holes are zero whatever was in the buffer.
+        let mut buf = vec![5; usize::try_from(2 * OVERLAY_BLOCK).unwrap()];
+        file.read_at(2 * LOOK - OVERLAY_BLOCK / 2, &mut buf).unwrap();
+        let others: Vec<usize> = (0..buf.len()).filter(|at| buf[*at] != 0).collect();
+        let middle = usize::try_from(OVERLAY_BLOCK / 2).unwrap();
+        assert_eq!(others, [middle - 1, middle]);
+        assert!(file.read_at(size - 1, &mut [0; 2]).is_err());
+    }
+
+    #[test]
+    fn a_file_that_was_made_shorter_grows_with_zeros_up_to_what_it_was() {
+        let room = OverlayRoom { memory: 1 << 20, folder: None };
+        let bytes = Arc::new(Overlay::new(vec![9u8; 1000], room));
+        let file = ExportedFile::writable("x", bytes).content;
+        file.set_size(100).unwrap();
+        assert!(file.read_vec(99, 2).is_err());
+        file.write_at(200, &[1]).unwrap();
+        assert_eq!((file.size(), file.read_vec(99, 3).unwrap()), (201, vec![9, 0, 0]));
+        assert_eq!(file.read_vec(199, 2).unwrap(), [0, 1]);
+        file.write_at(999, &[1]).unwrap();
+        let beyond = file.write_at(999, &[1, 1]).unwrap_err();
+        assert_eq!((beyond.kind(), file.size()), (io::ErrorKind::FileTooLarge, 1000));
+        file.zero_at(999, 5).unwrap();
+        assert_eq!(file.read_vec(999, 1).unwrap(), [0]);
     }
 }

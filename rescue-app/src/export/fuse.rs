@@ -1,7 +1,10 @@
 //! A folder with the files of an image, through FUSE (Linux `include/uapi/linux/fuse.h`).
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +17,7 @@ use fuser::{
 
 use nix::fcntl::FallocateFlags;
 use nix::mount::{MntFlags, umount2};
+use nix::sys::stat::{major, minor};
 
 use crate::bytes::ReadAt;
 use crate::console;
@@ -25,6 +29,11 @@ const FOR_EVER: Duration = Duration::from_secs(86_400);
 
 /// How far the kernel reads ahead, bytes: a whole chunk of an image.
 const READ_AHEAD: u32 = 4 << 20;
+
+thread_local! {
+    /// Each thread reads into the same memory again: new memory costs as much as what is copied into it.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The number of the first file; that of the folder is 1.
 const FIRST: u64 = 2;
@@ -80,7 +89,10 @@ impl Mounted {
         (config.n_threads, config.clone_fd) = (Some(threads), true);
         let session = fuser::spawn_mount(Folder { files, made }, dir, &config);
         match session {
-            Ok(session) => Ok(Self { session, dir: dir.to_owned() }),
+            Ok(session) => {
+                read_further_ahead(dir);
+                Ok(Self { session, dir: dir.to_owned() })
+            }
             Err(error) => Err(FuseError::Mount { dir: console::path(dir), error }),
         }
     }
@@ -103,6 +115,15 @@ impl Mounted {
         };
         ended.map_err(|error| FuseError::Unmount { dir: console::path(&self.dir), error })
     }
+}
+
+/// The kernel reads ahead no more than 128 KiB unless root asks it to (Linux
+/// `Documentation/ABI/testing/sysfs-class-bdi`); without that each read is one of many small ones.
+fn read_further_ahead(dir: &Path) {
+    let Ok(folder) = fs::metadata(dir) else { return };
+    let (major, minor) = (major(folder.dev()), minor(folder.dev()));
+    let setting = format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb");
+    let _ = fs::write(setting, (READ_AHEAD >> 10).to_string());
 }
 
 struct Folder {
@@ -146,11 +167,18 @@ impl Folder {
         })
     }
 
-    fn read(&self, number: INodeNo, offset: u64, size: u32) -> Result<Vec<u8>, Errno> {
+    /// Fills `buf` with what is left of at most `size` bytes.
+    fn read(
+        &self,
+        number: INodeNo,
+        offset: u64,
+        size: u32,
+        buf: &mut Vec<u8>,
+    ) -> Result<(), Errno> {
         let file = self.file(number).ok_or(Errno::ENOENT)?;
         let left = file.content.size().saturating_sub(offset).min(size.into());
-        let bytes = file.content.read_vec(offset, usize::try_from(left).unwrap_or_default());
-        bytes.map_err(|error| failed("reading", file, &error))
+        buf.resize(usize::try_from(left).unwrap_or_default(), 0);
+        file.read_at(offset, buf).map_err(|error| failed("reading", file, &error))
     }
 
     fn write(&self, number: INodeNo, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
@@ -256,10 +284,10 @@ impl Filesystem for Folder {
         _owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        match Folder::read(self, number, offset, size) {
-            Ok(bytes) => reply.data(&bytes),
+        BUFFER.with_borrow_mut(|buf| match Folder::read(self, number, offset, size, buf) {
+            Ok(()) => reply.data(buf),
             Err(error) => reply.error(error),
-        }
+        });
     }
 
     fn write(

@@ -2,25 +2,26 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::repository::Id;
 
 /// The bytes of a chunk, once they are there.
-type Chunk = Arc<Mutex<Option<Arc<Vec<u8>>>>>;
+type Chunk<B> = Arc<Mutex<Option<Arc<B>>>>;
 
 /// A cache of chunks, for several threads: whoever wants a chunk that is being decoded waits for it,
 /// and for no other.
 #[derive(Debug)]
-pub struct ChunkCache {
+pub struct ChunkCache<B> {
     /// Bytes of all chunks in it, at most; one chunk is kept whatever its size.
     limit: usize,
-    kept: Mutex<Kept>,
+    kept: Mutex<Kept<B>>,
 }
 
-#[derive(Debug, Default)]
-struct Kept {
-    chunks: HashMap<Id, CachedChunk>,
+#[derive(Debug)]
+struct Kept<B> {
+    chunks: HashMap<Id, CachedChunk<B>>,
     /// Bytes of them.
     bytes: usize,
     /// Counts every use.
@@ -28,27 +29,24 @@ struct Kept {
 }
 
 #[derive(Debug)]
-struct CachedChunk {
-    chunk: Chunk,
+struct CachedChunk<B> {
+    chunk: Chunk<B>,
     bytes: usize,
     used: u64,
 }
 
-impl ChunkCache {
+impl<B: Deref<Target = [u8]>> ChunkCache<B> {
     /// An empty one that keeps `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, kept: Mutex::default() }
+        let kept = Kept { chunks: HashMap::new(), bytes: 0, clock: 0 };
+        Self { limit, kept: Mutex::new(kept) }
     }
 
     /// The chunk `id`, decoded by `decode` unless it is kept.
     ///
     /// # Errors
     /// Those of `decode`; the next call tries again.
-    pub fn get(
-        &self,
-        id: Id,
-        decode: impl FnOnce() -> io::Result<Vec<u8>>,
-    ) -> io::Result<Arc<Vec<u8>>> {
+    pub fn get(&self, id: Id, decode: impl FnOnce() -> io::Result<B>) -> io::Result<Arc<B>> {
         let chunk = self.entry(id);
         let mut content = chunk.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bytes) = &*content {
@@ -61,11 +59,11 @@ impl ChunkCache {
         Ok(bytes)
     }
 
-    fn entry(&self, id: Id) -> Chunk {
+    fn entry(&self, id: Id) -> Chunk<B> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.clock += 1;
         let used = kept.clock;
-        let new = || CachedChunk { chunk: Chunk::default(), bytes: 0, used };
+        let new = || CachedChunk { chunk: Chunk::<B>::default(), bytes: 0, used };
         let entry = kept.chunks.entry(id).or_insert_with(new);
         entry.used = used;
         Arc::clone(&entry.chunk)
@@ -98,7 +96,7 @@ mod tests {
         Id::of(&[number])
     }
 
-    fn decoded(cache: &ChunkCache, number: u8) -> bool {
+    fn decoded(cache: &ChunkCache<Vec<u8>>, number: u8) -> bool {
         let mut asked = false;
         let bytes = cache.get(id(number), || {
             asked = true;

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::bytes::ReadAt;
+use crate::bytes::{AlignedBuffer, ReadAt};
 use crate::repository::{BlobReader, Id, IndexedRepository};
 
 use super::chunk_cache::ChunkCache;
@@ -17,7 +17,7 @@ pub struct ImageReader {
     repo: Arc<IndexedRepository>,
     placed: Arc<[Placed]>,
     size: u64,
-    cache: ChunkCache,
+    cache: ChunkCache<AlignedBuffer>,
     /// Decoders that nobody uses at the moment.
     idle: Mutex<Vec<BlobReader>>,
 }
@@ -50,11 +50,11 @@ impl ImageReader {
         within.map(|(number, blob)| (number, blob.offset + blob.len))
     }
 
-    fn decode(&self, id: &Id) -> io::Result<Vec<u8>> {
+    fn decode(&self, id: &Id) -> io::Result<AlignedBuffer> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = idle().pop();
         let mut reader = taken.map_or_else(BlobReader::new, Ok).map_err(io::Error::other)?;
-        let bytes = self.repo.read_blob(id, &mut reader).map(<[u8]>::to_vec);
+        let bytes = self.repo.read_blob_to_keep(id, &mut reader);
         idle().push(reader);
         bytes.map_err(io::Error::other)
     }

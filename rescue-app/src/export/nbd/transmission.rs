@@ -200,7 +200,7 @@ impl<S: Read + Write> Transmission<'_, S> {
     fn append(&self, bytes: &mut Vec<u8>, offset: u64, len: usize) -> io::Result<()> {
         let start = bytes.len();
         bytes.resize(start + len, 0);
-        self.file.content.read_at(offset, bytes.get_mut(start..).unwrap_or_default())
+        self.file.read_at(offset, bytes.get_mut(start..).unwrap_or_default())
     }
 
     /// An answer in one: after its head nothing can be said any more but the bytes.

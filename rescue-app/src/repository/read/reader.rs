@@ -130,6 +130,23 @@ impl IndexedRepository {
     /// Reads a blob: decrypted, decompressed, and proven to have the sum that is its name. When
     /// one copy is damaged and there are others, they are tried.
     pub fn read_blob<'b>(&self, id: &Id, reader: &'b mut BlobReader) -> Result<&'b [u8]> {
+        Ok(match self.read_any_copy(id, reader)? {
+            PlainText::Unpacked => &reader.plain,
+            PlainText::InPlace => in_place(&reader.sealed),
+        })
+    }
+
+    /// [`Self::read_blob`] for who keeps the bytes: what was decompressed is not copied.
+    pub fn read_blob_to_keep(&self, id: &Id, reader: &mut BlobReader) -> Result<AlignedBuffer> {
+        if let PlainText::InPlace = self.read_any_copy(id, reader)? {
+            let bytes = in_place(&reader.sealed);
+            reader.plain.set_len(bytes.len());
+            reader.plain.copy_from_slice(bytes);
+        }
+        Ok(std::mem::take(&mut reader.plain))
+    }
+
+    fn read_any_copy(&self, id: &Id, reader: &mut BlobReader) -> Result<PlainText> {
         let index = self.index();
         let mut result = Err(RepositoryError::MissingBlob { blob: *id });
         for (_, location) in index.copies(id).filter_map(|number| index.location(number)) {
@@ -142,10 +159,7 @@ impl IndexedRepository {
                 break;
             }
         }
-        Ok(match result? {
-            PlainText::Unpacked => &reader.plain,
-            PlainText::InPlace => in_place(&reader.sealed),
-        })
+        result
     }
 
     /// The blobs wanted, put in the order they lie in the packs. An unknown blob is
