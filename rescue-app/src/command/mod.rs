@@ -4,6 +4,7 @@ mod args;
 mod browse;
 mod capture;
 mod clone;
+mod diff;
 mod disks;
 mod ending;
 mod forget;
@@ -92,6 +93,7 @@ fn carry_out(verb: &Verb) -> anyhow::Result<Ending> {
         Verb::Ls(args) => browse::list(args),
         Verb::Copy(args) => browse::copy(args),
         Verb::Find(args) => browse::find(args),
+        Verb::Diff(args) => diff::run(args),
         Verb::Verify(args) => verify::run(args),
         Verb::Forget(args) => forget::run(args),
         Verb::Prune(args) => prune::run(args),

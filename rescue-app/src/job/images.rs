@@ -41,11 +41,15 @@ impl FromArgs {
         reference(image, self.disk.as_deref())
     }
 
+    /// A place in an image as it was named.
+    pub(super) fn place(&self, place: &str) -> ImagePlace {
+        let Ok(place) = place.parse::<ImagePlace>();
+        ImagePlace { image: self.reference(&place.image), ..place }
+    }
+
     /// What is asked of the operations about a place in an image.
     fn browse(&self, place: &str, repo: RepoAccess) -> BrowseRequest {
-        let Ok(place) = place.parse::<ImagePlace>();
-        let image = self.reference(&place.image);
-        BrowseRequest { place: ImagePlace { image, ..place }, repo }
+        BrowseRequest { place: self.place(place), repo }
     }
 }
 

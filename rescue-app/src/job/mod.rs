@@ -6,6 +6,7 @@
 
 mod args;
 mod choice;
+mod diff;
 mod images;
 mod open;
 mod prepare;
@@ -20,6 +21,7 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
 pub use choice::What;
+pub use diff::DiffArgs;
 pub use images::{
     CopyArgs, FindArgs, ForgetArgs, FromArgs, ImagesArgs, KeepArgs, ListArgs, LsArgs, MountArgs,
     ShowArgs, VerifyArgs,
@@ -91,6 +93,14 @@ pub enum Verb {
     Copy(CopyArgs),
     /// Looks for files by their names in an image, without mounting anything.
     Find(FindArgs),
+    /// Tells which files differ between two images, by size, time, owner and content, without mounting
+    /// anything.
+    ///
+    /// BEFORE and AFTER are images, or volumes, folders or files of them as for `ls`. Volumes are compared
+    /// by their numbers, or names. Files with the same size and time are read only where they lie in another
+    /// place. Volumes whose files are not looked at, such as swap space, are compared as a whole. What cannot be
+    /// compared is warned of, and the exit status is 3.
+    Diff(DiffArgs),
     /// Reads an image, or the whole repository, and checks every hash.
     ///
     /// Answers whether images can be restored. `lifeboat check` answers whether the repository is

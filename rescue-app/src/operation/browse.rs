@@ -22,7 +22,7 @@ use super::image_files::ImageFiles;
 /// Ends the names of the files that volumes are shown as.
 const ENDING: &str = ".img";
 /// More folders than this are not looked through.
-const MOST_FOLDERS: usize = 1 << 22;
+pub(super) const MOST_FOLDERS: usize = 1 << 22;
 
 /// A place in an image: `VOLUME/PATH`, the volume by the number of its partition or by the name that
 /// `lifeboat mount` shows, without `.img`.
@@ -104,7 +104,7 @@ pub struct BrowsedFile {
 }
 
 impl BrowsedFile {
-    fn new(tree: &dyn FileTree, file: FileId, kind: EntryKind, path: String) -> Self {
+    pub(super) fn new(tree: &dyn FileTree, file: FileId, kind: EntryKind, path: String) -> Self {
         let (stat, problem) = match tree.stat(file) {
             Ok(stat) => (Some(stat), None),
             Err(error) => (None, Some(error.to_string())),
@@ -278,14 +278,14 @@ fn entries(tree: &dyn FileTree, folder: FileId) -> Result<Vec<Entry>, FileError>
 }
 
 /// Partitions and logical volumes; the disk itself, where it has none.
-fn volumes(image: &ImageFiles) -> impl Iterator<Item = &ExportedFile> {
+pub(super) fn volumes(image: &ImageFiles) -> impl Iterator<Item = &ExportedFile> {
     let is_part = |file: &&ExportedFile| file.name != DISK_FILE && file.name != MANIFEST_FILE;
     let has_none = !image.files.iter().any(|file| is_part(&file));
     let disk = move |file: &&ExportedFile| has_none && file.name == DISK_FILE;
     image.files.iter().filter(move |file| is_part(file) || disk(file))
 }
 
-fn name_of(volume: &ExportedFile) -> &str {
+pub(super) fn name_of(volume: &ExportedFile) -> &str {
     volume.name.trim_end_matches(ENDING)
 }
 
@@ -299,7 +299,7 @@ fn volume_of(volume: &ExportedFile) -> BrowsedVolume {
 }
 
 /// By its name, or by the number that its name begins with.
-fn find_volume<'a>(
+pub(super) fn find_volume<'a>(
     image: &'a ImageFiles,
     wanted: &str,
 ) -> Result<&'a ExportedFile, OperationError> {
@@ -314,7 +314,7 @@ fn find_volume<'a>(
     })
 }
 
-fn tree_of(volume: &ExportedFile) -> Result<Box<dyn FileTree + '_>, OperationError> {
+pub(super) fn tree_of(volume: &ExportedFile) -> Result<Box<dyn FileTree + '_>, OperationError> {
     inspect::files(&volume.content, Scrutiny::Strict).map_err(|error| {
         OperationError::refused(
             format!("the files of {} are not read: {error}", name_of(volume)),
@@ -323,7 +323,7 @@ fn tree_of(volume: &ExportedFile) -> Result<Box<dyn FileTree + '_>, OperationErr
     })
 }
 
-fn find_file(
+pub(super) fn find_file(
     tree: &dyn FileTree,
     place: &ImagePlace,
 ) -> Result<(FileId, EntryKind), OperationError> {
@@ -338,7 +338,7 @@ fn reading(place: &ImagePlace, error: FileError) -> OperationError {
     OperationError::io(format!("reading {place}"), std::io::Error::other(error))
 }
 
-fn joined(folder: &str, name: &str) -> String {
+pub(super) fn joined(folder: &str, name: &str) -> String {
     if name.is_empty() { folder.to_owned() } else { format!("{folder}/{name}") }
 }
 

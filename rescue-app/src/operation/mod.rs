@@ -8,6 +8,7 @@ mod clock;
 mod clone;
 mod consent;
 mod copy;
+mod diff;
 mod error;
 mod forget;
 pub mod format;
@@ -47,6 +48,7 @@ pub use capture::{
 pub use clock::set_clock;
 pub use clone::{ClonePlan, CloneReport, CloneRequest, plan_clone};
 pub use copy::{CopyReport, copy_files};
+pub use diff::{Aspect, Change, DiffReport, DiffRequest, Difference, diff};
 pub use error::OperationError;
 pub use forget::{
     ForgetReport, ForgetRequest, ForgottenDisk, ForgottenImage, Rules, Unwanted, forget,

@@ -7,6 +7,7 @@ mod agreement;
 mod browse;
 mod btrfs;
 mod clone;
+mod diff;
 mod failing;
 mod faulty;
 mod full;

@@ -229,6 +229,10 @@ fn others() -> impl Strategy<Value = Verb> {
             None => Verb::Ls(LsArgs { place, listed, json }),
         }
     });
+    let diff = (text(), text(), option::of(text()), repo(), any::<bool>());
+    let diff = diff.prop_map(|(before, after, disk, repo, json)| {
+        Verb::Diff(DiffArgs { before, after, from: FromArgs { disk, repo }, json })
+    });
     let rest = (0..7u8, repo(), any::<(bool, bool)>(), any::<u8>());
     let rest = rest.prop_map(|(which, repo, (flag, json), max_unused)| match which {
         0 => Verb::Disks(DisksArgs { json }),
@@ -246,7 +250,7 @@ fn others() -> impl Strategy<Value = Verb> {
     let copy = copy.prop_map(|(place, to, disk, repo, json)| {
         Verb::Copy(CopyArgs { place, to, from: FromArgs { disk, repo }, json })
     });
-    prop_oneof![repair, prepare, named, mount, serve, copy, browse, rest]
+    prop_oneof![repair, prepare, named, mount, serve, diff, copy, browse, rest]
 }
 
 fn layer() -> impl Strategy<Value = LayerArgs> {
