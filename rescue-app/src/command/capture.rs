@@ -32,6 +32,9 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
 fn plan_text(plan: &CapturePlan) -> String {
     let source = &plan.source;
     let mut text = format!("{}\n{}", source::plan_head("capture", source), plan.space.sentence());
+    if let Some(left_out) = operation::made_anew(&source.left_out()) {
+        let _ = write!(text, "\nleaves out {left_out} (--keep-swap-files stores them whole)");
+    }
     if let Some(unpartitioned) = &source.unpartitioned {
         let _ = write!(text, "\n{}", unpartitioned.sentence());
     }
@@ -55,6 +58,9 @@ fn text(report: &Timed<CaptureReport>) -> String {
         size(report.reused),
         size(report.verified),
     );
+    if let Some(left_out) = operation::made_anew(&report.left_out) {
+        let _ = write!(text, "\n  left out {left_out}");
+    }
     if report.resumed > 0 {
         let _ = write!(
             text,

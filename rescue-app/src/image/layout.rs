@@ -6,6 +6,7 @@ use crate::table::{Partition, Purpose, Table};
 use crate::volume::{Companions, Coverage, Inspection, VolumeKeys};
 
 use super::chunks::MIB;
+use super::left_out;
 use super::manifest::{Region, Stored};
 
 /// Space outside partitions up to this size is kept exactly: boot code, and the databases that
@@ -109,6 +110,8 @@ pub struct Selection {
     pub reading: Reading,
     /// Keys of encrypted containers.
     pub keys: VolumeKeys,
+    /// Page, swap and hibernation files are left out, but for their beginnings.
+    pub skip_swap_files: bool,
 }
 
 impl Selection {
@@ -174,7 +177,12 @@ pub fn inspect(
     // The table is kept wherever it lies, also inside of a partition.
     let end = span.start.saturating_add(span.size);
     let table = metadata.map(|all| all.intersection(&Extents::of(span.start, end)));
-    let used = used.shifted(span.start);
+    let kind = filesystem.as_ref().filter(|_| stored == Stored::Used).map(|found| found.kind);
+    let (left_out, unneeded) = match kind.filter(|_| selection.skip_swap_files) {
+        Some(kind) => left_out::find(&volume, kind),
+        None => Default::default(),
+    };
+    let used = used.without(&unneeded).shifted(span.start);
     let used = match table.filter(|table| !table.is_empty()) {
         Some(table) => used.union(&table),
         None => used,
@@ -186,6 +194,7 @@ pub fn inspect(
         system,
         logical_volumes: volumes,
         minimum_size,
+        left_out,
         ..region(span, stored, used)
     };
     Inspected { region, warnings }
@@ -208,6 +217,7 @@ fn region(span: Span, stored: Stored, used: Extents) -> Region {
         used,
         logical_volumes: Vec::new(),
         minimum_size: None,
+        left_out: Vec::new(),
         other: serde_json::Map::new(),
     }
 }

@@ -9,6 +9,7 @@ use crate::table::{PARTITIONS_MAX, Table};
 use crate::volume::{Filesystem, LogicalVolume};
 
 use super::damage::Damage;
+use super::left_out::LeftOut;
 
 /// The major version this program writes and the newest it reads.
 pub const MAJOR: u32 = 1;
@@ -168,6 +169,9 @@ pub struct Region {
     /// Smallest size in bytes the filesystem could have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_size: Option<u64>,
+    /// Files of which only the beginnings are in `used`, since systems make the rest anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Fields of newer minor versions.
     #[serde(flatten)]
     pub other: Map<String, Value>,

@@ -7,6 +7,7 @@ pub mod damage;
 pub mod disk_volumes;
 pub mod identity;
 pub mod layout;
+pub mod left_out;
 pub mod manifest;
 pub mod marker;
 pub mod read_ahead;

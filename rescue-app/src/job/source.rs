@@ -94,6 +94,7 @@ impl SourceArgs {
             keys,
             rescue: RescueOptions { retries: self.retries, map_file: self.map.clone() },
             in_use: self.in_use,
+            skip_swap_files: false,
         }
     }
 }
@@ -122,6 +123,11 @@ pub struct CaptureArgs {
     #[arg(long, conflicts_with = "map")]
     #[serde(default)]
     pub keep_map: bool,
+    /// Store page, swap and hibernation files (pagefile.sys, swapfile.sys, hiberfil.sys, /swapfile, …)
+    /// whole. Without this only their beginnings are: systems make the rest anew.
+    #[arg(long)]
+    #[serde(default)]
+    pub keep_swap_files: bool,
     /// Afterwards read back all data of the image, also what the repository held before.
     #[arg(long)]
     #[serde(default)]
@@ -144,7 +150,10 @@ impl CaptureArgs {
     /// What is asked of the operations, with the `keys` of what was unlocked.
     pub fn request(&self, keys: Keys, repo: RepoAccess) -> CaptureRequest {
         CaptureRequest {
-            source: self.source.request(keys),
+            source: SourceRequest {
+                skip_swap_files: !self.keep_swap_files,
+                ..self.source.request(keys)
+            },
             repo,
             compression: self.level,
             chunk_size: self.chunk_size,
@@ -162,6 +171,7 @@ impl CaptureArgs {
             level: Compression::default(),
             chunk_size: ChunkSize::default(),
             keep_map: false,
+            keep_swap_files: false,
             verify_all: false,
             in_memory: false,
             plan: false,

@@ -65,7 +65,7 @@ pub use prune::{PruneRequest, prune};
 pub use restore::{RestorePlan, RestoreReport, RestoreRequest, What, With, plan_restore};
 pub use search::FoundRepository;
 pub use serve::{ServeRequest, serve};
-pub use source::{SourcePlan, SourceRequest, Unpartitioned};
+pub use source::{SourcePlan, SourceRequest, Unpartitioned, made_anew};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use target::{Absent, Growth, LayoutEntry, Remains, TargetPlan, TargetRequest};
 pub use timed::Timed;

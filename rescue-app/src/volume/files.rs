@@ -67,6 +67,9 @@ pub type EachEntry<'a> = dyn FnMut(FolderEntry<'_>) + 'a;
 /// What is shown the bytes of a volume that a file lies in.
 pub type EachExtent<'a> = dyn FnMut(Extent) + 'a;
 
+/// What is shown where a file's content lies: the first byte in the file, and the bytes of the volume.
+pub type EachPlace<'a> = dyn FnMut(u64, Extent) + 'a;
+
 /// When something happened to a file, as far as its format keeps that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
@@ -243,6 +246,15 @@ pub trait FileTree {
     /// # Errors
     /// When not all could be told.
     fn extents(&self, file: FileId, each: &mut EachExtent<'_>) -> Result<(), FileError>;
+
+    /// Calls `each` for the bytes of the volume that are a plain file's content, as it is and of no other
+    /// file.
+    ///
+    /// # Errors
+    /// When not all could be told, the content is in another form, or others may share it.
+    fn content_places(&self, _file: FileId, _each: &mut EachPlace<'_>) -> Result<(), FileError> {
+        Err(FileError::unsupported("other files may share its content"))
+    }
 
     /// Whether names that differ in case alone are different names to Linux.
     fn is_case_sensitive(&self) -> bool {

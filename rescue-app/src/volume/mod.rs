@@ -38,8 +38,8 @@ pub(crate) use doubt::Doubt;
 pub use encryption::{Effort, LockedContainer, UnlockError, VolumeKey, VolumeKeys};
 pub(crate) use encryption::{Encryption, OpenContainer, Unlocked};
 pub use files::{
-    EachEntry, EachExtent, EntryKind, FileError, FileId, FileTree, FolderEntry, Permissions,
-    Scrutiny, Stat, Times,
+    EachEntry, EachExtent, EachPlace, EntryKind, FileError, FileId, FileTree, FolderEntry,
+    Permissions, Scrutiny, Stat, Times,
 };
 pub(crate) use format::{Format, Map, OpenContent, OpenFiles};
 pub use kind::Kind;

@@ -28,6 +28,7 @@ mod sizes;
 mod smaller;
 mod stale;
 mod support;
+mod swap_files;
 mod tables;
 mod targets;
 mod terminal;

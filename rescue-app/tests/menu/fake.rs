@@ -413,6 +413,7 @@ impl Machine for Fake {
         Ok(CapturePlan {
             planned: None,
             read: if is_whole { order.disk.disk.size } else { 185 * GIB },
+            left_out: None,
             unused: if is_whole { 0 } else { 131 * GIB },
             not_chosen: 0,
             unpartitioned: self

@@ -13,8 +13,8 @@ use crate::volume::path::LONGEST_LINK;
 use crate::volume::runs::Runs;
 use crate::volume::times;
 use crate::volume::{
-    Doubt, EachEntry, EachExtent, EntryKind, FileError, FileId, FileTree, FolderEntry, Permissions,
-    Scrutiny, Stat, Times,
+    Doubt, EachEntry, EachExtent, EachPlace, EntryKind, FileError, FileId, FileTree, FolderEntry,
+    Permissions, Scrutiny, Stat, Times,
 };
 
 /// `EXT4_ENCRYPT_FL`: content, and the names in a folder, are ciphertext.
@@ -216,6 +216,22 @@ impl FileTree for Files<'_> {
         let content = inline::content(&inode.0, inode.size());
         let damaged = || FileError::damaged("its content in the inode makes no sense");
         Ok(Box::new(content.ok_or_else(damaged)?))
+    }
+
+    fn content_places(&self, file: FileId, each: &mut EachPlace<'_>) -> Result<(), FileError> {
+        // Refuses what is no plain file, and what is encrypted.
+        self.open(file)?;
+        let layout = self.layout()?;
+        let inode = self.inode(&layout, file)?;
+        let unit = u64::from(self.superblock.block_size);
+        let all = Lookup::new(self.volume, &layout).all_runs(&inode.0, &mut |run| {
+            if let Holds::Content(index) = run.holds {
+                let start = run.block.saturating_mul(unit);
+                let end = start.saturating_add(run.len.saturating_mul(unit));
+                each(index.saturating_mul(unit), Extent { start, end });
+            }
+        });
+        if all { Ok(()) } else { Err(no_blocks()) }
     }
 
     fn extents(&self, file: FileId, each: &mut EachExtent<'_>) -> Result<(), FileError> {

@@ -16,8 +16,8 @@ use super::stream;
 use crate::bytes::{Extent, ReadAt, le32, le64};
 use crate::volume::probe::byte;
 use crate::volume::{
-    Doubt, EachEntry, EachExtent, EntryKind, FileError, FileId, FileTree, FolderEntry, Kind,
-    Scrutiny, Stat, Times, times,
+    Doubt, EachEntry, EachExtent, EachPlace, EntryKind, FileError, FileId, FileTree, FolderEntry,
+    Kind, Scrutiny, Stat, Times, times,
 };
 
 /// `FILE_ATTR_REPARSE_POINT`: something else stands here, of the kind that its tag tells.
@@ -155,6 +155,17 @@ impl FileTree for Files<'_> {
             reparse.check_content(attributes(&record))?;
         }
         content::open(&self.0, file.0)
+    }
+
+    fn content_places(&self, file: FileId, each: &mut EachPlace<'_>) -> Result<(), FileError> {
+        // Refuses what is no plain file, and what is encrypted.
+        self.open(file)?;
+        let content = self.0.content(file.0)?;
+        if content.unit().is_some() {
+            return Err(FileError::unsupported("it is compressed"));
+        }
+        content.content_places().for_each(|(at, place)| each(at, place));
+        Ok(())
     }
 
     fn extents(&self, file: FileId, each: &mut EachExtent<'_>) -> Result<(), FileError> {

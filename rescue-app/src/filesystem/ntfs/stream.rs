@@ -5,7 +5,7 @@
 use std::io;
 
 use super::record::{Attribute, made};
-use crate::bytes::{ReadAt, slice};
+use crate::bytes::{Extent, ReadAt, slice};
 use crate::volume::runs::read_in_places;
 
 /// More runs than this in one of the few streams read here is not believed.
@@ -110,6 +110,16 @@ impl Stream {
         let bytes = |clusters: u64| clusters.saturating_mul(self.cluster_size);
         self.runs.iter().filter_map(move |run| {
             run.lcn.map(|lcn| (bytes(lcn), bytes(lcn.saturating_add(run.len))))
+        })
+    }
+
+    /// The bytes of the value that lie in clusters, the first of each run, and those of the volume.
+    pub(super) fn content_places(&self) -> impl Iterator<Item = (u64, Extent)> {
+        let bytes = |clusters: u64| clusters.saturating_mul(self.cluster_size);
+        self.runs.iter().filter_map(move |run| {
+            let lcn = run.lcn?;
+            let end = bytes(lcn.saturating_add(run.len));
+            Some((bytes(run.vcn), Extent { start: bytes(lcn), end }))
         })
     }
 

@@ -120,13 +120,15 @@ prop_compose! {
         ],
         shift in 12u32..=24,
         keep_map: bool,
+        keep_swap_files: bool,
         flags: (bool, bool, bool, bool),
     ) -> Verb {
         let chunk_size = ChunkSize::new(1 << shift).unwrap();
         let keep_map = keep_map && source.map.is_none();
         let (verify_all, in_memory, plan, json) = flags;
         Verb::Capture(CaptureArgs {
-            source, repo, level, chunk_size, keep_map, verify_all, in_memory, plan, json
+            source, repo, level, chunk_size, keep_map, keep_swap_files, verify_all, in_memory, plan,
+            json,
         })
     }
 }

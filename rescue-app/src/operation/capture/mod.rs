@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::image::left_out::LeftOut;
 use crate::image::stored::TAG;
 use crate::image::writer;
 use crate::progress::{Control, Phase, Reporter};
@@ -41,6 +42,9 @@ pub struct CaptureReport {
     pub skipped: u64,
     /// Bytes that a filesystem's map calls unused.
     pub unused: u64,
+    /// Files that were left out but for their beginnings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Bytes added to the repository.
     pub added: u64,
     /// Bytes read that the repository had already.
@@ -253,6 +257,7 @@ fn store(
         read: read.bytes,
         skipped: plan.source.skipped,
         unused: plan.source.unused,
+        left_out: plan.source.left_out(),
         added: totals.stored_bytes,
         reused,
         resumed,

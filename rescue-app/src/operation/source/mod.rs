@@ -9,10 +9,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::bytes::{Extents, ReadAt, Window};
+use crate::console;
 use crate::disk::{self, Agreement, Disk, Source};
 use crate::image::chunks::ChunkSize;
 use crate::image::damage::{BadRange, Damage};
 use crate::image::layout::{self, Inspected, Reading, Selection};
+use crate::image::left_out::LeftOut;
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest, Region, Stored};
 use crate::image::marker;
 use crate::inspect;
@@ -20,6 +22,7 @@ use crate::table::{self, Scheme, Table};
 use crate::volume::{Filesystem, LogicalVolume};
 
 use super::error::OperationError;
+use super::format::size as human;
 use super::machine_volumes::MachineVolumes;
 use super::survey::read_table;
 use super::unlock::{Keys, name_of};
@@ -46,6 +49,8 @@ pub struct SourceRequest {
     pub rescue: RescueOptions,
     /// Read an image file although a program may write to it meanwhile.
     pub in_use: bool,
+    /// Leave out what systems make anew: the content of page, swap and hibernation files.
+    pub skip_swap_files: bool,
 }
 
 impl SourceRequest {
@@ -59,6 +64,7 @@ impl SourceRequest {
             keys: Keys::new(),
             rescue: RescueOptions::default(),
             in_use: false,
+            skip_swap_files: false,
         }
     }
 
@@ -68,6 +74,7 @@ impl SourceRequest {
             partitions: self.partitions.clone(),
             reading: self.reading,
             keys: keys.map(|(at, key)| (at.locked.uuid.clone(), key.clone())).collect(),
+            skip_swap_files: self.skip_swap_files,
         }
     }
 }
@@ -180,6 +187,11 @@ impl SourcePlan {
         plan
     }
 
+    /// Files that are left out but for their beginnings.
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        self.regions.iter().flat_map(|region| &region.left_out).cloned().collect()
+    }
+
     /// Whether there is an NTFS that was not closed, of which a person may choose to read what is
     /// used only.
     pub fn has_unclosed_ntfs(&self) -> bool {
@@ -272,7 +284,18 @@ fn is_finished(disk: &Disk, source: &Source, start: u64) -> Result<(), Operation
 fn unused(region: &Region) -> u64 {
     let mapped =
         region.filesystem.is_some() && matches!(region.stored, Stored::Used | Stored::Header);
-    if mapped { region.size.saturating_sub(region.used.total()) } else { 0 }
+    let left_out: u64 = region.left_out.iter().map(|file| file.bytes).sum();
+    if mapped { region.size.saturating_sub(region.used.total() + left_out) } else { 0 }
+}
+
+/// Files that are left out, for a person.
+pub fn made_anew(files: &[LeftOut]) -> Option<String> {
+    let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+    let mut names: Vec<String> = files.iter().map(|file| console::name(&file.path)).collect();
+    names.sort_unstable();
+    names.dedup();
+    (bytes > 0)
+        .then(|| format!("{} of {}, which systems make anew", human(bytes), names.join(", ")))
 }
 
 /// Only what is surely one partition with a content of its own can be chosen.

@@ -1,5 +1,7 @@
 //! A captured disk on a target on which its partitions do not all keep their places and sizes.
 
+use nix::unistd::geteuid;
+
 use crate::bytes::{Extents, ReadAt, is_zero};
 use crate::disk::Disk;
 use crate::image::chunks::MIB;
@@ -73,7 +75,8 @@ impl Relaid {
         Self::new(target, content, layout).map(Some)
     }
 
-    /// A larger disk is filled where that can be done and nothing was said of it.
+    /// A larger disk is filled where that can be done and nothing was said of it. Only root can: the tools
+    /// get a device, or the kernel mounts one.
     fn grown(
         target: &Disk,
         content: &Content<'_>,
@@ -83,7 +86,7 @@ impl Relaid {
         let captured = content.manifest.disk.size;
         let is_larger = target.size - captured > captured / NEARLY_THE_SAME;
         let is_whole = content.partitions.is_none();
-        if wishes.mode.is_some() || !is_larger || !is_whole {
+        if wishes.mode.is_some() || !is_larger || !is_whole || !geteuid().is_root() {
             return None;
         }
         let fit = Wishes { mode: Some(Mode::Fit), ..wishes.clone() };

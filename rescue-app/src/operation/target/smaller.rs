@@ -20,6 +20,9 @@ use crate::volume::Kind;
 
 use super::TargetPlan;
 
+/// How programs make filesystems that the kernel mounts (fuse(4)).
+const FUSE: &str = "/dev/fuse";
+
 /// Of the memory that programs may have, one part in so many is taken.
 const MEMORY: u64 = 3;
 
@@ -50,6 +53,12 @@ pub(super) fn find(
                 "install it, or choose a disk on which all partitions keep their sizes",
             ));
         }
+    }
+    if !found.is_empty() && !Path::new(FUSE).exists() {
+        return Err(OperationError::refused(
+            format!("filesystems are made smaller through FUSE, and there is no {FUSE}"),
+            "load the kernel's module fuse, or choose a disk on which all partitions keep their sizes",
+        ));
     }
     refuse_lack_of_room(&found, room)?;
     Ok(found)

@@ -62,12 +62,15 @@ fn controller(controller: &Controller) -> String {
 pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
     let operation::CapturePlan { source, space, clock_is_doubted, warnings, .. } = &plan;
     let outside = source.unpartitioned.as_ref().filter(|found| found.left_out);
-    let known = source.unused + outside.map_or(0, |found| found.bytes);
+    let files = source.left_out();
+    let left_out: u64 = files.iter().map(|file| file.bytes).sum();
+    let known = source.unused + left_out + outside.map_or(0, |found| found.bytes);
     CapturePlan {
         not_chosen: source.skipped.saturating_sub(known),
         wrong_clock: clock_is_doubted.then(|| format::time(OffsetDateTime::now_utc())),
         read: source.read,
         unused: source.unused,
+        left_out: operation::made_anew(&files),
         has_unclosed_ntfs: source.has_unclosed_ntfs(),
         unpartitioned: source.unpartitioned.clone(),
         space: space.clone(),
@@ -98,10 +101,13 @@ pub(super) fn capture_outcome(report: &Timed<CaptureReport>) -> Outcome {
         ),
         fact("Read", format::size(report.read)),
         fact("Left out", format!("{} that no file uses", format::size(report.unused))),
+    ];
+    facts.extend(operation::made_anew(&report.left_out).map(|text| fact("", text)));
+    facts.extend([
         fact("Stored", format!("{} new", format::size(report.added))),
         fact("There already", format::size(report.reused)),
         fact("Checked", format!("{} read back, all right", format::size(report.verified))),
-    ];
+    ]);
     if report.unreadable > 0 {
         facts.push(fact("Unreadable", format::size(report.unreadable)));
     }

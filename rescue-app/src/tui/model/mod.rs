@@ -29,6 +29,8 @@ pub struct CapturePlan {
     pub read: u64,
     /// Not read, because a filesystem's map says that nothing uses it.
     pub unused: u64,
+    /// Not read, since systems make it anew.
+    pub left_out: Option<String>,
     /// Not read, in partitions that were not chosen.
     pub not_chosen: u64,
     /// Large stretches outside of all partitions.

@@ -202,6 +202,7 @@ fn left_out(plan: &CapturePlan) -> String {
         .iter()
         .filter(|(bytes, _)| *bytes > 0)
         .map(|(bytes, which)| format!("{} {which}", format::size(*bytes)))
+        .chain(plan.left_out.clone())
         .collect();
     if told.is_empty() { "nothing".into() } else { told.join(", ") }
 }
