@@ -9,8 +9,9 @@ use std::process::Command;
 use crate::progress::Cancel;
 use crate::tool::{self, ToolError};
 
+use super::error::ResizeError;
 use super::mounted::MountedFilesystem;
-use super::{ResizeError, Shrink};
+use super::task::Shrink;
 
 /// What fills a chunk to less than so many parts of a hundred is moved together first.
 const NEARLY_EMPTY: [&str; 3] = ["5", "25", "60"];

@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::progress::Cancel;
 use crate::tool::{self, ToolError};
 
-use super::Shrink;
+use super::task::Shrink;
 
 /// "File system errors corrected" (e2fsck(8)).
 const CORRECTED: i32 = 1;

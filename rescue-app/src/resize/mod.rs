@@ -10,84 +10,24 @@
 //! wanted and are understood by our own reader, whose map then says what is written.
 
 mod btrfs;
+mod error;
 mod ext;
 mod mounted;
 mod ntfs;
+mod task;
 mod view;
 
-use std::io;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use crate::bytes::{Changes, Extents, OverlayRoom, ReadAt, Window, WriteAt};
-use crate::export::FuseError;
-use crate::image::manifest::Region;
 use crate::inspect;
-use crate::layout;
 use crate::progress::Cancel;
-use crate::tool::ToolError;
 use crate::volume::{Alone, Coverage, Kind, VolumeKeys};
 
+pub use error::ResizeError;
 pub(crate) use mounted::MountedFilesystem;
+pub use task::Shrink;
 use view::View;
-
-/// What tools write besides what they move, bytes: tables, bitmaps and journals that they look through.
-const BESIDES: u64 = 16 << 20;
-
-/// A filesystem that is made smaller.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shrink {
-    /// Number of its partition.
-    pub number: u32,
-    /// What it is.
-    pub kind: Kind,
-    /// First byte in the source.
-    pub start: u64,
-    /// Size of the partition there, bytes.
-    pub from: u64,
-    /// Size that it gets, bytes.
-    pub size: u64,
-    /// The program that does it.
-    pub tool: &'static str,
-    /// Bytes that have to be kept apart for it, about.
-    pub scratch: u64,
-    /// Its block or cluster size, bytes.
-    #[serde(skip)]
-    block: u32,
-}
-
-impl Shrink {
-    /// What is to be done for the filesystem in a region to lie in a partition of `size` bytes; `None` where
-    /// it does so as it is, or cannot be made smaller.
-    pub fn find(region: &Region, size: u64) -> Option<Self> {
-        let found = region.filesystem.as_ref()?;
-        let is_possible = layout::is_shrunk(region, size) && layout::shrunk_size(region) <= size;
-        let tool = tool_for(found.kind).filter(|_| is_possible)?;
-        let moved: u64 =
-            region.used.within(region.start + size, region.end()).map(|it| it.len()).sum();
-        Some(Self {
-            number: region.partition.unwrap_or_default(),
-            kind: found.kind,
-            start: region.start,
-            from: region.size,
-            size,
-            tool,
-            scratch: moved + moved / 16 + BESIDES,
-            block: found.block_size,
-        })
-    }
-}
-
-/// The program that makes a filesystem smaller which is not mounted.
-fn tool_for(kind: Kind) -> Option<&'static str> {
-    match kind {
-        Kind::Ext2 | Kind::Ext3 | Kind::Ext4 => Some("resize2fs"),
-        Kind::Ntfs => Some("ntfsresize"),
-        Kind::Btrfs => Some("btrfs"),
-        _ => None,
-    }
-}
 
 /// A filesystem that was made smaller.
 #[derive(Clone)]
@@ -102,41 +42,6 @@ pub(crate) struct Shrunk {
     pub(crate) changed: Extents,
     /// What a person should know of it.
     pub(crate) warnings: Vec<String>,
-}
-
-/// Why a filesystem was not made smaller.
-#[derive(Debug, thiserror::Error)]
-pub enum ResizeError {
-    /// The view could not be shown.
-    #[error(transparent)]
-    Fuse(#[from] FuseError),
-    /// A program is not there, or failed.
-    #[error(transparent)]
-    Tool(#[from] ToolError),
-    /// A file or folder of the view could not be used.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was attempted.
-        what: String,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// What the program left is not understood.
-    #[error(
-        "what {tool} made of it is not believed ({why}); choose a larger disk, or give it more room with --size-of"
-    )]
-    NotBelieved {
-        /// The program.
-        tool: &'static str,
-        /// The doubt.
-        why: String,
-    },
-}
-
-impl ResizeError {
-    fn io(what: impl Into<String>, source: io::Error) -> Self {
-        Self::Io { what: what.into(), source }
-    }
 }
 
 /// Makes a filesystem smaller on a view of `disk`, for a partition that will begin at byte `to` of a disk with
@@ -189,7 +94,7 @@ fn used(bytes: &dyn ReadAt, task: &Shrink) -> Result<Extents, ResizeError> {
 mod tests {
     use super::*;
     use crate::image::chunks::MIB;
-    use crate::tool;
+    use crate::tool::{self, ToolError};
 
     const SIZE: u64 = 64 * MIB;
 

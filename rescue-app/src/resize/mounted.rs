@@ -7,7 +7,7 @@ use nix::mount::{MntFlags, umount2};
 
 use crate::tool;
 
-use super::ResizeError;
+use super::error::ResizeError;
 
 /// Unmounted again when dropped.
 pub(crate) struct MountedFilesystem {

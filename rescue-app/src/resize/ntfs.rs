@@ -13,7 +13,8 @@ use crate::bytes::{WriteAt, le16, le32};
 use crate::progress::Cancel;
 use crate::tool;
 
-use super::{ResizeError, Shrink};
+use super::error::ResizeError;
+use super::task::Shrink;
 
 /// "Hidden sectors" of a boot sector, and its size.
 const HIDDEN: usize = 28;

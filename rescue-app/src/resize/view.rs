@@ -10,7 +10,7 @@ use crate::bytes::{Changes, Overlay, OverlayRoom, ReadAt, Window, WriteAt};
 use crate::export::{ExportedFile, Mounted};
 use crate::progress::mixed_workers;
 
-use super::ResizeError;
+use super::error::ResizeError;
 use super::mounted::temporary_folder;
 
 /// What the file is called.

@@ -5,10 +5,11 @@ use crate::operation::error::OperationError;
 use crate::operation::guard;
 use crate::transfer::Transfer;
 
+use super::content::Content;
 use super::relaid::Relaid;
+use super::request::TargetRequest;
 use super::scope::{self, Scope};
 use super::state::TargetState;
-use super::{Content, TargetRequest};
 
 /// What is written, and where to.
 pub(super) struct Choice {

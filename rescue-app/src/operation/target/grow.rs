@@ -13,7 +13,7 @@ use crate::resize::{MountedFilesystem, ResizeError};
 use crate::tool;
 use crate::volume::Kind;
 
-use super::TargetPlan;
+use super::plan::TargetPlan;
 
 /// A filesystem that is grown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

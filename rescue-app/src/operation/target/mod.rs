@@ -2,9 +2,11 @@
 
 mod absent;
 mod choice;
+mod content;
 mod grow;
 mod notices;
 mod overwrite;
+mod plan;
 mod preview;
 mod relaid;
 mod request;
@@ -14,29 +16,25 @@ mod stale;
 mod state;
 mod unfinished;
 
-use std::path::Path;
-
-use serde::Serialize;
-
-use crate::bytes::{Extent, Extents, OverlayRoom, ReadAt};
-use crate::disk::{Agreement, Disk, Hold};
-use crate::image::manifest::{Manifest, Region};
+use crate::bytes::{Extent, Extents, OverlayRoom};
+use crate::disk::{Disk, Hold};
+use crate::image::manifest::Region;
 use crate::image::marker::Marker;
 use crate::layout;
 use crate::resize::Shrink;
-use crate::signature::Signature;
 use crate::table::{self, Patch, Position, TableError};
-use crate::volume::LogicalVolume;
+use crate::transfer::Transfer;
 
 use super::consent::Words;
 use super::error::OperationError;
-use crate::transfer::{Rewritten, Transfer};
 
 pub use absent::{Absent, Remains};
 use choice::Choice;
+pub(super) use content::Content;
 pub use grow::Growth;
 pub(super) use grow::grow;
 pub(super) use overwrite::{Overwrite, warn_of_result};
+pub use plan::TargetPlan;
 pub use preview::LayoutEntry;
 pub(super) use preview::all_lost;
 use preview::{after, after_partitions, before, lost, volume_entry};
@@ -45,116 +43,6 @@ pub use request::TargetRequest;
 use scope::Scope;
 use stale::Stale;
 use state::{TargetState, check_sectors};
-
-/// What will be done to a target.
-#[derive(Clone, Debug, Serialize)]
-pub struct TargetPlan {
-    /// The disk to overwrite.
-    pub target: Disk,
-    /// What `--erase` has to say for it.
-    pub erase: String,
-    /// What is agreed to with this plan.
-    #[serde(skip)]
-    pub agreement: Agreement,
-    /// Keeps the target open for as long as the plan counts; `None` for a file that is to be made.
-    #[serde(skip)]
-    pub hold: Option<Hold>,
-    /// Whether the target is a file that does not exist yet.
-    pub creates_file: bool,
-    /// The target as it is.
-    pub before: Vec<LayoutEntry>,
-    /// The target as it will be.
-    pub after: Vec<LayoutEntry>,
-    /// Bytes in use that will be written, or compared with `--only-changed`.
-    pub writes: u64,
-    /// What the target loses.
-    pub lost: Vec<String>,
-    /// Partitions of the source's table that are not written, and what will be there.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub absent: Vec<Absent>,
-    /// Filesystems that are made smaller before anything is written.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub shrinks: Vec<Shrink>,
-    /// Filesystems that are grown once everything is written.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub grows: Vec<Growth>,
-    /// Signatures of before that are erased, by their places on the target.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub stale: Vec<Signature>,
-    /// Whether only what differs is written: as it was asked for, or because this was begun before.
-    pub only_changed: bool,
-    /// What a person should know.
-    pub notices: Vec<String>,
-    /// Whether the target is read back after writing.
-    #[serde(skip)]
-    pub(super) read_back: bool,
-    /// Which bytes of the source go where.
-    #[serde(skip)]
-    pub(super) transfers: Vec<Transfer>,
-    /// Which bytes of it are read.
-    #[serde(skip)]
-    needed: Vec<Transfer>,
-    /// Bytes of filesystems that were made smaller, and where they go.
-    #[serde(skip)]
-    rewritten: Vec<Rewritten>,
-    /// What there is to warn of in these.
-    #[serde(skip)]
-    pub(super) smaller_warnings: Vec<String>,
-    /// Where what they write is kept apart meanwhile.
-    #[serde(skip)]
-    room: OverlayRoom,
-    /// What of the target is replaced.
-    #[serde(skip)]
-    scope: Scope,
-    /// What the target says of itself until all is written.
-    #[serde(skip)]
-    note: Marker,
-    /// Partitions the source leaves out: their place on the target is never touched.
-    #[serde(skip)]
-    kept: Extents,
-    /// What of the table is not as in the source.
-    #[serde(skip)]
-    patches: Vec<Patch>,
-    /// The bytes of the signatures that are erased.
-    #[serde(skip)]
-    erased: Extents,
-}
-
-impl TargetPlan {
-    /// How much of what is written lies in `unreadable`, bytes of the source.
-    pub(super) fn lacking(&self, unreadable: &Extents) -> u64 {
-        let lacking = |transfer: &Transfer| transfer.used.intersection(unreadable).total();
-        self.needed.iter().map(lacking).sum()
-    }
-
-    /// What the target will lack afterwards that its table names.
-    pub(super) fn missing(&self) -> impl Iterator<Item = &Absent> {
-        self.absent.iter().filter(|absent| absent.is_missing())
-    }
-
-    /// Bytes that are read back.
-    pub(super) fn bytes_read_back(&self) -> u64 {
-        if self.read_back { self.writes } else { 0 }
-    }
-}
-
-/// What is put on a target.
-pub(super) struct Content<'a> {
-    /// The disk that it is, or was.
-    pub(super) manifest: &'a Manifest,
-    /// Its bytes.
-    pub(super) disk: &'a dyn ReadAt,
-    /// The partitions that are wanted of it; `None` for all of it.
-    pub(super) partitions: Option<&'a [u32]>,
-    /// The one logical volume that is wanted of it, and where its bytes are.
-    pub(super) volume: Option<(LogicalVolume, Vec<Transfer>)>,
-    /// The folder of the images that it is taken from.
-    pub(super) images: Option<&'a Path>,
-    /// The note that the target carries until all is written, but for what names the target.
-    pub(super) note: Marker,
-    /// What a person should know of it.
-    pub(super) notices: Vec<String>,
-}
 
 /// A target that was looked at, and what will go where on it.
 pub(super) struct Aim<'a> {

@@ -11,7 +11,9 @@ use crate::transfer::{
     reading, tasks, writing,
 };
 
-use super::{Absent, TargetPlan, unfinished};
+use super::absent::Absent;
+use super::plan::TargetPlan;
+use super::unfinished;
 
 /// What goes to the start of the target in one piece, first and last of all: the note or the
 /// table's first sector is in it.

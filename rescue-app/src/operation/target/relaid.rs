@@ -16,7 +16,7 @@ use crate::tool;
 use crate::transfer::Transfer;
 use crate::volume::Kind;
 
-use super::Content;
+use super::content::Content;
 use super::grow::Growth;
 use super::scope::is_stored;
 

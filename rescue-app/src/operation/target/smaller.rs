@@ -18,7 +18,7 @@ use crate::tool;
 use crate::transfer::{Rewritten, Transfer, written};
 use crate::volume::Kind;
 
-use super::TargetPlan;
+use super::plan::TargetPlan;
 
 /// How programs make filesystems that the kernel mounts (fuse(4)).
 const FUSE: &str = "/dev/fuse";

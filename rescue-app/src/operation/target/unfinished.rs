@@ -2,7 +2,7 @@
 
 use crate::operation::error::OperationError;
 
-use super::TargetPlan;
+use super::plan::TargetPlan;
 use super::scope::Scope;
 
 /// The error of a restore that had begun to write, with the state of its target.

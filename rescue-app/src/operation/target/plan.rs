@@ -1,0 +1,108 @@
+//! What will be done to a target, as data.
+
+use serde::Serialize;
+
+use crate::bytes::{Extents, OverlayRoom};
+use crate::disk::{Agreement, Disk, Hold};
+use crate::image::marker::Marker;
+use crate::resize::Shrink;
+use crate::signature::Signature;
+use crate::table::Patch;
+use crate::transfer::{Rewritten, Transfer};
+
+use super::absent::Absent;
+use super::grow::Growth;
+use super::preview::LayoutEntry;
+use super::scope::Scope;
+
+/// What will be done to a target.
+#[derive(Clone, Debug, Serialize)]
+pub struct TargetPlan {
+    /// The disk to overwrite.
+    pub target: Disk,
+    /// What `--erase` has to say for it.
+    pub erase: String,
+    /// What is agreed to with this plan.
+    #[serde(skip)]
+    pub agreement: Agreement,
+    /// Keeps the target open for as long as the plan counts; `None` for a file that is to be made.
+    #[serde(skip)]
+    pub hold: Option<Hold>,
+    /// Whether the target is a file that does not exist yet.
+    pub creates_file: bool,
+    /// The target as it is.
+    pub before: Vec<LayoutEntry>,
+    /// The target as it will be.
+    pub after: Vec<LayoutEntry>,
+    /// Bytes in use that will be written, or compared with `--only-changed`.
+    pub writes: u64,
+    /// What the target loses.
+    pub lost: Vec<String>,
+    /// Partitions of the source's table that are not written, and what will be there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absent>,
+    /// Filesystems that are made smaller before anything is written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shrinks: Vec<Shrink>,
+    /// Filesystems that are grown once everything is written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub grows: Vec<Growth>,
+    /// Signatures of before that are erased, by their places on the target.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<Signature>,
+    /// Whether only what differs is written: as it was asked for, or because this was begun before.
+    pub only_changed: bool,
+    /// What a person should know.
+    pub notices: Vec<String>,
+    /// Whether the target is read back after writing.
+    #[serde(skip)]
+    pub(in crate::operation) read_back: bool,
+    /// Which bytes of the source go where.
+    #[serde(skip)]
+    pub(in crate::operation) transfers: Vec<Transfer>,
+    /// Which bytes of it are read.
+    #[serde(skip)]
+    pub(super) needed: Vec<Transfer>,
+    /// Bytes of filesystems that were made smaller, and where they go.
+    #[serde(skip)]
+    pub(super) rewritten: Vec<Rewritten>,
+    /// What there is to warn of in these.
+    #[serde(skip)]
+    pub(in crate::operation) smaller_warnings: Vec<String>,
+    /// Where what they write is kept apart meanwhile.
+    #[serde(skip)]
+    pub(super) room: OverlayRoom,
+    /// What of the target is replaced.
+    #[serde(skip)]
+    pub(super) scope: Scope,
+    /// What the target says of itself until all is written.
+    #[serde(skip)]
+    pub(super) note: Marker,
+    /// Partitions the source leaves out: their place on the target is never touched.
+    #[serde(skip)]
+    pub(super) kept: Extents,
+    /// What of the table is not as in the source.
+    #[serde(skip)]
+    pub(super) patches: Vec<Patch>,
+    /// The bytes of the signatures that are erased.
+    #[serde(skip)]
+    pub(super) erased: Extents,
+}
+
+impl TargetPlan {
+    /// How much of what is written lies in `unreadable`, bytes of the source.
+    pub(in crate::operation) fn lacking(&self, unreadable: &Extents) -> u64 {
+        let lacking = |transfer: &Transfer| transfer.used.intersection(unreadable).total();
+        self.needed.iter().map(lacking).sum()
+    }
+
+    /// What the target will lack afterwards that its table names.
+    pub(in crate::operation) fn missing(&self) -> impl Iterator<Item = &Absent> {
+        self.absent.iter().filter(|absent| absent.is_missing())
+    }
+
+    /// Bytes that are read back.
+    pub(in crate::operation) fn bytes_read_back(&self) -> u64 {
+        if self.read_back { self.writes } else { 0 }
+    }
+}

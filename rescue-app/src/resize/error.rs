@@ -1,0 +1,41 @@
+//! Why a filesystem was not made smaller.
+
+use std::io;
+
+use crate::export::FuseError;
+use crate::tool::ToolError;
+
+/// Why a filesystem was not made smaller.
+#[derive(Debug, thiserror::Error)]
+pub enum ResizeError {
+    /// The view could not be shown.
+    #[error(transparent)]
+    Fuse(#[from] FuseError),
+    /// A program is not there, or failed.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// A file or folder of the view could not be used.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was attempted.
+        what: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// What the program left is not understood.
+    #[error(
+        "what {tool} made of it is not believed ({why}); choose a larger disk, or give it more room with --size-of"
+    )]
+    NotBelieved {
+        /// The program.
+        tool: &'static str,
+        /// The doubt.
+        why: String,
+    },
+}
+
+impl ResizeError {
+    pub(super) fn io(what: impl Into<String>, source: io::Error) -> Self {
+        Self::Io { what: what.into(), source }
+    }
+}
