@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use crate::job::What;
+use crate::layout::Mode;
 use crate::operation::Volume;
 use crate::operation::safety::TooSmall;
 use crate::tui::key::Key;
@@ -50,6 +51,7 @@ enum Setting {
     Volume(usize),
     OnlyChanged,
     ReadBack,
+    KeepSizes,
 }
 
 impl WriteOptions {
@@ -107,6 +109,15 @@ impl WriteOptions {
         self.whole_fits() && self.order.from.partitions().into_iter().any(is_possible)
     }
 
+    /// Whether partitions may get other sizes.
+    fn may_change_sizes(&self) -> bool {
+        self.what == Choice::Whole && self.order.disk.disk.size != self.order.from.size()
+    }
+
+    fn keeps_sizes(&self) -> bool {
+        self.order.target.sizes.layout == Some(Mode::Keep)
+    }
+
     fn settings(&self) -> Vec<Setting> {
         let mut settings = Vec::new();
         if self.whole_fits() {
@@ -126,6 +137,9 @@ impl WriteOptions {
             }
         }
         settings.extend([Setting::OnlyChanged, Setting::ReadBack]);
+        if self.may_change_sizes() {
+            settings.push(Setting::KeepSizes);
+        }
         settings
     }
 
@@ -143,6 +157,10 @@ impl WriteOptions {
             Setting::Volume(_) => {}
             Setting::OnlyChanged => self.order.target.only_changed ^= true,
             Setting::ReadBack => self.order.target.no_read_back ^= true,
+            Setting::KeepSizes => {
+                let keep = (!self.keeps_sizes()).then_some(Mode::Keep);
+                self.order.target.sizes.layout = keep;
+            }
             Setting::Partition(index) => {
                 let is_there = self.order.from.partitions().get(index).is_some_and(|part| part.1);
                 if let Some(ticked) = self.ticked.get_mut(index).filter(|_| is_there) {
@@ -157,6 +175,9 @@ impl WriteOptions {
     /// The order as ticked; `None` while nothing is.
     fn finished(&self) -> Option<WriteOrder> {
         let mut order = self.order.clone();
+        if !self.may_change_sizes() {
+            order.target.sizes.layout = None;
+        }
         order.what = match self.what {
             Choice::Whole => What::Disk,
             Choice::Volume(index) => {
@@ -200,6 +221,10 @@ impl WriteOptions {
                 "{} B  Read everything back afterwards and compare",
                 tick(!self.order.target.no_read_back)
             )),
+            Setting::KeepSizes => {
+                let kept = tick(self.keeps_sizes());
+                Row::new(format!("{kept} S  Keep the sizes of all partitions"))
+            }
         }
     }
 
@@ -261,6 +286,7 @@ impl Page for WriteOptions {
              back to an earlier state, and for carrying on after an interruption.",
             "Read back: after writing, everything is read from the disk again and compared with \
              the image or the source. Leave it on unless time matters more than certainty.",
+            "Keep the sizes: without this the largest filesystem takes what a larger disk has more, and on one              that is too small filesystems are made smaller. The next page shows what becomes of each.",
         ]
     }
 
@@ -283,6 +309,7 @@ impl Page for WriteOptions {
             Key::Char('l' | 'L') => self.toggle(Setting::Volumes),
             Key::Char('c' | 'C') => self.toggle(Setting::OnlyChanged),
             Key::Char('b' | 'B') => self.toggle(Setting::ReadBack),
+            Key::Char('s' | 'S') if self.may_change_sizes() => self.toggle(Setting::KeepSizes),
             _ => {}
         }
         Action::None
