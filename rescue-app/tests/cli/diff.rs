@@ -61,6 +61,7 @@ fn files_that_differ_are_told_with_what_differs() {
             &format!("write {} added", other.display()),
             "rm file-1",
             &format!("write {} file-1", other.display()),
+            "sif file-1 mtime @1400000000",
             "sif file-2 mtime @1500000000",
             "sif file-3 uid 1000",
             "mkdir folder",
