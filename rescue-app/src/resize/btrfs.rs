@@ -37,6 +37,15 @@ pub(super) fn shrink(file: &Path, task: &Shrink, cancel: &Cancel) -> Result<(), 
     mounted.end()
 }
 
+/// Gives it all of its device.
+pub(super) fn grow(device: &Path) -> Result<(), ResizeError> {
+    let mounted = MountedFilesystem::new(device, "btrfs", "noatime")?;
+    let mut command = btrfs(&["filesystem", "resize", "max"])?;
+    command.arg(mounted.folder());
+    tool::run(command, |status| status == 0)?;
+    mounted.end()
+}
+
 fn btrfs(words: &[&str]) -> Result<Command, ToolError> {
     let mut command = tool::command("btrfs")?;
     command.args(words);

@@ -23,7 +23,7 @@ pub(super) fn shrink(
 ) -> Result<Option<String>, ToolError> {
     let blocks = task.size / u64::from(task.block.max(1));
     let mended = check(file, "-y", cancel)?;
-    let mut command = tool::command(task.tool)?;
+    let mut command = tool::command("resize2fs")?;
     command.arg("-f").arg(file).arg(blocks.to_string());
     tool::run_until(command, |status| status == 0, cancel)?;
     check(file, "-n", cancel)?;
@@ -35,6 +35,16 @@ pub(super) fn shrink(
     }))
 }
 
+/// Gives it all of its device.
+pub(super) fn grow(device: &Path) -> Result<(), ToolError> {
+    let cancel = Cancel::new();
+    check(device, "-p", &cancel)?;
+    let mut command = tool::command("resize2fs")?;
+    command.arg(device);
+    tool::run(command, |status| status == 0)?;
+    check(device, "-n", &cancel).map(drop)
+}
+
 /// A full check; whether something was corrected.
 fn check(file: &Path, answer: &str, cancel: &Cancel) -> Result<bool, ToolError> {
     let mut command = tool::command("e2fsck")?;
@@ -42,7 +52,7 @@ fn check(file: &Path, answer: &str, cancel: &Cancel) -> Result<bool, ToolError> 
     let corrected = Cell::new(false);
     let succeeds = |status| {
         corrected.set(status == CORRECTED);
-        status == 0 || (status == CORRECTED && answer == "-y")
+        status == 0 || (status == CORRECTED && answer != "-n")
     };
     tool::run_until(command, succeeds, cancel)?;
     Ok(corrected.get())

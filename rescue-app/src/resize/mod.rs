@@ -1,4 +1,5 @@
-//! Filesystems that are made smaller, before anything is written to a target.
+//! Filesystems that get other sizes: smaller ones before anything is written to a target, larger ones, by
+//! the same tools, in their partitions there.
 //!
 //! ```text
 //!  image or disk ──► view: what is read is its own, what is written is kept apart ──► a file (FUSE)
@@ -16,7 +17,9 @@ mod mounted;
 mod ntfs;
 mod task;
 mod view;
+mod xfs;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::bytes::{Changes, Extents, OverlayRoom, ReadAt, Window, WriteAt};
@@ -25,8 +28,7 @@ use crate::progress::Cancel;
 use crate::volume::{Alone, Coverage, Kind, VolumeKeys};
 
 pub use error::ResizeError;
-pub(crate) use mounted::MountedFilesystem;
-pub use task::Shrink;
+pub use task::{Shrink, tool_for};
 use view::View;
 
 /// A filesystem that was made smaller.
@@ -73,6 +75,19 @@ pub(crate) fn shrink(
     let used = used(&*bytes, task)?;
     let Changes { data, zero } = bytes.changes_within(0, task.size);
     Ok(Shrunk { start: task.start, bytes, used, changed: data.union(&zero), warnings })
+}
+
+/// Gives a filesystem all of the device that it is on, checked before and after where its tools do that.
+///
+/// # Errors
+/// When a program is missing or fails; the filesystem then has the size that it had.
+pub(crate) fn grow(kind: Kind, device: &Path) -> Result<(), ResizeError> {
+    match kind {
+        Kind::Ntfs => Ok(ntfs::grow(device)?),
+        Kind::Btrfs => btrfs::grow(device),
+        Kind::Xfs => xfs::grow(device),
+        _ => Ok(ext::grow(device)?),
+    }
 }
 
 /// What is used of it now.

@@ -10,14 +10,14 @@ use crate::tool;
 use super::error::ResizeError;
 
 /// Unmounted again when dropped.
-pub(crate) struct MountedFilesystem {
+pub(super) struct MountedFilesystem {
     folder: PathBuf,
     is_mounted: bool,
 }
 
 impl MountedFilesystem {
     /// Mounts what is in a device or a file, for which `options` have `loop`, in a folder of its own.
-    pub(crate) fn new(what: &Path, kind: &str, options: &str) -> Result<Self, ResizeError> {
+    pub(super) fn new(what: &Path, kind: &str, options: &str) -> Result<Self, ResizeError> {
         let mut mounted = Self { folder: temporary_folder()?, is_mounted: false };
         let mut command = tool::command("mount")?;
         command.args(["-t", kind, "-o", options]).arg(what).arg(&mounted.folder);
@@ -27,12 +27,12 @@ impl MountedFilesystem {
     }
 
     /// Where it is mounted.
-    pub(crate) fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Unmounts it, by which all that was changed arrives.
-    pub(crate) fn end(mut self) -> Result<(), ResizeError> {
+    pub(super) fn end(mut self) -> Result<(), ResizeError> {
         self.is_mounted = false;
         let mut command = tool::command("umount")?;
         command.arg(&self.folder);

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::bytes::{WriteAt, le16, le32};
 use crate::progress::Cancel;
-use crate::tool;
+use crate::tool::{self, ToolError};
 
 use super::error::ResizeError;
 use super::task::Shrink;
@@ -22,17 +22,24 @@ const SECTOR: usize = 512;
 
 /// Makes it smaller.
 pub(super) fn shrink(file: &Path, task: &Shrink, cancel: &Cancel) -> Result<(), ResizeError> {
-    // Twice: without its question.
-    const OPTIONS: [&str; 3] = ["--force", "--force", "--no-progress-bar"];
-    let mut command = tool::command(task.tool)?;
-    command.args(OPTIONS).args(["--size", &task.size.to_string()]).arg(file);
-    tool::run_until(command, |status| status == 0, cancel)?;
+    ntfsresize(file, &["--size", &task.size.to_string()], cancel)?;
     let cut = OpenOptions::new().write(true).open(file).and_then(|file| file.set_len(task.size));
     cut.map_err(|error| ResizeError::io("cutting the view", error))?;
-    let mut command = tool::command(task.tool)?;
-    command.args(OPTIONS).arg("--info").arg(file);
-    tool::run_until(command, |status| status == 0, cancel)?;
-    Ok(())
+    Ok(ntfsresize(file, &["--info"], cancel)?)
+}
+
+/// Gives it all of its device.
+pub(super) fn grow(device: &Path) -> Result<(), ToolError> {
+    let cancel = Cancel::new();
+    ntfsresize(device, &[], &cancel)?;
+    ntfsresize(device, &["--info"], &cancel)
+}
+
+fn ntfsresize(file: &Path, more: &[&str], cancel: &Cancel) -> Result<(), ToolError> {
+    let mut command = tool::command("ntfsresize")?;
+    // Twice: without its question.
+    command.args(["--force", "--force", "--no-progress-bar"]).args(more).arg(file);
+    tool::run_until(command, |status| status == 0, cancel).map(drop)
 }
 
 /// Writes the sector where its partition begins into both boot sectors, where they told the old one.

@@ -53,12 +53,13 @@ impl Shrink {
     }
 }
 
-/// The program that makes a filesystem smaller which is not mounted.
-fn tool_for(kind: Kind) -> Option<&'static str> {
+/// The program that gives a filesystem another size, if there is one.
+pub fn tool_for(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Ext2 | Kind::Ext3 | Kind::Ext4 => Some("resize2fs"),
         Kind::Ntfs => Some("ntfsresize"),
         Kind::Btrfs => Some("btrfs"),
+        Kind::Xfs => Some("xfs_growfs"),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ mod plan;
 mod sources;
 mod volume;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::image::reader::ImageReader;
 use crate::image::stored::OpenImage;
 use crate::progress::{Control, Phase, mixed_workers};
 use crate::repository::{Id, IndexedRepository};
-use crate::transfer::{ChunkTask, places, tasks};
+use crate::transfer::{ChunkPlace, ChunkTask, places, tasks};
 
 use super::error::{Doing, OperationError};
 use super::target::{Overwrite, grow, warn_of_result};
@@ -79,25 +80,34 @@ impl RestorePlan {
         request.target.refuse_unnamed()?;
         Timed::run(|| {
             let _lock = self.sources.repo.lock_for_reading()?;
-            // Somebody may have freed space since, and moved what is needed.
             let needed = places(&self.placed, self.onto.needed());
+            // Somebody may have freed space since, and moved what is needed.
             plan::refuse_incomplete(&self.sources, &tasks(&needed))?;
-            if request.verify_first {
-                prove(&self.sources, &tasks(&needed), control)?;
-            }
-            drop(needed);
             let id = self.sources.image.short_id();
             let doing = || format!("restoring image {id} to {}", self.onto.target.identity());
-            execute(self, control).doing(doing)
+            execute(request, self, needed, control).doing(doing)
         })
     }
 }
 
-fn execute(plan: &RestorePlan, control: Control<'_>) -> Result<RestoreReport, OperationError> {
+fn execute(
+    request: &RestoreRequest,
+    plan: &RestorePlan,
+    needed: Vec<ChunkPlace<'_>>,
+    control: Control<'_>,
+) -> Result<RestoreReport, OperationError> {
     let RestorePlan { sources, placed, onto, .. } = plan;
+    if request.verify_first {
+        prove(sources, &tasks(&needed), control)?;
+    }
     let reader = || ImageReader::new(Arc::clone(&sources.repo), Arc::clone(placed));
-    let onto = &*onto.with_smaller(|| Arc::new(reader()), control)?;
-    let places = places(placed, &onto.transfers);
+    let onto = onto.with_smaller(|| Arc::new(reader()), control)?;
+    let places = match &onto {
+        // All that is needed is written.
+        Cow::Borrowed(_) => needed,
+        Cow::Owned(onto) => places(placed, &onto.transfers),
+    };
+    let onto = &*onto;
     let source = &ImageSource { repo: &sources.repo, places };
     let target = Target::open(&onto.target, &onto.agreement)?;
     let phase = (Phase::Restoring, onto.writes);

@@ -117,7 +117,7 @@ impl<'a> Aim<'a> {
         notices.extend(stale.notices());
         notices.extend(absent.iter().map(Absent::sentence));
         let patches = table.into_iter().chain(inner).collect();
-        let needed = self.needed();
+        let needed = (!self.shrinks.is_empty()).then(|| self.needed());
         let Self { request, content, state, transfers, scope, shrinks, room, relaid, carries_on } =
             self;
         let before = before(&state.held, &transfers, scope.replaces_all().then_some(&kept));

@@ -60,9 +60,9 @@ pub struct TargetPlan {
     /// Which bytes of the source go where.
     #[serde(skip)]
     pub(in crate::operation) transfers: Vec<Transfer>,
-    /// Which bytes of it are read.
+    /// Which bytes of it are read, where these are others: a filesystem that is made smaller is read whole.
     #[serde(skip)]
-    pub(super) needed: Vec<Transfer>,
+    pub(super) needed: Option<Vec<Transfer>>,
     /// Bytes of filesystems that were made smaller, and where they go.
     #[serde(skip)]
     pub(super) rewritten: Vec<Rewritten>,
@@ -93,7 +93,7 @@ impl TargetPlan {
     /// How much of what is written lies in `unreadable`, bytes of the source.
     pub(in crate::operation) fn lacking(&self, unreadable: &Extents) -> u64 {
         let lacking = |transfer: &Transfer| transfer.used.intersection(unreadable).total();
-        self.needed.iter().map(lacking).sum()
+        self.needed().iter().map(lacking).sum()
     }
 
     /// What the target will lack afterwards that its table names.

@@ -11,6 +11,7 @@ use crate::operation::error::OperationError;
 use crate::operation::format::size as human;
 use crate::operation::guard;
 use crate::operation::safety::TooSmall;
+use crate::resize;
 use crate::table::{self, Patch, Position, Role, Room, Scheme};
 use crate::tool;
 use crate::transfer::Transfer;
@@ -181,7 +182,7 @@ impl Relaid {
             let Position { number, start, size, .. } = placed.position;
             let region = manifest.partition(number).filter(|region| region.size < size)?;
             let kind = region.filesystem.as_ref()?.kind;
-            let tool = Growth::tool_for(kind).filter(|_| may_grow(kind, region.size, size))?;
+            let tool = resize::tool_for(kind).filter(|_| may_grow(kind, region.size, size))?;
             Some(Growth { number, start, size, kind, tool })
         });
         growths.collect()

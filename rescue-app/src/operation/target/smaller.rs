@@ -137,7 +137,7 @@ impl TargetPlan {
 
     /// What is read of the source: of a filesystem that is made smaller all that it uses.
     pub(in crate::operation) fn needed(&self) -> &[Transfer] {
-        &self.needed
+        self.needed.as_deref().unwrap_or(&self.transfers)
     }
 
     /// The plan with filesystems that are as small as they have to be: `disk` is the source.
