@@ -31,14 +31,15 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
 
 fn plan_text(plan: &CapturePlan) -> String {
     let source = &plan.source;
-    let mut text = format!("{}\n{}", source::plan_head("capture", source), plan.space.sentence());
-    if let Some(left_out) = operation::made_anew(&source.left_out()) {
+    let mut text =
+        format!("{}\n{}", source::plan_head("capture", source), plan.outlook.space.sentence());
+    if let Some(left_out) = operation::made_anew(&source.summary.left_out) {
         let _ = write!(text, "\nleaves out {left_out} (--keep-swap-files stores them whole)");
     }
-    if let Some(unpartitioned) = &source.unpartitioned {
+    if let Some(unpartitioned) = &source.summary.unpartitioned {
         let _ = write!(text, "\n{}", unpartitioned.sentence());
     }
-    for warning in &plan.warnings {
+    for warning in &plan.outlook.warnings {
         let _ = write!(text, "\nwarning: {warning}");
     }
     text

@@ -29,7 +29,7 @@ pub(super) fn run(args: &CloneArgs) -> anyhow::Result<Ending> {
 fn plan_text(plan: &ClonePlan) -> String {
     let source = &plan.source;
     let mut text = source::plan_head("clone", source) + "\n";
-    if let Some(unpartitioned) = &source.unpartitioned {
+    if let Some(unpartitioned) = &source.summary.unpartitioned {
         let _ = writeln!(text, "{}", unpartitioned.sentence());
     }
     target::add_plan(&mut text, &plan.onto);

@@ -11,7 +11,7 @@ pub(super) fn plan_head(work: &str, plan: &SourcePlan) -> String {
         plan.disk.identity(),
         console::path(&plan.disk.path),
         size(plan.disk.size),
-        size(plan.read),
-        size(plan.unused),
+        size(plan.summary.read),
+        size(plan.summary.unused),
     )
 }

@@ -18,10 +18,10 @@ pub(super) fn add_plan(text: &mut String, plan: &TargetPlan) {
     if plan.creates_file {
         text.push_str(", a new file");
     }
-    layout(text, "before", &plan.before);
-    layout(text, "after", &plan.after);
-    let _ = write!(text, "\nwrites {}", size(plan.writes));
-    for (mark, lines) in [("lost", &plan.lost), ("note", &plan.notices)] {
+    layout(text, "before", &plan.preview.before);
+    layout(text, "after", &plan.preview.after);
+    let _ = write!(text, "\nwrites {}", size(plan.preview.writes));
+    for (mark, lines) in [("lost", &plan.preview.lost), ("note", &plan.preview.notices)] {
         for line in lines {
             let _ = write!(text, "\n{mark}: {line}");
         }

@@ -137,7 +137,7 @@ fn execute(
     let chunks = from.chunks(&medium, &request.source.rescue, ChunkSize::default());
     let copy = DiskCopy::new(chunks, &onto.transfers);
     let target = Target::open(&onto.target, &onto.agreement)?;
-    let phase = (Phase::Cloning, from.read + onto.rewritten_bytes());
+    let phase = (Phase::Cloning, from.summary.read + onto.rewritten_bytes());
     let overwrite = Overwrite { source: &copy, plan: onto, target: &target, phase, control };
     let counts = overwrite.run()?;
     let read = copy.into_read();

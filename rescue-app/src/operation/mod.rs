@@ -43,7 +43,8 @@ pub use browse::{
     list as list_files,
 };
 pub use capture::{
-    CapturePlan, CaptureReport, CaptureRequest, Space, capture, map_name, plan_capture,
+    CaptureOutlook, CapturePlan, CaptureReport, CaptureRequest, Space, capture, map_name,
+    plan_capture,
 };
 pub use clock::set_clock;
 pub use clone::{ClonePlan, CloneReport, CloneRequest, plan_clone};
@@ -65,9 +66,9 @@ pub use prune::{PruneRequest, prune};
 pub use restore::{RestorePlan, RestoreReport, RestoreRequest, What, With, plan_restore};
 pub use search::FoundRepository;
 pub use serve::{ServeRequest, serve};
-pub use source::{SourcePlan, SourceRequest, Unpartitioned, made_anew};
+pub use source::{SourcePlan, SourceRequest, SourceSummary, Unpartitioned, made_anew};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
-pub use target::{Absent, Growth, LayoutEntry, Remains, TargetPlan, TargetRequest};
+pub use target::{Absent, Growth, LayoutEntry, Preview, Remains, TargetPlan, TargetRequest};
 pub use timed::Timed;
 pub use unlock::{Container, Keys, LockedDisk};
 pub use verify::{VerifyReport, verify};

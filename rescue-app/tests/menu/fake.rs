@@ -7,8 +7,9 @@ use lifeboat::disk::{Agreement, Disk, DiskKind, Transport, Use};
 use lifeboat::image::damage::{BadRange, Damage, DamagedFile};
 use lifeboat::image::manifest::Stored;
 use lifeboat::operation::{
-    Container, Control, FoundRepository, ImagePartition, ImageSummary, LayoutEntry, LockedDisk,
-    Passphrase, Place, Reading, Space, Survey, Unpartitioned, Volume,
+    CaptureOutlook, Container, Control, FoundRepository, ImagePartition, ImageSummary, LayoutEntry,
+    LockedDisk, Passphrase, Place, Preview, Reading, SourceSummary, Space, Survey, Unpartitioned,
+    Volume,
 };
 use lifeboat::table::{Scheme, Table};
 use lifeboat::tui::machine::Machine;
@@ -412,28 +413,33 @@ impl Machine for Fake {
         let is_whole = reading == Reading::Whole;
         Ok(CapturePlan {
             planned: None,
-            read: if is_whole { order.disk.disk.size } else { 185 * GIB },
-            left_out: None,
-            unused: if is_whole { 0 } else { 131 * GIB },
-            not_chosen: 0,
-            unpartitioned: self
-                .unpartitioned
-                .clone()
-                .map(|found| Unpartitioned { left_out: reading.skips_unpartitioned(), ..found }),
-            space: Space {
-                at_most: 186 * GIB,
-                fresh: 12 * GIB,
-                since: Some("2026-09-02T18:40:11Z".into()),
-                likely_least: 12 * GIB / 100 * 30,
-                likely_most: 12 * GIB / 100 * 95,
-                free: Some(1162 * GIB),
+            source: SourceSummary {
+                read: if is_whole { order.disk.disk.size } else { 185 * GIB },
+                skipped: if is_whole { 0 } else { 131 * GIB },
+                unused: if is_whole { 0 } else { 131 * GIB },
+                unpartitioned: self
+                    .unpartitioned
+                    .clone()
+                    .map(|found| Unpartitioned { left_out: reading.skips_unpartitioned(), ..found }),
+                left_out: Vec::new(),
+                has_unclosed_ntfs: true,
             },
-            has_unclosed_ntfs: true,
-            warnings: vec![
-                "Windows is hibernated on partition 3: the image holds it as it is, and it will \
-                 wake up from this state."
-                    .into(),
-            ],
+            outlook: CaptureOutlook {
+                space: Space {
+                    at_most: 186 * GIB,
+                    fresh: 12 * GIB,
+                    since: Some("2026-09-02T18:40:11Z".into()),
+                    likely_least: 12 * GIB / 100 * 30,
+                    likely_most: 12 * GIB / 100 * 95,
+                    free: Some(1162 * GIB),
+                },
+                warnings: vec![
+                    "Windows is hibernated on partition 3: the image holds it as it is, and it will \
+                     wake up from this state."
+                        .into(),
+                ],
+                clock_is_doubted: self.clock_is_wrong(),
+            },
             wrong_clock: self.clock_is_wrong().then(|| "2001-01-01 00:07 UTC".into()),
         })
     }
@@ -458,21 +464,23 @@ impl Machine for Fake {
         Ok(WritePlan {
             planned: Some(Planned::new(order.disk.disk.path.clone())),
             with: self.others.clone(),
-            before: vec![entry(1, MIB, 499 * GIB, "xfs scratch 3.0/499 GiB", false)],
-            after: vec![
-                entry(1, MIB, 512 * MIB, "fat32 EFI 33.0/512 MiB", false),
-                entry(2, 513 * MIB, 16 * MIB, "unknown", false),
-                entry(3, 529 * MIB, 280 * GIB, "ntfs Windows 124/280 GiB", false),
-                entry(5, 281 * GIB, 160 * GIB, "ext4 root 61.0/160 GiB", false),
-                entry(6, 441 * GIB, 16 * GIB, "swap", false),
-            ],
-            writes: 185 * GIB,
-            lost: vec!["xfs \"scratch\" on partition 1, 3.0 GiB in use, is lost.".into()],
-            notices: [
-                &["The backup partition table moves to the end of the larger disk.".into()],
-                &self.lacking[..],
-            ]
-            .concat(),
+            preview: Preview {
+                before: vec![entry(1, MIB, 499 * GIB, "xfs scratch 3.0/499 GiB", false)],
+                after: vec![
+                    entry(1, MIB, 512 * MIB, "fat32 EFI 33.0/512 MiB", false),
+                    entry(2, 513 * MIB, 16 * MIB, "unknown", false),
+                    entry(3, 529 * MIB, 280 * GIB, "ntfs Windows 124/280 GiB", false),
+                    entry(5, 281 * GIB, 160 * GIB, "ext4 root 61.0/160 GiB", false),
+                    entry(6, 441 * GIB, 16 * GIB, "swap", false),
+                ],
+                writes: 185 * GIB,
+                lost: vec!["xfs \"scratch\" on partition 1, 3.0 GiB in use, is lost.".into()],
+                notices: [
+                    &["The backup partition table moves to the end of the larger disk.".into()],
+                    &self.lacking[..],
+                ]
+                .concat(),
+            },
         })
     }
 

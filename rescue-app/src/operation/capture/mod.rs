@@ -27,7 +27,7 @@ use super::timed::Timed;
 use super::{order, verify};
 use crate::transfer::DiskMedium;
 
-pub use plan::{CapturePlan, CaptureRequest, map_name, plan_capture};
+pub use plan::{CaptureOutlook, CapturePlan, CaptureRequest, map_name, plan_capture};
 use repository_sink::RepositorySink;
 pub use space::Space;
 
@@ -38,7 +38,7 @@ pub struct CaptureReport {
     pub image: ImageSummary,
     /// Bytes read from the disk.
     pub read: u64,
-    /// Bytes not read; see [`CapturePlan::skipped`].
+    /// Bytes not read; see [`SourceSummary::skipped`](super::SourceSummary::skipped).
     pub skipped: u64,
     /// Bytes that a filesystem's map calls unused.
     pub unused: u64,
@@ -114,7 +114,7 @@ fn plan_and_store(
     let control = pausing.control;
     let into = Destination::open(request, pausing)?;
     let plan = CapturePlan::of(source, request, &into.repo)?;
-    for warning in &plan.warnings {
+    for warning in &plan.outlook.warnings {
         control.warn(warning.clone());
     }
     if into.adopted.packs > 0 {
@@ -123,10 +123,10 @@ fn plan_and_store(
             size(into.adopted.bytes)
         ));
     }
-    if let Some(unpartitioned) = &plan.source.unpartitioned {
+    if let Some(unpartitioned) = &plan.source.summary.unpartitioned {
         control.info(unpartitioned.sentence());
     }
-    control.info(plan.space.sentence());
+    control.info(plan.outlook.space.sentence());
     let stored = store(&into, plan, request, pausing);
     match into.lock.ensure_held() {
         // What others do after they took the lock away shows in many ways.
@@ -203,15 +203,19 @@ fn store(
     let zstd_level = request.compression.zstd_level();
     let rescue = request.rescue(&plan.source.disk);
     let chunks = plan.source.chunks(&medium, &rescue, plan.chunk_size);
-    let reporter =
-        Reporter::start(control, Phase::Capturing, plan.source.read, plan.source.skipped);
+    let reporter = Reporter::start(
+        control,
+        Phase::Capturing,
+        plan.source.summary.read,
+        plan.source.summary.skipped,
+    );
     let sink = RepositorySink::new(&pack_writer, zstd_level, &reporter);
     let read = chunks.feed(&sink, &reporter)?;
     let (slots, reused) = sink.into_slots(&chunks);
     reporter.finish();
 
     control.phase(Phase::Finishing);
-    let mut warnings = plan.warnings.clone();
+    let mut warnings = plan.outlook.warnings.clone();
     let damage = plan.source.damage(&medium, read.unreadable);
     for warning in damage.warnings() {
         control.warn(warning.clone());
@@ -255,9 +259,9 @@ fn store(
     Ok(CaptureReport {
         image: ImageSummary::new(id, &snapshot, &manifest),
         read: read.bytes,
-        skipped: plan.source.skipped,
-        unused: plan.source.unused,
-        left_out: plan.source.left_out(),
+        skipped: plan.source.summary.skipped,
+        unused: plan.source.summary.unused,
+        left_out: plan.source.summary.left_out.clone(),
         added: totals.stored_bytes,
         reused,
         resumed,

@@ -58,6 +58,14 @@ pub struct CapturePlan {
     pub source: SourcePlan,
     /// What the disk is cut into, bytes.
     pub chunk_size: ChunkSize,
+    /// What it takes, and what to think of before.
+    #[serde(flatten)]
+    pub outlook: CaptureOutlook,
+}
+
+/// What a capture takes, and what a person should think of before it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CaptureOutlook {
     /// What it takes where the repository is.
     pub space: Space,
     /// Whether one of the warnings is that this machine's clock can hardly be right.
@@ -97,10 +105,11 @@ impl CapturePlan {
         let mut warnings = clock::doubts(&repo.snapshots()?);
         let clock_is_doubted = !warnings.is_empty();
         warnings.extend(source.warnings.iter().cloned());
-        let zeros = source.unpartitioned.as_ref().map_or(0, Unpartitioned::likely_zero);
+        let zeros = source.summary.unpartitioned.as_ref().map_or(0, Unpartitioned::likely_zero);
         let stored = (source.regions.as_slice(), source.reads.as_slice(), zeros);
         let space = Space::estimate(&source.identity(), stored, request.chunk_size, repo)?;
         warnings.extend(space.warning());
-        Ok(Self { source, chunk_size: request.chunk_size, space, clock_is_doubted, warnings })
+        let outlook = CaptureOutlook { space, clock_is_doubted, warnings };
+        Ok(Self { source, chunk_size: request.chunk_size, outlook })
     }
 }

@@ -110,7 +110,7 @@ fn execute(
     let onto = &*onto;
     let source = &ImageSource { repo: &sources.repo, places };
     let target = Target::open(&onto.target, &onto.agreement)?;
-    let phase = (Phase::Restoring, onto.writes);
+    let phase = (Phase::Restoring, onto.preview.writes);
     let overwrite = Overwrite { source, plan: onto, target: &target, phase, control };
     let counts = overwrite.run()?;
     let mut warnings = onto.smaller_warnings.clone();

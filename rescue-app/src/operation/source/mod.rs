@@ -88,15 +88,9 @@ pub struct SourcePlan {
     pub table: Table,
     /// Its regions with the bytes that count of each.
     pub regions: Vec<Region>,
-    /// Bytes to read.
-    pub read: u64,
-    /// Bytes that are not read: nothing uses them, they were not chosen, or they are holes of an
-    /// image file.
-    pub skipped: u64,
-    /// Of those what a filesystem's map calls unused.
-    pub unused: u64,
-    /// Large stretches outside of partitions.
-    pub unpartitioned: Option<Unpartitioned>,
+    /// How much of it is read, and what is not.
+    #[serde(flatten)]
+    pub summary: SourceSummary,
     /// Reasons to think again.
     #[serde(skip)]
     pub warnings: Vec<String>,
@@ -109,6 +103,52 @@ pub struct SourcePlan {
     /// Of each region the bytes to read: what counts of it, but for holes of an image file.
     #[serde(skip)]
     pub(super) reads: Vec<Extents>,
+}
+
+/// How much of a disk will be read, and what of it will not. All counts are bytes.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SourceSummary {
+    /// To be read.
+    pub read: u64,
+    /// Not read: nothing uses it, it was not chosen, or it is a hole of an image file.
+    pub skipped: u64,
+    /// Of that what a filesystem's map calls unused.
+    pub unused: u64,
+    /// Large stretches outside of partitions.
+    pub unpartitioned: Option<Unpartitioned>,
+    /// Files that are not read but for their beginnings, since systems make them anew.
+    #[serde(skip)]
+    pub left_out: Vec<LeftOut>,
+    /// Whether there is an NTFS that was not closed, of which a person may choose to read what is
+    /// used only.
+    #[serde(skip)]
+    pub has_unclosed_ntfs: bool,
+}
+
+impl SourceSummary {
+    fn of(disk: &Disk, regions: &[Region], reads: &[Extents]) -> Self {
+        let read = reads.iter().map(Extents::total).sum();
+        Self {
+            read,
+            skipped: disk.size.saturating_sub(read),
+            unused: regions.iter().map(unused).sum(),
+            unpartitioned: None,
+            left_out: regions.iter().flat_map(|region| &region.left_out).cloned().collect(),
+            has_unclosed_ntfs: has_unclosed_ntfs(regions),
+        }
+    }
+
+    /// Large stretches outside of partitions that are not read.
+    pub fn outside(&self) -> u64 {
+        let left_out = self.unpartitioned.as_ref().filter(|found| found.left_out);
+        left_out.map_or(0, |found| found.bytes)
+    }
+
+    /// Not read, in partitions that were not chosen.
+    pub fn not_chosen(&self) -> u64 {
+        let files: u64 = self.left_out.iter().map(|file| file.bytes).sum();
+        self.skipped.saturating_sub(self.unused + files + self.outside())
+    }
 }
 
 impl SourcePlan {
@@ -158,15 +198,12 @@ impl SourcePlan {
         let data = source.data();
         let reads: Vec<Extents> =
             regions.iter().map(|region| region.used.intersection(&data)).collect();
-        let read = reads.iter().map(Extents::total).sum();
+        let unpartitioned = Unpartitioned::sample(source, &table, &regions, &data);
         Ok(Self {
-            skipped: disk.size.saturating_sub(read),
-            unused: regions.iter().map(unused).sum(),
-            unpartitioned: Unpartitioned::sample(source, &table, &regions, &data),
+            summary: SourceSummary { unpartitioned, ..SourceSummary::of(&disk, &regions, &reads) },
             disk,
             table,
             regions,
-            read,
             warnings,
             reads,
             source: opened,
@@ -182,26 +219,11 @@ impl SourcePlan {
             let wanted = wanted.map(|transfer| reads.intersection(&transfer.used));
             *reads = wanted.unwrap_or_default();
         }
-        plan.read = plan.reads.iter().map(Extents::total).sum();
-        plan.skipped = plan.disk.size.saturating_sub(plan.read);
+        plan.summary = SourceSummary {
+            unpartitioned: plan.summary.unpartitioned,
+            ..SourceSummary::of(&plan.disk, &plan.regions, &plan.reads)
+        };
         plan
-    }
-
-    /// Files that are left out but for their beginnings.
-    pub fn left_out(&self) -> Vec<LeftOut> {
-        self.regions.iter().flat_map(|region| &region.left_out).cloned().collect()
-    }
-
-    /// Whether there is an NTFS that was not closed, of which a person may choose to read what is
-    /// used only.
-    pub fn has_unclosed_ntfs(&self) -> bool {
-        let unclosed = Filesystem::is_unclosed_ntfs;
-        let in_volume =
-            |volume: &LogicalVolume| volume.filesystem.iter().chain(&volume.inside).any(unclosed);
-        self.regions.iter().filter(|region| region.stored != Stored::Nothing).any(|region| {
-            region.filesystem.iter().chain(&region.inside).any(unclosed)
-                || region.logical_volumes.iter().any(in_volume)
-        })
     }
 
     /// What the disk is known by, wherever it is attached.
@@ -278,6 +300,17 @@ fn is_finished(disk: &Disk, source: &Source, start: u64) -> Result<(), Operation
         format!("{} is not whole: {marker}", disk.identity()),
         "capture it afterwards",
     ))
+}
+
+/// Whether an NTFS that is stored was not closed.
+fn has_unclosed_ntfs(regions: &[Region]) -> bool {
+    let unclosed = Filesystem::is_unclosed_ntfs;
+    let in_volume =
+        |volume: &LogicalVolume| volume.filesystem.iter().chain(&volume.inside).any(unclosed);
+    regions.iter().filter(|region| region.stored != Stored::Nothing).any(|region| {
+        region.filesystem.iter().chain(&region.inside).any(unclosed)
+            || region.logical_volumes.iter().any(in_volume)
+    })
 }
 
 /// Bytes that the map of what is in a region calls unused.

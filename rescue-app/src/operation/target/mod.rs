@@ -35,8 +35,8 @@ pub use grow::Growth;
 pub(super) use grow::grow;
 pub(super) use overwrite::{Overwrite, warn_of_result};
 pub use plan::TargetPlan;
-pub use preview::LayoutEntry;
 pub(super) use preview::all_lost;
+pub use preview::{LayoutEntry, Preview};
 use preview::{after, after_partitions, before, lost, volume_entry};
 use relaid::Relaid;
 pub use request::TargetRequest;
@@ -131,9 +131,13 @@ impl<'a> Aim<'a> {
         let words = &state.survey.words;
         Ok(TargetPlan {
             creates_file: state.is_new(),
-            lost: lost(&state.survey, &before, scope),
-            notices,
-            writes: transfers.iter().map(|transfer| transfer.used.total()).sum(),
+            preview: Preview {
+                lost: lost(&state.survey, &before, scope),
+                writes: transfers.iter().map(|transfer| transfer.used.total()).sum(),
+                before,
+                after,
+                notices,
+            },
             only_changed: request.only_changed || carries_on,
             read_back: request.read_back,
             stale: stale.signatures,
@@ -143,8 +147,6 @@ impl<'a> Aim<'a> {
             agreement: state.agreement,
             erase: words.own().to_owned(),
             target: state.survey.disk,
-            before,
-            after,
             needed,
             rewritten: Vec::new(),
             smaller_warnings: Vec::new(),

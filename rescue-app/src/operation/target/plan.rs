@@ -12,7 +12,7 @@ use crate::transfer::{Rewritten, Transfer};
 
 use super::absent::Absent;
 use super::grow::Growth;
-use super::preview::LayoutEntry;
+use super::preview::Preview;
 use super::scope::Scope;
 
 /// What will be done to a target.
@@ -30,14 +30,9 @@ pub struct TargetPlan {
     pub hold: Option<Hold>,
     /// Whether the target is a file that does not exist yet.
     pub creates_file: bool,
-    /// The target as it is.
-    pub before: Vec<LayoutEntry>,
-    /// The target as it will be.
-    pub after: Vec<LayoutEntry>,
-    /// Bytes in use that will be written, or compared with `--only-changed`.
-    pub writes: u64,
-    /// What the target loses.
-    pub lost: Vec<String>,
+    /// The target before and after.
+    #[serde(flatten)]
+    pub preview: Preview,
     /// Partitions of the source's table that are not written, and what will be there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<Absent>,
@@ -52,8 +47,6 @@ pub struct TargetPlan {
     pub stale: Vec<Signature>,
     /// Whether only what differs is written: as it was asked for, or because this was begun before.
     pub only_changed: bool,
-    /// What a person should know.
-    pub notices: Vec<String>,
     /// Whether the target is read back after writing.
     #[serde(skip)]
     pub(in crate::operation) read_back: bool,
@@ -103,6 +96,6 @@ impl TargetPlan {
 
     /// Bytes that are read back.
     pub(in crate::operation) fn bytes_read_back(&self) -> u64 {
-        if self.read_back { self.writes } else { 0 }
+        if self.read_back { self.preview.writes } else { 0 }
     }
 }

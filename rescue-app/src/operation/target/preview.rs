@@ -32,6 +32,21 @@ pub struct LayoutEntry {
     pub kept: bool,
 }
 
+/// A target before and after it is written to, as a person sees it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Preview {
+    /// The target as it is.
+    pub before: Vec<LayoutEntry>,
+    /// The target as it will be.
+    pub after: Vec<LayoutEntry>,
+    /// Bytes in use that will be written, or compared with `--only-changed`.
+    pub writes: u64,
+    /// What the target loses.
+    pub lost: Vec<String>,
+    /// What else a person should know before.
+    pub notices: Vec<String>,
+}
+
 /// What the target holds. With the table written, only what lies in `untouched` outlasts it; else
 /// everything but the partitions that are written.
 pub(in crate::operation) fn before(

@@ -169,7 +169,7 @@ impl TargetPlan {
             made.warnings.iter().for_each(|warning| control.warn(warning.clone()));
             plan.take(made);
         }
-        plan.writes =
+        plan.preview.writes =
             plan.transfers.iter().map(|it| it.used.total()).sum::<u64>() + plan.rewritten_bytes();
         Ok(Cow::Owned(plan))
     }

@@ -252,14 +252,14 @@ impl Machine for LiveMachine {
             Origin::Image { image, repository } => {
                 let planned = self.plan_restore(order, image, repository)?;
                 let with = planned.plan.with.clone();
-                let shown = views::write_plan(&planned.plan.onto);
-                Ok(WritePlan { with, planned: Some(Planned::new(planned)), ..shown })
+                let preview = planned.plan.onto.preview.clone();
+                Ok(WritePlan { with, preview, planned: Some(Planned::new(planned)) })
             }
             Origin::Disk(source) => {
                 let request = clone_request(order, source);
                 let plan = operation::plan_clone(&request, control).map_err(views::failure)?;
-                let shown = views::write_plan(&plan.onto);
-                Ok(WritePlan { planned: Some(Planned::new(plan)), ..shown })
+                let (with, preview) = (Vec::new(), plan.onto.preview.clone());
+                Ok(WritePlan { with, preview, planned: Some(Planned::new(plan)) })
             }
         }
     }

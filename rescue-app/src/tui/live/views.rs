@@ -10,9 +10,9 @@ use crate::disk;
 use crate::disk::pci::Controller;
 use crate::operation::{
     self, CaptureReport, CheckReport, CloneReport, OperationError, PruneReport, RestoreReport,
-    Survey, TargetPlan, Timed, VerifyReport, format,
+    Survey, Timed, VerifyReport, format,
 };
-use crate::tui::model::{CapturePlan, DiskList, Failure, Outcome, Planned, WritePlan};
+use crate::tui::model::{CapturePlan, DiskList, Failure, Outcome, Planned};
 
 /// The cause and the next step of an error.
 pub(super) fn failure(error: OperationError) -> Failure {
@@ -60,35 +60,12 @@ fn controller(controller: &Controller) -> String {
 
 /// A capture's plan.
 pub(super) fn capture_plan(plan: operation::CapturePlan) -> CapturePlan {
-    let operation::CapturePlan { source, space, clock_is_doubted, warnings, .. } = &plan;
-    let outside = source.unpartitioned.as_ref().filter(|found| found.left_out);
-    let files = source.left_out();
-    let left_out: u64 = files.iter().map(|file| file.bytes).sum();
-    let known = source.unused + left_out + outside.map_or(0, |found| found.bytes);
+    let is_doubted = plan.outlook.clock_is_doubted;
     CapturePlan {
-        not_chosen: source.skipped.saturating_sub(known),
-        wrong_clock: clock_is_doubted.then(|| format::time(OffsetDateTime::now_utc())),
-        read: source.read,
-        unused: source.unused,
-        left_out: operation::made_anew(&files),
-        has_unclosed_ntfs: source.has_unclosed_ntfs(),
-        unpartitioned: source.unpartitioned.clone(),
-        space: space.clone(),
-        warnings: warnings.clone(),
+        wrong_clock: is_doubted.then(|| format::time(OffsetDateTime::now_utc())),
+        source: plan.source.summary.clone(),
+        outlook: plan.outlook.clone(),
         planned: Some(Planned::new(plan)),
-    }
-}
-
-/// The plan of a restore or clone, but for images that are taken along.
-pub(super) fn write_plan(plan: &TargetPlan) -> WritePlan {
-    WritePlan {
-        with: Vec::new(),
-        before: plan.before.clone(),
-        after: plan.after.clone(),
-        writes: plan.writes,
-        lost: plan.lost.clone(),
-        notices: plan.notices.clone(),
-        planned: None,
     }
 }
 

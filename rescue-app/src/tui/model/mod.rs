@@ -7,7 +7,7 @@ pub use machine::{Confirmation, DiskList, Places};
 pub use order::{CaptureOrder, Job, Keep, Origin, Planned, PrepareOrder, Repository, WriteOrder};
 
 use crate::disk::{Agreement, Hold};
-use crate::operation::{ImageSummary, LayoutEntry, Space, Unpartitioned};
+use crate::operation::{CaptureOutlook, ImageSummary, Preview, SourceSummary};
 
 /// What the header says about the running system; fixed while the menu runs.
 #[derive(Clone, Debug, Default)]
@@ -22,46 +22,26 @@ pub struct Facts {
     pub boot_medium: bool,
 }
 
-/// What a capture would do. All counts are bytes.
+/// A capture that was planned.
 #[derive(Clone, Debug, Default)]
 pub struct CapturePlan {
-    /// To be read.
-    pub read: u64,
-    /// Not read, because a filesystem's map says that nothing uses it.
-    pub unused: u64,
-    /// Not read, since systems make it anew.
-    pub left_out: Option<String>,
-    /// Not read, in partitions that were not chosen.
-    pub not_chosen: u64,
-    /// Large stretches outside of all partitions.
-    pub unpartitioned: Option<Unpartitioned>,
-    /// What it takes where the repository is.
-    pub space: Space,
-    /// Whether there is an NTFS of which more than what is used is stored, or could be.
-    pub has_unclosed_ntfs: bool,
-    /// What a person should know before it starts.
-    pub warnings: Vec<String>,
+    /// What is read.
+    pub source: SourceSummary,
+    /// What it takes.
+    pub outlook: CaptureOutlook,
     /// What this machine's clock says, when that can hardly be right.
     pub wrong_clock: Option<String>,
     /// The plan itself, to be carried out.
     pub planned: Option<Planned>,
 }
 
-/// What writing a disk would do. All counts are bytes.
+/// The writing of a disk that was planned.
 #[derive(Clone, Debug, Default)]
 pub struct WritePlan {
     /// The images of other disks that are taken along.
     pub with: Vec<ImageSummary>,
-    /// The target as it is.
-    pub before: Vec<LayoutEntry>,
-    /// The target as it will be.
-    pub after: Vec<LayoutEntry>,
-    /// To be written.
-    pub writes: u64,
-    /// What the target holds now and loses.
-    pub lost: Vec<String>,
-    /// What else a person should know before it starts.
-    pub notices: Vec<String>,
+    /// The target before and after.
+    pub preview: Preview,
     /// The plan itself, to be carried out.
     pub planned: Option<Planned>,
 }

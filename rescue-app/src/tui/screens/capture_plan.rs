@@ -9,7 +9,7 @@ use ratatui::text::Line;
 
 use super::clock::Clock;
 use super::waiting::{failure_lines, waiting};
-use crate::operation::{Reading, Unpartitioned, format};
+use crate::operation::{self, Reading, SourceSummary, Unpartitioned, format};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
@@ -76,7 +76,8 @@ impl CapturePlanPage {
 
     /// Whether there is an NTFS that was not closed, so that there is something to choose.
     fn offers_choice(&self) -> bool {
-        self.reading() != Reading::Whole && self.ready().is_some_and(|plan| plan.has_unclosed_ntfs)
+        self.reading() != Reading::Whole
+            && self.ready().is_some_and(|plan| plan.source.has_unclosed_ntfs)
     }
 
     /// What the clock says, if that can hardly be right.
@@ -87,7 +88,7 @@ impl CapturePlanPage {
     /// What lies outside of partitions, if there is much and not every byte is stored anyway.
     fn outside(&self) -> Option<&Unpartitioned> {
         let plan = self.ready().filter(|_| self.reading() != Reading::Whole);
-        plan.and_then(|plan| plan.unpartitioned.as_ref())
+        plan.and_then(|plan| plan.source.unpartitioned.as_ref())
     }
 
     /// How much of the disk is stored.
@@ -156,18 +157,22 @@ impl CapturePlanPage {
 
     fn plan_lines(&self, plan: &CapturePlan, lines: &mut Lines, look: Look) {
         lines.gap();
-        lines.fact("To be read", &format::size(plan.read));
-        lines.fact("Left out", &left_out(plan));
+        lines.fact("To be read", &format::size(plan.source.read));
+        lines.fact("Left out", &left_out(&plan.source));
         let free = plan
+            .outlook
             .space
             .free
             .map_or_else(String::new, |free| format!(" ({} free there)", format::size(free)));
-        lines.fact("To be stored", &format!("at most {}{free}", format::size(plan.space.at_most)));
-        lines.fact("Likely", &plan.space.likely());
-        if !plan.warnings.is_empty() {
+        lines.fact(
+            "To be stored",
+            &format!("at most {}{free}", format::size(plan.outlook.space.at_most)),
+        );
+        lines.fact("Likely", &plan.outlook.space.likely());
+        if !plan.outlook.warnings.is_empty() {
             lines.gap();
         }
-        for warning in &plan.warnings {
+        for warning in &plan.outlook.warnings {
             lines.item("!", warning, look.warning());
         }
         lines
@@ -191,18 +196,17 @@ fn unpartitioned(found: &Unpartitioned) -> String {
 }
 
 /// What is not read, and why.
-fn left_out(plan: &CapturePlan) -> String {
-    let outside = plan.unpartitioned.as_ref().filter(|found| found.left_out);
+fn left_out(source: &SourceSummary) -> String {
     let parts = [
-        (plan.unused, "that no file uses"),
-        (plan.not_chosen, "in partitions not chosen"),
-        (outside.map_or(0, |found| found.bytes), "outside of partitions"),
+        (source.unused, "that no file uses"),
+        (source.not_chosen(), "in partitions not chosen"),
+        (source.outside(), "outside of partitions"),
     ];
     let told: Vec<String> = parts
         .iter()
         .filter(|(bytes, _)| *bytes > 0)
         .map(|(bytes, which)| format!("{} {which}", format::size(*bytes)))
-        .chain(plan.left_out.clone())
+        .chain(operation::made_anew(&source.left_out))
         .collect();
     if told.is_empty() { "nothing".into() } else { told.join(", ") }
 }

@@ -58,25 +58,25 @@ impl WritePlanPage {
             Some(Ok(plan)) => plan,
         };
         let mut lines = Lines::new(columns);
-        for lost in &plan.lost {
+        for lost in &plan.preview.lost {
             lines.item("!", lost, look.bad());
         }
-        if plan.lost.is_empty() {
+        if plan.preview.lost.is_empty() {
             lines.text("The target holds nothing that was recognised.", Style::new());
         }
-        for notice in &plan.notices {
+        for notice in &plan.preview.notices {
             lines.item("-", notice, Style::new());
         }
         lines.gap().text("Now", look.heading());
-        layout_lines(&mut lines, &plan.before, columns, look, "lost");
+        layout_lines(&mut lines, &plan.preview.before, columns, look, "lost");
         lines.gap().text("Afterwards", look.heading());
-        layout_lines(&mut lines, &plan.after, columns, look, "written");
+        layout_lines(&mut lines, &plan.preview.after, columns, look, "written");
         lines.gap();
         lines.fact(self.order.from.name(), &self.order.from.line());
         for other in &plan.with {
             lines.fact("and image", &other.line());
         }
-        lines.fact("To be written", &writes(plan.writes, &self.order));
+        lines.fact("To be written", &writes(plan.preview.writes, &self.order));
         lines.gap().text("The same from the command line:", Style::new());
         lines.item(" ", &self.order.verb().command_line(), look.heading());
         lines.finish()
@@ -171,7 +171,7 @@ impl Page for WritePlanPage {
         }
         match (key, &self.plan) {
             (Key::Enter, Some(Ok(plan))) => {
-                let lost = plan.lost.clone();
+                let lost = plan.preview.lost.clone();
                 let order = self.order.clone();
                 // From here on it is the next page's; this one plans anew when it comes into view.
                 (self.plan, self.order.planned) = (None, None);
@@ -193,7 +193,10 @@ impl Page for WritePlanPage {
         let disk = &self.order.disk;
         buffer.set_stringn(area.x, area.y, disk.line(), usize::from(area.width), look.heading());
         if let Some(Ok(plan)) = &self.plan {
-            let bars = [("Now", &plan.before, look.bad()), ("After", &plan.after, look.bar())];
+            let bars = [
+                ("Now", &plan.preview.before, look.bad()),
+                ("After", &plan.preview.after, look.bar()),
+            ];
             for (y, (name, entries, style)) in (area.y + 1..area.bottom()).zip(bars) {
                 buffer.set_stringn(area.x, y, name, usize::from(area.width), Style::new());
                 let indent = BAR_INDENT.min(area.width);
