@@ -207,7 +207,9 @@ impl From<ResizeError> for OperationError {
             ResizeError::Fuse(error) => Self::Fuse(error),
             ResizeError::Tool(error) => error.into(),
             ResizeError::Io { what, source } => Self::Io { what, source },
-            not_believed @ ResizeError::NotBelieved { .. } => Self::Resize(not_believed),
+            told @ (ResizeError::NotBelieved { .. } | ResizeError::NeitherWay { .. }) => {
+                Self::Resize(told)
+            }
         }
     }
 }

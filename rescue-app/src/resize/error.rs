@@ -22,6 +22,16 @@ pub enum ResizeError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The program refused, and what it refused was not done without it either.
+    #[error(
+        "{refused}; without it that is not possible either: {why}; run chkdsk in Windows, or choose a larger disk"
+    )]
+    NeitherWay {
+        /// What the program said.
+        refused: ToolError,
+        /// What is in the way.
+        why: String,
+    },
     /// What the program left is not understood.
     #[error(
         "what {tool} made of it is not believed ({why}); choose a larger disk, or give it more room with --size-of"

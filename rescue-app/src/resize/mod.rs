@@ -59,13 +59,21 @@ pub(crate) fn shrink(
     room: OverlayRoom,
     cancel: &Cancel,
 ) -> Result<Shrunk, ResizeError> {
-    let view = View::show(disk, task.start, task.from, room)?;
+    let show = || View::show(Arc::clone(&disk), task.start, task.from, room.clone());
     let mut warnings = Vec::new();
-    match task.kind {
-        Kind::Ntfs => ntfs::shrink(view.file(), task, cancel)?,
-        Kind::Btrfs => btrfs::shrink(view.file(), task, cancel)?,
-        _ => warnings.extend(ext::shrink(view.file(), task, cancel)?),
-    }
+    let view = match task.kind {
+        Kind::Ntfs => ntfs::shrink(show, task, cancel)?,
+        Kind::Btrfs => {
+            let view = show()?;
+            btrfs::shrink(view.file(), task, cancel)?;
+            view
+        }
+        _ => {
+            let view = show()?;
+            warnings.extend(ext::shrink(view.file(), task, cancel)?);
+            view
+        }
+    };
     let bytes = view.end()?;
     if task.kind == Kind::Ntfs {
         let sector = u64::from(sector);

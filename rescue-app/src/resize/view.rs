@@ -51,6 +51,11 @@ impl View {
         &self.file
     }
 
+    /// Its bytes, for what writes to them before a program reads the file.
+    pub(super) fn bytes(&self) -> &dyn WriteAt {
+        &*self.bytes
+    }
+
     /// Waits until all that was written has arrived, and shows it no longer.
     ///
     /// # Errors

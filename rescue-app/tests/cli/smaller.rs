@@ -156,6 +156,33 @@ fn filesystems_are_made_smaller_and_hold_the_same() {
     assert!(fs::read(bench.path("dumped")).unwrap() == files()["large-3"]);
 }
 
+#[test]
+fn an_ntfs_that_its_tool_refuses_is_made_smaller_all_the_same() {
+    let bench = Bench::new();
+    let disk = make_disk(&bench);
+    let part = bench.path("part");
+    cut(&disk, NTFS.0, NTFS.1, &part);
+    // Marked, and no file's: as Windows 11 leaves some.
+    let runs = tool("ntfscluster", &["-f", "-F", "$Bitmap", part.to_str().unwrap()]);
+    let cluster: u64 =
+        runs.lines().last().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+    let first = usize::try_from(cluster * 4096).unwrap();
+    let mut bytes = fs::read(&part).unwrap();
+    let bitmap = &bytes[first..first + 6000];
+    let free = bitmap.windows(400).position(|part| part.iter().all(|byte| *byte == 0)).unwrap();
+    bytes[first + free..][..400].fill(0xff);
+    fs::write(&part, bytes).unwrap();
+    let mut tool = common::command("ntfsresize");
+    let info = tool.args(["--info", "--force", "--no-progress-bar"]).arg(&part).output().unwrap();
+    assert!(!info.status.success(), "{info:?}");
+    put(&disk, NTFS.0, &part);
+    bench.capture("disk");
+    let out = bench.path("out");
+    File::create(&out).unwrap().set_len(220 * MIB).unwrap();
+    bench.restore("out", &[]);
+    judge(&bench, &out);
+}
+
 /// A folder with a program of this name that does `what`.
 fn fake(bench: &Bench, name: &str, what: &str) -> PathBuf {
     let folder = bench.path("fake");

@@ -10,30 +10,14 @@ use crate::bytes::{Extents, le16};
 use crate::volume::Doubt;
 use crate::volume::probe::has;
 
-/// Bytes of `$MFT` read at once.
-const PIECE: u64 = 1 << 20;
-
 /// Fails when a file record in use has a cluster outside of `used`. Records that cannot be read or
 /// are damaged claim nothing.
 pub(super) fn check(master: &Master<'_>, used: &Extents) -> Result<(), Doubt> {
-    let size = master.boot.record_size as usize;
     let unit = u64::from(master.boot.cluster_size);
-    let table_len = master.table.size.min(master.boot.size);
-    let mut piece = vec![0; usize::try_from(PIECE.min(table_len)).unwrap_or(0)];
-    let mut at = 0u64;
-    while at < table_len {
-        let len =
-            usize::try_from(table_len.saturating_sub(at)).unwrap_or(usize::MAX).min(piece.len());
-        let bytes = piece.get_mut(..len).unwrap_or_default();
-        if master.read(&master.table, at, bytes).is_ok() {
-            let first = at.checked_div(size as u64).unwrap_or(0);
-            for (number, record) in (first..).zip(bytes.chunks_exact(size)) {
-                check_record(master, number, record, unit, used)?;
-            }
-        }
-        at = at.saturating_add(len as u64);
-    }
-    Ok(())
+    master.each_record(|number, bytes| match bytes {
+        Ok(bytes) => check_record(master, number, bytes, unit, used),
+        Err(_) => Ok(()),
+    })
 }
 
 fn check_record(

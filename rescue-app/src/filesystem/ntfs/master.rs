@@ -13,6 +13,9 @@ use crate::volume::probe::byte;
 /// An attribute list larger than this (Windows' own limit is 256 KiB) is not believed.
 const LARGEST_LIST: u64 = 256 << 10;
 
+/// Bytes of `$MFT` read at once; a multiple of the size of a record.
+const PIECE: u64 = 1 << 20;
+
 /// An open volume.
 pub(super) struct Master<'a> {
     volume: &'a dyn ReadAt,
@@ -153,6 +156,34 @@ impl<'a> Master<'a> {
         records.into_iter().map(|record| self.extension(record, number)).collect()
     }
 
+    /// Shows `each` the numbers and bytes of all file records, in use or not; an error for each that cannot be read.
+    pub(super) fn each_record(
+        &self,
+        mut each: impl FnMut(u64, io::Result<&[u8]>) -> Result<(), Doubt>,
+    ) -> Result<(), Doubt> {
+        let size = u64::from(self.boot.record_size);
+        let len = self.table.size.min(self.boot.size);
+        let mut piece = vec![0; usize::try_from(PIECE.min(len)).unwrap_or(0)];
+        let mut at = 0u64;
+        while at < len {
+            let left = usize::try_from(len.saturating_sub(at)).unwrap_or(usize::MAX);
+            let bytes = piece.get_mut(..left.min(PIECE as usize)).unwrap_or_default();
+            let read = self.read(&self.table, at, bytes);
+            let numbers = at.checked_div(size).unwrap_or(0)..;
+            for (number, record) in numbers.zip(bytes.chunks_exact(self.boot.record_size as usize))
+            {
+                match &read {
+                    Ok(()) => each(number, Ok(record))?,
+                    Err(error) => {
+                        each(number, Err(io::Error::new(error.kind(), error.to_string())))?
+                    }
+                }
+            }
+            at = at.saturating_add(bytes.len().max(1) as u64);
+        }
+        Ok(())
+    }
+
     /// What the volume lies on.
     pub(super) fn volume(&self) -> &'a dyn ReadAt {
         self.volume
@@ -213,6 +244,6 @@ fn strange_list() -> Doubt {
     Doubt::because("an attribute list makes no sense")
 }
 
-fn damaged(record: u64) -> Doubt {
+pub(super) fn damaged(record: u64) -> Doubt {
     Doubt::because(format!("file record {record} of $MFT is damaged"))
 }

@@ -15,9 +15,12 @@ mod master;
 mod owners;
 mod record;
 mod reparse;
+mod shrink;
 mod stream;
 
 use std::io;
+
+pub(crate) use self::shrink::shrink;
 
 use self::boot_sector::BootSector;
 use self::master::Master;

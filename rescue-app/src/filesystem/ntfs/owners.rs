@@ -13,39 +13,30 @@ use crate::volume::{Doubt, text};
 
 /// Records below this belong to the filesystem itself, but for the root.
 pub(super) const FIRST_FREE: u64 = 16;
-/// Bytes of `$MFT` read at once.
-const PIECE: usize = 1 << 20;
 /// A path with more folders is cut off.
 const DEEPEST: usize = 255;
 
 /// Goes through all file records that can be read.
 pub(super) fn records(master: &Master<'_>, tally: &mut Tally<'_>) {
-    let size = usize::try_from(master.boot.record_size).unwrap_or(PIECE).max(1);
     let unit = u64::from(master.boot.cluster_size);
-    let mut at = 0u64;
-    while at < master.table.size {
-        let left = usize::try_from(master.table.size.saturating_sub(at)).unwrap_or(PIECE);
-        let mut piece = vec![0; left.min(PIECE)];
-        // Zeros instead of what cannot be read: no record.
-        let _ = master.read(&master.table, at, &mut piece);
-        let first = at.checked_div(size as u64).unwrap_or(0);
-        for (number, bytes) in (first..).zip(piece.chunks_exact(size)) {
-            let Some(record) = Record::new(bytes.to_vec()) else { continue };
-            let base = record.base().filter(|base| *base != 0).unwrap_or(number);
-            for attribute in record.attributes() {
-                for (lcn, len) in stream::places(attribute, master.boot.clusters()) {
-                    let start = lcn.saturating_mul(unit);
-                    let end = start.saturating_add(len.saturating_mul(unit));
-                    if base < FIRST_FREE && base != ROOT {
-                        tally.metadata(start, end);
-                    } else {
-                        tally.file(base, start, end);
-                    }
+    // What cannot be read is no record; nothing here fails.
+    let _ = master.each_record(|number, bytes| {
+        let record = bytes.ok().and_then(|bytes| Record::new(bytes.to_vec()));
+        let Some(record) = record else { return Ok(()) };
+        let base = record.base().filter(|base| *base != 0).unwrap_or(number);
+        for attribute in record.attributes() {
+            for (lcn, len) in stream::places(attribute, master.boot.clusters()) {
+                let start = lcn.saturating_mul(unit);
+                let end = start.saturating_add(len.saturating_mul(unit));
+                if base < FIRST_FREE && base != ROOT {
+                    tally.metadata(start, end);
+                } else {
+                    tally.file(base, start, end);
                 }
             }
         }
-        at = at.saturating_add(piece.len() as u64);
-    }
+        Ok(())
+    });
 }
 
 /// Names the files found by their own record and those of the folders above.

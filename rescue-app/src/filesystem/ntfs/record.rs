@@ -6,10 +6,10 @@ use crate::bytes::{le16, le32, le64, slice};
 use crate::volume::probe::{byte, has};
 
 /// Update sequence numbers protect blocks of this size, whatever the sector size.
-const FIXUP_BLOCK: usize = 512;
+pub(super) const FIXUP_BLOCK: usize = 512;
 
 /// `MFT_RECORD_IN_USE`.
-const IN_USE: u16 = 1;
+pub(super) const IN_USE: u16 = 1;
 /// `MFT_RECORD_IS_DIRECTORY`.
 const IS_FOLDER: u16 = 2;
 /// Ends the attributes of a record.
@@ -102,13 +102,9 @@ impl Record {
         let first = le16(&self.0, 20).map_or(usize::MAX, usize::from);
         let mut rest = self.0.get(first..).unwrap_or(&[]);
         std::iter::from_fn(move || {
-            if le32(rest, 0)? == END {
-                return None;
-            }
-            let len = usize::try_from(le32(rest, 4)?).ok()?;
-            let (attribute, after) = rest.split_at_checked(len).filter(|_| len >= 24)?;
-            rest = after;
-            Some(Attribute(attribute))
+            let attribute = Attribute::first(rest)?;
+            rest = rest.get(attribute.len()..)?;
+            Some(attribute)
         })
     }
 
@@ -126,6 +122,20 @@ pub(super) const REFERENCE_MASK: u64 = 0x0000_ffff_ffff_ffff;
 pub(super) struct Attribute<'a>(&'a [u8]);
 
 impl<'a> Attribute<'a> {
+    /// The one that `bytes` begin with; `None` at the end, and where it makes no sense.
+    pub(super) fn first(bytes: &'a [u8]) -> Option<Self> {
+        if le32(bytes, 0)? == END {
+            return None;
+        }
+        let len = usize::try_from(le32(bytes, 4)?).ok().filter(|len| *len >= 24)?;
+        bytes.get(..len).map(Self)
+    }
+
+    /// Bytes of it, header and all.
+    pub(super) fn len(self) -> usize {
+        self.0.len()
+    }
+
     /// Whether it has this type and this name in UTF-16.
     pub(super) fn is(self, kind: u32, name: &[u8]) -> bool {
         le32(self.0, 0) == Some(kind) && self.name() == Some(name)

@@ -13,11 +13,11 @@ const MOST_RUNS: usize = 1 << 20;
 
 /// A run of clusters: where it starts in the stream, where on the volume, and how long it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
-    vcn: u64,
+pub(super) struct Run {
+    pub(super) vcn: u64,
     /// `None` in a hole.
-    lcn: Option<u64>,
-    len: u64,
+    pub(super) lcn: Option<u64>,
+    pub(super) len: u64,
 }
 
 /// What is stored of what is compressed together.
@@ -59,7 +59,7 @@ impl Stream {
     /// Appends the runs of one piece of the attribute. Pieces come in ascending order and leave no
     /// gap; `None` when this one does not, or points outside the volume.
     pub(super) fn extend(&mut self, attribute: Attribute<'_>) -> Option<()> {
-        let mut vcn = attribute.first_vcn()?;
+        let vcn = attribute.first_vcn()?;
         if vcn != self.end_vcn() || attribute.is_transformed() && !self.of_file {
             return None;
         }
@@ -71,26 +71,13 @@ impl Stream {
             self.size = attribute.data_size()?;
             self.initialised = attribute.initialised_size()?.min(self.size);
         }
-        let mut lcn = 0i64;
-        let mut pairs = attribute.mapping_pairs()?;
-        while let Some((step, len, rest)) = next_pair(pairs)? {
-            pairs = rest;
-            let start = match step {
-                None => None,
-                Some(step) => {
-                    lcn = lcn.checked_add(step)?;
-                    Some(u64::try_from(lcn).ok()?)
-                }
-            };
-            // Holes of files may be larger than the volume.
-            let end = start.unwrap_or(0).checked_add(len)?;
-            let fits = end <= self.clusters || start.is_none() && self.of_file;
-            if len == 0 || !fits || self.runs.len() >= MOST_RUNS {
-                return None;
-            }
-            self.runs.push(Run { vcn, lcn: start, len });
-            vcn = vcn.checked_add(len)?;
+        let pieces = runs(attribute, self.clusters)?;
+        // Holes of files may be larger than the volume.
+        let fits = |run: &Run| run.lcn.is_some() || self.of_file || run.len <= self.clusters;
+        if !pieces.iter().all(fits) || self.runs.len().saturating_add(pieces.len()) > MOST_RUNS {
+            return None;
         }
+        self.runs.extend(pieces);
         Some(())
     }
 
@@ -160,6 +147,20 @@ impl Stream {
         })
     }
 
+    /// Puts runs in the place of those that told of the same part of the value.
+    pub(super) fn replace(&mut self, runs: &[Run]) {
+        let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return };
+        let end = last.vcn.saturating_add(last.len);
+        let from = self.runs.partition_point(|run| run.vcn < first.vcn);
+        let to = self.runs.partition_point(|run| run.vcn < end);
+        self.runs.splice(from..to, runs.iter().copied());
+    }
+
+    /// Where byte `at` of the value lies on the volume; `None` in a hole or behind its end.
+    pub(super) fn on_volume(&self, at: u64) -> Option<u64> {
+        self.place(at)?.0
+    }
+
     /// Bytes from byte `at` on that were ever written.
     pub(super) fn initialised_from(&self, at: u64) -> u64 {
         self.initialised.saturating_sub(at)
@@ -204,6 +205,62 @@ pub(super) fn places(attribute: Attribute<'_>, clusters: u64) -> Vec<(u64, u64)>
     places
 }
 
+/// The runs of one piece of an attribute on a volume of so many clusters, those of `$Bad` aside; `None` when
+/// they make no sense.
+pub(super) fn runs(attribute: Attribute<'_>, clusters: u64) -> Option<Vec<Run>> {
+    let mut vcn = attribute.first_vcn()?;
+    let mut runs = Vec::new();
+    let mut lcn = 0i64;
+    let mut pairs = attribute.mapping_pairs()?;
+    while let Some((step, len, rest)) = next_pair(pairs)? {
+        pairs = rest;
+        let start = match step {
+            None => None,
+            Some(step) => {
+                lcn = lcn.checked_add(step)?;
+                Some(u64::try_from(lcn).ok()?)
+            }
+        };
+        let end = start.unwrap_or(0).checked_add(len)?;
+        if len == 0 || start.is_some() && end > clusters {
+            return None;
+        }
+        runs.push(Run { vcn, lcn: start, len });
+        vcn = vcn.checked_add(len)?;
+    }
+    Some(runs)
+}
+
+/// The mapping pairs of runs.
+pub(super) fn encode(runs: &[Run]) -> Vec<u8> {
+    let mut pairs = Vec::new();
+    let mut before = 0i64;
+    for run in runs {
+        let len = shortest(i64::try_from(run.len).unwrap_or(i64::MAX));
+        let step = run.lcn.map(|lcn| {
+            let lcn = i64::try_from(lcn).unwrap_or(i64::MAX);
+            let step = lcn.wrapping_sub(before);
+            before = lcn;
+            shortest(step)
+        });
+        let step = step.unwrap_or_default();
+        // Both are of one to eight bytes.
+        pairs.push(u8::try_from(step.len() << 4 | len.len()).unwrap_or(0));
+        pairs.extend_from_slice(&len);
+        pairs.extend_from_slice(&step);
+    }
+    pairs.push(0);
+    pairs
+}
+
+/// A number as the fewest bytes that [`signed`] reads as it.
+fn shortest(number: i64) -> Vec<u8> {
+    let bytes = number.to_le_bytes();
+    let fits = |len: &usize| bytes.get(..*len).and_then(signed) == Some(number);
+    let len = (1..8).find(fits).unwrap_or(8);
+    bytes.get(..len).unwrap_or(&bytes).to_vec()
+}
+
 /// A step of the cluster number (`None` for a hole), a length, and what follows.
 type Pair<'a> = (Option<i64>, u64, &'a [u8]);
 
@@ -234,6 +291,14 @@ fn signed(bytes: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mapping_pairs_are_as_short_as_windows_writes_them() {
+        let run = |lcn, len| Run { vcn: 0, lcn, len };
+        let runs = [run(Some(0x5634), 0x18), run(None, 5), run(Some(0x5633), 0x80)];
+        let pairs = [0x21, 0x18, 0x34, 0x56, 0x01, 0x05, 0x12, 0x80, 0x00, 0xff, 0];
+        assert_eq!(encode(&runs), pairs);
+    }
 
     #[test]
     fn mapping_pairs_are_signed_and_variable() {
