@@ -10,9 +10,10 @@ mod summed;
 use pieces::Pieces;
 use summed::Summed;
 
-use crate::bytes::{Extents, ReadAt};
+use crate::bytes::{Extents, Overlay, OverlayRoom, ReadAt};
 use crate::disk::mount::parse_mounts;
 use crate::disk::uevent::Uevent;
+use crate::filesystem;
 use crate::image::disk_volumes::DiskVolumes;
 use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
@@ -21,6 +22,7 @@ use crate::inspect::{
     around_shown_array, files as tree_of, fuzzing as seals, inspect, locate, locked_containers,
     owners, recognise, system, unlock, volumes, windows_version,
 };
+use crate::progress::Cancel;
 pub use crate::repository::fuzzing::{blob, index, key_file, pack_header, sealed, snapshot, tree};
 use crate::signature;
 use crate::table;
@@ -220,12 +222,17 @@ fn member(data: &[u8]) -> Pieces {
     volume
 }
 
-/// NTFS: the boot sector always has its name.
+/// NTFS: the boot sector always has its name. It is made smaller too, unless it is so large that this takes long.
 pub fn ntfs(data: &[u8]) {
     let mut volume = Pieces::parse(data);
     volume.put(3, b"NTFS    ");
     volume.sign();
     volume_map(&volume);
+    let half = (volume.size() / 2).next_multiple_of(4096);
+    if half <= 256 << 20 {
+        let room = OverlayRoom { memory: 64 << 20, folder: None };
+        let _ = filesystem::ntfs::shrink(&Overlay::new(volume, room), half, &Cancel::new());
+    }
 }
 
 /// FAT12, FAT16 and FAT32: the boot sector always has its jump and its signature.

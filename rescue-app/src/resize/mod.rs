@@ -7,6 +7,8 @@
 //!                                        the filesystem's check, its resizing tool, its check again
 //! ```
 //!
+//! An NTFS that its tool refuses is made smaller by moving its clusters ourselves.
+//!
 //! The source is never written, and the target not touched until all of them have the size that is
 //! wanted and are understood by our own reader, whose map then says what is written.
 

@@ -167,7 +167,8 @@ impl<'a> Master<'a> {
         let mut at = 0u64;
         while at < len {
             let left = usize::try_from(len.saturating_sub(at)).unwrap_or(usize::MAX);
-            let bytes = piece.get_mut(..left.min(PIECE as usize)).unwrap_or_default();
+            let most = left.min(piece.len());
+            let bytes = piece.get_mut(..most).unwrap_or_default();
             let read = self.read(&self.table, at, bytes);
             let numbers = at.checked_div(size).unwrap_or(0)..;
             for (number, record) in numbers.zip(bytes.chunks_exact(self.boot.record_size as usize))

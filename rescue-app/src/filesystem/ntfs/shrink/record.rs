@@ -58,7 +58,7 @@ impl Editable {
             let used = self.long(BYTES_IN_USE)?;
             let more = wanted - length;
             let room = self.0.len().checked_sub(used)?;
-            (more <= room).then_some(())?;
+            (more <= room && at + length <= used).then_some(())?;
             self.0.copy_within(at + length..used, at + wanted);
             self.put(at + LENGTH, &u32::try_from(wanted).ok()?.to_le_bytes());
             self.put(BYTES_IN_USE, &u32::try_from(used + more).ok()?.to_le_bytes());
