@@ -70,6 +70,30 @@ fn the_image_is_proven_first_when_that_is_chosen() {
 }
 
 #[test]
+fn sizes_of_partitions_are_set_by_hand() {
+    let mut menu = at_targets(Fake::new());
+    menu.keys(&[Down, Down, Enter, Char('z')]);
+    walk!(menu, [Enter] => "restore_sizes");
+    // Without a number there is no way on, and nothing is forgotten.
+    menu.key(Down).typed("much");
+    for _ in 0..8 {
+        menu.key(Down);
+        if menu.screen().contains("► [ Continue ]") {
+            break;
+        }
+    }
+    menu.key(Enter);
+    assert!(menu.screen().contains("`much`"), "{}", menu.screen());
+    assert!(menu.screen().contains("sizes of partitions"), "{}", menu.screen());
+    menu.keys(&[Up, Up, Up, Up, Key::Backspace, Key::Backspace, Key::Backspace, Key::Backspace]);
+    menu.typed("20G").keys(&[Down, Down, Down, Down, Enter, End]);
+    assert!(menu.screen().contains("--size-of"), "{}", menu.screen());
+    menu.key(Enter).typed("khld").key(Enter);
+    let wishes = &started(&menu).target.sizes.size_of;
+    assert_eq!((wishes.len(), wishes[0].size), (1, 20 << 30));
+}
+
+#[test]
 fn disks_that_must_not_be_written_cannot_be_chosen() {
     let mut menu = at_targets(Fake::new());
     // The disk that holds the images, then the boot medium.

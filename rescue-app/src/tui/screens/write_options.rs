@@ -26,6 +26,9 @@ const MORE_IMAGES: &str = "           with the images of its other disks";
 pub(in crate::tui) struct WriteOptions {
     order: WriteOrder,
     then: Then<WriteOrder>,
+    /// What follows when sizes are to be set.
+    sizes: Then<WriteOrder>,
+    sets_sizes: bool,
     what: Choice,
     ticked: Vec<bool>,
     cursor: Cursor,
@@ -52,17 +55,22 @@ enum Setting {
     OnlyChanged,
     ReadBack,
     KeepSizes,
+    SetSizes,
 }
 
 impl WriteOptions {
     /// The usual choice: the whole disk, read back afterwards; on a smaller target a logical
     /// volume that fits.
-    pub(in crate::tui) fn new(order: WriteOrder, then: Then<WriteOrder>) -> Self {
+    pub(in crate::tui) fn new(
+        order: WriteOrder,
+        then: Then<WriteOrder>,
+        sizes: Then<WriteOrder>,
+    ) -> Self {
         let partitions = order.from.partitions().into_iter();
         let ticked =
             partitions.map(|(volume, is_there)| is_there && volume.partition.is_some()).collect();
         let (what, cursor) = (Choice::Whole, Cursor::default());
-        let mut page = Self { order, then, what, ticked, cursor };
+        let mut page = Self { order, then, sizes, sets_sizes: false, what, ticked, cursor };
         if !page.has_room(page.order.from.size()) {
             page.toggle(Setting::Volumes);
         }
@@ -114,6 +122,12 @@ impl WriteOptions {
         self.what == Choice::Whole && self.order.disk.disk.size != self.order.from.size()
     }
 
+    /// Whether they can be set.
+    fn has_sizes(&self) -> bool {
+        let partitions = self.order.from.partitions();
+        self.what == Choice::Whole && partitions.iter().any(|(it, _)| it.partition.is_some())
+    }
+
     fn keeps_sizes(&self) -> bool {
         self.order.target.sizes.layout == Some(Mode::Keep)
     }
@@ -140,6 +154,9 @@ impl WriteOptions {
         if self.may_change_sizes() {
             settings.push(Setting::KeepSizes);
         }
+        if self.has_sizes() {
+            settings.push(Setting::SetSizes);
+        }
         settings
     }
 
@@ -161,6 +178,7 @@ impl WriteOptions {
                 let keep = (!self.keeps_sizes()).then_some(Mode::Keep);
                 self.order.target.sizes.layout = keep;
             }
+            Setting::SetSizes => self.sets_sizes ^= true,
             Setting::Partition(index) => {
                 let is_there = self.order.from.partitions().get(index).is_some_and(|part| part.1);
                 if let Some(ticked) = self.ticked.get_mut(index).filter(|_| is_there) {
@@ -172,11 +190,18 @@ impl WriteOptions {
         self.cursor.index = self.cursor.index.min(last);
     }
 
+    fn asks_sizes(&self) -> bool {
+        self.sets_sizes && self.has_sizes()
+    }
+
     /// The order as ticked; `None` while nothing is.
     fn finished(&self) -> Option<WriteOrder> {
         let mut order = self.order.clone();
         if !self.may_change_sizes() {
             order.target.sizes.layout = None;
+        }
+        if !self.asks_sizes() {
+            order.target.sizes.size_of.clear();
         }
         order.what = match self.what {
             Choice::Whole => What::Disk,
@@ -224,6 +249,10 @@ impl WriteOptions {
             Setting::KeepSizes => {
                 let kept = tick(self.keeps_sizes());
                 Row::new(format!("{kept} S  Keep the sizes of all partitions"))
+            }
+            Setting::SetSizes => {
+                let set = tick(self.sets_sizes);
+                Row::new(format!("{set} Z  Set sizes of partitions, on the next page"))
             }
         }
     }
@@ -286,7 +315,9 @@ impl Page for WriteOptions {
              back to an earlier state, and for carrying on after an interruption.",
             "Read back: after writing, everything is read from the disk again and compared with \
              the image or the source. Leave it on unless time matters more than certainty.",
-            "Keep the sizes: without this the largest filesystem takes what a larger disk has more, and on one              that is too small filesystems are made smaller. The next page shows what becomes of each.",
+            "Keep the sizes: without this the largest filesystem takes what a larger disk has more, and on one \
+             that is too small filesystems are made smaller. The next page shows what becomes of each.",
+            "Set sizes: the next page has a field for each partition.",
         ]
     }
 
@@ -297,7 +328,8 @@ impl Page for WriteOptions {
         }
         match key {
             Key::Enter => {
-                return self.finished().map_or(Action::None, |order| self.then.go(order));
+                let then = if self.asks_sizes() { &self.sizes } else { &self.then };
+                return self.finished().map_or(Action::None, |order| then.go(order));
             }
             Key::Char(' ') => {
                 if let Some(setting) = settings.get(self.cursor.index) {
@@ -309,6 +341,7 @@ impl Page for WriteOptions {
             Key::Char('l' | 'L') => self.toggle(Setting::Volumes),
             Key::Char('c' | 'C') => self.toggle(Setting::OnlyChanged),
             Key::Char('b' | 'B') => self.toggle(Setting::ReadBack),
+            Key::Char('z' | 'Z') if self.has_sizes() => self.toggle(Setting::SetSizes),
             Key::Char('s' | 'S') if self.may_change_sizes() => self.toggle(Setting::KeepSizes),
             _ => {}
         }

@@ -3,8 +3,8 @@
 use super::super::model::{Job, Origin, WriteOrder};
 use super::super::page::{Action, Then, open};
 use super::super::screens::{
-    Agreeable, Agreed, Confirm, DISK_HELP, Disks, ProgressPage, Said, Subject, Wanted, Words,
-    WriteOptions, WritePlanPage,
+    Agreeable, Agreed, Confirm, DISK_HELP, Disks, ProgressPage, Said, Sizes, Subject, Wanted,
+    Words, WriteOptions, WritePlanPage,
 };
 use crate::job::What;
 use crate::operation::{Phase, format};
@@ -27,7 +27,10 @@ pub(super) fn target(from: Origin, words: &'static WriteWords) -> Action {
     let wanted = Wanted::target(from.clone());
     let then = move |disk| {
         let order = WriteOrder::all_of(from.clone(), disk);
-        open(WriteOptions::new(order, Then::new(move |order| plan(order, words))))
+        let then = Then::new(move |order| plan(order, words));
+        let sizes = then.clone();
+        let sizes = Then::new(move |order| open(Sizes::new(order, sizes.clone())));
+        open(WriteOptions::new(order, then, sizes))
     };
     open(Disks::new(wanted, Then::new(then)))
 }

@@ -221,6 +221,18 @@ impl<Id: Copy + PartialEq> Form<Id> {
         u16::try_from(longest + 5).unwrap_or(u16::MAX)
     }
 
+    /// Rows that have no room above that of the cursor.
+    fn above(&self, height: u16, gap: u16) -> usize {
+        let mut left = height;
+        let rows = self.rows.iter().take(self.at + 1).rev();
+        let fits = |row: &&FormRow<Id>| {
+            let room = left.checked_sub(row.height(gap));
+            left = room.unwrap_or_default();
+            room.is_some()
+        };
+        self.at + 1 - rows.take_while(fits).count()
+    }
+
     /// Draws the rows from the top of `area`; what is left is below them. Nothing is active while the
     /// page waits for something.
     pub(in crate::tui) fn render(
@@ -232,7 +244,9 @@ impl<Id: Copy + PartialEq> Form<Id> {
     ) -> Rect {
         let gap = u16::from(area.height > ROOMY);
         let mut y = area.y;
-        for (index, row) in self.rows.iter().enumerate().filter(|(_, row)| !row.hidden) {
+        let above = self.above(area.height, gap);
+        let shown = self.rows.iter().enumerate().skip(above).filter(|(_, row)| !row.hidden);
+        for (index, row) in shown {
             if y >= area.bottom() {
                 break;
             }
@@ -244,13 +258,18 @@ impl<Id: Copy + PartialEq> Form<Id> {
                 let place = Rect { x: area.x + indent, y, width: area.width - indent, height: 1 };
                 field.render(has_cursor && active, place, buffer, look);
             }
-            y += 1 + if row.ends_group { gap } else { 0 };
+            y += row.height(gap);
         }
         below(area, y.saturating_sub(area.y))
     }
 }
 
 impl<Id> FormRow<Id> {
+    /// Lines that it takes.
+    fn height(&self, gap: u16) -> u16 {
+        if self.hidden { 0 } else { 1 + if self.ends_group { gap } else { 0 } }
+    }
+
     fn drawn(&self, has_cursor: bool, look: Look) -> (String, Style) {
         let mark = if has_cursor { "►" } else { " " };
         let name = &self.name;
