@@ -24,7 +24,7 @@
 //!       |
 //!     store                   where repository files live: a local folder
 //!
-//!  disk · table               below image: block devices and ioctls · GPT/MBR
+//!  disk · table · firmware    below image: block devices and ioctls · GPT/MBR · UEFI variables, boot entries
 //!  signature                  below table and inspect: what libblkid knows volumes by
 //!  bytes · console            below everything: positioned reads, extents, checked integer fields ·
 //!                             the one way out to a terminal
@@ -44,6 +44,7 @@ pub mod disk;
 pub mod encryption;
 pub mod export;
 pub mod filesystem;
+pub mod firmware;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod image;

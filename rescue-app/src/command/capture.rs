@@ -39,6 +39,9 @@ fn plan_text(plan: &CapturePlan) -> String {
     if let Some(unpartitioned) = &source.summary.unpartitioned {
         let _ = write!(text, "\n{}", unpartitioned.sentence());
     }
+    if let Some(kept) = source.kept_boot_entries() {
+        let _ = write!(text, "\n{kept}");
+    }
     for warning in &plan.outlook.warnings {
         let _ = write!(text, "\nwarning: {warning}");
     }

@@ -79,6 +79,9 @@ fn print_image(image: &ImageSummary) {
     for partition in &image.partitions {
         print_partition(partition);
     }
+    for entry in &image.boot_entries {
+        say(&format!("boots   {entry}"));
+    }
     for warning in &image.warnings {
         say(&format!("warning {}", warning));
     }

@@ -1,4 +1,4 @@
-//! The block-device ioctls of `linux/fs.h` and `linux/loop.h`, each behind a safe function over an
+//! The ioctls of `linux/fs.h` and `linux/loop.h`, each behind a safe function over an
 //! open file.
 #![allow(unsafe_code)]
 
@@ -28,6 +28,8 @@ mod raw {
     nix::ioctl_none_bad!(flush_buffers, nix::request_code_none!(0x12, 97));
     nix::ioctl_write_ptr_bad!(discard, nix::request_code_none!(0x12, 119), [u64; 2]);
     nix::ioctl_read!(get_disk_sequence, 0x12, 128, u64);
+    nix::ioctl_read!(get_inode_flags, b'f', 1, nix::libc::c_long);
+    nix::ioctl_write_ptr!(set_inode_flags, b'f', 2, nix::libc::c_long);
     nix::ioctl_read_bad!(get_loop_status, 0x4c05, [u64; super::LOOP_INFO_WORDS]);
 }
 
@@ -100,6 +102,20 @@ pub fn disk_sequence(device: &File) -> Result<u64> {
     // SAFETY: the descriptor is open for the whole call; the kernel writes one u64.
     unsafe { raw::get_disk_sequence(device.as_raw_fd(), &raw mut number) }?;
     Ok(number)
+}
+
+/// `FS_IMMUTABLE_FL`.
+const IMMUTABLE: nix::libc::c_int = 0x10;
+
+/// `FS_IOC_SETFLAGS`: takes the mark of a file away that it cannot be changed.
+pub fn make_changeable(file: &File) -> Result<()> {
+    let mut flags: nix::libc::c_long = 0;
+    // SAFETY: the descriptor is open for the whole call; the kernel writes one int (the `long` in the
+    // request number is history), which `flags` has room for.
+    unsafe { raw::get_inode_flags(file.as_raw_fd(), &raw mut flags) }?;
+    flags &= !nix::libc::c_long::from(IMMUTABLE);
+    // SAFETY: the descriptor is open for the whole call; the kernel reads one int.
+    unsafe { raw::set_inode_flags(file.as_raw_fd(), &raw const flags) }.map(drop)
 }
 
 /// What the kernel tells of a loop device's file: the numbers that stat(2) tells of it.

@@ -1,9 +1,11 @@
 //! What is mounted, and mounting without changing what is mounted.
 
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::object::device_number;
@@ -264,8 +266,15 @@ fn attach(device: &Path, way: &Way, dir: &Path, flags: MsFlags) -> Result<(), Di
     let options: Vec<&str> =
         [way.options, policy].into_iter().filter(|options| !options.is_empty()).collect();
     let options = Some(options.join(",")).filter(|options| !options.is_empty());
-    mount(Some(device), dir, Some(way.kind), flags, options.as_deref())
-        .map_err(DiskError::io("mounting", device))
+    let mounted = mount(Some(device), dir, Some(way.kind), flags, options.as_deref());
+    mounted.map_err(|errno| {
+        let missing = || format!("this system's kernel has no driver for {}", way.kind);
+        let error = match errno {
+            Errno::ENODEV => io::Error::other(missing()),
+            errno => errno.into(),
+        };
+        DiskError::io("mounting", device)(error)
+    })
 }
 
 /// What the kernel does when it meets damage. The superblock of an ext4 may ask for a panic

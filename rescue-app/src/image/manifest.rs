@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::bytes::Extents;
 use crate::console;
+use crate::firmware::BootEntry;
 use crate::table::{PARTITIONS_MAX, Table};
 use crate::volume::{Filesystem, LogicalVolume};
 
@@ -27,6 +28,9 @@ pub struct Manifest {
     /// The machine it was captured on.
     #[serde(default)]
     pub machine: Machine,
+    /// Entries of that machine's firmware for programs on this disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boot_entries: Vec<BootEntry>,
     /// Chunk size in bytes; chunks restart at every region.
     pub chunk_size: u64,
     /// The partition table as read.

@@ -40,6 +40,10 @@ pub struct TargetArgs {
     /// to it when absent.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub size: Option<u64>,
+    /// Add no boot entries to this computer's firmware.
+    #[arg(long)]
+    #[serde(default)]
+    pub no_nvram: bool,
     /// Sizes of its partitions.
     #[command(flatten)]
     #[serde(flatten)]
@@ -55,6 +59,7 @@ impl TargetArgs {
             only_changed: false,
             no_read_back: false,
             size: None,
+            no_nvram: false,
             sizes: SizeArgs::default(),
         }
     }
@@ -70,6 +75,7 @@ impl TargetArgs {
             read_back: !self.no_read_back,
             mend_table,
             layout: self.sizes.wishes(),
+            nvram: !self.no_nvram,
             scratch: self.sizes.scratch.clone(),
         }
     }

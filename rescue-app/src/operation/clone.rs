@@ -15,7 +15,9 @@ use super::consent::Words;
 use super::error::{Doing, OperationError};
 use super::guard;
 use super::source::{SourcePlan, SourceRequest};
-use super::target::{Aim, Content, Overwrite, TargetPlan, TargetRequest, grow, warn_of_result};
+use super::target::{
+    Afterwards, Aim, Content, Overwrite, TargetPlan, TargetRequest, finish, warn_of_result,
+};
 use super::timed::Timed;
 use crate::transfer::DiskCopy;
 
@@ -56,6 +58,9 @@ pub struct CloneReport {
     /// Partitions that the target's table names and that were not cloned: nothing of use is in them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<u32>,
+    /// What was done so that the target starts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub booting: Vec<String>,
     /// Everything that lessens the result.
     pub warnings: Vec<String>,
 }
@@ -144,7 +149,8 @@ fn execute(
     let damage = from.damage(&medium, read.unreadable);
     let mut told = onto.smaller_warnings.clone();
     told.extend(warn_of_result(onto, &target, damage.warnings(), control));
-    told.extend(grow(onto, target, control));
+    let Afterwards { booting, warnings: of_end } = finish(onto, target, control);
+    told.extend(of_end);
     // Was told when it happened.
     told.extend(read.map_problem);
     Ok(CloneReport {
@@ -155,6 +161,7 @@ fn execute(
         unreadable: onto.lacking(&damage.bytes()),
         table_unreadable: from.table.unreadable,
         missing: onto.missing().map(|absent| absent.number).collect(),
+        booting,
         warnings: from.warnings.iter().cloned().chain(told).collect(),
     })
 }

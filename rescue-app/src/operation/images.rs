@@ -4,6 +4,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
 
+use crate::firmware::BootEntry;
 use crate::image::damage::Damage;
 use crate::image::manifest::{Manifest, Region, Stored};
 use crate::image::stored::{OpenImage, folder_of};
@@ -39,6 +40,10 @@ pub struct ImageSummary {
     pub used: u64,
     /// Its partitions.
     pub partitions: Vec<ImagePartition>,
+    /// What the firmware of the captured machine started from this disk: `"debian"
+    /// (\EFI\debian\shimx64.efi)`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub boot_entries: Vec<String>,
     /// What of the disk could not be read.
     #[serde(skip_serializing_if = "Damage::is_none")]
     pub damage: Damage,
@@ -134,6 +139,7 @@ impl ImageSummary {
             size: manifest.disk.size,
             used: manifest.regions.iter().map(|region| region.used.total()).sum(),
             partitions: partitions(manifest),
+            boot_entries: entry_names(&manifest.boot_entries),
             damage: manifest.damage.clone(),
             warnings: manifest.warnings.clone(),
             only_partitions: only_partitions(manifest),
@@ -156,6 +162,7 @@ impl ImageSummary {
             size: file.snapshot.summary.as_ref().map_or(0, |sum| sum.total_bytes_processed),
             used: 0,
             partitions: Vec::new(),
+            boot_entries: Vec::new(),
             damage: Damage::default(),
             warnings: Vec::new(),
             only_partitions: None,
@@ -214,6 +221,11 @@ fn partition(region: &Region, table: &Table) -> ImagePartition {
     };
     let inside = region.inside.iter().map(|filesystem| filesystem.kind).collect();
     ImagePartition { volume, inside, stored: region.stored }
+}
+
+/// Boot entries for a person.
+fn entry_names(entries: &[BootEntry]) -> Vec<String> {
+    entries.iter().filter_map(|entry| Some(entry.load_option()?.to_string())).collect()
 }
 
 /// When a snapshot was made, RFC 3339.

@@ -68,7 +68,10 @@ pub use search::FoundRepository;
 pub use serve::{ServeRequest, serve};
 pub use source::{SourcePlan, SourceRequest, SourceSummary, Unpartitioned, made_anew};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
-pub use target::{Absent, Growth, LayoutEntry, Preview, Remains, TargetPlan, TargetRequest};
+pub use target::{
+    Absent, Booting, FileCopy, Growth, LayoutEntry, NewEntry, Preview, Refused, Remains, Supply,
+    TargetPlan, TargetRequest,
+};
 pub use timed::Timed;
 pub use unlock::{Container, Keys, LockedDisk};
 pub use verify::{VerifyReport, verify};

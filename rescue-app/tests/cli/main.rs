@@ -4,6 +4,7 @@
 
 mod above;
 mod agreement;
+mod boot_entries;
 mod browse;
 mod btrfs;
 mod clone;
@@ -23,6 +24,7 @@ mod partition_types;
 mod people;
 mod prepare;
 mod secrets;
+mod secure_boot;
 mod serve;
 mod sizes;
 mod smaller;

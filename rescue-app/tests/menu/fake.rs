@@ -236,6 +236,7 @@ fn image(id: char, time: &str, warnings: &[&str]) -> ImageSummary {
         size: 500_107_862_016,
         used: 185 * GIB,
         partitions: laptop_volumes().into_iter().map(partition).collect(),
+        boot_entries: Vec::new(),
         damage: Damage::default(),
         warnings: warnings.iter().map(ToString::to_string).collect(),
         only_partitions: None,

@@ -105,9 +105,10 @@ prop_compose! {
         only_changed: bool,
         no_read_back: bool,
         size in option::of(any::<u64>()),
+        no_nvram: bool,
         sizes in sizes(),
     ) -> TargetArgs {
-        TargetArgs { target, erase: Some(erase), only_changed, no_read_back, size, sizes }
+        TargetArgs { target, erase: Some(erase), only_changed, no_read_back, size, no_nvram, sizes }
     }
 }
 

@@ -126,6 +126,9 @@ fn plan_and_store(
     if let Some(unpartitioned) = &plan.source.summary.unpartitioned {
         control.info(unpartitioned.sentence());
     }
+    if let Some(kept) = plan.source.kept_boot_entries() {
+        control.info(kept);
+    }
     control.info(plan.outlook.space.sentence());
     let stored = store(&into, plan, request, pausing);
     match into.lock.ensure_held() {

@@ -21,7 +21,7 @@ use crate::repository::{Id, IndexedRepository};
 use crate::transfer::{ChunkPlace, ChunkTask, places, tasks};
 
 use super::error::{Doing, OperationError};
-use super::target::{Overwrite, grow, warn_of_result};
+use super::target::{Afterwards, Overwrite, finish, warn_of_result};
 use super::timed::Timed;
 
 use image_source::ImageSource;
@@ -60,6 +60,9 @@ pub struct RestoreReport {
     /// them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<u32>,
+    /// What was done so that the target starts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub booting: Vec<String>,
     /// Everything that lessens the result.
     pub warnings: Vec<String>,
 }
@@ -115,13 +118,15 @@ fn execute(
     let counts = overwrite.run()?;
     let mut warnings = onto.smaller_warnings.clone();
     warnings.extend(warn_of_result(onto, &target, sources.damage(), control));
-    warnings.extend(grow(onto, target, control));
+    let Afterwards { booting, warnings: of_end } = finish(onto, target, control);
+    warnings.extend(of_end);
     Ok(RestoreReport {
         written: counts.written,
         unchanged: counts.unchanged,
         read_back: onto.bytes_read_back(),
         unreadable: onto.lacking(&sources.unreadable()),
         missing: onto.missing().map(|absent| absent.number).collect(),
+        booting,
         warnings,
     })
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::bytes::{Extents, ReadAt, Window};
 use crate::console;
 use crate::disk::{self, Agreement, Disk, Source};
+use crate::firmware::BootEntry;
 use crate::image::chunks::ChunkSize;
 use crate::image::damage::{BadRange, Damage};
 use crate::image::layout::{self, Inspected, Reading, Selection};
@@ -91,6 +92,9 @@ pub struct SourcePlan {
     /// How much of it is read, and what is not.
     #[serde(flatten)]
     pub summary: SourceSummary,
+    /// Entries of this machine's firmware for programs on it.
+    #[serde(skip)]
+    pub boot_entries: Vec<BootEntry>,
     /// Reasons to think again.
     #[serde(skip)]
     pub warnings: Vec<String>,
@@ -201,6 +205,7 @@ impl SourcePlan {
         let unpartitioned = Unpartitioned::sample(source, &table, &regions, &data);
         Ok(Self {
             summary: SourceSummary { unpartitioned, ..SourceSummary::of(&disk, &regions, &reads) },
+            boot_entries: machine::boot_entries(&table),
             disk,
             table,
             regions,
@@ -224,6 +229,14 @@ impl SourcePlan {
             ..SourceSummary::of(&plan.disk, &plan.regions, &plan.reads)
         };
         plan
+    }
+
+    /// Boot entries that an image keeps, for a person.
+    pub fn kept_boot_entries(&self) -> Option<String> {
+        let options = self.boot_entries.iter().filter_map(BootEntry::load_option);
+        let names: Vec<String> = options.map(|option| option.to_string()).collect();
+        (!names.is_empty())
+            .then(|| format!("keeps the firmware's boot entries {}", names.join(", ")))
     }
 
     /// What the disk is known by, wherever it is attached.
@@ -253,6 +266,7 @@ impl SourcePlan {
             tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).to_owned(),
             disk: self.identity(),
             machine: machine::this_machine(),
+            boot_entries: self.boot_entries.clone(),
             chunk_size: chunk_size.bytes(),
             table: self.table.clone(),
             regions: self.regions.clone(),

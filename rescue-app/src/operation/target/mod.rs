@@ -1,11 +1,14 @@
 //! A disk that is overwritten: looked at, agreed to, and planned before the first write.
 
 mod absent;
+mod afterwards;
+mod booting;
 mod choice;
 mod content;
 mod grow;
 mod notices;
 mod overwrite;
+mod partition;
 mod plan;
 mod preview;
 mod relaid;
@@ -29,10 +32,11 @@ use super::consent::Words;
 use super::error::OperationError;
 
 pub use absent::{Absent, Remains};
+pub(super) use afterwards::{Afterwards, finish};
+pub use booting::{Booting, FileCopy, NewEntry, Refused, Supply};
 use choice::Choice;
 pub(super) use content::Content;
 pub use grow::Growth;
-pub(super) use grow::grow;
 pub(super) use overwrite::{Overwrite, warn_of_result};
 pub use plan::TargetPlan;
 pub(super) use preview::all_lost;
@@ -116,6 +120,8 @@ impl<'a> Aim<'a> {
         let mut notices = self.notices(&table, &inner)?;
         notices.extend(stale.notices());
         notices.extend(absent.iter().map(Absent::sentence));
+        let booting = self.booting();
+        notices.extend(booting.notices.iter().cloned());
         let patches = table.into_iter().chain(inner).collect();
         let needed = (!self.shrinks.is_empty()).then(|| self.needed());
         let Self { request, content, state, transfers, scope, shrinks, room, relaid, carries_on } =
@@ -147,6 +153,7 @@ impl<'a> Aim<'a> {
             agreement: state.agreement,
             erase: words.own().to_owned(),
             target: state.survey.disk,
+            booting,
             needed,
             rewritten: Vec::new(),
             smaller_warnings: Vec::new(),

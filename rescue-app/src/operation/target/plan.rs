@@ -11,6 +11,7 @@ use crate::table::Patch;
 use crate::transfer::{Rewritten, Transfer};
 
 use super::absent::Absent;
+use super::booting::Booting;
 use super::grow::Growth;
 use super::preview::Preview;
 use super::scope::Scope;
@@ -42,6 +43,9 @@ pub struct TargetPlan {
     /// Filesystems that are grown once everything is written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub grows: Vec<Growth>,
+    /// What is done besides so that it starts.
+    #[serde(skip_serializing_if = "Booting::is_nothing")]
+    pub booting: Booting,
     /// Signatures of before that are erased, by their places on the target.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<Signature>,

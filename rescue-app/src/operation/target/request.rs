@@ -24,6 +24,8 @@ pub struct TargetRequest {
     pub mend_table: bool,
     /// Sizes of partitions, where the table is written.
     pub layout: Wishes,
+    /// Whether this machine's firmware may get boot entries for what is written.
+    pub nvram: bool,
     /// A folder for what has no place in memory while filesystems are made smaller.
     pub scratch: Option<PathBuf>,
 }
@@ -40,6 +42,7 @@ impl TargetRequest {
             read_back: true,
             mend_table: false,
             layout: Wishes::default(),
+            nvram: true,
             scratch: None,
         }
     }

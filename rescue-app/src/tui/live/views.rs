@@ -85,6 +85,7 @@ pub(super) fn capture_outcome(report: &Timed<CaptureReport>) -> Outcome {
         fact("There already", format::size(report.reused)),
         fact("Checked", format!("{} read back, all right", format::size(report.verified))),
     ]);
+    facts.extend(report.image.boot_entries.iter().map(|entry| fact("Boot entry", entry.clone())));
     if report.unreadable > 0 {
         facts.push(fact("Unreadable", format::size(report.unreadable)));
     }
@@ -96,6 +97,7 @@ pub(super) fn capture_outcome(report: &Timed<CaptureReport>) -> Outcome {
 pub(super) fn restore_outcome(report: &Timed<RestoreReport>) -> Outcome {
     let counts = (report.written, report.unchanged, report.read_back);
     let mut facts = written(counts, "in the image");
+    facts.extend(report.booting.iter().map(|text| fact("To start it", text.clone())));
     facts.push(time_taken(report.time));
     Outcome { facts, warnings: report.warnings.clone() }
 }
@@ -105,6 +107,7 @@ pub(super) fn clone_outcome(report: &Timed<CloneReport>) -> Outcome {
     let mut facts = vec![fact("Read", format::size(report.read))];
     let counts = (report.written, report.unchanged, report.read_back);
     facts.extend(written(counts, "on the source"));
+    facts.extend(report.booting.iter().map(|text| fact("To start it", text.clone())));
     if report.unreadable > 0 {
         facts.push(fact("Unreadable", format::size(report.unreadable)));
     }
