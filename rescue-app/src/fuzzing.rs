@@ -14,6 +14,7 @@ use crate::bytes::{Extents, Overlay, OverlayRoom, ReadAt};
 use crate::disk::mount::parse_mounts;
 use crate::disk::uevent::Uevent;
 use crate::filesystem;
+use crate::firmware::{LoadOption, SecureBoot, program::Program};
 use crate::image::disk_volumes::DiskVolumes;
 use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
@@ -36,6 +37,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("bitlocker", bitlocker),
     ("blob", blob),
+    ("boot_entry", boot_entry),
     ("btrfs", btrfs),
     ("disk", disk),
     ("exfat", exfat),
@@ -57,6 +59,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ntfs", ntfs),
     ("owners", files),
     ("pack_header", pack_header),
+    ("program", program),
     ("raid", raid),
     ("recognition", recognition),
     ("sealed", sealed),
@@ -90,6 +93,24 @@ pub fn gpt(data: &[u8]) {
     let last = (disk.size() / 512).saturating_sub(1);
     let sealed = disk.with_gpt_checksums(1).with_gpt_checksums(last);
     tables(&sealed);
+}
+
+/// A boot entry: written as it was read, and for another partition.
+pub fn boot_entry(data: &[u8]) {
+    let Some(option) = LoadOption::parse(data) else { return };
+    assert_eq!(option.to_bytes().as_deref(), Some(data), "not as it was read");
+    let Some(loader) = option.loader() else { return };
+    let moved = option.onto(&loader.drive).and_then(|moved| moved.loader());
+    assert_eq!(moved, Some(loader), "another program");
+}
+
+/// A signed program, and a list of keys.
+pub fn program(data: &[u8]) {
+    let Some(program) = Program::read(&data.to_vec()) else {
+        let _ = SecureBoot::with(data, data, data);
+        return;
+    };
+    let _ = SecureBoot::with(data, &[], program.generations()).refusal(&program);
 }
 
 /// MBR with extended partitions.

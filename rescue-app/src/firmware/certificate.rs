@@ -105,8 +105,8 @@ impl Signature {
         Some(Self { chain })
     }
 
-    /// Who stands behind it: the last issuer that it names.
+    /// Who vouches for its signer.
     pub(super) fn authority(&self) -> String {
-        self.chain.last().map(Certificate::issuer).unwrap_or_default()
+        self.chain.first().map(Certificate::issuer).unwrap_or_default()
     }
 }

@@ -148,7 +148,7 @@ impl Program {
     }
 
     /// The generations of what it is made of, in the lines of its section `.sbat` (shim, `SBAT.md`).
-    pub(super) fn generations(&self) -> &[u8] {
+    pub(crate) fn generations(&self) -> &[u8] {
         self.sbat.and_then(|(start, len)| slice(&self.bytes, start, len)).unwrap_or_default()
     }
 }

@@ -55,12 +55,15 @@ impl SecureBoot {
     pub fn of(variables: &Variables) -> Option<Self> {
         let read = |name, guid| variables.read(name, guid).ok().flatten().map(|it| it.data);
         let is_on = read("SecureBoot", GLOBAL)?.first() == Some(&1);
-        let keys = |name| read(name, DATABASE).map(|data| Keys::parse(&data)).unwrap_or_default();
-        is_on.then(|| Self {
-            trusted: keys("db"),
-            refused: keys("dbx"),
-            least: generations(&read("SbatLevelRT", SHIM).unwrap_or_default()),
-        })
+        let [db, dbx] = ["db", "dbx"].map(|name| read(name, DATABASE).unwrap_or_default());
+        let least = read("SbatLevelRT", SHIM).unwrap_or_default();
+        is_on.then(|| Self::with(&db, &dbx, &least))
+    }
+
+    /// That of a machine with these variables.
+    pub(crate) fn with(db: &[u8], dbx: &[u8], least: &[u8]) -> Self {
+        let (trusted, refused) = (Keys::parse(db), Keys::parse(dbx));
+        Self { trusted, refused, least: generations(least) }
     }
 
     /// Why the firmware does not start a program, if it does not.
@@ -108,6 +111,19 @@ fn generations(text: &[u8]) -> Vec<(String, u64)> {
         Some((fields.next()?.to_owned(), fields.next()?.trim().parse().ok()?))
     });
     lines.collect()
+}
+
+impl Refusal {
+    /// What can be done about it besides switching Secure Boot off.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unsigned => "have it signed by whom the firmware trusts",
+            Self::Untrusted { .. } => "add the key to the firmware, which an update of it may do",
+            Self::Revoked { .. } | Self::Outdated { .. } => {
+                "bring a newer boot loader of its system onto it"
+            }
+        }
+    }
 }
 
 impl std::fmt::Display for Refusal {

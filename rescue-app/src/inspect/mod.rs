@@ -33,7 +33,7 @@ pub use recognition::{
     around_shown_array, container_over_table, inspect, inspect_among, inspect_trusting,
     inspect_unlocked, least_size, locate, recognise, volumes,
 };
-pub use system::system;
 #[cfg(any(test, fuzzing))]
 pub(crate) use system::windows_version;
+pub use system::{OwnDrivers, own_drivers, system};
 pub use unlock::{locked_containers, unlock, unlock_in};

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 
 use common::tool;
-use lifeboat::inspect::system;
+use lifeboat::inspect::{OwnDrivers, own_drivers, system};
 use tempfile::TempDir;
 
 use crate::ext;
@@ -245,4 +245,39 @@ fn the_default_subvolume_counts_first() {
         tool("btrfs", &["-q", "subvolume", "set-default", paths[1]]);
     });
     assert_eq!(found.as_deref(), Some("New"));
+}
+
+/// Whether a system with these files starts with the drivers of its own machine alone.
+fn own(files: &[(&str, &str)]) -> Option<OwnDrivers> {
+    let scratch = TempDir::new().unwrap();
+    let (root, image) = (scratch.path().join("root"), scratch.path().join("image"));
+    for (name, text) in [&[("etc/os-release", "PRETTY_NAME=Some")], files].concat() {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let (from, to) = (root.to_str().unwrap(), image.to_str().unwrap());
+    tool("mke2fs", &["-q", "-F", "-t", "ext4", "-d", from, to, "16M"]);
+    own_drivers(&fs::read(image).unwrap())
+}
+
+#[test]
+fn systems_that_bring_the_drivers_of_one_machine_are_known_by_their_settings() {
+    let by = |program| Some(OwnDrivers::Initramfs(program));
+    assert_eq!(own(&[]), None);
+    // As Fedora, openSUSE and Debian have it.
+    let dist = "usr/lib/dracut/dracut.conf.d/01-dist.conf";
+    assert_eq!(own(&[(dist, "# x\nhostonly=\"yes\"\n")]), by("dracut"));
+    let undone = [(dist, "hostonly=yes"), ("etc/dracut.conf.d/x.conf", "hostonly=\"no\"")];
+    assert_eq!(own(&undone), None);
+    assert_eq!(own(&[(dist, "#hostonly=yes\nhostonly_cmdline=yes")]), None);
+    let tools = "etc/initramfs-tools/initramfs.conf";
+    assert_eq!(own(&[(tools, "# MODULES: most | dep\nMODULES=most\n")]), None);
+    assert_eq!(own(&[(tools, "MODULES=dep\n")]), by("update-initramfs"));
+    let divided =
+        [(tools, "MODULES=most"), ("etc/initramfs-tools/conf.d/driver-policy", "MODULES=dep")];
+    assert_eq!(own(&divided), by("update-initramfs"));
+    let arch = "etc/mkinitcpio.conf";
+    assert_eq!(own(&[(arch, "HOOKS=(base udev autodetect modconf block)")]), by("mkinitcpio"));
+    assert_eq!(own(&[(arch, "HOOKS=(base udev modconf block)")]), None);
 }

@@ -12,7 +12,7 @@ use super::qemu::{BOOT, Firmware, Machine, REACTION, Running, key};
 use tempfile::TempDir;
 
 /// The longest that capturing or restoring a quarter of a GiB may take under emulation.
-const WORK: Duration = Duration::from_secs(900);
+pub(super) const WORK: Duration = Duration::from_secs(900);
 
 const PASSPHRASE: &str = "open sesame";
 
@@ -168,7 +168,7 @@ fn judge_by_restic(disks: &Disks) {
     judged.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
-fn starts_to_login(target: &Path, firmware: Firmware) {
+pub(super) fn starts_to_login(target: &Path, firmware: Firmware) {
     let machine = Machine::new(firmware).disk(target, "RESTORED").start();
     machine.wait_for("login:", BOOT);
 }

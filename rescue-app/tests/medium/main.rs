@@ -1,6 +1,7 @@
 //! The boot medium that `make iso` builds, started in virtual machines.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod boot_entries;
 mod card;
 mod end_to_end;
 mod failing;

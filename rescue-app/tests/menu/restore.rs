@@ -348,3 +348,19 @@ fn a_restore_says_before_and_after_what_the_image_lacks() {
     menu.finish(Ok(Outcome { facts: vec![("Written".into(), "185 GiB".into())], warnings }));
     assert_screen!("restore_done_damaged", menu);
 }
+
+#[test]
+fn the_firmware_can_be_left_alone() {
+    let mut machine = Fake::new();
+    let mut menu = at_targets(Fake::new());
+    menu.keys(&[Down, Down, Enter]);
+    assert!(!menu.screen().contains("boot entries"), "the image has none");
+    machine.images[0].boot_entries = vec!["\"debian\" (\\EFI\\debian\\shimx64.efi)".into()];
+    let mut menu = at_targets(machine);
+    menu.keys(&[Down, Down, Enter]);
+    let screen = menu.screen();
+    assert!(screen.contains("[x] F  Give the firmware the boot entries"), "{screen}");
+    menu.keys(&[Char('f'), Enter, Enter]);
+    menu.typed("khld").key(Enter);
+    assert!(started(&menu).target.no_nvram);
+}

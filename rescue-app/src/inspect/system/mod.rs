@@ -1,10 +1,12 @@
 //! Which operating system lives on a volume, by its own files.
 
+mod drivers;
 mod hive;
 mod macos;
 mod os_release;
 mod windows;
 
+pub use drivers::OwnDrivers;
 #[cfg(any(test, fuzzing))]
 pub(crate) use windows::version as windows_version;
 
@@ -19,22 +21,33 @@ const LONGEST: usize = 64;
 /// on a volume, if any is and its filesystem's files are looked up by this version. Reads a
 /// bounded number of blocks; whatever fails means that nothing is known.
 pub fn system(volume: &dyn ReadAt) -> Option<String> {
-    Some(system_at(volume, 0)?.chars().take(LONGEST).collect())
+    let name = first_root(volume, 0, &|root| {
+        os_release::name(root).or_else(|| windows::name(root)).or_else(|| macos::name(root))
+    })?;
+    Some(name.chars().take(LONGEST).collect())
 }
 
-/// [`system`] of a volume that lies in `depth` containers.
-fn system_at(volume: &dyn ReadAt, depth: u32) -> Option<String> {
+/// Whether the system that is installed on a volume brings the drivers of the machine alone that it was on. As
+/// [`system`], it reads a bounded number of blocks, and whatever fails means that nothing is known.
+pub fn own_drivers(volume: &dyn ReadAt) -> Option<OwnDrivers> {
+    first_root(volume, 0, &drivers::of)
+}
+
+/// The first answer that folders which may be the root of a system give, of a volume that lies in `depth`
+/// containers.
+fn first_root<T>(
+    volume: &dyn ReadAt,
+    depth: u32,
+    ask: &dyn Fn(&Root<'_>) -> Option<T>,
+) -> Option<T> {
     let (format, _) = recognition::found_on(volume)?;
     if let Ok(Some(content)) = format.content(volume, &Alone) {
         let deeper = depth.checked_add(1).filter(|depth| *depth <= nested::DEEPEST)?;
-        return nested::first(volume, &content, &mut |part| system_at(part, deeper));
+        return nested::first(volume, &content, &mut |part| first_root(part, deeper, ask));
     }
     let tree = format.files(volume, Scrutiny::Lenient).ok()?;
     let mut roots = tree.system_roots().into_iter();
-    roots.find_map(|root| {
-        let root = Root { tree: tree.as_ref(), root };
-        os_release::name(&root).or_else(|| windows::name(&root)).or_else(|| macos::name(&root))
-    })
+    roots.find_map(|root| ask(&Root { tree: tree.as_ref(), root }))
 }
 
 /// A folder that may be the root of a system.

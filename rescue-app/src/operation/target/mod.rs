@@ -5,6 +5,7 @@ mod afterwards;
 mod booting;
 mod choice;
 mod content;
+mod drivers;
 mod grow;
 mod notices;
 mod overwrite;
@@ -122,6 +123,7 @@ impl<'a> Aim<'a> {
         notices.extend(absent.iter().map(Absent::sentence));
         let booting = self.booting();
         notices.extend(booting.notices.iter().cloned());
+        notices.extend(self.missing_drivers());
         let patches = table.into_iter().chain(inner).collect();
         let needed = (!self.shrinks.is_empty()).then(|| self.needed());
         let Self { request, content, state, transfers, scope, shrinks, room, relaid, carries_on } =

@@ -151,6 +151,11 @@ impl Origin {
         }
     }
 
+    /// Whether it keeps boot entries of the captured machine's firmware.
+    pub fn has_boot_entries(&self) -> bool {
+        matches!(self, Self::Image { image, .. } if !image.boot_entries.is_empty())
+    }
+
     /// Size of its disk in bytes.
     pub fn size(&self) -> u64 {
         match self {

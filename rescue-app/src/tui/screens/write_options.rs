@@ -56,6 +56,7 @@ enum Setting {
     ReadBack,
     KeepSizes,
     SetSizes,
+    BootEntries,
 }
 
 impl WriteOptions {
@@ -132,6 +133,11 @@ impl WriteOptions {
         self.order.target.sizes.layout == Some(Mode::Keep)
     }
 
+    /// Whether the firmware may get boot entries of what is written.
+    fn may_add_boot_entries(&self) -> bool {
+        self.order.from.has_boot_entries() && !matches!(self.what, Choice::Volume(_))
+    }
+
     fn settings(&self) -> Vec<Setting> {
         let mut settings = Vec::new();
         if self.whole_fits() {
@@ -157,6 +163,9 @@ impl WriteOptions {
         if self.has_sizes() {
             settings.push(Setting::SetSizes);
         }
+        if self.may_add_boot_entries() {
+            settings.push(Setting::BootEntries);
+        }
         settings
     }
 
@@ -179,6 +188,7 @@ impl WriteOptions {
                 self.order.target.sizes.layout = keep;
             }
             Setting::SetSizes => self.sets_sizes ^= true,
+            Setting::BootEntries => self.order.target.no_nvram ^= true,
             Setting::Partition(index) => {
                 let is_there = self.order.from.partitions().get(index).is_some_and(|part| part.1);
                 if let Some(ticked) = self.ticked.get_mut(index).filter(|_| is_there) {
@@ -254,6 +264,10 @@ impl WriteOptions {
                 let set = tick(self.sets_sizes);
                 Row::new(format!("{set} Z  Set sizes of partitions, on the next page"))
             }
+            Setting::BootEntries => Row::new(format!(
+                "{} F  Give the firmware the boot entries of the image where it has none",
+                tick(!self.order.target.no_nvram)
+            )),
         }
     }
 
@@ -318,6 +332,8 @@ impl Page for WriteOptions {
             "Keep the sizes: without this the largest filesystem takes what a larger disk has more, and on one \
              that is too small filesystems are made smaller. The next page shows what becomes of each.",
             "Set sizes: the next page has a field for each partition.",
+            "Boot entries: firmware of UEFI keeps in its own memory what it starts. Where it has no entry for a \
+             program on the restored disk, it gets those of the image, in front of its own.",
         ]
     }
 
@@ -343,6 +359,9 @@ impl Page for WriteOptions {
             Key::Char('b' | 'B') => self.toggle(Setting::ReadBack),
             Key::Char('z' | 'Z') if self.has_sizes() => self.toggle(Setting::SetSizes),
             Key::Char('s' | 'S') if self.may_change_sizes() => self.toggle(Setting::KeepSizes),
+            Key::Char('f' | 'F') if self.may_add_boot_entries() => {
+                self.toggle(Setting::BootEntries);
+            }
             _ => {}
         }
         Action::None

@@ -19,16 +19,17 @@ pub struct Refused {
     pub file: String,
     /// Why.
     pub why: String,
+    /// What can be done about it.
+    pub next: String,
 }
 
 impl Refused {
     /// What a person is told.
     pub(super) fn sentence(&self) -> String {
-        let Self { partition, file, why } = self;
+        let Self { partition, file, why, next } = self;
         format!(
-            "Secure Boot of this computer will not start {file} on partition {partition}: {why}; what is written \
-             is complete, but to start it here update the keys of the firmware, or switch Secure Boot off \
-             in its setup"
+            "Secure Boot of this computer will not start {file} on partition {partition}: {why}; the disk is \
+             complete all the same: {next}, or switch Secure Boot off in the firmware's setup"
         )
     }
 }
@@ -66,8 +67,9 @@ pub(super) fn refused(
         }
     };
     let found = files.iter().filter_map(|file| {
-        let why = why(file)?.to_string();
-        Some(Refused { partition, file: file.clone(), why })
+        let refusal = why(file)?;
+        let (why, next) = (refusal.to_string(), refusal.remedy().to_owned());
+        Some(Refused { partition, file: file.clone(), why, next })
     });
     found.collect()
 }
