@@ -22,7 +22,8 @@ use crate::console;
 use crate::progress::Control;
 use crate::volume::{EntryKind, FileId, FileTree, Stat};
 
-use super::browse::{BrowseRequest, at_place};
+use super::access::RepoAccess;
+use super::browse::{BrowseRequest, ImagePlace, at_place};
 use super::error::OperationError;
 
 /// How much is copied at once, bytes.
@@ -30,6 +31,9 @@ const PIECE: usize = 1 << 20;
 
 /// More folders than this are not gone into.
 const MOST_FOLDERS: usize = 1 << 22;
+
+/// So many folders of one image are told apart by a number.
+const MOST_TRIES: u32 = 10_000;
 
 /// What was copied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -78,6 +82,67 @@ pub fn copy_files(
             )),
         }
     })
+}
+
+/// [`copy_files`] of several, all of one image, into a new folder on the partition that `root` leads to.
+///
+/// # Errors
+/// Those of [`copy_files`] but for single files and folders: these are warned of, and the others copied.
+pub fn copy_to_new_folder(
+    places: &[ImagePlace],
+    repo: &RepoAccess,
+    root: &RepoAccess,
+    control: Control<'_>,
+) -> Result<CopyReport, OperationError> {
+    let id = places.first().map_or("", |place| place.image.as_str());
+    let to = new_folder(root.folder(), id.get(..8).unwrap_or(id))?;
+    let mut whole = CopyReport { to: to.clone(), folders: 1, ..CopyReport::default() };
+    for place in places {
+        let request = BrowseRequest { place: place.clone(), repo: repo.clone() };
+        match copy_files(&request, &to, control) {
+            Ok(part) => whole.add(part),
+            Err(error) if error.is_refusal() => {
+                control.warn(error.to_string());
+                whole.warnings.push(error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(whole)
+}
+
+/// A folder that nobody has made yet.
+fn new_folder(root: &Path, id: &str) -> Result<PathBuf, OperationError> {
+    let mut number = 1;
+    loop {
+        let name = match number {
+            1 => format!("files-of-{id}"),
+            number => format!("files-of-{id}-{number}"),
+        };
+        let folder = root.join(name);
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST_TRIES => {
+                number += 1;
+            }
+            Err(error) => {
+                return Err(OperationError::io(
+                    format!("making {}", console::path(&folder)),
+                    error,
+                ));
+            }
+        }
+    }
+}
+
+impl CopyReport {
+    fn add(&mut self, part: Self) {
+        self.files += part.files;
+        self.folders += part.folders;
+        self.links += part.links;
+        self.bytes += part.bytes;
+        self.warnings.extend(part.warnings);
+    }
 }
 
 struct Copy<'a> {

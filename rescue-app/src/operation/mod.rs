@@ -22,6 +22,7 @@ mod machine_volumes;
 mod maintenance;
 mod mount;
 mod order;
+mod peek;
 mod places;
 mod prepare;
 mod prune;
@@ -48,7 +49,7 @@ pub use capture::{
 };
 pub use clock::set_clock;
 pub use clone::{ClonePlan, CloneReport, CloneRequest, plan_clone};
-pub use copy::{CopyReport, copy_files};
+pub use copy::{CopyReport, copy_files, copy_to_new_folder};
 pub use diff::{Aspect, Change, DiffReport, DiffRequest, Difference, diff};
 pub use error::OperationError;
 pub use forget::{
@@ -58,6 +59,7 @@ pub use image_files::ThrowAway;
 pub use images::{ImagePartition, ImageSummary, list_images, show_image};
 pub use maintenance::{Repair, Repaired, check, repair, unlock};
 pub use mount::{MountRequest, mount};
+pub use peek::peek;
 pub use places::{Place, Want, find_places};
 pub use prepare::{
     PlaceFilesystem, PreparePlan, PrepareReport, PrepareRequest, plan_prepare, prepare,

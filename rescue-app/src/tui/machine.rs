@@ -8,7 +8,7 @@ use super::model::{
     CaptureOrder, CapturePlan, DiskList, Facts, Failure, Job, Keep, Log, Outcome, Places,
     PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
 };
-use crate::operation::{Container, Control, ImageSummary, Passphrase, Place};
+use crate::operation::{Browsed, Container, Control, ImagePlace, ImageSummary, Passphrase, Place};
 use crate::volume::VolumeKey;
 
 /// Everything the menu can learn from and do to the machine. All calls may block; none is made on
@@ -28,6 +28,28 @@ pub trait Machine: Send + Sync {
     fn images(&self, repository: &Repository) -> Result<Vec<ImageSummary>, Failure>;
     /// Creates a repository.
     fn create(&self, repository: &Repository) -> Result<(), Failure>;
+    /// The volumes of an image, or what is in a folder of one.
+    fn browse(
+        &self,
+        repository: &Repository,
+        place: &ImagePlace,
+        control: Control<'_>,
+    ) -> Result<Browsed, Failure>;
+    /// Files below a folder of an image, by a part of their names.
+    fn find_files(
+        &self,
+        repository: &Repository,
+        place: &ImagePlace,
+        name: &str,
+        control: Control<'_>,
+    ) -> Result<Browsed, Failure>;
+    /// The beginning of a file of an image, as text.
+    fn peek(
+        &self,
+        repository: &Repository,
+        place: &ImagePlace,
+        control: Control<'_>,
+    ) -> Result<String, Failure>;
     /// Opens an encrypted container of a disk.
     fn unlock(
         &self,
@@ -75,6 +97,12 @@ pub enum Request {
     Images(Repository),
     /// [`Machine::create`].
     Create(Repository),
+    /// [`Machine::browse`].
+    Browse(Repository, ImagePlace),
+    /// [`Machine::find_files`].
+    FindFiles(Repository, ImagePlace, String),
+    /// [`Machine::peek`].
+    Peek(Repository, ImagePlace),
     /// [`Machine::unlock`].
     Unlock {
         /// The disk's path below `/dev`.
@@ -117,6 +145,10 @@ pub enum Reply {
     Images(Result<Vec<ImageSummary>, Failure>),
     /// To [`Request::Create`], [`Request::Forget`] and [`Request::SetClock`].
     Done(Result<(), Failure>),
+    /// To [`Request::Browse`] and [`Request::FindFiles`].
+    Browsed(Result<Browsed, Failure>),
+    /// To [`Request::Peek`].
+    Peeked(Result<String, Failure>),
     /// To [`Request::Unlock`].
     Unlocked(Result<VolumeKey, Failure>),
     /// To [`Request::PlanCapture`].
@@ -143,6 +175,15 @@ impl Request {
             Self::Prepare(order) => Reply::Prepared(machine.prepare(order, control).map(Box::new)),
             Self::Images(repository) => Reply::Images(machine.images(repository)),
             Self::Create(repository) => Reply::Done(machine.create(repository)),
+            Self::Browse(repository, place) => {
+                Reply::Browsed(machine.browse(repository, place, control))
+            }
+            Self::FindFiles(repository, place, name) => {
+                Reply::Browsed(machine.find_files(repository, place, name, control))
+            }
+            Self::Peek(repository, place) => {
+                Reply::Peeked(machine.peek(repository, place, control))
+            }
             Self::Unlock { disk, container, passphrase } => {
                 Reply::Unlocked(machine.unlock(disk, container, passphrase))
             }
@@ -168,6 +209,8 @@ impl Request {
             Self::Prepare(_) => Reply::Prepared(Err(failure)),
             Self::Images(_) => Reply::Images(Err(failure)),
             Self::Create(_) | Self::Forget(..) | Self::SetClock(_) => Reply::Done(Err(failure)),
+            Self::Browse(..) | Self::FindFiles(..) => Reply::Browsed(Err(failure)),
+            Self::Peek(..) => Reply::Peeked(Err(failure)),
             Self::Unlock { .. } => Reply::Unlocked(Err(failure)),
             Self::PlanCapture(_) => Reply::CapturePlan(Err(failure)),
             Self::PlanWrite(_) => Reply::WritePlan(Err(failure)),

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use crate::files;
 use lifeboat::disk::{Agreement, Disk, DiskKind, Transport, Use};
 use lifeboat::image::damage::{BadRange, Damage, DamagedFile};
 use lifeboat::image::manifest::Stored;
 use lifeboat::operation::{
-    CaptureOutlook, Container, Control, FoundRepository, ImagePartition, ImageSummary, LayoutEntry,
-    LockedDisk, Passphrase, Place, Preview, Reading, SourceSummary, Space, Survey, Unpartitioned,
-    Volume,
+    Browsed, CaptureOutlook, Container, Control, FoundRepository, ImagePartition, ImagePlace,
+    ImageSummary, LayoutEntry, LockedDisk, Passphrase, Place, Preview, Reading, SourceSummary,
+    Space, Survey, Unpartitioned, Volume,
 };
 use lifeboat::table::{Scheme, Table};
 use lifeboat::tui::machine::Machine;
@@ -498,6 +499,29 @@ impl Machine for Fake {
         // The list is the newest first; all images of one disk.
         let kept = if keep == Keep::One { 1 } else { 3 };
         Ok(self.images.iter().skip(kept).map(|image| image.id.clone()).collect())
+    }
+
+    fn browse(
+        &self,
+        _: &Repository,
+        place: &ImagePlace,
+        _: Control<'_>,
+    ) -> Result<Browsed, Failure> {
+        files::browsed(place)
+    }
+
+    fn find_files(
+        &self,
+        _: &Repository,
+        _: &ImagePlace,
+        name: &str,
+        _: Control<'_>,
+    ) -> Result<Browsed, Failure> {
+        files::found(name)
+    }
+
+    fn peek(&self, _: &Repository, _: &ImagePlace, _: Control<'_>) -> Result<String, Failure> {
+        Ok("Dear reader,\nthis is a file.\n".into())
     }
 
     fn keep_log(&self, _: &Repository) -> Result<String, Failure> {

@@ -4,6 +4,7 @@
 mod capture;
 mod clone;
 mod fake;
+mod files;
 mod harness;
 mod home;
 mod images;

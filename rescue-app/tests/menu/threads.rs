@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lifeboat::operation::{Container, Control, ImageSummary, Passphrase, Phase, Place, Progress};
+use lifeboat::operation::{
+    Browsed, Container, Control, ImagePlace, ImageSummary, Passphrase, Phase, Place, Progress,
+};
 use lifeboat::tui::app::{Host, run_menu};
 use lifeboat::tui::key::Key::{self, Char, Enter};
 use lifeboat::tui::machine::Machine;
@@ -188,6 +190,31 @@ impl Machine for Slow {
     }
     fn create(&self, repository: &Repository) -> Result<(), Failure> {
         self.fake.create(repository)
+    }
+    fn browse(
+        &self,
+        repository: &Repository,
+        place: &ImagePlace,
+        control: Control<'_>,
+    ) -> Result<Browsed, Failure> {
+        self.fake.browse(repository, place, control)
+    }
+    fn find_files(
+        &self,
+        repository: &Repository,
+        place: &ImagePlace,
+        name: &str,
+        control: Control<'_>,
+    ) -> Result<Browsed, Failure> {
+        self.fake.find_files(repository, place, name, control)
+    }
+    fn peek(
+        &self,
+        repository: &Repository,
+        place: &ImagePlace,
+        control: Control<'_>,
+    ) -> Result<String, Failure> {
+        self.fake.peek(repository, place, control)
     }
     fn unlock(
         &self,

@@ -13,17 +13,17 @@ use time::OffsetDateTime;
 
 use super::machine::Machine;
 use super::model::{
-    CaptureOrder, CapturePlan, DiskList, Facts, Failure, Job, Keep, Log, Origin, Outcome, Places,
-    Planned, PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
+    CaptureOrder, CapturePlan, CopyOrder, DiskList, Facts, Failure, Job, Keep, Log, Origin,
+    Outcome, Places, Planned, PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
 };
 use crate::console;
 use crate::disk::{self, pci};
 use crate::job::UnusedArgs;
 use crate::operation::log::{self, Log as RunLog, keep_what_would_be_lost};
 use crate::operation::{
-    self, ClonePlan, Container, Control, Event, ForgetRequest, ImageSummary, LockedDisk,
-    OperationError, Passphrase, Place, PruneRequest, RepoAccess, RestorePlan, Rules, Unwanted,
-    Want,
+    self, BrowseRequest, Browsed, ClonePlan, Container, Control, Event, ForgetRequest, ImagePlace,
+    ImageSummary, LockedDisk, OperationError, Passphrase, Place, PruneRequest, RepoAccess,
+    RestorePlan, Rules, Unwanted, Want,
 };
 use crate::store::Location;
 use crate::volume::VolumeKey;
@@ -31,6 +31,9 @@ use requests::{capture_request, clone_request, prepare_request, restore_request}
 
 /// How much of the log is shown: the end, in bytes.
 const LOG_SHOWN: u64 = 128 << 10;
+
+/// More files than this are not shown of a search.
+const MOST_FOUND: usize = 10_000;
 
 /// This machine.
 #[derive(Default)]
@@ -63,6 +66,15 @@ impl LiveMachine {
             folder @ Location::Folder(_) => RepoAccess::at(folder, want, passphrase),
         }
         .map_err(views::failure)
+    }
+
+    fn browse_request(
+        &self,
+        repository: &Repository,
+        place: &ImagePlace,
+    ) -> Result<BrowseRequest, Failure> {
+        let repo = self.reach(repository, Want::Read)?;
+        Ok(BrowseRequest { place: place.clone(), repo })
     }
 
     fn place(&self, device: &Path) -> Result<Place, Failure> {
@@ -120,6 +132,21 @@ impl LiveMachine {
                     .map(|report| views::clone_outcome(&report))
             }
         }
+    }
+
+    fn run_copy(&self, order: &CopyOrder, control: Control<'_>) -> Result<Outcome, Failure> {
+        let CopyOrder { repository, image, places, to } = order;
+        // What is mounted read-only cannot be mounted for writing besides.
+        let is_same = matches!(&repository.location,
+            Location::Partition { device, .. } if *device == to.device);
+        let access = self.reach(repository, if is_same { Want::Write } else { Want::Read })?;
+        let root = RepoAccess::on(&self.place(&to.device)?, Path::new(""), Want::Write, None)
+            .map_err(views::failure)?;
+        let what = format!("copy of files of image {} to {}", image.id, to.title());
+        logged(&what, Some(&access), control, |control| {
+            operation::copy_to_new_folder(places, &access, &root, control)
+        })
+        .map(|report| views::copy_outcome(&report))
     }
 
     fn run_verify(
@@ -223,6 +250,47 @@ impl Machine for LiveMachine {
         operation::create_repository(&access, false).map_err(views::failure)
     }
 
+    fn browse(
+        &self,
+        repository: &Repository,
+        place: &ImagePlace,
+        control: Control<'_>,
+    ) -> Result<Browsed, Failure> {
+        let _turn = self.turn();
+        let request = self.browse_request(repository, place)?;
+        operation::list_files(&request, control).map_err(views::failure)
+    }
+
+    fn find_files(
+        &self,
+        repository: &Repository,
+        place: &ImagePlace,
+        name: &str,
+        control: Control<'_>,
+    ) -> Result<Browsed, Failure> {
+        let _turn = self.turn();
+        let request = self.browse_request(repository, place)?;
+        let mut found = Vec::new();
+        operation::find_files(&request, name, control, &mut |file| {
+            if found.len() < MOST_FOUND {
+                found.push(file);
+            }
+        })
+        .map_err(views::failure)?;
+        Ok(Browsed::Files(found))
+    }
+
+    fn peek(
+        &self,
+        repository: &Repository,
+        place: &ImagePlace,
+        control: Control<'_>,
+    ) -> Result<String, Failure> {
+        let _turn = self.turn();
+        let request = self.browse_request(repository, place)?;
+        operation::peek(&request, control).map_err(views::failure)
+    }
+
     fn unlock(
         &self,
         disk: &Path,
@@ -269,6 +337,7 @@ impl Machine for LiveMachine {
         match job {
             Job::Capture(order) => self.run_capture(order, control),
             Job::Write(order) => self.run_write(order, control),
+            Job::Copy(order) => self.run_copy(order, control),
             Job::Verify { repository, image } => {
                 self.run_verify(repository, image.as_deref(), control)
             }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use crate::console;
 use crate::disk;
 use crate::disk::pci::Controller;
 use crate::operation::{
-    self, CaptureReport, CheckReport, CloneReport, OperationError, PruneReport, RestoreReport,
-    Survey, Timed, VerifyReport, format,
+    self, CaptureReport, CheckReport, CloneReport, CopyReport, OperationError, PruneReport,
+    RestoreReport, Survey, Timed, VerifyReport, format,
 };
 use crate::tui::model::{CapturePlan, DiskList, Failure, Outcome, Planned};
 
@@ -90,6 +91,18 @@ pub(super) fn capture_outcome(report: &Timed<CaptureReport>) -> Outcome {
         facts.push(fact("Unreadable", format::size(report.unreadable)));
     }
     facts.push(time_taken(report.time));
+    Outcome { facts, warnings: report.warnings.clone() }
+}
+
+/// What a copy of files achieved.
+pub(super) fn copy_outcome(report: &CopyReport) -> Outcome {
+    let folder = report.to.file_name().unwrap_or_default();
+    let facts = vec![
+        fact("Files", report.files.to_string()),
+        fact("Folders", report.folders.to_string()),
+        fact("Copied", format::size(report.bytes)),
+        fact("Folder", console::path(folder)),
+    ];
     Outcome { facts, warnings: report.warnings.clone() }
 }
 

@@ -4,7 +4,9 @@ mod machine;
 mod order;
 
 pub use machine::{Confirmation, DiskList, Places};
-pub use order::{CaptureOrder, Job, Keep, Origin, Planned, PrepareOrder, Repository, WriteOrder};
+pub use order::{
+    CaptureOrder, CopyOrder, Job, Keep, Origin, Planned, PrepareOrder, Repository, WriteOrder,
+};
 
 use crate::disk::{Agreement, Hold};
 use crate::operation::{CaptureOutlook, ImageSummary, Preview, SourceSummary};

@@ -10,7 +10,8 @@ use crate::job::{
     CaptureArgs, CloneArgs, PrepareArgs, RepoArgs, RestoreArgs, TargetArgs, Verb, What,
 };
 use crate::operation::{
-    ImagePartition, ImageSummary, KeepRules, Keys, Passphrase, Survey, Volume, map_name,
+    ImagePartition, ImagePlace, ImageSummary, KeepRules, Keys, Passphrase, Place, Survey, Volume,
+    map_name,
 };
 use crate::store::Location;
 use crate::volume::LogicalVolume;
@@ -268,6 +269,19 @@ impl WriteOrder {
     }
 }
 
+/// Files of an image that are copied.
+#[derive(Clone, Debug)]
+pub struct CopyOrder {
+    /// Where the image is.
+    pub repository: Repository,
+    /// The image.
+    pub image: ImageSummary,
+    /// Files and folders of it.
+    pub places: Vec<ImagePlace>,
+    /// The partition that they go to, into a new folder.
+    pub to: Box<Place>,
+}
+
 /// A long-running piece of work with progress.
 #[derive(Clone, Debug)]
 pub enum Job {
@@ -275,6 +289,8 @@ pub enum Job {
     Capture(Box<CaptureOrder>),
     /// Write a disk: from an image, or from another disk.
     Write(Box<WriteOrder>),
+    /// Copy files out of an image.
+    Copy(Box<CopyOrder>),
     /// Check stored data.
     Verify {
         /// The repository.
@@ -302,6 +318,7 @@ impl Job {
         match self {
             Self::Capture(order) => Some(&order.repository),
             Self::Write(order) => order.from.repository(),
+            Self::Copy(order) => Some(&order.repository),
             Self::Verify { repository, .. }
             | Self::Check { repository }
             | Self::Free { repository, .. } => Some(repository),

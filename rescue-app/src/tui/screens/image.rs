@@ -17,6 +17,8 @@ use crate::tui::widgets::{Document, Lines, volume_bar, volume_lines};
 /// What can be done with images, wherever they are shown.
 #[derive(Clone)]
 pub(in crate::tui) struct Deeds {
+    /// Shows the files in one.
+    pub(in crate::tui) browse: Then<(Repository, ImageSummary)>,
     /// Writes one to a disk.
     pub(in crate::tui) restore: Then<(Repository, ImageSummary)>,
     /// Reads one, or all, and checks every byte.
@@ -80,11 +82,19 @@ impl Page for ImagePage {
     }
 
     fn hints(&self) -> Vec<Hint> {
-        vec![("R", "Restore"), ("V", "Verify"), ("F", "Forget"), ("↑↓", "Scroll"), ("Esc", "Back")]
+        vec![
+            ("B", "Browse"),
+            ("R", "Restore"),
+            ("V", "Verify"),
+            ("F", "Forget"),
+            ("↑↓", "Scroll"),
+            ("Esc", "Back"),
+        ]
     }
 
     fn help(&self) -> &'static [&'static str] {
         &[
+            "Browse shows the files in the image, and copies some of them to another disk.",
             "Restore writes this image to a disk. Verify reads all its data and checks every byte.",
             "Forget removes the image from the list. Data that other images share stays; the space \
              of the rest is given back by \"Free space\" on the page before.",
@@ -98,6 +108,7 @@ impl Page for ImagePage {
         }
         let (repository, image) = (self.repository.clone(), self.image.clone());
         match key.letter() {
+            Some('b') => self.deeds.browse.go((repository, image)),
             Some('r') => self.deeds.restore.go((repository, image)),
             Some('v') => self.deeds.verify.go((repository, Some(image))),
             // The image may be gone afterwards, and its page with it.

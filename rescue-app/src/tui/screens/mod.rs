@@ -1,12 +1,15 @@
 //! The pages of the menu, one file each. Which follows which is said in [`super::verbs`].
 
+mod browse;
 mod capture_plan;
 mod clock;
 mod confirm;
 mod create;
+mod destination;
 mod disks;
 mod entry;
 mod errand;
+mod file_text;
 mod folder;
 mod free;
 mod home;
@@ -30,8 +33,10 @@ mod words;
 mod write_options;
 mod write_plan;
 
+pub(super) use browse::{Browse, Picked};
 pub(super) use capture_plan::CapturePlanPage;
 pub(super) use confirm::{Agreed, Confirm, DISK_HELP, Said, Subject};
+pub(super) use destination::Destination;
 pub(super) use disks::{Disks, Wanted};
 pub(super) use errand::{Errand, Opened};
 pub(super) use free::{Free, Going};

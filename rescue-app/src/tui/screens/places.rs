@@ -225,7 +225,7 @@ fn found_text(found: &FoundRepository, columns: usize) -> String {
     format!("  {} {}", text::left(&folder, room), text::right(&images, 11))
 }
 
-fn place_lines(place: &Place, columns: usize, look: Look) -> Vec<Line<'static>> {
+pub(super) fn place_lines(place: &Place, columns: usize, look: Look) -> Vec<Line<'static>> {
     let kind = &place.volume.content;
     let disk = place.disk.identity();
     let free = match place.free {

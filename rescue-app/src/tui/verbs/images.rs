@@ -7,7 +7,7 @@ use super::super::screens::{
     Agreed, Confirm, Deeds, Errand, Free, Going, Images, Item, Opened, Places, ProgressPage,
     Purpose, Said, Subject, Words,
 };
-use super::{restore, verify};
+use super::{browse, restore, verify};
 use crate::operation::{ImageSummary, Phase};
 
 /// The entry of the main menu.
@@ -26,6 +26,7 @@ pub(super) fn list(title: &'static str, purpose: Purpose) -> Action {
 /// What can be done with images, wherever they are shown.
 pub(super) fn deeds() -> Deeds {
     Deeds {
+        browse: Then::new(browse::files),
         restore: Then::new(restore::target),
         verify: Then::new(verify::run),
         forget: Then::new(forget),

@@ -1,5 +1,6 @@
 //! What can be done from the menu. Each verb is one file: its words, and its pages in their order.
 
+mod browse;
 mod capture;
 mod clone;
 mod images;
