@@ -142,6 +142,47 @@ pub(super) fn restore(machine: &Running) {
     machine.wait_for("Main menu", REACTION);
 }
 
+/// Copies one file out of the image, onto the disk that the image is on.
+fn copy_a_file(machine: &Running) {
+    machine.send("i");
+    machine.wait_for("where the images are", REACTION);
+    choose(machine, "lifeboat  ");
+    enter(machine);
+    machine.wait_for("protected by a passphrase", REACTION);
+    fill(machine, PASSPHRASE);
+    machine.wait_for("Free space", REACTION);
+    enter(machine);
+    machine.wait_for("B Browse", REACTION);
+    machine.send("b");
+    choose(machine, "3-debian");
+    enter(machine);
+    choose(machine, "etc/");
+    enter(machine);
+    machine.wait_for("3-debian/etc", REACTION);
+    machine.send("f");
+    fill(machine, "debian_version");
+    machine.wait_for("etc/debian_version", REACTION);
+    machine.send(" c");
+    choose(machine, "images on vd");
+    enter(machine);
+    machine.wait_for("The files are copied", WORK);
+    enter(machine);
+    machine.wait_for("Main menu", REACTION);
+}
+
+/// The copied file is as the kernel reads it on the restored disk.
+fn judge_the_copy(mount: &str, target: &Path) {
+    let table = tool("sfdisk", &["-J", target.to_str().unwrap()]);
+    let table: serde_json::Value = serde_json::from_str(&table).unwrap();
+    let partitions = table["partitiontable"]["partitions"].as_array().unwrap();
+    let root = partitions.iter().max_by_key(|it| it["size"].as_u64()).unwrap();
+    let offset = root["start"].as_u64().unwrap() * 512;
+    let original = format!("{}?offset={offset}", target.display());
+    let original = tool("debugfs", &["-R", "cat /etc/debian_version", &original]);
+    let copy = tool("sh", &["-c", &format!("cat {mount}/files-of-*/debian_version")]);
+    assert!(!copy.is_empty() && copy == original, "{copy} and not {original}");
+}
+
 /// Stock restic restores from the disk for images; what it gives must be the target's content.
 fn judge_by_restic(disks: &Disks) {
     let mount = disks.path("mnt");
@@ -163,6 +204,7 @@ fn judge_by_restic(disks: &Disks) {
         let disk = tool("sh", &["-c", &find]);
         let target = disks.path(TARGET);
         tool("cmp", &[disk.trim(), target.to_str().unwrap()]);
+        judge_the_copy(mount, &target);
     });
     tool("umount", &[mount]);
     judged.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -189,6 +231,7 @@ fn a_captured_and_restored_debian_boots() {
     capture(&machine);
     assert_eq!(machine.monitor.written(TARGET).operations, 0);
     restore(&machine);
+    copy_a_file(&machine);
     assert_eq!(machine.monitor.written(SOURCE).operations, 0, "the source was written");
     assert!(machine.monitor.written(TARGET).bytes > 100 << 20);
     machine.send("p");
