@@ -475,7 +475,13 @@ mod tests {
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
         ) {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-            let targets = [("bitlocker", bitlocker as Target), ("luks", luks), ("hive", hive)];
+            let targets = [
+                ("bitlocker", bitlocker as Target),
+                ("luks", luks),
+                ("hive", hive),
+                ("boot_entry", boot_entry),
+                ("program", program),
+            ];
             for (name, target) in targets {
                 let seeds = fs::read_dir(folder.join(name)).unwrap();
                 let mut seeds: Vec<_> = seeds.map(|entry| entry.unwrap().path()).collect();

@@ -39,7 +39,7 @@ fn plan_text(plan: &CapturePlan) -> String {
     if let Some(unpartitioned) = &source.summary.unpartitioned {
         let _ = write!(text, "\n{}", unpartitioned.sentence());
     }
-    if let Some(kept) = source.kept_boot_entries() {
+    if let Some(kept) = source.summary.kept_boot_entries() {
         let _ = write!(text, "\n{kept}");
     }
     for warning in &plan.outlook.warnings {

@@ -27,6 +27,12 @@ const FULL_PATH: &str = "010000007400460075006c006c00200070006100740068000000020
     000204012a0001000000000800000000000000400100000000002c1b3a0f5e4d604f817293a4b5c6d7e8\
     0202040434005c004500460049005c00640065006200690061006e005c00670072007500620078003600\
     34002e0065006600690000007fff0400";
+/// `efibootmgr -c -p 1 -L Größe -l '\EFI\Microsoft\Boot\bootmgfw.efi' -u WINDOWS` on an MBR disk with the signature
+/// 0xdeadbeef.
+const ON_MBR: &str = "01000000740047007200f600df006500000004012a0001000000000800000000000000a0000000000000\
+    efbeadde0000000000000000000000000101040446005c004500460049005c004d006900630072006f00\
+    73006f00660074005c0042006f006f0074005c0062006f006f0074006d006700660077002e0065006600\
+    690000007fff0400570049004e0044004f0057005300";
 /// OVMF's own, which is on no disk.
 const UI_APP: &str = "090100002c0055006900410070007000000004071400c9bdb87cebf8344faaea3ee4af6516a104061400\
     21aa2c4614760345836e8ab6f46623317fff0400";
@@ -139,6 +145,8 @@ fn captured(bench: &Bench) {
         .with("Boot0001", &hex(DEBIAN))
         .with("Boot0002", &hex(FULL_PATH))
         .with("BootOrder", &[2, 0, 0, 0, 1, 0]);
+    let plan = run(bench, &firmware, &["capture", &bench.arg("disk"), "--plan"]).ended(0).stdout;
+    assert!(plan.contains("keeps the firmware's boot entries \"debian\""), "{plan}");
     run(bench, &firmware, &["capture", &bench.arg("disk")]).ended(0);
 }
 
@@ -214,6 +222,50 @@ fn where_partitions_move_entries_name_their_new_places() {
     entry[DRIVE_IN_DEBIAN][8..16].copy_from_slice(&sectors("start"));
     entry[DRIVE_IN_DEBIAN][16..24].copy_from_slice(&sectors("size"));
     assert!(firmware.data("Boot0002") == entry, "{:x?}", firmware.data("Boot0002"));
+}
+
+#[test]
+fn a_partition_alone_is_started_where_it_was_put() {
+    let bench = Bench::new();
+    disk(&bench, &DEBIAN_FILES);
+    captured(&bench);
+    let firmware = Firmware::new(&bench, "new");
+    let onto = target(&bench, 96);
+    // No kernel reads the table of a loop device by itself: this is a table and nothing else.
+    let (uuid, other) =
+        ("2C1B3A0F-0001-0002-8003-000000000004", "3C1B3A0F-0001-0002-8003-000000000004");
+    let table = format!(
+        "label: gpt\n2: start=2048,size=8M,type=linux,uuid={other}\n\
+         1: start=32768,size=48M,type=uefi,uuid={uuid}"
+    );
+    common::tool_with_input("sfdisk", &["-q", "--no-reread", onto.name()], table);
+    restore(&bench, &firmware, onto.name(), &["--partitions", "1"]);
+    let mut entry = hex(DEBIAN);
+    let node = &mut entry[DRIVE_IN_DEBIAN];
+    node[8..16].copy_from_slice(&32768u64.to_le_bytes());
+    node[16..24].copy_from_slice(&(48 * 2048u64).to_le_bytes());
+    node[24..40].copy_from_slice(&hex("0f3a1b2c010002008003000000000004"));
+    assert!(firmware.data("Boot0002") == entry, "{:x?}", firmware.data("Boot0002"));
+}
+
+#[test]
+fn entries_on_mbr_disks_keep_what_their_programs_are_given() {
+    let bench = Bench::new();
+    let path = bench.arg("disk");
+    esp_disk(&bench, &[("EFI/Microsoft/Boot/bootmgfw.efi", program(X64, 1))]);
+    let table = "label: dos\nlabel-id: 0xdeadbeef\nstart=2048,size=40M,type=ef";
+    common::tool_with_input("sfdisk", &["-q", &path], table);
+    let firmware = Firmware::new(&bench, "captured").with("Boot0003", &hex(ON_MBR));
+    run(&bench, &firmware, &["capture", &path]).ended(0);
+    let firmware = Firmware::new(&bench, "new");
+    let onto = target(&bench, 64);
+    restore(&bench, &firmware, onto.name(), &["--layout", "keep"]);
+    // The partition of the test is larger than that of the entry.
+    let mut entry = hex(ON_MBR);
+    let at = entry.windows(8).position(|it| *it == 40960u64.to_le_bytes()).unwrap();
+    entry[at..at + 8].copy_from_slice(&(40 * 2048u64).to_le_bytes());
+    assert!(firmware.data("Boot0001") == entry, "{:x?}", firmware.data("Boot0001"));
+    assert_eq!(firmware.data("BootOrder"), [1, 0, 0, 0]);
 }
 
 #[test]

@@ -423,6 +423,7 @@ impl Machine for Fake {
                     .unpartitioned
                     .clone()
                     .map(|found| Unpartitioned { left_out: reading.skips_unpartitioned(), ..found }),
+                boot_entries: Vec::new(),
                 left_out: Vec::new(),
                 has_unclosed_ntfs: true,
             },

@@ -126,7 +126,7 @@ fn plan_and_store(
     if let Some(unpartitioned) = &plan.source.summary.unpartitioned {
         control.info(unpartitioned.sentence());
     }
-    if let Some(kept) = plan.source.kept_boot_entries() {
+    if let Some(kept) = plan.source.summary.kept_boot_entries() {
         control.info(kept);
     }
     control.info(plan.outlook.space.sentence());

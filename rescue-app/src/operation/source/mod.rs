@@ -92,9 +92,6 @@ pub struct SourcePlan {
     /// How much of it is read, and what is not.
     #[serde(flatten)]
     pub summary: SourceSummary,
-    /// Entries of this machine's firmware for programs on it.
-    #[serde(skip)]
-    pub boot_entries: Vec<BootEntry>,
     /// Reasons to think again.
     #[serde(skip)]
     pub warnings: Vec<String>,
@@ -120,6 +117,9 @@ pub struct SourceSummary {
     pub unused: u64,
     /// Large stretches outside of partitions.
     pub unpartitioned: Option<Unpartitioned>,
+    /// Entries of this machine's firmware for programs on it, which an image keeps.
+    #[serde(skip)]
+    pub boot_entries: Vec<BootEntry>,
     /// Files that are not read but for their beginnings, since systems make them anew.
     #[serde(skip)]
     pub left_out: Vec<LeftOut>,
@@ -130,6 +130,14 @@ pub struct SourceSummary {
 }
 
 impl SourceSummary {
+    /// Boot entries that an image keeps, for a person.
+    pub fn kept_boot_entries(&self) -> Option<String> {
+        let options = self.boot_entries.iter().filter_map(BootEntry::load_option);
+        let names: Vec<String> = options.map(|option| option.to_string()).collect();
+        (!names.is_empty())
+            .then(|| format!("keeps the firmware's boot entries {}", names.join(", ")))
+    }
+
     fn of(disk: &Disk, regions: &[Region], reads: &[Extents]) -> Self {
         let read = reads.iter().map(Extents::total).sum();
         Self {
@@ -137,6 +145,7 @@ impl SourceSummary {
             skipped: disk.size.saturating_sub(read),
             unused: regions.iter().map(unused).sum(),
             unpartitioned: None,
+            boot_entries: Vec::new(),
             left_out: regions.iter().flat_map(|region| &region.left_out).cloned().collect(),
             has_unclosed_ntfs: has_unclosed_ntfs(regions),
         }
@@ -204,8 +213,11 @@ impl SourcePlan {
             regions.iter().map(|region| region.used.intersection(&data)).collect();
         let unpartitioned = Unpartitioned::sample(source, &table, &regions, &data);
         Ok(Self {
-            summary: SourceSummary { unpartitioned, ..SourceSummary::of(&disk, &regions, &reads) },
-            boot_entries: machine::boot_entries(&table),
+            summary: SourceSummary {
+                unpartitioned,
+                boot_entries: machine::boot_entries(&table),
+                ..SourceSummary::of(&disk, &regions, &reads)
+            },
             disk,
             table,
             regions,
@@ -226,17 +238,10 @@ impl SourcePlan {
         }
         plan.summary = SourceSummary {
             unpartitioned: plan.summary.unpartitioned,
+            boot_entries: plan.summary.boot_entries,
             ..SourceSummary::of(&plan.disk, &plan.regions, &plan.reads)
         };
         plan
-    }
-
-    /// Boot entries that an image keeps, for a person.
-    pub fn kept_boot_entries(&self) -> Option<String> {
-        let options = self.boot_entries.iter().filter_map(BootEntry::load_option);
-        let names: Vec<String> = options.map(|option| option.to_string()).collect();
-        (!names.is_empty())
-            .then(|| format!("keeps the firmware's boot entries {}", names.join(", ")))
     }
 
     /// What the disk is known by, wherever it is attached.
@@ -266,7 +271,7 @@ impl SourcePlan {
             tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).to_owned(),
             disk: self.identity(),
             machine: machine::this_machine(),
-            boot_entries: self.boot_entries.clone(),
+            boot_entries: self.summary.boot_entries.clone(),
             chunk_size: chunk_size.bytes(),
             table: self.table.clone(),
             regions: self.regions.clone(),

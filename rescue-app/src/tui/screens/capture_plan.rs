@@ -169,6 +169,9 @@ impl CapturePlanPage {
             &format!("at most {}{free}", format::size(plan.outlook.space.at_most)),
         );
         lines.fact("Likely", &plan.outlook.space.likely());
+        if let Some(kept) = plan.source.kept_boot_entries() {
+            lines.fact("Besides", &kept);
+        }
         if !plan.outlook.warnings.is_empty() {
             lines.gap();
         }
