@@ -25,6 +25,7 @@
 //!     store                   where repository files live: a local folder
 //!
 //!  disk · table · firmware    below image: block devices and ioctls · GPT/MBR · UEFI variables, boot entries
+//!  virtual_disk               below export: disk files of virtual machines, read and written
 //!  signature                  below table and inspect: what libblkid knows volumes by
 //!  bytes · console            below everything: positioned reads, extents, checked integer fields ·
 //!                             the one way out to a terminal
@@ -61,4 +62,5 @@ pub mod table;
 pub mod tool;
 pub mod transfer;
 pub mod tui;
+pub mod virtual_disk;
 pub mod volume;

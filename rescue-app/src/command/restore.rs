@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::job::RestoreArgs;
-use crate::operation::format::{duration, time_of};
+use crate::operation::format::{duration, size, time_of};
 use crate::operation::{self, RestorePlan, RestoreReport, Timed, Want};
 
 use super::ending::Ending;
@@ -42,9 +42,14 @@ fn plan_text(plan: &RestorePlan) -> String {
 }
 
 fn report_text(report: &Timed<RestoreReport>) -> String {
-    format!(
+    let mut text = format!(
         "restored: {}, in {}",
         target::written(report.written, report.unchanged, report.read_back),
         duration(report.time),
-    )
+    );
+    if let Some(bytes) = report.file_size {
+        let judged = if report.judged { ", found in order by qemu-img too" } else { "" };
+        let _ = write!(text, "\nthe file has {}{judged}", size(bytes));
+    }
+    text
 }

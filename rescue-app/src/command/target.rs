@@ -15,8 +15,12 @@ pub(super) fn add_plan(text: &mut String, plan: &TargetPlan) {
         console::path(&plan.target.path),
         size(plan.target.size),
     );
-    if plan.creates_file {
-        text.push_str(", a new file");
+    match &plan.virtual_disk {
+        Some(file) => {
+            let _ = write!(text, ", a new {} file", file.format);
+        }
+        None if plan.creates_file => text.push_str(", a new file"),
+        None => {}
     }
     layout(text, "before", &plan.preview.before);
     layout(text, "after", &plan.preview.after);

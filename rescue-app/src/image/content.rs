@@ -1,5 +1,6 @@
 //! From stored chunks to the content list of `disk.img`, and back.
 
+use crate::bytes::Extents;
 use crate::repository::{Id, IndexedRepository};
 
 use super::ImageError;
@@ -81,6 +82,15 @@ pub struct Placed {
     pub id: Id,
 }
 
+/// What of an image lies in blobs that long runs of zeros were cut into, so that nobody needs to read it.
+pub fn known_zeros(placed: &[Placed]) -> Extents {
+    let occurs = |len: &u64| placed.iter().any(|blob| blob.len == *len);
+    let zeros = |len: u64| Some(Id::of(&vec![0; usize::try_from(len).ok()?]));
+    let ids: Vec<Id> = ZERO_SIZES.into_iter().filter(occurs).filter_map(zeros).collect();
+    let found = placed.iter().filter(|blob| ids.contains(&blob.id));
+    Extents::from(found.map(|blob| (blob.offset, blob.len)).collect::<Vec<_>>())
+}
+
 /// Where each blob of a content list lies, checked against the file's `size`.
 pub fn place(
     repo: &IndexedRepository,
@@ -115,6 +125,15 @@ mod tests {
         });
         never.unwrap();
         list
+    }
+
+    #[test]
+    fn only_blobs_of_zeros_are_known_to_be_zero() {
+        let zeros = Id::of(&vec![0; 1 << 20]);
+        let blob = |offset: u64, len: u64, id: Id| Placed { offset: offset * MIB, len, id };
+        let placed = [blob(0, MIB, Id::of(b"x")), blob(1, MIB, zeros), blob(2, MIB, zeros)];
+        assert_eq!(known_zeros(&placed), Extents::of(MIB, 3 * MIB));
+        assert_eq!(known_zeros(&placed[..1]), Extents::new());
     }
 
     fn total(entries: &[ContentEntry], chunk: u64) -> u64 {

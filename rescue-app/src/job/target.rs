@@ -7,7 +7,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::os_text;
-use crate::operation::{CloneRequest, Keys, RepoAccess, RestoreRequest, TargetRequest};
+use crate::operation::{CloneRequest, Format, Keys, RepoAccess, RestoreRequest, TargetRequest};
 
 use super::choice::What;
 use super::images::reference;
@@ -71,6 +71,7 @@ impl TargetArgs {
             sector_size,
             size: self.size,
             erase: self.erase.as_ref().map(|name| name.to_string_lossy().into_owned()),
+            format: Format::default(),
             only_changed: self.only_changed,
             read_back: !self.no_read_back,
             mend_table,
@@ -161,6 +162,12 @@ pub struct RestoreArgs {
     #[arg(long)]
     #[serde(default)]
     pub plan: bool,
+    /// How the file holds the disk: `raw`, byte by byte, or in a format of virtual machines, by which it is
+    /// made as a whole, in place of one that is there. Without this the ending of its name says it (.qcow2,
+    /// .vhd, .vhdx, .vmdk, .vdi); all other files, and devices, get the plain disk.
+    #[arg(long, value_name = "FORMAT", value_enum, conflicts_with = "only_changed")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
     /// Logical sector size of an image file, in bytes.
     #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
     pub sector_size: Option<u32>,
@@ -182,17 +189,26 @@ impl RestoreArgs {
             verify_first: false,
             mend_table: false,
             plan: false,
+            format: None,
             sector_size: None,
             json: false,
         }
     }
 
+    /// How the file holds the disk.
+    fn format(&self) -> Format {
+        let path = &self.target.target;
+        let by_name = || Format::of_ending(path).filter(|_| !path.starts_with("/dev"));
+        self.format.or_else(by_name).unwrap_or_default()
+    }
+
     /// What is asked of the operations.
     pub fn request(&self, repo: RepoAccess) -> RestoreRequest {
+        let target = self.target.request(self.sector_size, self.mend_table);
         RestoreRequest {
             image: reference(&self.image, self.of_disk.as_deref()),
             repo,
-            target: self.target.request(self.sector_size, self.mend_table),
+            target: TargetRequest { format: self.format(), ..target },
             what: self.what.request(false),
             verify_first: self.verify_first,
         }

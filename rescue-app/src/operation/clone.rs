@@ -16,7 +16,8 @@ use super::error::{Doing, OperationError};
 use super::guard;
 use super::source::{SourcePlan, SourceRequest};
 use super::target::{
-    Afterwards, Aim, Content, Overwrite, TargetPlan, TargetRequest, finish, warn_of_result,
+    Afterwards, Aim, Content, Overwrite, TargetPlan, TargetRequest, finish, refuse_misnamed,
+    warn_of_result,
 };
 use super::timed::Timed;
 use crate::transfer::DiskCopy;
@@ -73,6 +74,7 @@ pub fn plan_clone(
     request: &CloneRequest,
     control: Control<'_>,
 ) -> Result<ClonePlan, OperationError> {
+    refuse_misnamed(&request.target)?;
     control.phase(Phase::Examining);
     let source = SourcePlan::make(&request.source, |_| Ok(()))?;
     let manifest = source.manifest(ChunkSize::default(), Damage::default(), Vec::new());
@@ -148,7 +150,7 @@ fn execute(
     let read = copy.into_read();
     let damage = from.damage(&medium, read.unreadable);
     let mut told = onto.smaller_warnings.clone();
-    told.extend(warn_of_result(onto, &target, damage.warnings(), control));
+    told.extend(warn_of_result(onto, Some(&target), damage.warnings(), control));
     let Afterwards { booting, warnings: of_end } = finish(onto, target, control);
     told.extend(of_end);
     // Was told when it happened.

@@ -138,13 +138,13 @@ fn lies_in_memory(path: &Path) -> bool {
     })
 }
 
-/// A target must be free, not the boot medium, not the store of its own image, and must be named
-/// by something that stays the same over a restart.
+/// A target must not be the store of its own image; `judge` asks the rest of it: [`disk_is_expendable`],
+/// [`file_is_expendable`].
 pub(super) fn target_is_expendable(
     disk: &Disk,
     words: &Words,
     repo: &Path,
-    erase: Option<&str>,
+    judge: impl FnOnce(&Disk, &Words) -> Result<(), OperationError>,
 ) -> Result<(), OperationError> {
     if holds(disk, repo)? {
         return Err(OperationError::refused(
@@ -153,7 +153,7 @@ pub(super) fn target_is_expendable(
         ));
     }
     is_outside(disk, repo)?;
-    disk_is_expendable(disk, words, erase)
+    judge(disk, words)
 }
 
 /// A disk is not written over itself, nor over what it lies on, nor onto a part of it.
@@ -185,15 +185,13 @@ pub(super) fn too_small(target: &Disk, small: TooSmall, more: &str) -> Operation
     )
 }
 
-/// What is asked of every disk that is to be overwritten, whatever with.
+/// What is asked of every disk that is to be overwritten, whatever with: it is free, not the boot medium, not a
+/// file that holds a disk in another way, and named by something that stays the same over a restart.
 pub(super) fn disk_is_expendable(
     disk: &Disk,
     words: &Words,
     erase: Option<&str>,
 ) -> Result<(), OperationError> {
-    if let Some(busy) = safety::target_refusal(disk) {
-        return Err(refused(disk, &busy));
-    }
     if let Some(found) = foreign_file(disk) {
         return Err(OperationError::refused(
             format!(
@@ -203,6 +201,18 @@ pub(super) fn disk_is_expendable(
             ),
             "name a new file with --size, or a block device",
         ));
+    }
+    file_is_expendable(disk, words, erase)
+}
+
+/// What is asked of a file that is replaced as a whole, whatever is in it.
+pub(super) fn file_is_expendable(
+    disk: &Disk,
+    words: &Words,
+    erase: Option<&str>,
+) -> Result<(), OperationError> {
+    if let Some(busy) = safety::target_refusal(disk) {
+        return Err(refused(disk, &busy));
     }
     erase.map_or(Ok(()), |name| consent::check(disk, words, name))
 }

@@ -72,7 +72,7 @@ pub use source::{SourcePlan, SourceRequest, SourceSummary, Unpartitioned, made_a
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use target::{
     Absent, Booting, FileCopy, Growth, LayoutEntry, NewEntry, Preview, Refused, Remains, Supply,
-    TargetPlan, TargetRequest,
+    TargetPlan, TargetRequest, VirtualDisk,
 };
 pub use timed::Timed;
 pub use unlock::{Container, Keys, LockedDisk};
@@ -85,3 +85,4 @@ pub use crate::progress::{
 };
 pub use crate::repository::{CheckReport, KeepRules, PruneReport};
 pub use crate::transfer::RescueOptions;
+pub use crate::virtual_disk::Format;

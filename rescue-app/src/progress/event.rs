@@ -16,6 +16,8 @@ pub enum Phase {
     Capturing,
     /// Making filesystems smaller, before the target is written.
     Shrinking,
+    /// Making filesystems larger, before a file is written.
+    Growing,
     /// Writing the target.
     Restoring,
     /// Reading the source and writing the target.
@@ -37,6 +39,7 @@ impl Phase {
             Self::Examining => "Examining",
             Self::Capturing => "Capturing",
             Self::Shrinking => "Shrinking filesystems",
+            Self::Growing => "Growing filesystems",
             Self::Restoring => "Restoring",
             Self::Cloning => "Cloning",
             Self::ReadingBack => "Reading back",

@@ -24,7 +24,7 @@ mod xfs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::bytes::{Changes, Extents, OverlayRoom, ReadAt, Window, WriteAt};
+use crate::bytes::{Changes, Extent, Extents, OverlayRoom, ReadAt, Window, WriteAt};
 use crate::inspect;
 use crate::progress::Cancel;
 use crate::volume::{Alone, Coverage, Kind, VolumeKeys};
@@ -98,6 +98,22 @@ pub(crate) fn grow(kind: Kind, device: &Path) -> Result<(), ResizeError> {
         Kind::Xfs => xfs::grow(device),
         _ => Ok(ext::grow(device)?),
     }
+}
+
+/// Gives a filesystem all of `place` of `disk`, on a view: its bytes, and what was written to them.
+///
+/// # Errors
+/// Those of [`grow`], and of the view, which is then gone.
+pub(crate) fn grow_view(
+    kind: Kind,
+    disk: Arc<dyn ReadAt>,
+    place: Extent,
+    room: OverlayRoom,
+) -> Result<Arc<dyn WriteAt>, ResizeError> {
+    let view = View::show(disk, place.start, place.len(), room)?;
+    grow(kind, view.file())?;
+    let bytes: Arc<dyn WriteAt> = view.end()?;
+    Ok(bytes)
 }
 
 /// What is used of it now.

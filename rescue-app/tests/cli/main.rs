@@ -9,6 +9,7 @@ mod browse;
 mod btrfs;
 mod clone;
 mod diff;
+mod export;
 mod failing;
 mod faulty;
 mod full;

@@ -58,7 +58,7 @@ fn taken_out(bench: &Bench, disk: &Path, number: u64) -> String {
 }
 
 /// The filesystems of the GPT test disk, wherever they lie, by their own tools.
-fn judge(bench: &Bench, disk: &Path) {
+pub fn judge(bench: &Bench, disk: &Path) {
     let verdict = tool("sgdisk", &["-v", disk.to_str().unwrap()]);
     assert!(verdict.contains("No problems found"), "{verdict}");
     let listing = common::command("sfdisk").arg("-V").arg(disk).output().unwrap();

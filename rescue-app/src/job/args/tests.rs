@@ -9,7 +9,7 @@ use super::super::*;
 use super::*;
 use crate::image::chunks::ChunkSize;
 use crate::layout::Mode;
-use crate::operation::{Compression, PlaceFilesystem, Reading};
+use crate::operation::{Compression, Format, PlaceFilesystem, Reading};
 use crate::store::Location;
 
 #[derive(Debug, Parser)]
@@ -154,12 +154,15 @@ prop_compose! {
             (text(), vec(text(), 0..3)).prop_map(|(name, with)| What::Volume { name, with }),
         ],
         flags: (bool, bool, bool, bool),
+        format in option::of(Just(Format::VhdFixed)),
         sector_size in sector_size(),
     ) -> Verb {
         let (verify_first, mend_table, plan, json) = flags;
+        let format = format.filter(|_| !target.only_changed);
         let mend_table = mend_table && what == What::Disk;
         Verb::Restore(Box::new(RestoreArgs {
-            image, of_disk, target, repo, what, verify_first, mend_table, plan, sector_size, json
+            image, of_disk, target, repo, what, verify_first, mend_table, plan, format,
+            sector_size, json
         }))
     }
 }

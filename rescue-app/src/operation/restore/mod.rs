@@ -1,5 +1,6 @@
 //! Writing an image to a disk.
 
+mod export;
 mod group_images;
 mod image_source;
 mod plan;
@@ -12,8 +13,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::bytes::{Extents, ReadAt};
 use crate::disk::Target;
 use crate::export::VolumeOnDisk;
+use crate::image::content::known_zeros;
 use crate::image::reader::ImageReader;
 use crate::image::stored::OpenImage;
 use crate::progress::{Control, Phase, mixed_workers};
@@ -21,7 +24,7 @@ use crate::repository::{Id, IndexedRepository};
 use crate::transfer::{ChunkPlace, ChunkTask, places, tasks};
 
 use super::error::{Doing, OperationError};
-use super::target::{Afterwards, Overwrite, finish, warn_of_result};
+use super::target::{Afterwards, Overwrite, TargetPlan, VirtualDisk, finish, warn_of_result};
 use super::timed::Timed;
 
 use image_source::ImageSource;
@@ -63,6 +66,11 @@ pub struct RestoreReport {
     /// What was done so that the target starts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub booting: Vec<String>,
+    /// Bytes of the file in a format of virtual machines, holes included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_size: Option<u64>,
+    /// Whether `qemu-img`, which is not everywhere, found that in order too.
+    pub judged: bool,
     /// Everything that lessens the result.
     pub warnings: Vec<String>,
 }
@@ -111,13 +119,17 @@ fn execute(
         Cow::Owned(onto) => places(placed, &onto.transfers),
     };
     let onto = &*onto;
+    if let Some(file) = &onto.virtual_disk {
+        let disk = (Arc::new(reader()) as Arc<dyn ReadAt>, &known_zeros(placed));
+        return export(sources, (onto, file), disk, control);
+    }
     let source = &ImageSource { repo: &sources.repo, places };
     let target = Target::open(&onto.target, &onto.agreement)?;
     let phase = (Phase::Restoring, onto.preview.writes);
     let overwrite = Overwrite { source, plan: onto, target: &target, phase, control };
     let counts = overwrite.run()?;
     let mut warnings = onto.smaller_warnings.clone();
-    warnings.extend(warn_of_result(onto, &target, sources.damage(), control));
+    warnings.extend(warn_of_result(onto, Some(&target), sources.damage(), control));
     let Afterwards { booting, warnings: of_end } = finish(onto, target, control);
     warnings.extend(of_end);
     Ok(RestoreReport {
@@ -127,6 +139,32 @@ fn execute(
         unreadable: onto.lacking(&sources.unreadable()),
         missing: onto.missing().map(|absent| absent.number).collect(),
         booting,
+        file_size: None,
+        judged: false,
+        warnings,
+    })
+}
+
+/// Writes the image to a file in a format of virtual machines.
+fn export(
+    sources: &Sources,
+    (onto, file): (&TargetPlan, &VirtualDisk),
+    disk: (Arc<dyn ReadAt>, &Extents),
+    control: Control<'_>,
+) -> Result<RestoreReport, OperationError> {
+    let done = export::execute(onto, file, disk, control)?;
+    let mut warnings = onto.smaller_warnings.clone();
+    warnings.extend(done.warnings);
+    warnings.extend(warn_of_result(onto, None, sources.damage(), control));
+    Ok(RestoreReport {
+        written: done.written,
+        unchanged: 0,
+        read_back: if onto.reads_back() { done.written } else { 0 },
+        unreadable: onto.lacking(&sources.unreadable()),
+        missing: onto.missing().map(|absent| absent.number).collect(),
+        booting: Vec::new(),
+        file_size: Some(done.file_size),
+        judged: done.judged,
         warnings,
     })
 }

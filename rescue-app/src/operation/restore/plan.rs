@@ -15,6 +15,7 @@ use crate::operation::guard;
 use crate::operation::images::ImageSummary;
 use crate::operation::target::{Aim, Content, TargetPlan, TargetRequest};
 use crate::transfer::{ChunkTask, places, tasks};
+use crate::virtual_disk::Format;
 
 use super::sources::Sources;
 use super::volume::{self, FoundVolume};
@@ -156,7 +157,12 @@ fn plan(
     };
     let consent = request.target.erase.as_deref();
     let aim = Aim::take(&request.target, content, |target, words| {
-        guard::target_is_expendable(target, words, request.repo.folder(), consent)
+        guard::target_is_expendable(target, words, request.repo.folder(), |target, words| {
+            match request.target.format {
+                Format::Raw => guard::disk_is_expendable(target, words, consent),
+                _ => guard::file_is_expendable(target, words, consent),
+            }
+        })
     })?;
     refuse_incomplete(&sources, &tasks(&places(&placed, &aim.needed())))?;
     Ok(RestorePlan {

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::bytes::Extent;
+use crate::operation::error::OperationError;
 use crate::progress::{Control, Phase};
 use crate::resize;
 use crate::volume::Kind;
@@ -37,12 +38,15 @@ pub(super) fn grow(plan: &TargetPlan, control: Control<'_>) -> Vec<String> {
         let place = Extent { start: growth.start, end: growth.start.saturating_add(growth.size) };
         let device = Partition::find(&plan.target, growth.number, place);
         let error = device.and_then(|device| Ok(resize::grow(growth.kind, &device.path)?)).err()?;
-        let warning = format!(
-            "partition {}: its {} was not grown and has the size that it had: {error}",
-            growth.number, growth.kind
-        );
+        let warning = not_grown(growth, &error);
         control.warn(warning.clone());
         Some(warning)
     });
     grown.collect()
+}
+
+/// The warning of a filesystem that was not grown.
+pub(super) fn not_grown(growth: &Growth, error: &OperationError) -> String {
+    let Growth { number, kind, .. } = growth;
+    format!("partition {number}: its {kind} was not grown and has the size that it had: {error}")
 }

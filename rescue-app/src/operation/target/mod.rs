@@ -6,6 +6,7 @@ mod booting;
 mod choice;
 mod content;
 mod drivers;
+mod finished;
 mod grow;
 mod notices;
 mod overwrite;
@@ -19,6 +20,7 @@ mod smaller;
 mod stale;
 mod state;
 mod unfinished;
+mod virtual_disk;
 
 use crate::bytes::{Extent, Extents, OverlayRoom};
 use crate::disk::{Disk, Hold};
@@ -37,6 +39,7 @@ pub(super) use afterwards::{Afterwards, finish};
 pub use booting::{Booting, FileCopy, NewEntry, Refused, Supply};
 use choice::Choice;
 pub(super) use content::Content;
+pub(super) use finished::{FinishedDisk, GrownDisk};
 pub use grow::Growth;
 pub(super) use overwrite::{Overwrite, warn_of_result};
 pub use plan::TargetPlan;
@@ -48,6 +51,8 @@ pub use request::TargetRequest;
 use scope::Scope;
 use stale::Stale;
 use state::{TargetState, check_sectors};
+pub use virtual_disk::VirtualDisk;
+pub(super) use virtual_disk::refuse_misnamed;
 
 /// A target that was looked at, and what will go where on it.
 pub(super) struct Aim<'a> {
@@ -156,6 +161,7 @@ impl<'a> Aim<'a> {
             erase: words.own().to_owned(),
             target: state.survey.disk,
             booting,
+            virtual_disk: state.virtual_disk,
             needed,
             rewritten: Vec::new(),
             smaller_warnings: Vec::new(),

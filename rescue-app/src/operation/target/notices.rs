@@ -7,7 +7,7 @@ use crate::operation::format::size as human;
 use crate::table::{self, Patch, Scheme};
 
 use super::scope::Scope;
-use super::{Aim, smaller};
+use super::{Aim, smaller, virtual_disk};
 
 impl Aim<'_> {
     /// All of them, those of the target first.
@@ -26,6 +26,7 @@ impl Aim<'_> {
         }
         notices.extend(survey.table.remarks().map(|remark| format!("target: {remark}")));
         notices.extend(self.content.notices.iter().cloned());
+        notices.extend(virtual_disk::notice(&self.state));
         notices.extend(self.meanwhile());
         notices.extend(self.same_identity());
         notices.extend(self.moved(inner));

@@ -129,15 +129,16 @@ impl Overwrite<'_> {
 }
 
 /// Warns of what a target that was written lacks, after the warnings `of_source`, and has the system
-/// read its table; returns all of them.
+/// read the table of one that it may show; returns all of them.
 pub(in crate::operation) fn warn_of_result(
     plan: &TargetPlan,
-    target: &Target,
+    target: Option<&Target>,
     of_source: Vec<String>,
     control: Control<'_>,
 ) -> Vec<String> {
     let missing = plan.missing().map(Absent::sentence);
-    let told = of_source.into_iter().chain(missing).chain(re_read_table(plan, target));
+    let seen = target.and_then(|target| re_read_table(plan, target));
+    let told = of_source.into_iter().chain(missing).chain(seen);
     told.inspect(|warning| control.warn(warning.clone())).collect()
 }
 

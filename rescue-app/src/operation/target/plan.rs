@@ -15,6 +15,7 @@ use super::booting::Booting;
 use super::grow::Growth;
 use super::preview::Preview;
 use super::scope::Scope;
+use super::virtual_disk::VirtualDisk;
 
 /// What will be done to a target.
 #[derive(Clone, Debug, Serialize)]
@@ -31,6 +32,9 @@ pub struct TargetPlan {
     pub hold: Option<Hold>,
     /// Whether the target is a file that does not exist yet.
     pub creates_file: bool,
+    /// The file that it will be, if that is no plain disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_disk: Option<VirtualDisk>,
     /// The target before and after.
     #[serde(flatten)]
     pub preview: Preview,
@@ -96,6 +100,16 @@ impl TargetPlan {
     /// What the target will lack afterwards that its table names.
     pub(in crate::operation) fn missing(&self) -> impl Iterator<Item = &Absent> {
         self.absent.iter().filter(|absent| absent.is_missing())
+    }
+
+    /// Whether what was written is read back.
+    pub(in crate::operation) fn reads_back(&self) -> bool {
+        self.read_back
+    }
+
+    /// Where is kept apart what is written to views.
+    pub(in crate::operation) fn room(&self) -> &OverlayRoom {
+        &self.room
     }
 
     /// Bytes that are read back.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::layout::Wishes;
 use crate::operation::error::OperationError;
+use crate::virtual_disk::Format;
 
 /// Which disk is overwritten, with which parts of the source, and how.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub struct TargetRequest {
     pub size: Option<u64>,
     /// Serial number, WWN, path of a file, or the word of the plan: the consent to erase the target.
     pub erase: Option<String>,
+    /// How a file holds the disk; all but plain ones are made as a whole.
+    pub format: Format,
     /// Write only what differs.
     pub only_changed: bool,
     /// Read the target back after writing.
@@ -38,6 +41,7 @@ impl TargetRequest {
             sector_size: None,
             size: None,
             erase: Some(erase.to_owned()),
+            format: Format::default(),
             only_changed: false,
             read_back: true,
             mend_table: false,

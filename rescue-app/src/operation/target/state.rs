@@ -16,9 +16,11 @@ use crate::operation::format::size as human;
 use crate::operation::survey::{Survey, survey_disk};
 use crate::signature::{self, Signature};
 use crate::table::{Scheme, Table};
+use crate::virtual_disk::Format;
 use crate::volume::Filesystem;
 
 use super::request::TargetRequest;
+use super::virtual_disk::{self, VirtualDisk};
 
 /// How many places between the ends of a volume are looked at for whether it is blank, and how many
 /// bytes of each.
@@ -51,6 +53,8 @@ pub(in crate::operation) struct TargetState {
     /// Whether it was looked at and nothing was found: no signature, no table, both ends and samples
     /// in between zero.
     pub(in crate::operation) blank: bool,
+    /// The file that it will be, if that is no plain disk.
+    pub(in crate::operation) virtual_disk: Option<VirtualDisk>,
 }
 
 impl TargetState {
@@ -62,6 +66,9 @@ impl TargetState {
         size: u64,
     ) -> Result<Self, OperationError> {
         let path = &request.disk;
+        if request.format != Format::Raw {
+            return virtual_disk::find(request, manifest, size);
+        }
         if request.creates_file() {
             return new_file(request, manifest, size);
         }
@@ -72,7 +79,8 @@ impl TargetState {
         let source = Source::open(&survey.disk.path)?;
         let agreement = Agreement::on(&survey.disk, &source)?;
         let (held, blank) = look(&survey, &source);
-        Ok(Self { survey, source: Some(Arc::new(source)), agreement, held, blank })
+        let source = Some(Arc::new(source));
+        Ok(Self { survey, source, agreement, held, blank, virtual_disk: None })
     }
 
     /// Whether the target is a file that does not exist yet.
@@ -110,7 +118,8 @@ impl TargetState {
     }
 }
 
-fn new_file(
+/// A file that does not exist yet, or not as it will be.
+pub(super) fn new_file(
     request: &TargetRequest,
     manifest: &Manifest,
     size: u64,
@@ -145,7 +154,8 @@ fn new_file(
     let words = Words::unread(&disk);
     let agreement = Agreement::to_make(&disk.path, disk.size);
     let survey = Survey { disk, table, volumes: Vec::new(), note: None, words };
-    Ok(TargetState { survey, source: None, agreement, held: Vec::new(), blank: true })
+    let held = Vec::new();
+    Ok(TargetState { survey, source: None, agreement, held, blank: true, virtual_disk: None })
 }
 
 /// A size can be given to a new file only.

@@ -1,0 +1,113 @@
+//! A VMDK read as the disk that is in it.
+
+use std::io;
+use std::sync::Arc;
+
+use super::{
+    AT_END, DEFLATE, GRAIN, HEADER_LEN, MAGIC, MARKER_LEN, MARKERS, PACKED, PER_TABLE, SECTOR,
+};
+use crate::bytes::{ReadAt, le16, le32, le64, slice};
+use crate::virtual_disk::packing::inflate;
+use crate::virtual_disk::tables::Tables;
+use crate::virtual_disk::{by_block, ensure_inside, wrong};
+
+/// An entry of a table of grains: a grain that is zero.
+const ZERO: u32 = 1;
+/// Where the second header is that a stream ends with: in front of the last marker, bytes from the end.
+const FOOTER: u64 = 1024;
+/// Bytes of a grain, at most: 128 times those of any program.
+const MOST_GRAIN: u64 = GRAIN * 128;
+
+/// The disk in a VMDK file.
+pub(in crate::virtual_disk) struct Reader {
+    tables: Tables,
+    size: u64,
+    grain: u64,
+    is_packed: bool,
+    /// First byte of the directory of tables.
+    directory: u64,
+}
+
+impl Reader {
+    pub(in crate::virtual_disk) fn open(file: Arc<dyn ReadAt>) -> io::Result<Self> {
+        let mut head = file.read_vec(0, HEADER_LEN)?;
+        if !head.starts_with(MAGIC) {
+            return Err(wrong("this is no VMDK of one file"));
+        }
+        if le64(&head, 56) == Some(AT_END) {
+            let at =
+                file.size().checked_sub(FOOTER).ok_or_else(|| wrong("the VMDK is cut short"))?;
+            head = file.read_vec(at, HEADER_LEN)?;
+            if !head.starts_with(MAGIC) {
+                return Err(wrong("the VMDK is cut short"));
+            }
+        }
+        let flags = le32(&head, 8).unwrap_or_default();
+        let long = |at| le64(&head, at).unwrap_or_default();
+        let bytes = |at| long(at).checked_mul(SECTOR).ok_or_else(|| wrong("sectors past all ends"));
+        let (size, grain, directory) = (bytes(12)?, bytes(20)?, bytes(56)?);
+        if !grain.is_power_of_two() || grain > MOST_GRAIN {
+            return Err(wrong(format!("grains of {grain} bytes are none of a VMDK")));
+        }
+        if le32(&head, 44).map(u64::from) != Some(PER_TABLE) {
+            return Err(wrong("tables of that size are none of a VMDK"));
+        }
+        let is_packed = flags & PACKED != 0;
+        if is_packed && (le16(&head, 77) != Some(DEFLATE) || flags & MARKERS == 0) {
+            return Err(wrong("the VMDK is packed in an unknown way"));
+        }
+        Ok(Self { tables: Tables::new(file), size, grain, is_packed, directory })
+    }
+
+    fn entry(&self, grain: u64) -> io::Result<u32> {
+        let at = self.directory.checked_add(grain / PER_TABLE * 4);
+        let at = at.ok_or(io::ErrorKind::UnexpectedEof)?;
+        match u32::from_le_bytes(self.tables.entry(at)?) {
+            0 => Ok(0),
+            table => {
+                let at = u64::from(table) * SECTOR + grain % PER_TABLE * 4;
+                Ok(u32::from_le_bytes(self.tables.entry(at)?))
+            }
+        }
+    }
+
+    fn unpack(&self, at: u64, into: u64, part: &mut [u8]) -> io::Result<()> {
+        let file = self.tables.file();
+        let whole = usize::try_from(self.grain).unwrap_or_default();
+        let len: u32 = le32(&file.read_vec(at + 8, 4)?, 0).unwrap_or_default();
+        if u64::from(len) > 2 * self.grain {
+            return Err(wrong("a packed grain is longer than it can be"));
+        }
+        let packed = file.read_vec(at + MARKER_LEN, usize::try_from(len).unwrap_or_default())?;
+        if part.len() == whole {
+            return inflate(&packed, part, true);
+        }
+        let mut grain = vec![0; whole];
+        inflate(&packed, &mut grain, true)?;
+        let bytes = slice(&grain, usize::try_from(into).unwrap_or(usize::MAX), part.len());
+        part.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+impl ReadAt for Reader {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        ensure_inside(self.size, offset, buf.len())?;
+        by_block(offset, buf, self.grain, |grain, into, part| {
+            match self.entry(grain)? {
+                0 | ZERO => part.fill(0),
+                sector if self.is_packed => {
+                    self.unpack(u64::from(sector) * SECTOR, into, part)?;
+                }
+                sector => {
+                    self.tables.file().read_at(u64::from(sector) * SECTOR + into, part)?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
