@@ -26,6 +26,7 @@
 //!
 //!  disk · table · firmware    below image: block devices and ioctls · GPT/MBR · UEFI variables, boot entries
 //!  virtual_disk               below export: disk files of virtual machines, read and written
+//!  virtual_machine            below operation: QEMU, and what is seen of it
 //!  signature                  below table and inspect: what libblkid knows volumes by
 //!  bytes · console            below everything: positioned reads, extents, checked integer fields ·
 //!                             the one way out to a terminal
@@ -63,4 +64,5 @@ pub mod tool;
 pub mod transfer;
 pub mod tui;
 pub mod virtual_disk;
+pub mod virtual_machine;
 pub mod volume;

@@ -58,7 +58,7 @@ pub enum Command {
     },
     /// Start-up of the boot medium; its init calls this.
     #[command(hide = true)]
-    Boot,
+    StartMedium,
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::console::{say, tell};
 use crate::image::manifest::Stored;
 use crate::job::{ImagesArgs, InitArgs, ShowArgs};
 use crate::operation::format::{size, time_of};
-use crate::operation::{self, Control, Event, ImagePartition, ImageSummary, Want};
+use crate::operation::{self, BootNote, Control, Event, ImagePartition, ImageSummary, Want};
 use crate::volume::State;
 
 use super::ending::Ending;
@@ -37,7 +37,10 @@ pub(super) fn list(args: &ImagesArgs) -> anyhow::Result<Ending> {
 }
 
 fn line(image: &ImageSummary) -> String {
-    let marks: String = image.marks().iter().map(|mark| format!("  [{mark}]")).collect();
+    let mut marks: String = image.marks().iter().map(|mark| format!("  [{mark}]")).collect();
+    if let Some(note) = &image.boot_test {
+        marks.push_str(if note.verdict.boots() { "  [boots]" } else { "  [does not boot]" });
+    }
     format!(
         "{}  {}  {:>10}  {:>10} used  {}{marks}",
         image.short_id(),
@@ -75,6 +78,9 @@ fn print_image(image: &ImageSummary) {
     let marks = image.marks();
     if !marks.is_empty() {
         say(&format!("lacks   {}", marks.join("; ")));
+    }
+    if let Some(BootNote { time, verdict, .. }) = &image.boot_test {
+        say(&format!("started {}: {verdict}", time_of(time)));
     }
     for partition in &image.partitions {
         print_partition(partition);

@@ -1,6 +1,7 @@
 //! The command line: arguments, plain output and exit codes.
 
 mod args;
+mod boot;
 mod browse;
 mod capture;
 mod clone;
@@ -75,7 +76,7 @@ fn run(command: Option<Command>) -> anyhow::Result<Ending> {
         Some(Command::Verb(verb)) => carry_out(&verb),
         Some(Command::Completions { shell }) => manual::completions(shell),
         Some(Command::Man { folder }) => manual::pages(&folder),
-        Some(Command::Boot) => Ok(crate::boot::run().map(|()| Ending::Done)?),
+        Some(Command::StartMedium) => Ok(crate::boot::run().map(|()| Ending::Done)?),
     }
 }
 
@@ -90,6 +91,7 @@ fn carry_out(verb: &Verb) -> anyhow::Result<Ending> {
         Verb::Restore(args) => restore::run(args),
         Verb::Mount(args) => mount::run(args),
         Verb::Serve(args) => serve::run(args),
+        Verb::Boot(args) => boot::run(args),
         Verb::Ls(args) => browse::list(args),
         Verb::Copy(args) => browse::copy(args),
         Verb::Find(args) => browse::find(args),

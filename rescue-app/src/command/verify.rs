@@ -11,6 +11,9 @@ use super::passphrase;
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Ending> {
     let access = passphrase::access(&args.work.repo, Want::Read)?;
     let image = args.reference();
+    if let (true, Some(image)) = (args.boot.boot, &image) {
+        return super::boot::test(&args.boot, image.clone(), access, args.work.json);
+    }
     let printer = Printer::new(args.work.json);
     let report = printer
         .watch_at(&access, |control| operation::verify(&access, image.as_deref(), control))?;

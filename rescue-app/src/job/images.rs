@@ -10,6 +10,7 @@ use crate::operation::{
     BrowseRequest, ForgetRequest, ImagePlace, KeepRules, MountRequest, RepoAccess, Rules, Unwanted,
 };
 
+use super::boot::BootTestArgs;
 use super::open::LayerArgs;
 use super::repository::{RepoArgs, WorkArgs};
 use super::upkeep::UnusedArgs;
@@ -220,6 +221,10 @@ pub struct VerifyArgs {
     /// Which disk `latest` is of: its serial number, or another name that is its own.
     #[arg(long, value_name = "NAME", requires = "image")]
     pub disk: Option<String>,
+    /// Whether it is started, and in what.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub boot: BootTestArgs,
     /// The repository.
     #[command(flatten)]
     #[serde(flatten)]

@@ -5,6 +5,7 @@
 //! that asks for the same. Passphrases are no part of it, only where they are found.
 
 mod args;
+mod boot;
 mod choice;
 mod diff;
 mod images;
@@ -20,6 +21,7 @@ mod values;
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
+pub use boot::{BootArgs, BootTestArgs, MachineArgs};
 pub use choice::What;
 pub use diff::DiffArgs;
 pub use images::{
@@ -81,6 +83,12 @@ pub enum Verb {
     /// shows, without `.img`; further images as ID/disk, ID/3-root. All names are told at the start.
     /// What nothing uses is a hole to them.
     Serve(ServeArgs),
+    /// Starts an image in a virtual machine, on a layer that is thrown away, until that is switched off.
+    ///
+    /// It has the firmware that the disk was started by, no network, and a disk of the kind that was captured. What
+    /// it writes is kept apart, and is gone at the end; the image stays as it is. It needs QEMU, and OVMF for UEFI.
+    /// `lifeboat verify --boot` watches it instead, and notes whether it starts.
+    Boot(BootArgs),
     /// Lists the volumes of an image, or the files in one, without mounting anything.
     ///
     /// Reads ext2/3/4, NTFS, FAT, exFAT, XFS, Btrfs, F2FS and HFS+ that were closed properly.

@@ -11,6 +11,7 @@ use crate::repository::{
 };
 
 use super::access::RepoAccess;
+use super::boot::BootNote;
 use super::catalog::{Catalog, Listed, clock_warning};
 use super::error::{Doing, OperationError};
 use super::images::rfc3339;
@@ -116,6 +117,7 @@ pub fn forget(
     let (mut report, unwanted) = choose(&repo, request, control)?;
     if !request.dry_run {
         repo.remove_snapshots(&lock, &unwanted).doing(doing)?;
+        unwanted.iter().for_each(|id| BootNote::remove(request.repo.folder(), &id.to_string()));
     }
     if let Some(max_unused) = request.prune {
         let (dry_run, without) = (request.dry_run, unwanted.into_iter().collect());

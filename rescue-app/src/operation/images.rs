@@ -1,5 +1,7 @@
 //! The images in a repository.
 
+use std::path::Path;
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
@@ -14,7 +16,8 @@ use crate::table::Table;
 use crate::volume::Kind;
 
 use super::access::RepoAccess;
-use super::catalog::Catalog;
+use super::boot::BootNote;
+use super::catalog::{Catalog, Listed};
 use super::error::OperationError;
 use super::format::content_name;
 use super::format::count;
@@ -59,6 +62,9 @@ pub struct ImageSummary {
     /// in its snapshot may be unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
+    /// How it came out when it was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_test: Option<BootNote>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
@@ -148,6 +154,7 @@ impl ImageSummary {
                 .total()
                 .div_ceil(u64::from(manifest.disk.logical_sector)),
             incomplete: None,
+            boot_test: None,
         }
     }
 
@@ -168,7 +175,13 @@ impl ImageSummary {
             only_partitions: None,
             missing_sectors: 0,
             incomplete: Some(problem),
+            boot_test: None,
         }
+    }
+
+    /// With what is noted of it in the folder of its repository.
+    fn with_boot_test(self, repo: &Path) -> Self {
+        Self { boot_test: BootNote::read(repo, &self.id), ..self }
     }
 
     /// What it lacks, in a few words each: `partitions 1, 2` (only these), `12 sectors missing`,
@@ -236,7 +249,8 @@ pub(super) fn rfc3339(snapshot: &Snapshot) -> String {
 /// The images of disks in a repository, newest first; those that lack data among them.
 pub fn list_images(access: &RepoAccess) -> Result<Vec<ImageSummary>, OperationError> {
     let images = Catalog::open(access)?.images;
-    Ok(images.into_iter().rev().map(|image| image.summary).collect())
+    let noted = |image: Listed| image.summary.with_boot_test(access.folder());
+    Ok(images.into_iter().rev().map(noted).collect())
 }
 
 /// One image: the start of its id, `latest` or `latest:DISK`.
@@ -248,5 +262,5 @@ pub fn show_image(
     let repo = access.open()?.load_index()?;
     let meant = latest::find(&repo, reference, OfSeveral::Newest)?;
     meant.doubts.into_iter().for_each(|doubt| control.warn(doubt));
-    Ok(ImageSummary::of(&OpenImage::load(&repo, meant.id)?))
+    Ok(ImageSummary::of(&OpenImage::load(&repo, meant.id)?).with_boot_test(access.folder()))
 }

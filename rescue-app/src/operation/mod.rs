@@ -1,6 +1,7 @@
 //! What Lifeboat does: blocking functions with typed events, shared by menu and command line.
 
 mod access;
+mod boot;
 mod browse;
 mod capture;
 mod catalog;
@@ -39,6 +40,7 @@ mod unlock;
 mod verify;
 
 pub use access::{Compression, Passphrase, RepoAccess, create_repository};
+pub use boot::{BootNote, BootReport, BootRequest, Verdict, boot, verify_boot};
 pub use browse::{
     BrowseRequest, Browsed, BrowsedFile, BrowsedVolume, ImagePlace, find as find_files,
     list as list_files,
@@ -86,3 +88,4 @@ pub use crate::progress::{
 pub use crate::repository::{CheckReport, KeepRules, PruneReport};
 pub use crate::transfer::RescueOptions;
 pub use crate::virtual_disk::Format;
+pub use crate::virtual_machine::{Firmware, Screen};

@@ -18,6 +18,8 @@ pub enum Phase {
     Shrinking,
     /// Making filesystems larger, before a file is written.
     Growing,
+    /// Starting an image in a virtual machine, and watching it.
+    Starting,
     /// Writing the target.
     Restoring,
     /// Reading the source and writing the target.
@@ -40,6 +42,7 @@ impl Phase {
             Self::Capturing => "Capturing",
             Self::Shrinking => "Shrinking filesystems",
             Self::Growing => "Growing filesystems",
+            Self::Starting => "Starting",
             Self::Restoring => "Restoring",
             Self::Cloning => "Cloning",
             Self::ReadingBack => "Reading back",

@@ -4,6 +4,7 @@
 
 mod above;
 mod agreement;
+mod boot;
 mod boot_entries;
 mod browse;
 mod btrfs;

@@ -24,7 +24,7 @@ fn bash_completes_commands_options_and_their_values() {
     let bench = Bench::empty();
     let commands = offered(&bench, &["lifeboat", ""]);
     assert!(commands.contains("capture") && commands.contains("restore"), "{commands:?}");
-    assert!(!commands.contains("boot"), "{commands:?}");
+    assert!(!commands.contains("start-medium"), "{commands:?}");
     let options = offered(&bench, &["lifeboat", "restore", "--only"]);
     assert_eq!(options, BTreeSet::from(["--only-changed".to_owned()]));
     let levels = offered(&bench, &["lifeboat", "capture", "--level", ""]);
@@ -47,5 +47,5 @@ fn every_command_has_a_manual_page() {
     }
     let page = fs::read_to_string(bench.path("man/lifeboat.1")).unwrap();
     assert!(page.contains("Exit status"), "{page}");
-    assert!(!bench.path("man/lifeboat-boot.1").exists());
+    assert!(!bench.path("man/lifeboat-start-medium.1").exists());
 }

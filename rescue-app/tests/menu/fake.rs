@@ -243,6 +243,7 @@ fn image(id: char, time: &str, warnings: &[&str]) -> ImageSummary {
         only_partitions: None,
         missing_sectors: 0,
         incomplete: None,
+        boot_test: None,
     }
 }
 

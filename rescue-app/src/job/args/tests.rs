@@ -212,9 +212,12 @@ fn others() -> impl Strategy<Value = Verb> {
     let named = (text(), option::of(text()), repo(), any::<(bool, bool)>());
     let named = named.prop_map(|(image, disk, repo, (show, json))| match show {
         true => Verb::Show(ShowArgs { image, from: FromArgs { disk, repo }, json }),
-        false => {
-            Verb::Verify(VerifyArgs { image: Some(image), disk, work: WorkArgs { repo, json } })
-        }
+        false => Verb::Verify(VerifyArgs {
+            image: Some(image),
+            disk,
+            boot: BootTestArgs::default(),
+            work: WorkArgs { repo, json },
+        }),
     });
     let mount = (text(), path(), layer(), option::of(text()), repo());
     let mount = mount.prop_map(|(image, dir, layer, disk, repo)| {
@@ -244,7 +247,12 @@ fn others() -> impl Strategy<Value = Verb> {
         0 => Verb::Disks(DisksArgs { json }),
         1 => Verb::Init(InitArgs { repo, no_passphrase: flag, in_memory: json }),
         2 => Verb::Images(ImagesArgs { repo, json }),
-        3 => Verb::Verify(VerifyArgs { image: None, disk: None, work: WorkArgs { repo, json } }),
+        3 => Verb::Verify(VerifyArgs {
+            image: None,
+            disk: None,
+            boot: BootTestArgs::default(),
+            work: WorkArgs { repo, json },
+        }),
         4 => Verb::Check(CheckArgs { read_data: flag, work: WorkArgs { repo, json } }),
         5 => Verb::Unlock(UnlockArgs { all: flag, repo }),
         _ => {
