@@ -10,6 +10,7 @@ const HARD_DRIVE: u8 = 1;
 const FILE_PATH: u8 = 4;
 /// The end of a path, or of one of several in a row (10.3.1).
 const END: u8 = 0x7f;
+const ENTIRE: u8 = 0xff;
 
 /// Bytes of a node before what is its own: type, subtype and length.
 const HEADER: usize = 4;
@@ -106,6 +107,17 @@ impl HardDrive {
             }
         }
     }
+}
+
+/// The path of a file on a partition; `None` when it is longer than a node can be.
+pub(super) fn path_of(drive: &HardDrive, file: &str) -> Option<Vec<u8>> {
+    let text: Vec<u8> = file.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+    let mut path = drive.to_bytes();
+    path.extend([MEDIA, FILE_PATH]);
+    path.extend(u16::try_from(text.len().checked_add(HEADER)?).ok()?.to_le_bytes());
+    path.extend(text);
+    path.extend([END, ENTIRE, 4, 0]);
+    Some(path)
 }
 
 /// A program on a partition, by the first path of a list.

@@ -4,12 +4,15 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::device_path::{HardDrive, on_drive};
+use super::device_path::{HardDrive, on_drive, path_of};
 use crate::bytes::{le16, le32, slice};
 use crate::volume::text::{printable, utf16};
 
 /// Bytes before the description: attributes and the length of the paths.
 const HEADER: usize = 6;
+
+/// `LOAD_OPTION_ACTIVE`: it is tried when its turn comes.
+const ACTIVE: u32 = 1;
 
 /// What firmware starts, and how it is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,17 @@ pub struct Loader {
 }
 
 impl LoadOption {
+    /// One for a program on a partition; `None` when its path is too long.
+    pub fn new(description: &str, drive: &HardDrive, file: &str) -> Option<Self> {
+        let text = description.encode_utf16().filter(|unit| *unit != 0).chain([0]);
+        Some(Self {
+            attributes: ACTIVE,
+            description: text.flat_map(u16::to_le_bytes).collect(),
+            paths: path_of(drive, file)?,
+            optional: Vec::new(),
+        })
+    }
+
     /// Reads the content of a variable; `None` when it is no load option.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let attributes = le32(bytes, 0)?;
@@ -135,6 +149,15 @@ mod tests {
             let found = option.loader().and_then(|loader| loader.file);
             assert_eq!(found.as_deref(), *file, "{description}");
         }
+    }
+
+    #[test]
+    fn a_new_entry_is_what_efibootmgr_makes() {
+        let (bytes, description, file) = samples::ENTRIES[0];
+        let bytes = hex::decode(bytes).unwrap();
+        let drive = LoadOption::parse(&bytes).unwrap().loader().unwrap().drive;
+        let made = LoadOption::new(description, &drive, file.unwrap()).unwrap();
+        assert_eq!(made.to_bytes().unwrap(), bytes);
     }
 
     #[test]

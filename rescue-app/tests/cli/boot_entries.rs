@@ -249,6 +249,26 @@ fn a_partition_alone_is_started_where_it_was_put() {
 }
 
 #[test]
+fn without_entries_in_the_image_the_installed_boot_loader_gets_one() {
+    let bench = Bench::new();
+    disk(&bench, &[&[("EFI/Microsoft/Boot/bootmgfw.efi", X64)], &DEBIAN_FILES[..]].concat());
+    bench.run(&["capture", &bench.arg("disk")]).ended(0);
+    let firmware = Firmware::new(&bench, "new");
+    let onto = target(&bench, 64);
+    restore(&bench, &firmware, onto.name(), &[]);
+    assert_eq!(firmware.names(), ["Boot0000", "Boot0001", "BootOrder"]);
+    assert!(firmware.data("Boot0001") == hex(DEBIAN), "{:x?}", firmware.data("Boot0001"));
+    assert_eq!(firmware.data("BootOrder"), [1, 0, 0, 0]);
+    // Where firmware looks by itself nothing else is needed.
+    let bench = Bench::new();
+    disk(&bench, &[("EFI/BOOT/BOOTX64.EFI", X64)]);
+    bench.run(&["capture", &bench.arg("disk")]).ended(0);
+    let firmware = Firmware::new(&bench, "new");
+    restore(&bench, &firmware, target(&bench, 64).name(), &[]);
+    assert_eq!(firmware.names(), ["Boot0000", "BootOrder"]);
+}
+
+#[test]
 fn entries_on_mbr_disks_keep_what_their_programs_are_given() {
     let bench = Bench::new();
     let path = bench.arg("disk");

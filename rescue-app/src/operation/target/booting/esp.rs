@@ -75,6 +75,15 @@ impl Esp<'_> {
     }
 }
 
+/// What the boot entry of a boot loader is called that brings none of its own: by its folder, as
+/// distributions of Linux have it.
+pub(super) fn entry_name(path: &str) -> &str {
+    match path {
+        WINDOWS => "Windows Boot Manager",
+        _ => path.rsplit('\\').nth(1).unwrap_or(path),
+    }
+}
+
 /// The boot manager of Windows.
 const WINDOWS: &str = "\\EFI\\Microsoft\\Boot\\bootmgfw.efi";
 

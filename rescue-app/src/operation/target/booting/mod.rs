@@ -85,6 +85,8 @@ struct Found {
     has_entry: bool,
     /// Entries of the machine that was captured, and their places in its order.
     saved: Vec<(Option<u16>, NewEntry)>,
+    /// One for a boot loader that is installed, in case there are none of these.
+    made: Option<NewEntry>,
     supplies: Vec<Supply>,
     refused: Vec<Refused>,
 }
@@ -121,17 +123,11 @@ impl Aim<'_> {
         let saved: Vec<NewEntry> = found.saved.into_iter().map(|(_, entry)| entry).collect();
         let mut notices: Vec<String> = found.supplies.iter().map(Supply::sentence).collect();
         notices.extend(found.refused.iter().map(Refused::sentence));
-        let wanted = self.request.nvram && !found.has_entry && !saved.is_empty();
+        let wanted = self.request.nvram && !found.has_entry;
         let entries = match variables {
-            Some(_) if wanted => {
-                notices.push(format!(
-                    "this computer's firmware has no boot entry for what is written: it gets {}, in \
-                     front of the others (--no-nvram leaves them out)",
-                    listed(&saved)
-                ));
-                saved
-            }
-            None if wanted => {
+            Some(_) if wanted && saved.is_empty() => found.made.into_iter().collect(),
+            Some(_) if wanted => saved,
+            None if wanted && !saved.is_empty() => {
                 notices.push(format!(
                     "this computer was not started by UEFI: its firmware does not get the boot entries of \
                      the captured one ({})",
@@ -141,6 +137,13 @@ impl Aim<'_> {
             }
             _ => Vec::new(),
         };
+        if !entries.is_empty() {
+            notices.push(format!(
+                "this computer's firmware has no boot entry for what is written: it gets {}, in front of \
+                 the others (--no-nvram leaves them out)",
+                listed(&entries)
+            ));
+        }
         Booting { entries, supplies: found.supplies, refused: found.refused, notices }
     }
 
@@ -162,6 +165,7 @@ impl Aim<'_> {
             found.refused.extend(trust::refused(&esp, partition, named, secure_boot));
         }
         found.saved.extend(saved);
+        found.made = found.made.take().or_else(|| made_entry(&esp, drive));
     }
 
     /// Entries of the captured machine for programs that are on the partition `uuid`, for where that goes, in
@@ -227,6 +231,15 @@ impl Aim<'_> {
         let place = Extent { start: transfer.to, end: transfer.to.saturating_add(size) };
         Some(Landed { region, uuid, drive, place })
     }
+}
+
+/// An entry for the boot loader that is installed on a partition.
+fn made_entry(esp: &Esp<'_>, drive: &HardDrive) -> Option<NewEntry> {
+    let mut programs = esp.installed().into_iter();
+    let file = programs.find(|path| esp.usual_path(path).is_some())?;
+    let option = LoadOption::new(esp::entry_name(&file), drive, &file)?;
+    let (description, partition) = (option.description(), drive.number);
+    Some(NewEntry { description, partition, file: Some(file), option })
 }
 
 /// All of them, for a person.
