@@ -33,8 +33,10 @@ fn plan_text(plan: &CapturePlan) -> String {
     let source = &plan.source;
     let mut text =
         format!("{}\n{}", source::plan_head("capture", source), plan.outlook.space.sentence());
-    if let Some(left_out) = operation::made_anew(&source.summary.left_out) {
-        let _ = write!(text, "\nleaves out {left_out} (--keep-swap-files stores them whole)");
+    if let Some(left_out) = operation::not_stored(&source.summary.left_out) {
+        let is_asked = source.summary.left_out.iter().all(|file| file.asked);
+        let hint = if is_asked { "" } else { " (--keep-swap-files stores those whole)" };
+        let _ = write!(text, "\nleaves out {left_out}{hint}");
     }
     if let Some(unpartitioned) = &source.summary.unpartitioned {
         let _ = write!(text, "\n{}", unpartitioned.sentence());
@@ -62,7 +64,7 @@ fn text(report: &Timed<CaptureReport>) -> String {
         size(report.reused),
         size(report.verified),
     );
-    if let Some(left_out) = operation::made_anew(&report.left_out) {
+    if let Some(left_out) = operation::not_stored(&report.left_out) {
         let _ = write!(text, "\n  left out {left_out}");
     }
     if report.resumed > 0 {

@@ -1,8 +1,13 @@
-//! Files whose content a system makes anew: page, swap and hibernation files.
+//! Files whose content is not stored: page, swap and hibernation files, which a system makes anew, and what
+//! somebody asked for.
 //!
-//! Only their beginnings are stored. The files stay what they are, and the rest of them reads as zeros
+//! Of the former only their beginnings are stored. The files stay what they are, and the rest of them reads as zeros
 //! after a restore. That is done in the map of what is used, and only where every byte of such a
 //! file lies as it is in blocks of its own: on NTFS and ext2/3/4.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +17,9 @@ use crate::volume::{Coverage, EntryKind, FileError, FileId, FileTree, Kind, Scru
 
 /// What is stored of a file of Windows, bytes: more than the headers that it has.
 const HEADER: u64 = 64 << 10;
+
+/// More folders than this are not looked into.
+const MOST_FOLDERS: usize = 1 << 22;
 
 /// Where Windows keeps them, on each of its drives.
 const WINDOWS: [&str; 3] = ["pagefile.sys", "swapfile.sys", "hiberfil.sys"];
@@ -35,6 +43,95 @@ pub struct LeftOut {
     pub path: String,
     /// Bytes that are not stored.
     pub bytes: u64,
+    /// Whether somebody asked for it: no system makes it anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked: bool,
+}
+
+/// A file or folder that is not to be stored: `3/home/anna/films`, its partition first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Excluded {
+    /// Number of the partition.
+    pub partition: u32,
+    /// Names from its root, with slashes between.
+    pub path: String,
+}
+
+impl fmt::Display for Excluded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.partition, self.path)
+    }
+}
+
+impl FromStr for Excluded {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').map(|(number, path)| (number.parse(), path));
+        match parts {
+            Some((Ok(partition), path)) if !path.trim_matches('/').is_empty() => {
+                Ok(Self { partition, path: path.trim_matches('/').to_owned() })
+            }
+            _ => Err(format!("`{text}` is no partition and path, such as 3/home/anna/films")),
+        }
+    }
+}
+
+impl From<Excluded> for String {
+    fn from(excluded: Excluded) -> Self {
+        excluded.to_string()
+    }
+}
+
+impl TryFrom<String> for Excluded {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// The bytes of a volume that hold the content of a file, or of all files in a folder: of those that have one
+/// name, and lie as they are in blocks of their own. `None` when there is nothing at this path.
+///
+/// # Errors
+/// When the files of the volume are not read, or this one's content is not to be told from others'.
+pub fn content_below(volume: &dyn ReadAt, name: &str) -> Result<Option<Extents>, FileError> {
+    let tree = inspect::files(volume, Scrutiny::Strict)?;
+    let tree = tree.as_ref();
+    let names: Vec<&[u8]> = name.split('/').map(str::as_bytes).collect();
+    let Some((file, kind)) = path::find(tree, tree.root(), &names)? else { return Ok(None) };
+    if kind == EntryKind::File {
+        return content_of(tree, file).map(Some);
+    }
+    let (mut places, mut seen) = (Vec::new(), HashSet::new());
+    let mut waiting = vec![file];
+    while let Some(folder) = waiting.pop().filter(|_| seen.len() < MOST_FOLDERS) {
+        if !seen.insert(folder) {
+            continue;
+        }
+        let mut files = Vec::new();
+        tree.list(folder, &mut |entry| match entry.kind {
+            EntryKind::Folder => waiting.push(entry.file),
+            EntryKind::File => files.push(entry.file),
+            EntryKind::Link | EntryKind::Other => {}
+        })?;
+        // What is in another form than most is stored.
+        for content in files.into_iter().filter_map(|file| content_of(tree, file).ok()) {
+            places.extend(content.iter().map(|place| (place.start, place.len())));
+        }
+    }
+    places.sort_unstable();
+    Ok(Some(Extents::from(places)))
+}
+
+fn content_of(tree: &dyn FileTree, file: FileId) -> Result<Extents, FileError> {
+    let stat = tree.stat(file)?;
+    if stat.links != 1 {
+        return Err(FileError::unsupported("it has other names too"));
+    }
+    on_volume(tree, file, &Extents::of(0, stat.size))
 }
 
 /// Those on a volume with a filesystem of this kind, and the bytes of the volume that need not be stored.
@@ -51,7 +148,8 @@ pub(super) fn find(volume: &dyn ReadAt, kind: Kind) -> (Vec<LeftOut>, Extents) {
         let unneeded = unneeded(tree.as_ref(), kind, name).ok().flatten().unwrap_or_default();
         let unneeded = unneeded.without(&all);
         if !unneeded.is_empty() {
-            found.push(LeftOut { path: format!("/{name}"), bytes: unneeded.total() });
+            let (path, bytes) = (format!("/{name}"), unneeded.total());
+            found.push(LeftOut { path, bytes, asked: false });
             all = all.union(&unneeded);
         }
     }

@@ -173,7 +173,7 @@ pub struct Region {
     /// Smallest size in bytes the filesystem could have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_size: Option<u64>,
-    /// Files of which only the beginnings are in `used`, since systems make the rest anew.
+    /// Files of which not all is in `used`: systems make it anew, or it was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
     /// Fields of newer minor versions.
@@ -206,6 +206,15 @@ pub enum ManifestError {
 }
 
 impl Manifest {
+    /// Files and folders whose content was left out because somebody asked for it.
+    pub fn excluded(&self) -> impl Iterator<Item = String> {
+        self.regions.iter().flat_map(|region| {
+            let number = region.partition.unwrap_or_default();
+            let asked = region.left_out.iter().filter(|file| file.asked);
+            asked.map(move |file| format!("{number}{}", console::name(&file.path)))
+        })
+    }
+
     /// Reads and checks a manifest.
     pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
         #[derive(Deserialize)]

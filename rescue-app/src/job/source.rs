@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::os_text;
 use crate::image::chunks::ChunkSize;
+use crate::image::left_out::Excluded;
 use crate::operation::{
     CaptureRequest, Compression, Keys, Reading, RepoAccess, RescueOptions, SourceRequest,
 };
@@ -95,6 +96,7 @@ impl SourceArgs {
             rescue: RescueOptions { retries: self.retries, map_file: self.map.clone() },
             in_use: self.in_use,
             skip_swap_files: false,
+            excluded: Vec::new(),
         }
     }
 }
@@ -128,6 +130,12 @@ pub struct CaptureArgs {
     #[arg(long)]
     #[serde(default)]
     pub keep_swap_files: bool,
+    /// Leave out the content of a file, or of all files in a folder: the number of its partition, then its
+    /// path, such as `3/home/anna/films`; once for each. The files stay in their folders, and what
+    /// they held reads as zeros after a restore. For NTFS and ext2/3/4.
+    #[arg(long, value_name = "N/PATH")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<Excluded>,
     /// Afterwards read back all data of the image, also what the repository held before.
     #[arg(long)]
     #[serde(default)]
@@ -152,6 +160,7 @@ impl CaptureArgs {
         CaptureRequest {
             source: SourceRequest {
                 skip_swap_files: !self.keep_swap_files,
+                excluded: self.exclude.clone(),
                 ..self.source.request(keys)
             },
             repo,
@@ -172,6 +181,7 @@ impl CaptureArgs {
             chunk_size: ChunkSize::default(),
             keep_map: false,
             keep_swap_files: false,
+            exclude: Vec::new(),
             verify_all: false,
             in_memory: false,
             plan: false,

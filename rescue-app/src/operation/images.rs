@@ -55,6 +55,9 @@ pub struct ImageSummary {
     /// Numbers of the partitions it holds, where others were left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only_partitions: Option<Vec<u32>>,
+    /// Files and folders whose content was left out because somebody asked for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<String>,
     /// Sectors of the disk that could not be read.
     #[serde(skip_serializing_if = "is_zero")]
     pub missing_sectors: u64,
@@ -149,6 +152,7 @@ impl ImageSummary {
             damage: manifest.damage.clone(),
             warnings: manifest.warnings.clone(),
             only_partitions: only_partitions(manifest),
+            excluded: manifest.excluded().collect(),
             missing_sectors: manifest
                 .unreadable
                 .total()
@@ -173,6 +177,7 @@ impl ImageSummary {
             damage: Damage::default(),
             warnings: Vec::new(),
             only_partitions: None,
+            excluded: Vec::new(),
             missing_sectors: 0,
             incomplete: Some(problem),
             boot_test: None,
@@ -185,7 +190,7 @@ impl ImageSummary {
     }
 
     /// What it lacks, in a few words each: `partitions 1, 2` (only these), `12 sectors missing`,
-    /// `incomplete`.
+    /// `incomplete`, `content of 3/home/anna left out`.
     pub fn marks(&self) -> Vec<String> {
         let only = self.only_partitions.as_ref().map(|numbers| match numbers[..] {
             [] => "no partition".to_owned(),
@@ -198,7 +203,9 @@ impl ImageSummary {
         let sectors = (self.missing_sectors > 0)
             .then(|| format!("{} missing", count(self.missing_sectors, "sector")));
         let incomplete = self.incomplete.as_ref().map(|_| "incomplete".to_owned());
-        [only, sectors, incomplete].into_iter().flatten().collect()
+        let excluded = (!self.excluded.is_empty())
+            .then(|| format!("content of {} left out", self.excluded.join(", ")));
+        [only, sectors, incomplete, excluded].into_iter().flatten().collect()
     }
 
     /// The first digits of the id: enough to name it.

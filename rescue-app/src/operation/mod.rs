@@ -70,7 +70,7 @@ pub use prune::{PruneRequest, prune};
 pub use restore::{RestorePlan, RestoreReport, RestoreRequest, What, With, plan_restore};
 pub use search::FoundRepository;
 pub use serve::{ServeRequest, serve};
-pub use source::{SourcePlan, SourceRequest, SourceSummary, Unpartitioned, made_anew};
+pub use source::{SourcePlan, SourceRequest, SourceSummary, Unpartitioned, not_stored};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use target::{
     Absent, Booting, FileCopy, Growth, LayoutEntry, NewEntry, Preview, Refused, Remains, Supply,

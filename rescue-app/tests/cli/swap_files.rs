@@ -144,3 +144,54 @@ fn a_crash_dump_a_hibernated_system_and_what_is_only_called_so_are_kept() {
         assert!(!same(&bench.path("disk"), &bench.path("out")));
     }
 }
+
+#[test]
+fn files_and_folders_are_left_out_when_that_is_asked_for() {
+    let bench = Bench::new();
+    let film = noise(11, 9 << 20);
+    make_disk(&bench, &[("film.mkv", film.clone()), ("letter", noise(12, 3000))]);
+    // A folder with a file, with one that has two names, and with one of no blocks of its own.
+    let part = bench.path("part");
+    cut(&bench.path("disk"), EXT4.0, EXT4.1, &part);
+    fs::write(bench.path("large"), noise(13, 6 << 20)).unwrap();
+    let commands = format!(
+        "mkdir films\ncd films\nmkdir deep\nwrite {0} one\nwrite {0} linked\nln linked /other\nset_inode_field \
+         linked links_count 2\nwrite {0} deep/two\nwrite /dev/null empty\n",
+        bench.arg("large")
+    );
+    fs::write(bench.path("script"), commands).unwrap();
+    tool("debugfs", &["-w", "-f", &bench.arg("script"), part.to_str().unwrap()]);
+    put(&bench.path("disk"), EXT4.0, &part);
+    for (wrong, why) in [
+        ("1/nothing", "nothing of that name"),
+        ("7/x", "no such partition"),
+        ("film.mkv", "is no partition and path"),
+    ] {
+        let ended = bench.run(&["capture", &bench.arg("disk"), "--exclude", wrong]);
+        assert!(matches!(ended.code, Some(2 | 4)), "{:?}", ended.code);
+        assert!(ended.stderr.contains(why), "{}", ended.stderr);
+    }
+    let disk = bench.arg("disk");
+    let excluded = ["--exclude", "1/film.mkv", "--exclude", "2/films/"];
+    let report = bench.run(&[&["capture", &disk, "--json"][..], &excluded].concat()).ended(0);
+    let report = report.result();
+    let left_out = report["left_out"].as_array().unwrap();
+    let asked: Vec<_> = left_out.iter().filter(|file| file["asked"] == true).collect();
+    let bytes = |at: usize| asked[at]["bytes"].as_u64().unwrap();
+    assert_eq!((asked[0]["path"].as_str(), bytes(0)), (Some("/film.mkv"), 9 << 20));
+    assert_eq!((asked[1]["path"].as_str(), bytes(1)), (Some("/films"), 12 << 20));
+    let images = bench.run(&["images"]).ended(0).stdout;
+    assert!(images.contains("1/film.mkv, 2/films"), "{images}");
+    let plan = bench.run(&["restore", "latest", &bench.arg("out"), "--plan"]).ended(0).stdout;
+    assert!(plan.contains("was left out of the image, and is lost"), "{plan}");
+    bench.restore("out", &[]);
+    assert!(beginning_only(&of_windows(&bench, "out", "film.mkv"), &film, 0));
+    assert!(of_windows(&bench, "out", "letter") == noise(12, 3000));
+    let large = noise(13, 6 << 20);
+    for name in ["/films/one", "/films/deep/two"] {
+        assert!(beginning_only(&of_linux(&bench, "out", name), &large, 0), "{name}");
+    }
+    for name in ["/films/linked", "/other"] {
+        assert!(of_linux(&bench, "out", name) == large, "{name}");
+    }
+}

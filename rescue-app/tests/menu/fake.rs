@@ -241,6 +241,7 @@ fn image(id: char, time: &str, warnings: &[&str]) -> ImageSummary {
         damage: Damage::default(),
         warnings: warnings.iter().map(ToString::to_string).collect(),
         only_partitions: None,
+        excluded: Vec::new(),
         missing_sectors: 0,
         incomplete: None,
         boot_test: None,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::super::*;
 use super::*;
 use crate::image::chunks::ChunkSize;
+use crate::image::left_out::Excluded;
 use crate::layout::Mode;
 use crate::operation::{Compression, Format, PlaceFilesystem, Reading};
 use crate::store::Location;
@@ -122,14 +123,17 @@ prop_compose! {
         shift in 12u32..=24,
         keep_map: bool,
         keep_swap_files: bool,
+        exclude in vec((any::<u32>(), "[a-z é,'-][a-z/é,-]{0,6}[a-z]"), 0..3),
         flags: (bool, bool, bool, bool),
     ) -> Verb {
         let chunk_size = ChunkSize::new(1 << shift).unwrap();
         let keep_map = keep_map && source.map.is_none();
         let (verify_all, in_memory, plan, json) = flags;
+        let exclude = exclude.into_iter().map(|(partition, path)| Excluded { partition, path });
+        let exclude = exclude.collect();
         Verb::Capture(CaptureArgs {
-            source, repo, level, chunk_size, keep_map, keep_swap_files, verify_all, in_memory, plan,
-            json,
+            source, repo, level, chunk_size, keep_map, keep_swap_files, exclude, verify_all, in_memory,
+            plan, json,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! A disk that is read: looked at, and cut into regions with the bytes to read of each.
 
 mod damaged_files;
+mod excluded;
 mod unpartitioned;
 
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use crate::firmware::BootEntry;
 use crate::image::chunks::ChunkSize;
 use crate::image::damage::{BadRange, Damage};
 use crate::image::layout::{self, Inspected, Reading, Selection};
-use crate::image::left_out::LeftOut;
+use crate::image::left_out::{Excluded, LeftOut};
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest, Region, Stored};
 use crate::image::marker;
 use crate::inspect;
@@ -52,6 +53,8 @@ pub struct SourceRequest {
     pub in_use: bool,
     /// Leave out what systems make anew: the content of page, swap and hibernation files.
     pub skip_swap_files: bool,
+    /// Files and folders to leave out besides.
+    pub excluded: Vec<Excluded>,
 }
 
 impl SourceRequest {
@@ -66,6 +69,7 @@ impl SourceRequest {
             rescue: RescueOptions::default(),
             in_use: false,
             skip_swap_files: false,
+            excluded: Vec::new(),
         }
     }
 
@@ -207,7 +211,9 @@ impl SourcePlan {
         let mut warnings: Vec<String> = guard::source_in_use(&disk).into_iter().collect();
         warnings.extend(table.remarks().cloned());
         warnings.extend(guard::remark_on_source(&disk));
-        let regions = inspect_regions(&disk, source, &table, &request.selection(), &mut warnings);
+        let mut regions =
+            inspect_regions(&disk, source, &table, &request.selection(), &mut warnings);
+        excluded::leave_out(&request.excluded, source, &mut regions)?;
         let data = source.data();
         let reads: Vec<Extents> =
             regions.iter().map(|region| region.used.intersection(&data)).collect();
@@ -340,14 +346,20 @@ fn unused(region: &Region) -> u64 {
     if mapped { region.size.saturating_sub(region.used.total() + left_out) } else { 0 }
 }
 
-/// Files that are left out, for a person.
-pub fn made_anew(files: &[LeftOut]) -> Option<String> {
-    let bytes: u64 = files.iter().map(|file| file.bytes).sum();
-    let mut names: Vec<String> = files.iter().map(|file| console::name(&file.path)).collect();
-    names.sort_unstable();
-    names.dedup();
-    (bytes > 0)
-        .then(|| format!("{} of {}, which systems make anew", human(bytes), names.join(", ")))
+/// Files that are left out, for a person: those that systems make anew, and those that were asked for.
+pub fn not_stored(files: &[LeftOut]) -> Option<String> {
+    let told = [(false, "which systems make anew"), (true, "as asked for")];
+    let told = told.map(|(asked, why)| {
+        let files: Vec<&LeftOut> = files.iter().filter(|file| file.asked == asked).collect();
+        let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+        let mut names: Vec<String> = files.iter().map(|file| console::name(&file.path)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let counts = bytes > 0 || asked && !names.is_empty();
+        counts.then(|| format!("{} of {}, {why}", human(bytes), names.join(", ")))
+    });
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// Only what is surely one partition with a content of its own can be chosen.

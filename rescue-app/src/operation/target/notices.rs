@@ -1,5 +1,6 @@
 //! What a person should know before a target is written.
 
+use crate::console;
 use crate::disk::{self, Disk, DiskKind, Source};
 use crate::inspect;
 use crate::operation::error::OperationError;
@@ -27,6 +28,7 @@ impl Aim<'_> {
         notices.extend(survey.table.remarks().map(|remark| format!("target: {remark}")));
         notices.extend(self.content.notices.iter().cloned());
         notices.extend(virtual_disk::notice(&self.state));
+        notices.extend(self.excluded());
         notices.extend(self.meanwhile());
         notices.extend(self.same_identity());
         notices.extend(self.moved(inner));
@@ -42,6 +44,24 @@ impl Aim<'_> {
             );
         }
         Ok(notices)
+    }
+
+    /// What the image has no content of.
+    fn excluded(&self) -> Option<String> {
+        let written = |number: u32| match &self.content.partitions {
+            Some(numbers) => numbers.contains(&number),
+            None => true,
+        };
+        let regions = self.content.manifest.regions.iter();
+        let regions = regions.filter(|region| region.partition.is_some_and(written));
+        let asked = regions.flat_map(|region| {
+            region.left_out.iter().filter(|file| file.asked).map(|file| console::name(&file.path))
+        });
+        let names: Vec<String> = asked.collect();
+        (!names.is_empty()).then(|| {
+            let names = names.join(", ");
+            format!("the content of {names} was left out of the image, and is lost")
+        })
     }
 
     /// What the target is until the restore has finished.
@@ -69,7 +89,7 @@ impl Aim<'_> {
             "{} ({}) carries the same identities (table, filesystems, LVM) as what is written: \
              detach one of the two disks before a system uses the other",
             twin.identity(),
-            crate::console::path(&twin.path)
+            console::path(&twin.path)
         ))
     }
 

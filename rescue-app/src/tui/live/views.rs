@@ -80,7 +80,7 @@ pub(super) fn capture_outcome(report: &Timed<CaptureReport>) -> Outcome {
         fact("Read", format::size(report.read)),
         fact("Left out", format!("{} that no file uses", format::size(report.unused))),
     ];
-    facts.extend(operation::made_anew(&report.left_out).map(|text| fact("", text)));
+    facts.extend(operation::not_stored(&report.left_out).map(|text| fact("", text)));
     facts.extend([
         fact("Stored", format!("{} new", format::size(report.added))),
         fact("There already", format::size(report.reused)),

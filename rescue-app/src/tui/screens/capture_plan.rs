@@ -209,7 +209,7 @@ fn left_out(source: &SourceSummary) -> String {
         .iter()
         .filter(|(bytes, _)| *bytes > 0)
         .map(|(bytes, which)| format!("{} {which}", format::size(*bytes)))
-        .chain(operation::made_anew(&source.left_out))
+        .chain(operation::not_stored(&source.left_out))
         .collect();
     if told.is_empty() { "nothing".into() } else { told.join(", ") }
 }
