@@ -49,7 +49,7 @@ pub enum Verb {
     /// Only blocks in use are stored, and of those only what the repository does not hold yet:
     /// every further image of a disk costs what changed. An interrupted capture is continued by
     /// running it again. What was stored is read back and checked before the image counts.
-    Capture(CaptureArgs),
+    Capture(Box<CaptureArgs>),
     /// Lists the images in a repository, newest first.
     Images(ImagesArgs),
     /// Shows what an image holds: its disk, partitions and warnings.

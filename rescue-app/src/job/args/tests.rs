@@ -131,10 +131,10 @@ prop_compose! {
         let (verify_all, in_memory, plan, json) = flags;
         let exclude = exclude.into_iter().map(|(partition, path)| Excluded { partition, path });
         let exclude = exclude.collect();
-        Verb::Capture(CaptureArgs {
+        Verb::Capture(Box::new(CaptureArgs {
             source, repo, level, chunk_size, keep_map, keep_swap_files, exclude, verify_all, in_memory,
             plan, json,
-        })
+        }))
     }
 }
 
@@ -308,7 +308,7 @@ fn a_shell_passes_on_the_words_of_a_command_line() {
     let location = "partition:/dev/sdb1:/it's my place".parse().unwrap();
     let mut capture = CaptureArgs::all_of("/dev/disk/by-id/a $b", RepoArgs::at(location));
     capture.source.partitions = Some(vec![1, 3]);
-    let verb = Verb::Capture(capture);
+    let verb = Verb::Capture(Box::new(capture));
     let line = verb.command_line();
     assert_eq!(
         line,
@@ -331,6 +331,6 @@ fn what_is_usual_is_left_out() {
     let Verb::Capture(capture) = serde_json::from_str(unset).unwrap() else { panic!() };
     assert_eq!(
         capture,
-        CaptureArgs::all_of("/dev/sda", RepoArgs::at("/srv/images".parse().unwrap()))
+        Box::new(CaptureArgs::all_of("/dev/sda", RepoArgs::at("/srv/images".parse().unwrap())))
     );
 }

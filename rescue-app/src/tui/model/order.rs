@@ -62,7 +62,7 @@ impl CaptureOrder {
 
     /// The same as a command.
     pub fn verb(&self) -> Verb {
-        Verb::Capture(self.args.clone())
+        Verb::Capture(Box::new(self.args.clone()))
     }
 
     /// The name of the map, a file in the repository's folder.
