@@ -7,6 +7,8 @@
 mod pieces;
 mod summed;
 
+use std::sync::Arc;
+
 use pieces::Pieces;
 use summed::Summed;
 
@@ -28,6 +30,7 @@ pub use crate::repository::fuzzing::{blob, index, key_file, pack_header, sealed,
 use crate::signature;
 use crate::table;
 use crate::transfer::read_any_map;
+use crate::virtual_disk::{self, Format};
 use crate::volume::{Alone, Coverage, Effort, EntryKind, FileId, FileTree, Place, Scrutiny};
 
 /// A target.
@@ -66,6 +69,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("snapshot", snapshot),
     ("tree", tree),
     ("uevent", uevent),
+    ("virtual_disk", disk_file),
     ("xfs", xfs),
 ];
 
@@ -83,6 +87,21 @@ pub fn disk(data: &[u8]) {
         at = region.end();
         let inside = region.used.iter().all(|used| region.start <= used.start && used.end <= at);
         assert!(inside, "used blocks outside of their region");
+    }
+}
+
+/// A file of a virtual machine, by the readers of all formats: what its first bytes say it is, one of them believes.
+pub fn disk_file(data: &[u8]) {
+    for format in [Format::Qcow2, Format::Vhd, Format::Vhdx, Format::Vmdk, Format::Vdi] {
+        let file = Arc::new(Pieces::parse(data));
+        let Ok(disk) = virtual_disk::open(format, file) else { continue };
+        let size = disk.size();
+        let mut buf = [0; 4096];
+        for at in [0, size / 3, size / 2, size.saturating_sub(4096)] {
+            let len = usize::try_from(size - at).unwrap_or(usize::MAX).min(4096);
+            let _ = disk.read_at(at, &mut buf[..len]);
+        }
+        assert!(disk.read_at(size, &mut buf[..1]).is_err(), "past the end");
     }
 }
 

@@ -72,6 +72,7 @@ impl TargetArgs {
             size: self.size,
             erase: self.erase.as_ref().map(|name| name.to_string_lossy().into_owned()),
             format: Format::default(),
+            replace: false,
             only_changed: self.only_changed,
             read_back: !self.no_read_back,
             mend_table,
@@ -163,7 +164,7 @@ pub struct RestoreArgs {
     #[serde(default)]
     pub plan: bool,
     /// How the file holds the disk: `raw`, byte by byte, or in a format of virtual machines, by which it is
-    /// made as a whole, in place of one that is there. Without this the ending of its name says it (.qcow2,
+    /// made as a whole; where it is said, in place of one that is there. Without this the ending of its name says it (.qcow2,
     /// .vhd, .vhdx, .vmdk, .vdi); all other files, and devices, get the plain disk.
     #[arg(long, value_name = "FORMAT", value_enum, conflicts_with = "only_changed")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -208,7 +209,11 @@ impl RestoreArgs {
         RestoreRequest {
             image: reference(&self.image, self.of_disk.as_deref()),
             repo,
-            target: TargetRequest { format: self.format(), ..target },
+            target: TargetRequest {
+                format: self.format(),
+                replace: self.format.is_some(),
+                ..target
+            },
             what: self.what.request(false),
             verify_first: self.verify_first,
         }

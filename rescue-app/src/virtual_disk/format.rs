@@ -67,6 +67,12 @@ impl Format {
         self == Self::Vhdx
     }
 
+    /// What it is called on the command line.
+    pub fn argument(self) -> String {
+        let value = clap::ValueEnum::to_possible_value(&self);
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
     /// What its name in QEMU's tools is.
     pub fn qemu_name(self) -> &'static str {
         match self {

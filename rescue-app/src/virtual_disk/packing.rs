@@ -96,9 +96,9 @@ impl ZstdFrames {
     }
 }
 
-/// Fills `out` from what deflate made of it (RFC 1951), in a zlib frame or without one, at the start of `packed`,
-/// behind which may be anything.
-pub(super) fn inflate(packed: &[u8], out: &mut [u8], has_frame: bool) -> io::Result<()> {
+/// Puts into `out` what deflate packed (RFC 1951), in a zlib frame or without one, at the start of `packed`, behind which
+/// may be anything; how many bytes that were.
+pub(super) fn inflate(packed: &[u8], out: &mut [u8], has_frame: bool) -> io::Result<usize> {
     let mut flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
     if has_frame {
         flags |=
@@ -107,7 +107,7 @@ pub(super) fn inflate(packed: &[u8], out: &mut [u8], has_frame: bool) -> io::Res
     let mut state = Box::<DecompressorOxide>::default();
     let (status, _, len) = decompress(&mut state, packed, out, 0, flags);
     match status {
-        TINFLStatus::Done if len == out.len() => Ok(()),
+        TINFLStatus::Done => Ok(len),
         _ => Err(wrong("a packed block is damaged")),
     }
 }

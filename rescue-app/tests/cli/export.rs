@@ -3,8 +3,11 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use common::{noise, succeeds, tool};
+use lifeboat::disk::Source;
+use lifeboat::virtual_disk::{self, Format};
 use serde_json::Value;
 
 use crate::sizes;
@@ -116,6 +119,47 @@ fn make_disk(bench: &Bench, name: &str, size: u64) -> PathBuf {
         disk.write_all_at(&noise(seed, len), at).unwrap();
     }
     path
+}
+
+/// What QEMU writes is read as the disk that it was made of.
+#[test]
+fn files_of_others_are_read() {
+    let bench = Bench::empty();
+    let disk = make_disk(&bench, "disk", 9 * MIB + 512);
+    let bytes = fs::read(&disk).unwrap();
+    let files = [
+        (Format::Qcow2, "qcow2", "compat=0.10", ""),
+        (Format::Qcow2, "qcow2", "cluster_size=512", ""),
+        (Format::Qcow2, "qcow2", "cluster_size=2M", "-c"),
+        (Format::Qcow2, "qcow2", "compression_type=zstd,cluster_size=4k", "-c"),
+        (Format::Qcow2, "qcow2", "preallocation=metadata", ""),
+        (Format::Vhd, "vpc", "force_size=on", ""),
+        (Format::Vhd, "vpc", "force_size=on,subformat=fixed", ""),
+        (Format::Vhdx, "vhdx", "block_size=1M", ""),
+        (Format::Vhdx, "vhdx", "block_size=8M,subformat=fixed", ""),
+        (Format::Vmdk, "vmdk", "subformat=monolithicSparse", ""),
+        (Format::Vmdk, "vmdk", "subformat=streamOptimized", ""),
+        (Format::Vdi, "vdi", "static=off", ""),
+        (Format::Vdi, "vdi", "static=on", ""),
+    ];
+    for (format, name, options, packed) in files {
+        let path = bench.arg("file");
+        let mut args = vec!["convert", "-f", "raw", "-O", name, "-o", options];
+        args.extend(Some(packed).filter(|flag| !flag.is_empty()));
+        args.extend([disk.to_str().unwrap(), &path]);
+        tool("qemu-img", &args);
+        let file = Source::open(Path::new(&path)).unwrap();
+        let reader = virtual_disk::open(format, Arc::new(file)).unwrap();
+        assert_eq!(reader.size(), bytes.len() as u64, "{name} {options}");
+        assert!(reader.read_vec(0, bytes.len()).unwrap() == bytes, "{name} {options}");
+    }
+    // What differs from another file only is no disk by itself.
+    let (base, path) = (bench.arg("base"), bench.arg("file"));
+    tool("qemu-img", &["convert", "-f", "raw", "-O", "qcow2", disk.to_str().unwrap(), &base]);
+    tool("qemu-img", &["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &base, &path]);
+    let file = Source::open(Path::new(&path)).unwrap();
+    let error = virtual_disk::open(Format::Qcow2, Arc::new(file)).err().unwrap();
+    assert!(error.to_string().contains("another file"), "{error}");
 }
 
 #[test]
@@ -243,19 +287,25 @@ fn a_file_that_is_there_is_replaced_as_a_whole_or_stays() {
     export(&bench, "a.qcow2", &[]).ended(0);
     let first = fs::read(bench.path("a.qcow2")).unwrap();
     let path = bench.arg("a.qcow2");
-    let plan = bench.run(&["restore", "latest", &path, "--plan"]).ended(0).stdout;
+    // Its name alone does not say that it is to be made anew.
+    let refused = export(&bench, "a.qcow2", &[]).ended(4).stderr;
+    assert!(refused.contains("a qcow2 file") && refused.contains("--format qcow2"), "{refused}");
+    assert!(fs::read(bench.path("a.qcow2")).unwrap() == first);
+    let said = ["--format", "qcow2"];
+    let plan = [&["restore", "latest", &path, "--plan"], &said[..]].concat();
+    let plan = bench.run(&plan).ended(0).stdout;
     assert!(plan.contains("lost: ") && plan.contains("a qcow2 file, which is replaced"), "{plan}");
     // Without the consent, and with that for another file.
     for erase in [&[][..], &["--erase", "/x"]] {
-        let args = [&["restore", "latest", &path], erase].concat();
+        let args = [&["restore", "latest", &path], &said[..], erase].concat();
         assert_ne!(bench.run(&args).code, Some(0));
         assert!(fs::read(bench.path("a.qcow2")).unwrap() == first);
     }
     // What is in use.
     let used = common::Loop::new(bench.path("a.qcow2"));
-    export(&bench, "a.qcow2", &[]).ended(4);
+    export(&bench, "a.qcow2", &said).ended(4);
     drop(used);
-    export(&bench, "a.qcow2", &["--size", "9M"]).ended(0);
+    export(&bench, "a.qcow2", &[&said[..], &["--size", "9M"]].concat()).ended(0);
     assert_eq!(info(&KINDS[0], &path)["virtual-size"], 9 * MIB);
     for (target, more) in [("a.qcow2", "--only-changed"), ("folder", "--format=vdi")] {
         fs::create_dir_all(bench.path("folder")).unwrap();

@@ -19,6 +19,8 @@ pub struct TargetRequest {
     pub erase: Option<String>,
     /// How a file holds the disk; all but plain ones are made as a whole.
     pub format: Format,
+    /// Whether a file that is there is made anew in that format.
+    pub replace: bool,
     /// Write only what differs.
     pub only_changed: bool,
     /// Read the target back after writing.
@@ -42,6 +44,7 @@ impl TargetRequest {
             size: None,
             erase: Some(erase.to_owned()),
             format: Format::default(),
+            replace: false,
             only_changed: false,
             read_back: true,
             mend_table: false,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::bytes::Extent;
+use crate::bytes::{Extent, ReadAt};
 use crate::console;
 use crate::disk::{Agreement, DiskKind, ForeignFile, Source};
 use crate::export::Standing;
@@ -58,6 +58,7 @@ pub(super) fn find(
         ));
     }
     if standing != Standing::Nothing {
+        refuse_unsaid(request)?;
         disk.uses = survey_disk(&request.disk, Some(disk.logical_sector))?.disk.uses;
         state.held = vec![held(request)?];
     }
@@ -81,15 +82,32 @@ fn refuse_device(request: &TargetRequest) -> Result<(), OperationError> {
     ))
 }
 
+/// The name of a file alone does not say that it is to be made anew.
+fn refuse_unsaid(request: &TargetRequest) -> Result<(), OperationError> {
+    if request.replace {
+        return Ok(());
+    }
+    let (what, format) = (standing_file(&Source::open(&request.disk)?), request.format.argument());
+    Err(OperationError::refused(
+        format!("{} is there, {what}", console::path(&request.disk)),
+        format!(
+            "say --format {format}, by which it is made anew and what it holds is lost, or name a file that \
+             does not exist yet"
+        ),
+    ))
+}
+
 /// The file that is replaced.
 fn held(request: &TargetRequest) -> Result<Held, OperationError> {
-    use crate::bytes::ReadAt;
     let file = Source::open(&request.disk)?;
-    let text = match ForeignFile::recognise(&file) {
-        Some(found) => format!("a {} file, which is replaced", found.name),
-        None => "a file, which is replaced".to_owned(),
-    };
+    let text = format!("{}, which is replaced", standing_file(&file));
     Ok(Held { number: None, place: Extent { start: 0, end: file.size() }, text })
+}
+
+/// "a qcow2 file", as far as it is known.
+fn standing_file(file: &Source) -> String {
+    let found = ForeignFile::recognise(file);
+    found.map_or_else(|| "a file".to_owned(), |found| format!("a {} file", found.name))
 }
 
 /// What a person should know of it.

@@ -93,7 +93,8 @@ impl Reader {
         let packed = self.tables.file().read_vec(at, usize::try_from(len).unwrap_or_default())?;
         let unpack = |out: &mut [u8]| match &self.frames {
             Some(frames) => frames.unpack(&packed, out),
-            None => inflate(&packed, out, false),
+            None if inflate(&packed, out, false)? == out.len() => Ok(()),
+            None => Err(wrong("a packed block is cut short")),
         };
         let whole = 1_usize << self.cluster_bits;
         if part.len() == whole {

@@ -80,14 +80,21 @@ impl Reader {
         }
         let packed = file.read_vec(at + MARKER_LEN, usize::try_from(len).unwrap_or_default())?;
         if part.len() == whole {
-            return inflate(&packed, part, true);
+            return unpack(&packed, part);
         }
         let mut grain = vec![0; whole];
-        inflate(&packed, &mut grain, true)?;
+        unpack(&packed, &mut grain)?;
         let bytes = slice(&grain, usize::try_from(into).unwrap_or(usize::MAX), part.len());
         part.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
+}
+
+/// Unpacks a grain. QEMU packs of the last one only what is on the disk.
+fn unpack(packed: &[u8], grain: &mut [u8]) -> io::Result<()> {
+    let len = inflate(packed, grain, true)?;
+    grain.get_mut(len..).unwrap_or_default().fill(0);
+    Ok(())
 }
 
 impl ReadAt for Reader {
