@@ -56,6 +56,15 @@ pub fn command(name: &str) -> Result<Command, ToolError> {
     find(name).map(Command::new).ok_or_else(|| ToolError::Missing(name.to_owned()))
 }
 
+/// A new empty folder that nobody else looks into, for what programs and drivers show and leave; whoever asks for
+/// it removes it.
+///
+/// # Errors
+/// The system's answer.
+pub fn temporary_folder() -> io::Result<PathBuf> {
+    Ok(nix::unistd::mkdtemp(&std::env::temp_dir().join("lifeboat-XXXXXX"))?)
+}
+
 /// Runs a program that asks nothing; what it writes to its standard output. `succeeds` tells by its exit status.
 ///
 /// # Errors

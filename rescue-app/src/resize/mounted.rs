@@ -53,8 +53,7 @@ impl Drop for MountedFilesystem {
     }
 }
 
-/// A new empty folder that nobody else looks into.
+/// A new empty folder to mount in.
 pub(super) fn temporary_folder() -> Result<PathBuf, ResizeError> {
-    let made = nix::unistd::mkdtemp(&std::env::temp_dir().join("lifeboat-XXXXXX"));
-    made.map_err(|error| ResizeError::io("making a folder to mount in", error.into()))
+    tool::temporary_folder().map_err(|error| ResizeError::io("making a folder to mount in", error))
 }

@@ -18,7 +18,7 @@ use crate::image::manifest::Manifest;
 use crate::image::stored::OpenImage;
 use crate::progress::{Cancel, Control, Phase, available_memory};
 use crate::table::Scheme;
-use crate::tool::ToolError;
+use crate::tool::{self, ToolError};
 use crate::virtual_machine::{self, Firmware, Hardware, PACKAGE, PROGRAM, Screen, Seen, Watch};
 
 use super::access::RepoAccess;
@@ -251,7 +251,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> io::Result<Self> {
-        Ok(Self(nix::unistd::mkdtemp(&std::env::temp_dir().join("lifeboat-XXXXXX"))?))
+        tool::temporary_folder().map(Self)
     }
 
     fn path(&self) -> &Path {

@@ -11,6 +11,7 @@ use crate::disk::mount::mount_read_write;
 use crate::disk::{Disk, Source, ioctl};
 use crate::inspect;
 use crate::operation::error::OperationError;
+use crate::tool;
 use crate::volume::{EntryKind, Scrutiny};
 
 use super::super::partition::Partition;
@@ -177,9 +178,8 @@ struct TemporaryFolder(PathBuf);
 
 impl TemporaryFolder {
     fn new() -> Result<Self, OperationError> {
-        let made = nix::unistd::mkdtemp(&std::env::temp_dir().join("lifeboat-XXXXXX"));
-        made.map(Self)
-            .map_err(|error| OperationError::io("making a folder to mount in", error.into()))
+        let made = tool::temporary_folder().map(Self);
+        made.map_err(|error| OperationError::io("making a folder to mount in", error))
     }
 }
 
