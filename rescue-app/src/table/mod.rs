@@ -68,6 +68,9 @@ pub enum Role {
     Logical,
 }
 
+/// Types of EFI system partitions on a GPT and in an MBR (UEFI specification 2.10, 5.3.3 and 5.2.2).
+const EFI_SYSTEM: [&str; 2] = ["c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "0xef"];
+
 /// One partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {
@@ -102,6 +105,11 @@ impl Partition {
     /// How its content is to be read, by its type.
     pub fn purpose(&self) -> Purpose {
         Purpose::of(&self.type_id)
+    }
+
+    /// Whether UEFI firmware starts programs from it, by its type.
+    pub fn is_efi_system(&self) -> bool {
+        EFI_SYSTEM.contains(&self.type_id.as_str())
     }
 }
 

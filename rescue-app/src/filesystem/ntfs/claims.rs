@@ -7,16 +7,23 @@ use super::master::Master;
 use super::record::Record;
 use super::stream;
 use crate::bytes::{Extents, le16};
+use crate::progress;
 use crate::volume::Doubt;
 use crate::volume::probe::has;
+
+/// One reads while the other looks; more would only send a disk's heads back and forth.
+const THREADS: usize = 2;
 
 /// Fails when a file record in use has a cluster outside of `used`. Records that cannot be read or
 /// are damaged claim nothing.
 pub(super) fn check(master: &Master<'_>, used: &Extents) -> Result<(), Doubt> {
     let unit = u64::from(master.boot.cluster_size);
-    master.each_record(|number, bytes| match bytes {
-        Ok(bytes) => check_record(master, number, bytes, unit, used),
-        Err(_) => Ok(()),
+    let no_buffer = || Ok(Vec::new());
+    progress::for_each(THREADS, master.steps(), no_buffer, |piece, buffer| {
+        master.records_in(piece, buffer, |number, bytes| match bytes {
+            Ok(bytes) => check_record(master, number, bytes, unit, used),
+            Err(_) => Ok(()),
+        })
     })
 }
 

@@ -17,7 +17,7 @@ use crate::export::{NbdAddress, NbdServer, ServedImage};
 use crate::image::manifest::Manifest;
 use crate::image::stored::OpenImage;
 use crate::progress::{Cancel, Control, Phase, available_memory};
-use crate::table::Scheme;
+use crate::table::{Partition, Scheme};
 use crate::tool::{self, ToolError};
 use crate::virtual_machine::{self, Firmware, Hardware, PACKAGE, PROGRAM, Screen, Seen, Watch};
 
@@ -36,9 +36,7 @@ const MOST_MEMORY: u64 = 4 << 30;
 /// Processors of the machine, at most.
 const MOST_PROCESSORS: usize = 4;
 
-/// Types of partitions: the EFI system partition on a GPT and in an MBR, and where GRUB has its second part for
-/// BIOS (UEFI specification 5.3.3, 5.2.2; GRUB's manual, 3.4).
-const EFI_SYSTEM: [&str; 2] = ["c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "0xef"];
+/// Type of the partition where GRUB has its second part for BIOS on a GPT (GRUB's manual, 3.4).
 const BIOS_BOOT: &str = "21686148-6449-6e6f-744e-656564454649";
 
 /// An image that is started.
@@ -231,12 +229,11 @@ fn hardware(request: &BootRequest, manifest: &Manifest) -> Hardware {
 /// What the disk was started by: UEFI needs a system partition, and BIOS on a GPT one of its own, or a loader in
 /// front of all.
 fn firmware(manifest: &Manifest) -> Firmware {
-    let has_any = |types: &[&str]| {
-        manifest.table.data_partitions().any(|it| types.contains(&it.type_id.as_str()))
-    };
-    let for_bios = has_any(&[BIOS_BOOT]) || manifest.table.scheme == Scheme::Mbr;
+    let has_system = manifest.table.data_partitions().any(Partition::is_efi_system);
+    let for_bios = manifest.table.data_partitions().any(|it| it.type_id == BIOS_BOOT)
+        || manifest.table.scheme == Scheme::Mbr;
     let was_uefi = manifest.machine.firmware.as_deref() == Some("UEFI");
-    match has_any(&EFI_SYSTEM) {
+    match has_system {
         true if was_uefi || !for_bios => Firmware::Uefi,
         _ => Firmware::Bios,
     }

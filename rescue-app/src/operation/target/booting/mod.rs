@@ -23,9 +23,6 @@ use esp::Esp;
 pub use supply::{FileCopy, Supply};
 pub use trust::Refused;
 
-/// Types of partitions that firmware starts programs from (UEFI specification 2.10, 5.2.2 and 5.3.3).
-const SYSTEM_PARTITIONS: [&str; 2] = ["c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "0xef"];
-
 /// Entries that one partition brings at most, and bytes of each: an image is not trusted with the memory of
 /// the firmware, which is small.
 const MOST_ENTRIES: usize = 8;
@@ -212,7 +209,7 @@ impl Aim<'_> {
         };
         let kind = region.filesystem.as_ref()?.kind;
         let is_fat = matches!(kind, Kind::Fat12 | Kind::Fat16 | Kind::Fat32);
-        if !is_fat || !(SYSTEM_PARTITIONS.contains(&source.type_id.as_str()) || named()) {
+        if !is_fat || !(source.is_efi_system() || named()) {
             return None;
         }
         let target = match self.scope {
