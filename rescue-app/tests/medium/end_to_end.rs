@@ -158,7 +158,7 @@ fn copy_a_file(machine: &Running) {
     enter(machine);
     choose(machine, "etc/");
     enter(machine);
-    machine.wait_for("3-debian/etc", REACTION);
+    machine.wait_for("[ ] debian_version", REACTION);
     machine.send("f");
     fill(machine, "debian_version");
     machine.wait_for("etc/debian_version", REACTION);
