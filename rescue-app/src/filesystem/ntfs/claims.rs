@@ -7,38 +7,35 @@ use super::master::Master;
 use super::record::Record;
 use super::stream;
 use crate::bytes::{Extents, le16};
-use crate::progress;
 use crate::volume::Doubt;
 use crate::volume::probe::has;
-
-/// One reads while the other looks; more would only send a disk's heads back and forth.
-const THREADS: usize = 2;
 
 /// Fails when a file record in use has a cluster outside of `used`. Records that cannot be read or
 /// are damaged claim nothing.
 pub(super) fn check(master: &Master<'_>, used: &Extents) -> Result<(), Doubt> {
     let unit = u64::from(master.boot.cluster_size);
-    let no_buffer = || Ok(Vec::new());
-    progress::for_each(THREADS, master.steps(), no_buffer, |piece, buffer| {
-        master.records_in(piece, buffer, |number, bytes| match bytes {
-            Ok(bytes) => check_record(master, number, bytes, unit, used),
-            Err(_) => Ok(()),
-        })
+    let mut buffer = Vec::new();
+    master.each_record(|number, bytes| {
+        let Ok(bytes) = bytes else { return Ok(()) };
+        // Most records that were never used, or no longer are, need no copy.
+        if !has(bytes, 0, b"FILE") || le16(bytes, 22).is_none_or(|flags| flags == 0) {
+            return Ok(());
+        }
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+        let Some(record) = Record::new(std::mem::take(&mut buffer)) else { return Ok(()) };
+        check_record(master, number, &record, (unit, used))?;
+        buffer = record.into_bytes();
+        Ok(())
     })
 }
 
 fn check_record(
     master: &Master<'_>,
     number: u64,
-    bytes: &[u8],
-    unit: u64,
-    used: &Extents,
+    record: &Record,
+    (unit, used): (u64, &Extents),
 ) -> Result<(), Doubt> {
-    // Most records that were never used, or no longer are, need no copy.
-    if !has(bytes, 0, b"FILE") || le16(bytes, 22).is_none_or(|flags| flags == 0) {
-        return Ok(());
-    }
-    let Some(record) = Record::new(bytes.to_vec()) else { return Ok(()) };
     let places =
         record.attributes().flat_map(|attribute| stream::places(attribute, master.boot.clusters()));
     for (lcn, len) in places {

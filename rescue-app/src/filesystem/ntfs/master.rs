@@ -14,7 +14,7 @@ use crate::volume::probe::byte;
 const LARGEST_LIST: u64 = 256 << 10;
 
 /// Bytes of `$MFT` read at once; a multiple of the size of a record.
-const PIECE: usize = 1 << 20;
+const PIECE: u64 = 1 << 20;
 
 /// An open volume.
 pub(super) struct Master<'a> {
@@ -161,32 +161,24 @@ impl<'a> Master<'a> {
         &self,
         mut each: impl FnMut(u64, io::Result<&[u8]>) -> Result<(), Doubt>,
     ) -> Result<(), Doubt> {
-        let mut buffer = Vec::new();
-        self.steps().try_for_each(|piece| self.records_in(piece, &mut buffer, &mut each))
-    }
-
-    /// Where the pieces of `$MFT` begin that are read at once.
-    pub(super) fn steps(&self) -> impl Iterator<Item = u64> + Send + use<> {
-        (0..self.table.size.min(self.boot.size)).step_by(PIECE)
-    }
-
-    /// [`Self::each_record`] for those in one of the [`Self::steps`], which is read into `buffer`.
-    pub(super) fn records_in(
-        &self,
-        piece: u64,
-        buffer: &mut Vec<u8>,
-        mut each: impl FnMut(u64, io::Result<&[u8]>) -> Result<(), Doubt>,
-    ) -> Result<(), Doubt> {
-        let left = self.table.size.min(self.boot.size).saturating_sub(piece);
-        buffer.resize(usize::try_from(left).unwrap_or(PIECE).min(PIECE), 0);
-        let read = self.read(&self.table, piece, buffer);
-        let size = self.boot.record_size;
-        let numbers = piece.checked_div(size.into()).unwrap_or(0)..;
-        for (number, record) in numbers.zip(buffer.chunks_exact(size as usize)) {
-            match &read {
-                Ok(()) => each(number, Ok(record))?,
-                Err(error) => each(number, Err(io::Error::new(error.kind(), error.to_string())))?,
+        let size = u64::from(self.boot.record_size);
+        let len = self.table.size.min(self.boot.size);
+        let mut piece = vec![0; usize::try_from(PIECE.min(len)).unwrap_or(0)];
+        let mut at = 0u64;
+        while at < len {
+            let left = usize::try_from(len.saturating_sub(at)).unwrap_or(usize::MAX);
+            let most = left.min(piece.len());
+            let bytes = piece.get_mut(..most).unwrap_or_default();
+            let read = self.read(&self.table, at, bytes);
+            let numbers = at.checked_div(size).unwrap_or(0)..;
+            let mut records = numbers.zip(bytes.chunks_exact(self.boot.record_size as usize));
+            match read {
+                Ok(()) => records.try_for_each(|(number, record)| each(number, Ok(record)))?,
+                Err(error) => records.try_for_each(|(number, _)| {
+                    each(number, Err(io::Error::new(error.kind(), error.to_string())))
+                })?,
             }
+            at = at.saturating_add(bytes.len().max(1) as u64);
         }
         Ok(())
     }

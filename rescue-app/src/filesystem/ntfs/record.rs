@@ -8,6 +8,9 @@ use crate::volume::probe::{byte, has};
 /// Update sequence numbers protect blocks of this size, whatever the sector size.
 pub(super) const FIXUP_BLOCK: usize = 512;
 
+/// Bytes of the update sequence array of a block of 64 KiB, the largest that there is.
+const LARGEST_ARRAY: usize = 2 * (1 + (64 << 10) / FIXUP_BLOCK);
+
 /// `MFT_RECORD_IN_USE`.
 pub(super) const IN_USE: u16 = 1;
 /// `MFT_RECORD_IS_DIRECTORY`.
@@ -46,7 +49,9 @@ pub(super) fn fix_up(block: &mut [u8], magic: &[u8; 4]) -> Option<()> {
     if count.checked_sub(1)?.checked_mul(FIXUP_BLOCK)? != block.len() {
         return None;
     }
-    let array = slice(block, at, count.checked_mul(2)?)?.to_vec();
+    let mut array = [0; LARGEST_ARRAY];
+    let array = array.get_mut(..count.checked_mul(2)?)?;
+    array.copy_from_slice(slice(block, at, array.len())?);
     let (number, originals) = array.split_at_checked(2)?;
     for (sector, original) in block.chunks_exact_mut(FIXUP_BLOCK).zip(originals.chunks_exact(2)) {
         let (_, tail) = sector.split_at_mut_checked(FIXUP_BLOCK - 2)?;
@@ -70,6 +75,11 @@ impl Record {
         (in_use && used <= bytes.len()).then_some(())?;
         bytes.truncate(used);
         Some(Self(bytes))
+    }
+
+    /// Its bytes, for the next one.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 
     /// What the record holds, without the sequence numbers that change at every write.
