@@ -79,12 +79,10 @@ impl Mover<'_> {
             return self.forget_bad_clusters(at, record, initialised).ok_or_else(strange);
         }
         let is_content = attribute.is(kind::DATA, &[]);
-        let old = runs(attribute, self.before).ok_or_else(strange)?;
+        let mut old = runs(attribute, self.before).ok_or_else(strange)?;
         if number == BITMAP && is_content {
-            self.cut_bitmap(at, record, &old).ok_or_else(strange)?;
+            old = self.cut_bitmap(at, record, &old).ok_or_else(strange)?;
         }
-        let old =
-            runs(record.attribute(at).ok_or_else(strange)?, self.before).ok_or_else(strange)?;
         let is_behind = |run: &Run| run.lcn.is_some_and(|lcn| lcn + run.len > self.end);
         if !old.iter().any(is_behind) {
             return Ok(());
@@ -204,8 +202,8 @@ impl Mover<'_> {
         record.set_runs(at, &[Run { vcn: 0, lcn: None, len: self.end }]).then_some(())
     }
 
-    /// Makes `$Bitmap` as long as it has to be; `None` when its runs are in several records, or have holes.
-    fn cut_bitmap(&mut self, at: usize, record: &mut Editable, old: &[Run]) -> Option<()> {
+    /// Makes `$Bitmap` as long as it has to be; the runs that it has then. `None` when its runs are in several records, or have holes.
+    fn cut_bitmap(&mut self, at: usize, record: &mut Editable, old: &[Run]) -> Option<Vec<Run>> {
         let bytes = self.end.div_ceil(64).checked_mul(8)?;
         let clusters = bytes.div_ceil(self.unit);
         let mut kept = Vec::new();
@@ -220,7 +218,7 @@ impl Mover<'_> {
         let described: u64 = kept.iter().map(|run| run.len).sum();
         (described == clusters).then_some(())?;
         record.set_size(at, clusters, self.unit, [bytes, bytes]);
-        record.set_runs(at, &kept).then_some(())
+        record.set_runs(at, &kept).then_some(kept)
     }
 
     /// Reads a record from where it is now.
