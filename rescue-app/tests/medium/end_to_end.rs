@@ -107,14 +107,19 @@ pub(super) fn capture(machine: &Running) {
     machine.wait_for("Main menu", REACTION);
 }
 
-/// Restores that image to the blank disk.
-pub(super) fn restore(machine: &Running) {
-    machine.send("r");
+/// From the main menu, by the letter of an entry, to the images in that repository.
+fn open_repository(machine: &Running, entry: &str) {
+    machine.send(entry);
     machine.wait_for("where the images are", REACTION);
     choose(machine, "lifeboat  ");
     enter(machine);
     machine.wait_for("protected by a passphrase", REACTION);
     fill(machine, PASSPHRASE);
+}
+
+/// Restores that image to the blank disk.
+pub(super) fn restore(machine: &Running) {
+    open_repository(machine, "r");
     machine.wait_for("choose the image", REACTION);
     machine.wait_for("D Details", REACTION);
     enter(machine);
@@ -144,12 +149,7 @@ pub(super) fn restore(machine: &Running) {
 
 /// Copies one file out of the image, onto the disk that the image is on.
 fn copy_a_file(machine: &Running) {
-    machine.send("i");
-    machine.wait_for("where the images are", REACTION);
-    choose(machine, "lifeboat  ");
-    enter(machine);
-    machine.wait_for("protected by a passphrase", REACTION);
-    fill(machine, PASSPHRASE);
+    open_repository(machine, "i");
     machine.wait_for("Free space", REACTION);
     enter(machine);
     machine.wait_for("B Browse", REACTION);
