@@ -30,6 +30,8 @@ mod raw {
     nix::ioctl_read!(get_disk_sequence, 0x12, 128, u64);
     nix::ioctl_read!(get_inode_flags, b'f', 1, nix::libc::c_long);
     nix::ioctl_write_ptr!(set_inode_flags, b'f', 2, nix::libc::c_long);
+    nix::ioctl_read!(get_file_flags, b'X', 31, super::FileFlags);
+    nix::ioctl_write_ptr!(set_file_flags, b'X', 32, super::FileFlags);
     nix::ioctl_read_bad!(get_loop_status, 0x4c05, [u64; super::LOOP_INFO_WORDS]);
 }
 
@@ -102,6 +104,44 @@ pub fn disk_sequence(device: &File) -> Result<u64> {
     // SAFETY: the descriptor is open for the whole call; the kernel writes one u64.
     unsafe { raw::get_disk_sequence(device.as_raw_fd(), &raw mut number) }?;
     Ok(number)
+}
+
+/// What a filesystem keeps of a file besides mode and times: `struct fsxattr`, whose fields are `fsx_xflags`,
+/// `fsx_extsize`, `fsx_nextents`, `fsx_projid`, `fsx_cowextsize`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct FileFlags([u32; 7]);
+
+impl FileFlags {
+    /// `FS_XFLAG_IMMUTABLE` and `FS_XFLAG_APPEND`.
+    const LOCKS: u32 = 0x8 | 0x10;
+    /// `FS_XFLAG_REALTIME`, `FS_XFLAG_RTINHERIT` and `FS_XFLAG_FILESTREAM`: where content lies, which every
+    /// filesystem decides by itself.
+    const PLACES: u32 = 0x1 | 0x100 | 0x4000;
+
+    /// The same for a file that is still to be changed.
+    pub fn without_locks(self) -> Self {
+        let [flags, rest @ ..] = self.0;
+        let [a, b, c, d, e, f] = rest;
+        Self([flags & !Self::LOCKS, a, b, c, d, e, f])
+    }
+}
+
+/// `FS_IOC_FSGETXATTR`: flags, project and sizes of allocation of a file or folder, as far as another filesystem
+/// can have them.
+pub fn file_flags(file: &File) -> Result<FileFlags> {
+    let mut flags = FileFlags::default();
+    // SAFETY: the descriptor is open for the whole call; the kernel writes the 28 bytes of the struct.
+    unsafe { raw::get_file_flags(file.as_raw_fd(), &raw mut flags) }?;
+    let [of_file, ..] = &mut flags.0;
+    *of_file &= !FileFlags::PLACES;
+    Ok(flags)
+}
+
+/// `FS_IOC_FSSETXATTR`: the opposite of [`file_flags`].
+pub fn set_file_flags(file: &File, flags: FileFlags) -> Result<()> {
+    // SAFETY: the descriptor is open for the whole call; the kernel reads the 28 bytes of the struct.
+    unsafe { raw::set_file_flags(file.as_raw_fd(), &raw const flags) }.map(drop)
 }
 
 /// `FS_IMMUTABLE_FL`.

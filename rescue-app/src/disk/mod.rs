@@ -45,7 +45,7 @@ pub use error::DiskError;
 pub use foreign_file::ForeignFile;
 pub use object::Object;
 pub use protection::{WriteLift, set_read_only};
-pub use source::Source;
+pub use source::{Source, data_of_file};
 pub use sysfs::Sysfs;
 pub use target::{Target, create_image_file};
 pub use timeout::ShortTimeout;

@@ -73,20 +73,7 @@ impl Source {
         if !file.metadata().is_ok_and(|meta| meta.is_file()) {
             return Extents::of(0, self.size);
         }
-        let mut data = Extents::new();
-        let mut at = 0;
-        while at < self.size {
-            let start = match seek(file, at, Whence::SeekData) {
-                Ok(start) => start,
-                Err(Errno::ENXIO) => break,
-                Err(_) => at,
-            };
-            let known = data.count() < MOST_STRETCHES;
-            let end = seek(file, start, Whence::SeekHole).ok().filter(|end| known && *end > start);
-            at = end.map_or(self.size, |end| end.min(self.size));
-            data.push(start, at);
-        }
-        data
+        data_of_file(file, self.size)
     }
 
     /// As [`Sysfs::shorten_timeout`].
@@ -102,6 +89,24 @@ impl Source {
             && (ioctl::size(self.file.file()).map_or(true, |size| size == 0)
                 || sysfs::is_gone(Path::new("/sys"), meta.rdev()))
     }
+}
+
+/// What of the first `size` bytes of a plain file is no hole, as far as its filesystem tells (lseek(2), `SEEK_DATA`).
+pub fn data_of_file(file: &File, size: u64) -> Extents {
+    let mut data = Extents::new();
+    let mut at = 0;
+    while at < size {
+        let start = match seek(file, at, Whence::SeekData) {
+            Ok(start) => start,
+            Err(Errno::ENXIO) => break,
+            Err(_) => at,
+        };
+        let known = data.count() < MOST_STRETCHES;
+        let end = seek(file, start, Whence::SeekHole).ok().filter(|end| known && *end > start);
+        at = end.map_or(size, |end| end.min(size));
+        data.push(start, at);
+    }
+    data
 }
 
 fn seek(file: &File, at: u64, whence: Whence) -> Result<u64, Errno> {

@@ -48,9 +48,13 @@ pub(super) fn map(
     let mut used = UsedMap::new();
     content.own.iter().for_each(|own| used.add(own.start, own.end));
     let mut warnings = content.warnings.clone();
+    let mut minimum_size = content.unit.map(|_| content.own.total());
     for part in &content.parts {
         part.more.iter().for_each(|more| used.add(more.start, more.end));
         let inside = inspect(container, content, part, around);
+        if let (Some(sum), Some(unit)) = (&mut minimum_size, content.unit) {
+            *sum = sum.saturating_add(needs(part, &inside, unit));
+        }
         part.placement.translate(&inside.used, &mut used);
         warnings.extend(inside.warnings.iter().filter_map(|warning| match &part.name {
             None => Some(warning.clone()),
@@ -59,7 +63,16 @@ pub(super) fn map(
         }));
         found.add(part, inside);
     }
-    Map { coverage: Coverage::Used, used: used.finish(), minimum_size: None, warnings }
+    Map { coverage: Coverage::Used, used: used.finish(), minimum_size, warnings }
+}
+
+/// Bytes that a part of a smaller container needs. One that others depend on, or that is not linear, is not
+/// made smaller.
+fn needs(part: &Part, inside: &Inspection, unit: u64) -> u64 {
+    let size = part.placement.size().saturating_add(part.more.total());
+    let is_cut = part.is_complete() && part.is_linear() && part.doubt.is_none();
+    let needed = if is_cut { inside.needs(size) } else { size };
+    needed.checked_next_multiple_of(unit).unwrap_or(size)
 }
 
 fn inspect(

@@ -263,7 +263,7 @@ pub struct ForgetArgs {
     #[serde(flatten)]
     pub keep: KeepArgs,
     /// Only print what would be forgotten.
-    #[arg(long, short = 'n')]
+    #[arg(long, short = 'n', visible_alias = "plan")]
     #[serde(default)]
     pub dry_run: bool,
     /// Free the space that is then unused, as `lifeboat prune` does.

@@ -49,8 +49,10 @@ pub enum Verb {
     /// Only blocks in use are stored, and of those only what the repository does not hold yet:
     /// every further image of a disk costs what changed. An interrupted capture is continued by
     /// running it again. What was stored is read back and checked before the image counts.
+    #[command(visible_alias = "backup")]
     Capture(Box<CaptureArgs>),
     /// Lists the images in a repository, newest first.
+    #[command(visible_aliases = ["list", "snapshots"])]
     Images(ImagesArgs),
     /// Shows what an image holds: its disk, partitions and warnings.
     Show(ShowArgs),

@@ -59,7 +59,7 @@ pub struct PrepareArgs {
     #[arg(long, value_name = "NAME")]
     pub label: Option<String>,
     /// Print what would be lost and made, and write nothing.
-    #[arg(long)]
+    #[arg(long, visible_alias = "dry-run", short_alias = 'n')]
     #[serde(default)]
     pub plan: bool,
     /// Logical sector size of an image file, in bytes.

@@ -145,7 +145,7 @@ pub struct CaptureArgs {
     #[serde(default)]
     pub in_memory: bool,
     /// Print what would be read and how much space it takes, and store nothing.
-    #[arg(long)]
+    #[arg(long, visible_alias = "dry-run", short_alias = 'n')]
     #[serde(default)]
     pub plan: bool,
     /// One JSON object a line, for programs.

@@ -102,7 +102,7 @@ pub struct CloneArgs {
     #[serde(default)]
     pub mend_table: bool,
     /// Print the plan and write nothing.
-    #[arg(long)]
+    #[arg(long, visible_alias = "dry-run", short_alias = 'n')]
     #[serde(default)]
     pub plan: bool,
     /// One JSON object a line, for programs.
@@ -160,7 +160,7 @@ pub struct RestoreArgs {
     #[serde(default)]
     pub mend_table: bool,
     /// Print the plan and write nothing.
-    #[arg(long)]
+    #[arg(long, visible_alias = "dry-run", short_alias = 'n')]
     #[serde(default)]
     pub plan: bool,
     /// How the file holds the disk: `raw`, byte by byte, or in a format of virtual machines, by which it is

@@ -30,7 +30,7 @@ impl Default for UnusedArgs {
 #[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PruneArgs {
     /// Only print what would be freed.
-    #[arg(long, short = 'n')]
+    #[arg(long, short = 'n', visible_alias = "plan")]
     #[serde(default)]
     pub dry_run: bool,
     /// How much to free.

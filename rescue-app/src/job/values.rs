@@ -18,33 +18,75 @@ pub(super) fn parse_chunk_size(text: &str) -> Result<ChunkSize, String> {
     ChunkSize::try_from(parse_size(text)?).map_err(|error: NoChunkSize| error.to_string())
 }
 
-/// A size in bytes, or with a binary unit: `512M`, `64G`, `2T`.
+/// A size in bytes, or with a unit: `512M` and `1.5GiB` count in powers of 1024, `2TB` in powers of 1000, as the
+/// labels of disks do.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is not a size; give bytes or a number with K, M, G or T");
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let shift = match text.get(digits.len()..).unwrap_or_default() {
-        "" => 0,
-        "K" | "KiB" => 10,
-        "M" | "MiB" => 20,
-        "G" | "GiB" => 30,
-        "T" | "TiB" => 40,
+    let wrong = || {
+        format!(
+            "`{text}` is not a size; give bytes, or a number with K, M, G or T (1G is 1024 x 1024 x 1024 bytes, \
+             1GB is 1,000,000,000)"
+        )
+    };
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(number.len()..).unwrap_or_default() {
+        "" | "B" => 1,
+        "K" | "k" | "KiB" => 1 << 10,
+        "M" | "m" | "MiB" => 1 << 20,
+        "G" | "g" | "GiB" => 1 << 30,
+        "T" | "t" | "TiB" => 1 << 40,
+        "KB" | "kB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000u64,
         _ => return Err(wrong()),
     };
-    let number: u64 = digits.parse().map_err(|_| wrong())?;
-    number.checked_mul(1 << shift).ok_or_else(wrong)
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if part.len() > MOST_DECIMALS
+        || !digits(part)
+        || !digits(whole)
+        || (unit == 1 && number != whole)
+    {
+        return Err(wrong());
+    }
+    let whole: u64 = whole.parse().map_err(|_| wrong())?;
+    let decimals = 10u64.pow(u32::try_from(part.len()).unwrap_or_default());
+    let part: u64 = if part.is_empty() { 0 } else { part.parse().map_err(|_| wrong())? };
+    let part = u128::from(part) * u128::from(unit) / u128::from(decimals);
+    let sum = u128::from(whole) * u128::from(unit) + part;
+    u64::try_from(sum).map_err(|_| wrong())
 }
+
+/// Digits behind the point that a size may have.
+const MOST_DECIMALS: usize = 6;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn sizes_take_binary_units() {
+    fn sizes_take_units() {
         assert_eq!(parse_size("512"), Ok(512));
         assert_eq!(parse_size("64G"), Ok(64 << 30));
         assert_eq!(parse_size("2TiB"), Ok(2 << 40));
-        assert!(parse_size("G").is_err());
-        assert!(parse_size("1X").is_err());
-        assert!(parse_size("99999999999T").is_err());
+        assert_eq!(parse_size("2.5G"), Ok(5 << 29));
+        assert_eq!(parse_size("2TB"), Ok(2_000_000_000_000));
+        assert_eq!(parse_size("0.5kB"), Ok(500));
+        assert_eq!(parse_size("7B"), Ok(7));
+        for wrong in [
+            "",
+            "G",
+            "1X",
+            "99999999999T",
+            "1.5",
+            ".5G",
+            "1.G5",
+            "1,5G",
+            "-1",
+            "1.2.3G",
+            "1.0000001T",
+        ] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -64,6 +64,14 @@ pub fn patches(
     }
 }
 
+/// What has to change in the `bytes` of swap space that will have `size` bytes, as offsets in them.
+///
+/// # Errors
+/// When they cannot be read, or it has bad pages.
+pub fn swap_patches(bytes: &dyn ReadAt, found: &Filesystem, size: u64) -> io::Result<Vec<Patch>> {
+    Volume { bytes: Window::new(bytes, 0, bytes.size()), at: 0 }.swap(found, size)
+}
+
 /// The captured volume, and where it will begin.
 struct Volume<'a> {
     bytes: Window<'a>,

@@ -60,7 +60,8 @@ pub fn obstacle(table: &Table) -> Option<&'static str> {
 pub fn shrunk_size(region: &Region) -> u64 {
     let least = least_size(region);
     let Some(found) = &region.filesystem else { return least };
-    let is_plain = region.inside.is_empty() && region.logical_volumes.is_empty();
+    let is_plain =
+        region.inside.is_empty() && (region.logical_volumes.is_empty() || found.kind == Kind::Lvm2);
     match region.minimum_size {
         Some(size) if region.stored == Stored::Used && is_plain && shrinks(found.kind) => {
             size.next_multiple_of(ALIGNMENT).min(least)
@@ -69,9 +70,12 @@ pub fn shrunk_size(region: &Region) -> u64 {
     }
 }
 
-/// Filesystems that are made smaller by their own tools.
+/// What is made smaller: filesystems, by their own tools or by files, and physical volumes of LVM.
 fn shrinks(kind: Kind) -> bool {
-    matches!(kind, Kind::Ext2 | Kind::Ext3 | Kind::Ext4 | Kind::Ntfs | Kind::Btrfs)
+    matches!(
+        kind,
+        Kind::Ext2 | Kind::Ext3 | Kind::Ext4 | Kind::Ntfs | Kind::Btrfs | Kind::Xfs | Kind::Lvm2
+    )
 }
 
 /// Whether the filesystem in a region has to be made smaller to lie in a partition of `size` bytes.
@@ -108,14 +112,17 @@ fn tells_its_end(kind: Kind) -> bool {
     )
 }
 
-/// Whether it is a filesystem of a system or of data that tools can grow.
+/// Whether it is a filesystem of a system or of data, or LVM around such, that can grow.
 fn grows(region: &Region) -> bool {
     let kind = region.filesystem.as_ref().map(|found| found.kind);
+    // Of a physical volume the least size is known where it is its group's only one.
+    let is_alone = kind == Some(Kind::Lvm2) && region.minimum_size.is_some();
     region.stored == Stored::Used
-        && matches!(
-            kind,
-            Some(Kind::Ext2 | Kind::Ext3 | Kind::Ext4 | Kind::Ntfs | Kind::Btrfs | Kind::Xfs)
-        )
+        && (is_alone
+            || matches!(
+                kind,
+                Some(Kind::Ext2 | Kind::Ext3 | Kind::Ext4 | Kind::Ntfs | Kind::Btrfs | Kind::Xfs)
+            ))
 }
 
 /// Why a partition must stay at its place. On an MBR disk Windows knows its partitions by their first

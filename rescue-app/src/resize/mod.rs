@@ -7,16 +7,20 @@
 //!                                        the filesystem's check, its resizing tool, its check again
 //! ```
 //!
-//! An NTFS that its tool refuses is made smaller by moving its clusters ourselves.
+//! An NTFS that its tool refuses is made smaller by moving its clusters ourselves. What cannot get smaller at
+//! all is made anew on a second view, and filled with the files of the first.
 //!
 //! The source is never written, and the target not touched until all of them have the size that is
 //! wanted and are understood by our own reader, whose map then says what is written.
 
 mod btrfs;
+mod by_files;
 mod error;
 mod ext;
+mod lvm;
 mod mounted;
 mod ntfs;
+mod patchwork;
 mod task;
 mod view;
 mod xfs;
@@ -24,14 +28,14 @@ mod xfs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::bytes::{Changes, Extent, Extents, OverlayRoom, ReadAt, Window, WriteAt};
+use crate::bytes::{Changes, Extent, Extents, Overlay, OverlayRoom, ReadAt, Window, WriteAt};
 use crate::inspect;
 use crate::progress::Cancel;
 use crate::volume::{Alone, Coverage, Kind, VolumeKeys};
 
 pub use error::ResizeError;
-pub use task::{Shrink, tool_for};
-use view::View;
+pub use task::{Shrink, grower, is_there};
+use view::{Partition, View};
 
 /// A filesystem that was made smaller.
 #[derive(Clone)]
@@ -61,6 +65,9 @@ pub(crate) fn shrink(
     room: OverlayRoom,
     cancel: &Cancel,
 ) -> Result<Shrunk, ResizeError> {
+    if task.kind == Kind::Lvm2 {
+        return lvm::shrink(&disk, task, &room, cancel);
+    }
     let show = || View::show(Arc::clone(&disk), task.start, task.from, room.clone());
     let mut warnings = Vec::new();
     let view = match task.kind {
@@ -68,6 +75,11 @@ pub(crate) fn shrink(
         Kind::Btrfs => {
             let view = show()?;
             btrfs::shrink(view.file(), task, cancel)?;
+            view
+        }
+        Kind::Xfs => {
+            let (view, warning) = by_files::xfs(show()?, &*disk, task, room.clone(), cancel)?;
+            warnings.extend(warning);
             view
         }
         _ => {
@@ -83,16 +95,24 @@ pub(crate) fn shrink(
             .map_err(|error| ResizeError::io("writing its boot sectors", error))?;
     }
     let used = used(&*bytes, task)?;
-    let Changes { data, zero } = bytes.changes_within(0, task.size);
-    Ok(Shrunk { start: task.start, bytes, used, changed: data.union(&zero), warnings })
+    let changed = match task.is_made_anew() {
+        true => Extents::of(0, task.size),
+        false => {
+            let Changes { data, zero } = bytes.changes_within(0, task.size);
+            data.union(&zero)
+        }
+    };
+    Ok(Shrunk { start: task.start, bytes, used, changed, warnings })
 }
 
-/// Gives a filesystem all of the device that it is on, checked before and after where its tools do that.
+/// Gives a filesystem all of the device that it is on, checked before and after where its tools do that; a physical
+/// volume of LVM together with what is in it, for which `room` is used.
 ///
 /// # Errors
 /// When a program is missing or fails; the filesystem then has the size that it had.
-pub(crate) fn grow(kind: Kind, device: &Path) -> Result<(), ResizeError> {
+pub(crate) fn grow(kind: Kind, device: &Path, room: &OverlayRoom) -> Result<(), ResizeError> {
     match kind {
+        Kind::Lvm2 => lvm::grow_device(device, room.clone()),
         Kind::Ntfs => Ok(ntfs::grow(device)?),
         Kind::Btrfs => btrfs::grow(device),
         Kind::Xfs => xfs::grow(device),
@@ -110,8 +130,14 @@ pub(crate) fn grow_view(
     place: Extent,
     room: OverlayRoom,
 ) -> Result<Arc<dyn WriteAt>, ResizeError> {
-    let view = View::show(disk, place.start, place.len(), room)?;
-    grow(kind, view.file())?;
+    if kind == Kind::Lvm2 {
+        let base = Partition { disk, start: place.start, size: place.len() };
+        let bytes: Arc<dyn WriteAt> = Arc::new(Overlay::new(base, room.clone()));
+        lvm::grow(&bytes, room)?;
+        return Ok(bytes);
+    }
+    let view = View::show(disk, place.start, place.len(), room.clone())?;
+    grow(kind, view.file(), &room)?;
     let bytes: Arc<dyn WriteAt> = view.end()?;
     Ok(bytes)
 }
@@ -161,7 +187,17 @@ mod tests {
     fn task() -> Shrink {
         let (number, kind, block) = (1, Kind::Ext4, 1024);
         let (start, from, size) = (0, SIZE, 40 * MIB);
-        Shrink { number, kind, start, from, size, tool: "resize2fs", scratch: 0, block }
+        Shrink {
+            number,
+            kind,
+            start,
+            from,
+            size,
+            tool: "resize2fs",
+            scratch: 0,
+            block,
+            inside: Vec::new(),
+        }
     }
 
     fn try_in(memory: u64, bytes: &Arc<Vec<u8>>, cancel: &Cancel) -> Result<Shrunk, ResizeError> {

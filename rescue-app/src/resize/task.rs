@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::image::manifest::Region;
 use crate::layout;
-use crate::volume::Kind;
+use crate::tool;
+use crate::volume::{Filesystem, Kind};
 
 /// What tools write besides what they move, bytes: tables, bitmaps and journals that they look through.
 const BESIDES: u64 = 16 << 20;
@@ -29,17 +30,43 @@ pub struct Shrink {
     /// Its block or cluster size, bytes.
     #[serde(skip)]
     pub(super) block: u32,
+    /// What lies in the volumes in it.
+    #[serde(skip)]
+    pub(super) inside: Vec<Kind>,
 }
 
+/// What stands for a program where there is none: it is done here.
+const BY_HAND: &str = "lifeboat";
+
 impl Shrink {
+    /// Whether the filesystem is made anew and filled with its files.
+    pub fn is_made_anew(&self) -> bool {
+        is_made_anew(self.kind)
+    }
+
+    /// Whether the kernel has to mount it for that, or something in it.
+    pub fn is_mounted(&self) -> bool {
+        self.kinds().any(|kind| matches!(kind, Kind::Btrfs | Kind::Xfs))
+    }
+
+    /// The programs that it takes, or may take.
+    pub fn programs(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.kinds().filter_map(shrinker)
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
+        [self.kind].into_iter().chain(self.inside.iter().copied())
+    }
+
     /// What is to be done for the filesystem in a region to lie in a partition of `size` bytes; `None` where
     /// it does so as it is, or cannot be made smaller.
     pub fn find(region: &Region, size: u64) -> Option<Self> {
         let found = region.filesystem.as_ref()?;
         let is_possible = layout::is_shrunk(region, size) && layout::shrunk_size(region) <= size;
-        let tool = tool_for(found.kind).filter(|_| is_possible)?;
-        let moved: u64 =
-            region.used.within(region.start + size, region.end()).map(|it| it.len()).sum();
+        let tool = shrinker(found.kind).filter(|_| is_possible)?;
+        let is_moved = is_made_anew(found.kind) || found.kind == Kind::Lvm2;
+        let from = if is_moved { region.start } else { region.start + size };
+        let moved: u64 = region.used.within(from, region.end()).map(|it| it.len()).sum();
         Some(Self {
             number: region.partition.unwrap_or_default(),
             kind: found.kind,
@@ -49,17 +76,61 @@ impl Shrink {
             tool,
             scratch: moved + moved / 16 + BESIDES,
             block: found.block_size,
+            inside: region
+                .logical_volumes
+                .iter()
+                .filter_map(|it| Some(it.filesystem.as_ref()?.kind))
+                .collect(),
         })
     }
 }
 
-/// The program that gives a filesystem another size, if there is one.
-pub fn tool_for(kind: Kind) -> Option<&'static str> {
+/// What is to be done for a filesystem in a logical volume of the partition of `task`, whose bytes stand by
+/// themselves, from so many bytes down to so many; `None` where it cannot get smaller.
+pub(super) fn inside(
+    found: &Filesystem,
+    (from, size): (u64, u64),
+    task: &Shrink,
+) -> Option<Shrink> {
+    Some(Shrink {
+        number: task.number,
+        kind: found.kind,
+        start: 0,
+        from,
+        size,
+        tool: shrinker(found.kind)?,
+        scratch: 0,
+        block: found.block_size,
+        inside: Vec::new(),
+    })
+}
+
+/// The program that makes a filesystem smaller, or anew where it cannot get smaller, if there is one.
+fn shrinker(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Xfs => Some("mkfs.xfs"),
+        kind => grower(kind),
+    }
+}
+
+/// The program that makes a filesystem larger, if there is one.
+pub fn grower(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Ext2 | Kind::Ext3 | Kind::Ext4 => Some("resize2fs"),
         Kind::Ntfs => Some("ntfsresize"),
         Kind::Btrfs => Some("btrfs"),
         Kind::Xfs => Some("xfs_growfs"),
+        Kind::Lvm2 => Some(BY_HAND),
         _ => None,
     }
+}
+
+/// Whether what gives a filesystem another size is there.
+pub fn is_there(tool: &str) -> bool {
+    tool == BY_HAND || tool::find(tool).is_some()
+}
+
+/// Whether it cannot get smaller, but be made anew and filled with its files.
+fn is_made_anew(kind: Kind) -> bool {
+    kind == Kind::Xfs
 }

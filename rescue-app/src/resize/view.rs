@@ -77,10 +77,10 @@ impl View {
 
 /// The bytes of a partition.
 #[derive(Clone)]
-struct Partition {
-    disk: Arc<dyn ReadAt>,
-    start: u64,
-    size: u64,
+pub(super) struct Partition {
+    pub(super) disk: Arc<dyn ReadAt>,
+    pub(super) start: u64,
+    pub(super) size: u64,
 }
 
 impl ReadAt for Partition {

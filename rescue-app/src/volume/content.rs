@@ -17,6 +17,9 @@ pub(crate) struct Content<'a> {
     pub(crate) others: Vec<Window<'a>>,
     /// Bytes in use by its own count, where it keeps one.
     pub(crate) used: Option<u64>,
+    /// Bytes of the pieces in which its parts are dealt out, where they may be dealt out anew over a smaller
+    /// container.
+    pub(crate) unit: Option<u64>,
     /// Remarks that do not shake the map.
     pub(crate) warnings: Vec<String>,
 }
@@ -25,7 +28,8 @@ impl Content<'_> {
     /// One volume in the bytes `place` of a container of `size` bytes, whose own the others are.
     pub(crate) fn around(place: Extent, volume: Part, size: u64) -> Self {
         let own = Extents::of(place.start, place.end).gaps_within(0, size);
-        Self { own, parts: vec![volume], others: Vec::new(), used: None, warnings: Vec::new() }
+        let (others, warnings) = (Vec::new(), Vec::new());
+        Self { own, parts: vec![volume], others, used: None, unit: None, warnings }
     }
 
     /// How many of the first bytes of a container of `size` bytes belong to its parts.
@@ -113,6 +117,11 @@ impl Part {
         content: &'a Content<'_>,
     ) -> View<'a> {
         View { container, others: &content.others, placement: &self.placement }
+    }
+
+    /// Whether none of it is dealt out over several columns.
+    pub(crate) fn is_linear(&self) -> bool {
+        self.placement.is_linear()
     }
 
     /// Whether all of it can be read from this container.

@@ -78,6 +78,9 @@ impl Filesystem {
     }
 }
 
+/// Swap space of less is not worth having, bytes.
+const LEAST_SWAP: u64 = 1 << 20;
+
 /// What a volume holds and which of its bytes have to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
@@ -100,6 +103,15 @@ pub struct Inspection {
 }
 
 impl Inspection {
+    /// Bytes that what is on a volume of `size` bytes needs: of swap space nothing has to stay.
+    pub(crate) fn needs(&self, size: u64) -> u64 {
+        match self.coverage {
+            Coverage::HeaderOnly => LEAST_SWAP.min(size),
+            Coverage::Used => self.minimum_size.unwrap_or(size).min(size),
+            Coverage::Whole => size,
+        }
+    }
+
     /// Every byte of a volume of `size` bytes whose content is not looked at, with the reason where
     /// a person should know it.
     pub fn unread(size: u64, why: Option<&str>) -> Self {

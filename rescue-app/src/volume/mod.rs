@@ -46,5 +46,5 @@ pub use kind::Kind;
 pub use last_use::LastUse;
 pub use logical_volume::{Fragment, Located, LogicalVolume, Obstacle, Place};
 pub use owners::{Owner, Owners};
-pub(crate) use placement::{Piece, Placement, Spot};
+pub(crate) use placement::{Piece, Placement, Spot, View as PlacedView};
 pub(crate) use used_map::UsedMap;

@@ -67,6 +67,11 @@ impl Placement {
         self.size
     }
 
+    /// Whether no stretch of it has several columns.
+    pub(crate) fn is_linear(&self) -> bool {
+        self.stretches.iter().all(|stretch| stretch.columns.len() == 1)
+    }
+
     /// Whether every byte lies on this container.
     pub(crate) fn is_complete(&self) -> bool {
         let mut columns = self.stretches.iter().flat_map(|stretch| &stretch.columns);

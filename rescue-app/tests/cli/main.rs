@@ -4,6 +4,7 @@
 
 mod above;
 mod agreement;
+mod anew;
 mod boot;
 mod boot_entries;
 mod browse;

@@ -69,7 +69,7 @@ fn make_ext4(bench: &Bench, part: &Path) {
     tool("e2fsck", &["-fn", path]);
 }
 
-fn places(disk: &Path) -> Vec<(u64, u64)> {
+pub fn places(disk: &Path) -> Vec<(u64, u64)> {
     let table = tool("sfdisk", &["-J", disk.to_str().unwrap()]);
     let table: serde_json::Value = serde_json::from_str(&table).unwrap();
     let partitions = table["partitiontable"]["partitions"].as_array().unwrap().clone();
@@ -250,7 +250,7 @@ fn a_filesystem_that_needs_its_checker_is_told_of() {
 }
 
 /// A disk with one filesystem, in a partition of `mib`, of which `make` gets the file's name last.
-fn one_partition(bench: &Bench, mib: u64, make: &[&str]) -> PathBuf {
+pub fn one_partition(bench: &Bench, mib: u64, make: &[&str]) -> PathBuf {
     let disk = bench.path("disk");
     File::create(&disk).unwrap().set_len((mib + 2) * MIB).unwrap();
     tool("sgdisk", &[&format!("-n1:1M:+{mib}M"), "-t1:8300", disk.to_str().unwrap()]);
@@ -263,7 +263,7 @@ fn one_partition(bench: &Bench, mib: u64, make: &[&str]) -> PathBuf {
 }
 
 /// Copies so many mebibytes, but for zeros: these disks are larger than what is on them.
-fn sparsely(from: &Path, skip: u64, to: &Path, seek: u64, mib: u64) {
+pub fn sparsely(from: &Path, skip: u64, to: &Path, seek: u64, mib: u64) {
     let [from, to] =
         [("if", from), ("of", to)].map(|(key, path)| format!("{key}={}", path.display()));
     let [skip, seek] =
@@ -273,7 +273,7 @@ fn sparsely(from: &Path, skip: u64, to: &Path, seek: u64, mib: u64) {
 }
 
 /// Partition 1 of a disk as a file.
-fn first(bench: &Bench, disk: &Path) -> String {
+pub fn first(bench: &Bench, disk: &Path) -> String {
     let (start, size) = places(disk)[0];
     let part = bench.path("part");
     let _ = fs::remove_file(&part);

@@ -39,6 +39,7 @@ mod lvm_devices;
 mod lvm_doubt;
 mod lvm_restore;
 mod lvm_several;
+mod lvm_sizes;
 mod mdraid;
 mod mdraid_spread;
 mod ntfs;

@@ -78,6 +78,28 @@ pub(super) fn read(device: &dyn ReadAt, area: Extent) -> Result<Found, Doubt> {
     }
 }
 
+/// The header of an area with one text in it, and the text, which lies right behind it; `None` when the area is
+/// too small for that text and the next one, which LVM writes beside it.
+pub(super) fn write(area: Extent, text: &[u8]) -> Option<Vec<u8>> {
+    let ring = area.len().checked_sub(HEADER)?;
+    let len = text.len() as u64;
+    if len > ring.checked_div(2)? {
+        return None;
+    }
+    let mut header = vec![0; 4];
+    header.extend_from_slice(MAGIC);
+    header.extend_from_slice(&VERSION.to_le_bytes());
+    for number in [area.start, area.len(), HEADER, len] {
+        header.extend_from_slice(&number.to_le_bytes());
+    }
+    header.extend_from_slice(&crc32(CHECKSUM_START, text).to_le_bytes());
+    header.resize(512, 0);
+    let sum = crc32(CHECKSUM_START, header.get(4..)?);
+    header.get_mut(..4)?.copy_from_slice(&sum.to_le_bytes());
+    header.extend_from_slice(text);
+    Some(header)
+}
+
 fn place(header: &[u8], at: usize) -> Option<Place> {
     let bytes = slice(header, at, 24)?;
     let place = Place {

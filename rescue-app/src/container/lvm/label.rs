@@ -68,6 +68,30 @@ impl Label {
     }
 }
 
+/// The sector of a label with another size of the device and other places of its metadata areas, of which there
+/// are as many as before; `None` where it has no room for them.
+pub(super) fn rewritten(sector: &[u8], size: u64, metadata: &[Extent]) -> Option<Vec<u8>> {
+    let mut bytes = sector.to_vec();
+    let start = le32(sector, 20).and_then(|at| usize::try_from(at).ok())?;
+    let header = sector.get(start..)?;
+    let mut at = 40;
+    places(header, &mut at)?;
+    let mut put = |at: usize, value: u64| -> Option<()> {
+        let at = start.checked_add(at)?;
+        bytes.get_mut(at..at.checked_add(8)?)?.copy_from_slice(&value.to_le_bytes());
+        Some(())
+    };
+    put(32, size)?;
+    for area in metadata {
+        put(at, area.start)?;
+        put(at.checked_add(8)?, area.len())?;
+        at = at.checked_add(16)?;
+    }
+    let sum = crc32(CHECKSUM_START, bytes.get(20..)?);
+    bytes.get_mut(16..20)?.copy_from_slice(&sum.to_le_bytes());
+    Some(bytes)
+}
+
 /// A list of places (`struct disk_locn`) that a place at 0 ends; `at` moves behind it.
 fn places(header: &[u8], at: &mut usize) -> Option<Vec<Extent>> {
     let mut found = Vec::new();

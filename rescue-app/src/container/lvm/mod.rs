@@ -9,10 +9,13 @@ mod group;
 mod label;
 mod metadata;
 mod others;
+mod resized;
+mod room;
 
 use std::io;
 
 pub use self::others::{PhysicalVolume, VolumeGroup};
+pub(crate) use self::resized::{Moved, OneDevice, Smaller};
 
 use self::group::{Area, Group, Logical, Segment};
 use self::label::Label;
@@ -116,7 +119,7 @@ fn unused<'a>(volume: &dyn ReadAt, label: &Label) -> Result<Content<'a>, Doubt> 
         own = own.union(&Extents::of(area.start, area.end.min(volume.size())));
     }
     let (parts, others) = (Vec::new(), Vec::new());
-    Ok(Content { own, parts, others, used: Some(0), warnings: Vec::new() })
+    Ok(Content { own, parts, others, used: Some(0), unit: None, warnings: Vec::new() })
 }
 
 /// What the group has on this device; in use is what is allocated of it.
@@ -133,7 +136,9 @@ fn content<'a>(
     let mut own = Extents::of(0, device.start.max(HEAD).min(volume.size()));
     own.push(device.end, volume.size());
     let others = others.into_iter().map(|other| other.window).collect();
-    Ok(Content { own, parts, others, used, warnings: Vec::new() })
+    // Other devices would have to be told of a change.
+    let unit = (group.physical.len() == 1).then_some(group.extent);
+    Ok(Content { own, parts, others, used, unit, warnings: Vec::new() })
 }
 
 /// This device in its group.

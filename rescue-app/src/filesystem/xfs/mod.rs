@@ -11,6 +11,7 @@ mod inode;
 mod layout;
 mod log;
 mod map;
+mod recipe;
 mod superblock;
 mod tree;
 
@@ -23,6 +24,8 @@ use crate::bytes::ReadAt;
 use crate::volume::owners::Tally;
 use crate::volume::probe::read;
 use crate::volume::{Coverage, Doubt, Filesystem, Format, Map, OpenFiles, Scrutiny, State, walk};
+
+pub(crate) use recipe::{Recipe, has_more_features, recipe};
 
 /// The reader.
 pub(crate) struct Xfs;
@@ -48,7 +51,8 @@ impl Format for Xfs {
         }
         found.state = State::Clean;
         let used = map::used(volume, &layout)?;
-        Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings: Vec::new() })
+        let minimum_size = Some(recipe::least_size(&superblock, used.total()));
+        Ok(Map { coverage: Coverage::Used, used, minimum_size, warnings: Vec::new() })
     }
 
     fn owners(&self, volume: &dyn ReadAt, tally: &mut Tally<'_>) -> Result<(), Doubt> {

@@ -140,6 +140,16 @@ impl Superblock {
         !self.has_checksums() || checksum::is_intact(sector, CHECKSUM)
     }
 
+    /// The identity that people and boot loaders know it by.
+    pub(super) fn uuid(&self) -> [u8; 16] {
+        self.uuid
+    }
+
+    /// The label, if it has one.
+    pub(super) fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
     /// Bytes the filesystem covers.
     pub(super) fn size(&self) -> Option<u64> {
         self.blocks.checked_mul(self.block_size.into())

@@ -37,7 +37,9 @@ pub(super) fn grow(plan: &TargetPlan, control: Control<'_>) -> Vec<String> {
     let grown = plan.grows.iter().filter_map(|growth| {
         let place = Extent { start: growth.start, end: growth.start.saturating_add(growth.size) };
         let device = Partition::find(&plan.target, growth.number, place);
-        let error = device.and_then(|device| Ok(resize::grow(growth.kind, &device.path)?)).err()?;
+        let error = device
+            .and_then(|device| Ok(resize::grow(growth.kind, &device.path, &plan.room)?))
+            .err()?;
         let warning = not_grown(growth, &error);
         control.warn(warning.clone());
         Some(warning)

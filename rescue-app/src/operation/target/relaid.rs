@@ -13,7 +13,6 @@ use crate::operation::guard;
 use crate::operation::safety::TooSmall;
 use crate::resize;
 use crate::table::{self, Patch, Position, Role, Room, Scheme};
-use crate::tool;
 use crate::transfer::Transfer;
 use crate::volume::Kind;
 
@@ -93,7 +92,7 @@ impl Relaid {
         let fit = Wishes { mode: Some(Mode::Fit), ..wishes.clone() };
         let found = Self::find(target, content, &fit, wanted).ok()??;
         let grows = found.grows(content.manifest);
-        let can = !grows.is_empty() && grows.iter().all(|growth| tool::find(growth.tool).is_some());
+        let can = !grows.is_empty() && grows.iter().all(|growth| resize::is_there(growth.tool));
         can.then_some(found)
     }
 
@@ -182,7 +181,7 @@ impl Relaid {
             let Position { number, start, size, .. } = placed.position;
             let region = manifest.partition(number).filter(|region| region.size < size)?;
             let kind = region.filesystem.as_ref()?.kind;
-            let tool = resize::tool_for(kind).filter(|_| may_grow(kind, region.size, size))?;
+            let tool = resize::grower(kind).filter(|_| may_grow(kind, region.size, size))?;
             Some(Growth { number, start, size, kind, tool })
         });
         growths.collect()
@@ -201,7 +200,7 @@ impl Relaid {
             let growth = growths.iter().find(|growth| growth.number == number);
             let inside = match (growth, &region.filesystem) {
                 _ if size < region.size || !placed.wanted => String::new(),
-                (Some(Growth { kind, tool, .. }), _) if tool::find(tool).is_none() => format!(
+                (Some(Growth { kind, tool, .. }), _) if !resize::is_there(tool) => format!(
                     "; {tool}, which would grow its {kind}, is not installed: that keeps its size"
                 ),
                 (Some(Growth { kind: Kind::Ntfs, tool, .. }), _) => format!(

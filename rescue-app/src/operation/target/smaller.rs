@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nix::sys::statvfs::statvfs;
-use nix::unistd::{AccessFlags, access};
+use nix::unistd::{AccessFlags, access, geteuid};
 
 use crate::bytes::{Extents, OverlayRoom, ReadAt};
 use crate::console;
@@ -14,7 +14,6 @@ use crate::operation::error::{Doing, OperationError};
 use crate::operation::format::size as human;
 use crate::progress::{Control, Phase, available_memory};
 use crate::resize::{self, Shrink, Shrunk};
-use crate::tool;
 use crate::transfer::{Rewritten, Transfer, written};
 use crate::volume::Kind;
 
@@ -44,8 +43,8 @@ pub(super) fn find(
     });
     let found: Vec<Shrink> = found.collect();
     for shrink in &found {
-        if tool::find(shrink.tool).is_none() {
-            let Shrink { tool, kind, number, .. } = shrink;
+        if let Some(tool) = shrink.programs().find(|program| !resize::is_there(program)) {
+            let Shrink { kind, number, .. } = shrink;
             return Err(OperationError::refused(
                 format!(
                     "{tool}, which makes the {kind} of partition {number} smaller, is not installed"
@@ -53,6 +52,16 @@ pub(super) fn find(
                 "install it, or choose a disk on which all partitions keep their sizes",
             ));
         }
+    }
+    if let Some(Shrink { kind, number, .. }) = found.iter().find(|it| it.is_mounted())
+        && !geteuid().is_root()
+    {
+        return Err(OperationError::refused(
+            format!(
+                "the {kind} of partition {number} is mounted to make it smaller, which root alone may do"
+            ),
+            "run it as root (sudo), or choose a disk on which that partition keeps its size",
+        ));
     }
     if !found.is_empty() && !Path::new(FUSE).exists() {
         return Err(OperationError::refused(
@@ -99,8 +108,12 @@ pub(super) fn notices(shrinks: &[Shrink]) -> impl Iterator<Item = String> + '_ {
             Kind::Ntfs => "; Windows checks it at its first start",
             _ => "",
         };
+        let how = match shrink.is_made_anew() {
+            true => "anew and smaller, with its UUID and all files,",
+            false => "smaller",
+        };
         format!(
-            "the {kind} of partition {number} is made smaller by {tool} before anything is written, for \
+            "the {kind} of partition {number} is made {how} by {tool} before anything is written, for \
              which up to {} are kept apart{then}",
             human(*scratch)
         )
@@ -154,6 +167,9 @@ impl TargetPlan {
         }
         control.phase(Phase::Shrinking);
         let (disk, mut plan) = (disk(), self.clone());
+        // All of them are kept until they are written.
+        let memory = self.room.memory / self.shrinks.len() as u64;
+        let room = OverlayRoom { memory, ..self.room.clone() };
         for shrink in &self.shrinks {
             let doing = || {
                 format!(
@@ -164,7 +180,7 @@ impl TargetPlan {
             let to = self.transfers.iter().find(|transfer| transfer.from == shrink.start);
             let place = (to.map_or(0, |transfer| transfer.to), self.target.logical_sector);
             let disk = Arc::clone(&disk);
-            let made = resize::shrink(shrink, disk, place, self.room.clone(), control.cancel);
+            let made = resize::shrink(shrink, disk, place, room.clone(), control.cancel);
             let made = made.map_err(OperationError::from).doing(doing)?;
             made.warnings.iter().for_each(|warning| control.warn(warning.clone()));
             plan.take(made);
