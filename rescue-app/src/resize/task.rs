@@ -64,8 +64,13 @@ impl Shrink {
         let found = region.filesystem.as_ref()?;
         let is_possible = layout::is_shrunk(region, size) && layout::shrunk_size(region) <= size;
         let tool = shrinker(found.kind).filter(|_| is_possible)?;
-        let is_moved = is_made_anew(found.kind) || found.kind == Kind::Lvm2;
-        let from = if is_moved { region.start } else { region.start + size };
+        let inside: Vec<Kind> = region
+            .logical_volumes
+            .iter()
+            .filter_map(|it| Some(it.filesystem.as_ref()?.kind))
+            .collect();
+        let is_filled = is_made_anew(found.kind) || inside.iter().copied().any(is_made_anew);
+        let from = if is_filled { region.start } else { region.start + size };
         let moved: u64 = region.used.within(from, region.end()).map(|it| it.len()).sum();
         Some(Self {
             number: region.partition.unwrap_or_default(),
@@ -76,11 +81,7 @@ impl Shrink {
             tool,
             scratch: moved + moved / 16 + BESIDES,
             block: found.block_size,
-            inside: region
-                .logical_volumes
-                .iter()
-                .filter_map(|it| Some(it.filesystem.as_ref()?.kind))
-                .collect(),
+            inside,
         })
     }
 }
