@@ -32,6 +32,7 @@ run: setup-run iso ## boot the medium in QEMU, in this terminal, with two demo d
 test: setup-test iso ## all tests, among them those that boot the medium in QEMU
 	@scripts/make-test-debian
 	@scripts/fetch-foreign-images
+	@scripts/fetch-servers
 	@scripts/fuzz 1
 	@cargo nextest run --cargo-quiet $(if $(CI),--profile ci)
 

@@ -12,7 +12,8 @@ use super::passphrase;
 pub(super) fn run(args: &BootArgs) -> anyhow::Result<Ending> {
     let request = args.request(passphrase::access(&args.from.repo, Want::Read)?);
     let screen = args.screen();
-    Printer::new(false).watch(|control| operation::boot(&request, screen, control))?;
+    Printer::new(false)
+        .watch_on(&request.repo, |control| operation::boot(&request, screen, control))?;
     Ok(Ending::Done)
 }
 
@@ -26,7 +27,8 @@ pub(super) fn test(
     let request = args.machine.request(image, access);
     let printer = Printer::new(json);
     let limit = args.limit();
-    let report = printer.watch(|control| operation::verify_boot(&request, limit, control))?;
+    let report = printer
+        .watch_on(&request.repo, |control| operation::verify_boot(&request, limit, control))?;
     printer.result(&report, &text(&report))?;
     Ok(if report.boots { Ending::Done } else { Ending::NeedsAttention })
 }

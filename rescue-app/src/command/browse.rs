@@ -12,7 +12,8 @@ use super::passphrase;
 
 pub(super) fn list(args: &LsArgs) -> anyhow::Result<Ending> {
     let request = args.request(passphrase::access(&args.listed.from.repo, Want::Read)?);
-    let found = Printer::new(false).watch(|control| operation::list_files(&request, control))?;
+    let found = Printer::new(false)
+        .watch_on(&request.repo, |control| operation::list_files(&request, control))?;
     if args.json {
         document(&found)?;
         return Ok(Ending::Done);
@@ -29,7 +30,8 @@ pub(super) fn list(args: &LsArgs) -> anyhow::Result<Ending> {
 pub(super) fn copy(args: &CopyArgs) -> anyhow::Result<Ending> {
     let request = args.request(passphrase::access(&args.from.repo, Want::Read)?);
     let printer = Printer::new(args.json);
-    let report = printer.watch(|control| operation::copy_files(&request, &args.to, control))?;
+    let report = printer
+        .watch_on(&request.repo, |control| operation::copy_files(&request, &args.to, control))?;
     let text = format!(
         "copied {} file(s) of {}, {} folder(s) and {} link(s) to {}",
         report.files,
@@ -50,8 +52,9 @@ pub(super) fn find(args: &FindArgs) -> anyhow::Result<Ending> {
         true => {}
         false => say(&line(&file, &file.path, args.listed.long)),
     };
-    Printer::new(false)
-        .watch(|control| operation::find_files(&request, &args.name, control, &mut show))?;
+    Printer::new(false).watch_on(&request.repo, |control| {
+        operation::find_files(&request, &args.name, control, &mut show)
+    })?;
     failure?;
     Ok(Ending::Done)
 }

@@ -16,7 +16,8 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
     let request = args.request(keys, passphrase::access(&args.repo, want)?);
     let printer = Printer::new(args.json);
     if args.plan {
-        let plan = printer.watch(|control| operation::plan_capture(&request, control))?;
+        let plan = printer
+            .watch_on(&request.repo, |control| operation::plan_capture(&request, control))?;
         printer.result(&plan, &plan_text(&plan))?;
         return Ok(Ending::Done);
     }

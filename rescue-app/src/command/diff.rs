@@ -17,8 +17,8 @@ pub(super) fn run(args: &DiffArgs) -> anyhow::Result<Ending> {
         true => {}
         false => say(&line(&difference)),
     };
-    let report =
-        Printer::new(false).watch(|control| operation::diff(&request, control, &mut show))?;
+    let report = Printer::new(false)
+        .watch_on(&request.repo, |control| operation::diff(&request, control, &mut show))?;
     failure?;
     if !args.json {
         say(&format!(

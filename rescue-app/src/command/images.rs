@@ -61,7 +61,8 @@ pub(super) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
     let _caught = signals::Caught::now();
     let control = Control { sink: &sink, cancel: &CANCEL, resume: None };
     let wanted = args.reference();
-    let image = operation::show_image(&access, &wanted, control)?;
+    let image =
+        access.attended(control, |control| operation::show_image(&access, &wanted, control))?;
     if args.json {
         document(&image)?;
     } else {

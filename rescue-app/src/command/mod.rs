@@ -14,6 +14,7 @@ mod images;
 mod maintenance;
 mod manual;
 mod mount;
+mod network;
 mod output;
 mod passphrase;
 mod prepare;

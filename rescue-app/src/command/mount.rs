@@ -9,6 +9,6 @@ use super::passphrase;
 
 pub(super) fn run(args: &MountArgs) -> anyhow::Result<Ending> {
     let request = args.request(passphrase::access(&args.from.repo, Want::Read)?);
-    Printer::new(false).watch(|control| operation::mount(&request, control))?;
+    Printer::new(false).watch_on(&request.repo, |control| operation::mount(&request, control))?;
     Ok(Ending::Done)
 }

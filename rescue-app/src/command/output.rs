@@ -84,14 +84,22 @@ impl Printer {
         result
     }
 
-    /// [`Self::watch`] for an operation on this repository, beside which the log is kept if it would
-    /// be lost.
+    /// [`Self::watch`] for an operation on this repository, which it may have to wait for.
+    pub(super) fn watch_on<T>(
+        &self,
+        access: &RepoAccess,
+        operation: impl FnOnce(Control<'_>) -> Result<T, OperationError>,
+    ) -> Result<T, OperationError> {
+        self.watch(|control| access.attended(control, operation))
+    }
+
+    /// [`Self::watch_on`] for an operation beside whose images the log is kept if it would be lost.
     pub(super) fn watch_at<T>(
         &self,
         access: &RepoAccess,
         operation: impl FnOnce(Control<'_>) -> Result<T, OperationError>,
     ) -> Result<T, OperationError> {
-        let result = self.watch(operation);
+        let result = self.watch_on(access, operation);
         log::keep_what_would_be_lost(access);
         result
     }

@@ -11,8 +11,8 @@ use crate::console;
 use crate::job::RepoArgs;
 use crate::operation::{OperationError, Passphrase, RepoAccess, Want};
 
-use super::hardening;
 use super::signals::{self, CANCEL};
+use super::{hardening, network};
 
 const VARIABLE: &str = "LIFEBOAT_PASSPHRASE";
 
@@ -76,7 +76,7 @@ pub(super) fn writing_unless(planned: bool) -> Want {
 /// given passphrase the public word is tried; when the repository has its own, a person at a
 /// terminal is asked.
 pub(super) fn access(args: &RepoArgs, want: Want) -> anyhow::Result<RepoAccess> {
-    let access = RepoAccess::at(&args.repo, want, given(args)?)?;
+    let access = RepoAccess::at(&args.repo, want, given(args)?, &network::options(args)?)?;
     match access.try_open() {
         Ok(()) => Ok(access),
         Err(error) if access.is_public() && error.needs_passphrase() => {
@@ -92,8 +92,9 @@ pub(super) fn access(args: &RepoArgs, want: Want) -> anyhow::Result<RepoAccess> 
 
 /// Access to a repository that is to be created.
 pub(super) fn new_access(args: &RepoArgs, no_passphrase: bool) -> anyhow::Result<RepoAccess> {
-    let new = |passphrase| Ok(RepoAccess::at(&args.repo, Want::Write, passphrase)?);
     let given = given(args)?;
+    let options = network::options(args)?;
+    let new = |passphrase| Ok(RepoAccess::at(&args.repo, Want::Write, passphrase, &options)?);
     if no_passphrase || given.is_some() {
         return new(given.filter(|_| !no_passphrase));
     }

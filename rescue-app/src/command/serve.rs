@@ -9,6 +9,6 @@ use super::passphrase;
 
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Ending> {
     let request = args.request(passphrase::access(&args.from.repo, Want::Read)?);
-    Printer::new(false).watch(|control| operation::serve(&request, control))?;
+    Printer::new(false).watch_on(&request.repo, |control| operation::serve(&request, control))?;
     Ok(Ending::Done)
 }

@@ -12,9 +12,18 @@ use crate::store::Location;
 /// Where images are and how they are opened.
 #[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepoArgs {
-    /// The repository: a folder, or `partition:DEVICE:/FOLDER`, which is mounted while it is used.
-    #[arg(long, value_name = "DIR", env = "LIFEBOAT_REPO", value_parser = location())]
+    /// The repository: a folder; `partition:DEVICE:/FOLDER`, which is mounted while it is used; or on
+    /// the network, as restic names it: `rest:https://USER@HOST/PATH/`.
+    #[arg(
+        long, value_name = "DIR", env = "LIFEBOAT_REPO", hide_env_values = true,
+        value_parser = location()
+    )]
     pub repo: Location,
+    /// File with the certificates (PEM) of those who may vouch for a server on the network; otherwise
+    /// those that this machine trusts.
+    #[arg(long, value_name = "FILE", env = "LIFEBOAT_CACERT")]
+    #[serde(default, with = "os_text::option")]
+    pub cacert: Option<PathBuf>,
     /// File with the passphrase, read as restic does: a byte order mark and blanks or line ends
     /// around the passphrase do not count.
     #[arg(long, value_name = "FILE")]
@@ -25,7 +34,7 @@ pub struct RepoArgs {
 impl RepoArgs {
     /// The repository at `location`, its passphrase to be asked for where it has one.
     pub fn at(location: Location) -> Self {
-        Self { repo: location, passphrase_file: None }
+        Self { repo: location, cacert: None, passphrase_file: None }
     }
 }
 

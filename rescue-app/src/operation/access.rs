@@ -3,12 +3,17 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::repository::{OpenedKey, PUBLIC_PASSPHRASE, Repository};
-use crate::store::{LocalStore, Location, Store};
+use crate::progress::Control;
+use crate::repository::{OpenedKey, PUBLIC_PASSPHRASE, Repository, RepositoryError};
+use crate::store::{LocalStore, Location, NetworkOptions, NetworkStore, Store};
 use crate::volume::EntryKind;
 
 use super::error::OperationError;
@@ -37,13 +42,34 @@ impl fmt::Debug for Passphrase {
     }
 }
 
+/// How often whoever waits for a server is asked whether to go on, and what is to be told of it.
+const ATTENTION: Duration = Duration::from_millis(100);
+
+/// What a repository is reached through.
+#[derive(Clone)]
+enum Reach {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// A server.
+    Server(Arc<NetworkStore>),
+}
+
+impl fmt::Debug for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => f.debug_tuple("Folder").field(folder).finish(),
+            Self::Server(server) => f.debug_tuple("Server").field(&server.location()).finish(),
+        }
+    }
+}
+
 /// Which repository, and how it opens.
 #[derive(Clone, Debug)]
 pub struct RepoAccess {
     /// Where it is.
     location: Location,
-    /// Its folder, now that it can be reached.
-    folder: PathBuf,
+    /// What it can be reached through now.
+    reach: Reach,
     /// What is mounted for it, for as long as anybody uses it.
     _place: Option<Arc<OpenPlace>>,
     passphrase: Option<Passphrase>,
@@ -56,20 +82,29 @@ impl RepoAccess {
     pub fn new(folder: impl Into<PathBuf>, passphrase: Option<Passphrase>) -> Self {
         let folder = folder.into();
         let location = Location::Folder(folder.clone());
-        Self { location, folder, _place: None, passphrase, key: Arc::default() }
+        let reach = Reach::Folder(folder);
+        Self { location, reach, _place: None, passphrase, key: Arc::default() }
     }
 
     /// The repository at `location`; what has to be mounted for what is wanted is, until nobody uses it
     /// any more.
     ///
     /// # Errors
-    /// When the partition is not there, or the kernel does not mount it so.
+    /// When the partition is not there, or the kernel does not mount it so; when what is needed to use
+    /// a server is missing.
     pub fn at(
         location: &Location,
         want: Want,
         passphrase: Option<Passphrase>,
+        network: &NetworkOptions,
     ) -> Result<Self, OperationError> {
         match location {
+            Location::Network(address) => {
+                let store = NetworkStore::open(address, network);
+                let reach = Reach::Server(Arc::new(store.map_err(RepositoryError::from)?));
+                let (location, key) = (location.clone(), Arc::default());
+                Ok(Self { location, reach, _place: None, passphrase, key })
+            }
             Location::Folder(folder) => Ok(Self::new(folder, passphrase)),
             Location::Partition { device, folder } => {
                 Self::on(&places::place_on(device)?, folder, want, passphrase)
@@ -97,7 +132,8 @@ impl RepoAccess {
         let location =
             Location::Partition { device: place.device.clone(), folder: folder.to_owned() };
         let key = Arc::default();
-        Ok(Self { location, folder: reached, _place: Some(Arc::new(open)), passphrase, key })
+        let reach = Reach::Folder(reached);
+        Ok(Self { location, reach, _place: Some(Arc::new(open)), passphrase, key })
     }
 
     /// The same with another passphrase.
@@ -111,9 +147,12 @@ impl RepoAccess {
         &self.location
     }
 
-    /// The folder that it can be reached in now.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// The folder that it can be reached in now; none of what is on a server.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.reach {
+            Reach::Folder(folder) => Some(folder),
+            Reach::Server(_) => None,
+        }
     }
 
     /// Whether it opens with the word that everybody knows.
@@ -122,8 +161,42 @@ impl RepoAccess {
     }
 
     /// The place of its files.
-    pub(super) fn store(&self) -> Arc<LocalStore> {
-        Arc::new(LocalStore::new(&self.folder))
+    pub(super) fn store(&self) -> Arc<dyn Store> {
+        match &self.reach {
+            Reach::Folder(folder) => Arc::new(LocalStore::new(folder)),
+            Reach::Server(server) => Arc::clone(server) as Arc<dyn Store>,
+        }
+    }
+
+    /// Does `work`, which may have to wait for a server: `control` is told so, and ends the waiting.
+    ///
+    /// # Errors
+    /// Those of `work`; whatever fails after the person asked to stop is [`OperationError::Cancelled`].
+    pub fn attended<T>(
+        &self,
+        control: Control<'_>,
+        work: impl FnOnce(Control<'_>) -> Result<T, OperationError>,
+    ) -> Result<T, OperationError> {
+        let Reach::Server(server) = &self.reach else { return work(control) };
+        let result = thread::scope(|scope| {
+            // Dropped when the work has ended, whichever way.
+            let (_end, ended) = bounded::<()>(0);
+            scope.spawn(move || {
+                while ended.recv_timeout(ATTENTION) == Err(RecvTimeoutError::Timeout) {
+                    if control.cancel.is_requested() && !server.is_stopped() {
+                        server.stop();
+                    }
+                    server.take_notices().into_iter().for_each(|notice| control.info(notice));
+                }
+            });
+            work(control)
+        });
+        match result {
+            Err(error) if server.is_stopped() && !error.is_cancelled() => {
+                Err(OperationError::Cancelled)
+            }
+            result => result,
+        }
     }
 
     fn passphrase(&self) -> &str {
@@ -192,7 +265,7 @@ impl Compression {
 /// # Errors
 /// Refuses a place that is gone when the machine is switched off, unless `in_memory`.
 pub fn create_repository(access: &RepoAccess, in_memory: bool) -> Result<(), OperationError> {
-    guard::place_lasts(access.folder(), in_memory)?;
+    access.folder().map_or(Ok(()), |folder| guard::place_lasts(folder, in_memory))?;
     Repository::init(access.store(), access.passphrase())?;
     Ok(())
 }

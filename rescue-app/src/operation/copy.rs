@@ -95,7 +95,13 @@ pub fn copy_to_new_folder(
     control: Control<'_>,
 ) -> Result<CopyReport, OperationError> {
     let id = places.first().map_or("", |place| place.image.as_str());
-    let to = new_folder(root.folder(), id.get(..8).unwrap_or(id))?;
+    let Some(root) = root.folder() else {
+        return Err(OperationError::refused(
+            format!("files cannot be copied to {}", root.location()),
+            "choose a place on a disk",
+        ));
+    };
+    let to = new_folder(root, id.get(..8).unwrap_or(id))?;
     let mut whole = CopyReport { to: to.clone(), folders: 1, ..CopyReport::default() };
     for place in places {
         let request = BrowseRequest { place: place.clone(), repo: repo.clone() };

@@ -228,7 +228,9 @@ impl From<RepositoryError> for OperationError {
     /// The repository breaks off only because a person asked for it.
     fn from(error: RepositoryError) -> Self {
         match error {
-            RepositoryError::Cancelled => Self::Cancelled,
+            RepositoryError::Cancelled | RepositoryError::Store(StoreError::Stopped) => {
+                Self::Cancelled
+            }
             error => Self::Repository(error),
         }
     }

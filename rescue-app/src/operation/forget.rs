@@ -117,7 +117,14 @@ pub fn forget(
     let (mut report, unwanted) = choose(&repo, request, control)?;
     if !request.dry_run {
         repo.remove_snapshots(&lock, &unwanted).doing(doing)?;
-        unwanted.iter().for_each(|id| BootNote::remove(request.repo.folder(), &id.to_string()));
+        for (folder, id) in request
+            .repo
+            .folder()
+            .into_iter()
+            .flat_map(|folder| unwanted.iter().map(move |id| (folder, id)))
+        {
+            BootNote::remove(folder, &id.to_string());
+        }
     }
     if let Some(max_unused) = request.prune {
         let (dry_run, without) = (request.dry_run, unwanted.into_iter().collect());

@@ -143,16 +143,18 @@ fn lies_in_memory(path: &Path) -> bool {
 pub(super) fn target_is_expendable(
     disk: &Disk,
     words: &Words,
-    repo: &Path,
+    repo: Option<&Path>,
     judge: impl FnOnce(&Disk, &Words) -> Result<(), OperationError>,
 ) -> Result<(), OperationError> {
-    if holds(disk, repo)? {
-        return Err(OperationError::refused(
-            format!("{} holds the repository {}", disk.identity(), console::path(repo)),
-            "choose another disk",
-        ));
+    if let Some(repo) = repo {
+        if holds(disk, repo)? {
+            return Err(OperationError::refused(
+                format!("{} holds the repository {}", disk.identity(), console::path(repo)),
+                "choose another disk",
+            ));
+        }
+        is_outside(disk, repo)?;
     }
-    is_outside(disk, repo)?;
     judge(disk, words)
 }
 

@@ -185,8 +185,8 @@ impl ImageSummary {
     }
 
     /// With what is noted of it in the folder of its repository.
-    fn with_boot_test(self, repo: &Path) -> Self {
-        Self { boot_test: BootNote::read(repo, &self.id), ..self }
+    fn with_boot_test(self, repo: Option<&Path>) -> Self {
+        Self { boot_test: repo.and_then(|repo| BootNote::read(repo, &self.id)), ..self }
     }
 
     /// What it lacks, in a few words each: `partitions 1, 2` (only these), `12 sectors missing`,

@@ -16,7 +16,7 @@ use super::access::RepoAccess;
 use super::error::OperationError;
 use super::guard;
 use crate::progress::{Event, Level};
-use crate::store::Store;
+use crate::store::without_passwords;
 
 /// Names another file than the usual one.
 const VARIABLE: &str = "LIFEBOAT_LOG";
@@ -47,6 +47,12 @@ pub fn keep(access: &RepoAccess) -> Result<String, OperationError> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let name = format!("logs/{}-{}.log", started.replace(' ', "T"), boot.get(..8).unwrap_or("0"));
     let store = access.store();
+    if !store.takes_notes() {
+        return Err(OperationError::refused(
+            format!("{} takes only what is in images", access.location()),
+            "keep the log elsewhere",
+        ));
+    }
     store.write_note(&name, &text).map_err(crate::repository::RepositoryError::from)?;
     Ok(name)
 }
@@ -68,7 +74,7 @@ impl Log {
     pub fn start(what: &str) -> Self {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path()).ok();
         let log = Self(Mutex::new(file));
-        log.line(what);
+        log.line(&without_passwords(what));
         log
     }
 

@@ -213,6 +213,11 @@ impl RepositoryError {
         }
     }
 
+    /// Whether the place was not reached, which says nothing of what is stored there.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_out_of_reach())
+    }
+
     /// An error about a file with a problem described in words.
     pub(super) fn damaged(kind: FileKind, name: impl ToString, problem: impl ToString) -> Self {
         Self::Damaged { kind, name: name.to_string(), problem: problem.to_string() }

@@ -58,14 +58,20 @@ impl Repository {
             room = room.checked_sub(len).ok_or_else(too_large)?;
             Ok(file)
         };
-        let mut damaged = Vec::new();
+        let (mut damaged, mut failed) = (Vec::new(), None);
         let load = |id: Id| {
             json_file::load(&*self.store, &self.key, FileKind::Index, &id)
                 .and_then(|file| fits(id, file))
-                .map_err(|error| damaged.push((id, error)))
+                .map_err(|error| match error.is_out_of_reach() {
+                    true => failed = Some(error),
+                    false => damaged.push((id, error)),
+                })
                 .ok()
         };
         let index = Index::default().with(self.ids(FileKind::Index)?.into_iter().filter_map(load));
+        if let Some(error) = failed {
+            return Err(error);
+        }
         Ok(IndexedRepository {
             repository: self.clone(),
             index: RwLock::new(Arc::new(index)),

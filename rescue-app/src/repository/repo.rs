@@ -10,7 +10,7 @@ use super::format::crypto::{Key, fill_random};
 use super::format::identity::Identity;
 use super::format::key_file::{KeyFile, WORK_LIMIT};
 use super::format::{Id, PUBLIC_PASSPHRASE, json_file, polynomial, readme};
-use crate::store::{FileEntry, FileKind, Store};
+use crate::store::{FileEntry, FileKind, Store, StoreError};
 
 /// The format version written, and the newest one read.
 const VERSION: u64 = 2;
@@ -81,10 +81,21 @@ impl Repository {
         let config = new_config()?;
         let sealed_config = key.seal(&json_file::to_json(&config)?)?;
         let public = passphrase == PUBLIC_PASSPHRASE;
-        store.write(FileKind::Key, &Id::of(&key_json).to_string(), &key_json)?;
-        store.write_note(readme::NAME, &readme::text(public))?;
+        let key_name = Id::of(&key_json).to_string();
+        store.write(FileKind::Key, &key_name, &key_json)?;
+        if store.takes_notes() {
+            store.write_note(readme::NAME, &readme::text(public))?;
+        }
         // Last: only with its config a folder is a repository.
-        store.write(FileKind::Config, "config", &sealed_config)?;
+        if let Err(error) = store.write(FileKind::Config, "config", &sealed_config) {
+            if matches!(error, StoreError::BeingCreated { .. }) {
+                let _ = store.remove(FileKind::Key, &key_name);
+            }
+            return Err(error.into());
+        }
+        if !store.can_claim() {
+            remove_keys_but(&*store, Some(&key_name))?;
+        }
         drop(claim);
         Ok(Self { store, key: Arc::new(key), identity, config, public })
     }
@@ -175,8 +186,17 @@ fn make_room(store: &dyn Store) -> Result<()> {
             return Err(RepositoryError::damaged(FileKind::Config, "config", problem));
         }
     }
+    // Where it cannot be claimed they may be of somebody who is creating one at this moment, and go
+    // once it is known whose repository it is.
+    if store.can_claim() { remove_keys_but(store, None) } else { Ok(()) }
+}
+
+/// Removes the key files of creations that came to nothing.
+fn remove_keys_but(store: &dyn Store, own: Option<&str>) -> Result<()> {
     for key in store.list(FileKind::Key)? {
-        store.remove(FileKind::Key, &key.name)?;
+        if own != Some(key.name.as_str()) {
+            store.remove(FileKind::Key, &key.name)?;
+        }
     }
     Ok(())
 }

@@ -79,6 +79,43 @@ pub enum StoreError {
         /// The refused name.
         name: String,
     },
+    /// A server did not answer for as long as it was waited for.
+    #[error(
+        "{location} cannot be reached: {why}; it was tried for {seconds} s. Look at the address and \
+         the network, then run the same command again: what was stored so far is kept and used"
+    )]
+    Unreachable {
+        /// The store.
+        location: String,
+        /// What happened at last.
+        why: String,
+        /// How long it was tried.
+        seconds: u64,
+    },
+    /// A server does not do what it was asked for.
+    #[error("{location}: {why}; {next}")]
+    Refused {
+        /// The store.
+        location: String,
+        /// What it says.
+        why: String,
+        /// What a person can do.
+        next: String,
+    },
+    /// A server that removes nothing.
+    #[error(
+        "{location} lets nobody remove a {kind} from here: it only takes what is new \
+         (append-only). Remove images on the server itself, or by an address that may"
+    )]
+    KeepsAll {
+        /// The store.
+        location: String,
+        /// What was to be removed.
+        kind: FileKind,
+    },
+    /// The person asked to stop.
+    #[error("stopped on request")]
+    Stopped,
     /// The operating system reported an error.
     #[error("{action} {path}: {source}")]
     Io {
@@ -89,4 +126,11 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl StoreError {
+    /// Whether the place was not reached, which says nothing of what it holds.
+    pub fn is_out_of_reach(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Refused { .. } | Self::Stopped)
+    }
 }

@@ -8,13 +8,15 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::network::Address;
 use crate::bytes::os_text;
 use crate::console;
 
 /// What the text of a [`Location::Partition`] begins with; a folder of that name is `./partition:…`.
 const PARTITION: &str = "partition:";
 
-/// Where a repository is, as a person names it: a folder, or `partition:DEVICE:/FOLDER`.
+/// Where a repository is, as a person names it: a folder, `partition:DEVICE:/FOLDER`, or an address on
+/// the network. A password in an address is used by this process, and in no text that is made of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// A folder that can be reached already.
@@ -26,31 +28,42 @@ pub enum Location {
         /// The folder, from the root of the filesystem; empty for the root itself.
         folder: PathBuf,
     },
+    /// On a server.
+    Network(Address),
 }
 
 /// A text that names no location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it has to be a folder, or partition:DEVICE:/FOLDER as in partition:/dev/sdb1:/images")]
-pub struct LocationError;
+pub enum LocationError {
+    /// Neither a folder nor one on a partition.
+    #[error("it has to be a folder, or partition:DEVICE:/FOLDER as in partition:/dev/sdb1:/images")]
+    Place,
+    /// It begins as an address on the network.
+    #[error("{0}")]
+    Address(&'static str),
+}
 
 impl Location {
     /// The location that a word of a command line names, which need not be UTF-8.
     ///
     /// # Errors
-    /// When it is empty, or begins as a partition and does not go on as one.
+    /// When it is empty, or begins as a partition or an address and does not go on as one.
     pub fn from_os(word: &OsStr) -> Result<Self, LocationError> {
+        if let Some(address) = word.to_str().and_then(Address::parse) {
+            return address.map(Self::Network).map_err(LocationError::Address);
+        }
         let Some(rest) = word.as_bytes().strip_prefix(PARTITION.as_bytes()) else {
             return match word.is_empty() {
-                true => Err(LocationError),
+                true => Err(LocationError::Place),
                 false => Ok(Self::Folder(word.into())),
             };
         };
         // A device is no folder, so that its path has no ":/" in it.
-        let colon = rest.windows(2).position(|pair| pair == b":/").ok_or(LocationError)?;
-        let (device, folder) = rest.split_at_checked(colon).ok_or(LocationError)?;
+        let colon = rest.windows(2).position(|pair| pair == b":/").ok_or(LocationError::Place)?;
+        let (device, folder) = rest.split_at_checked(colon).ok_or(LocationError::Place)?;
         let (device, folder) = (Path::new(OsStr::from_bytes(device)), folder.get(2..));
         if !device.is_absolute() {
-            return Err(LocationError);
+            return Err(LocationError::Place);
         }
         let folder = Path::new(OsStr::from_bytes(folder.unwrap_or_default()));
         Ok(Self::Partition { device: device.into(), folder: relative(folder) })
@@ -59,9 +72,7 @@ impl Location {
     /// The word that names it on a command line.
     pub fn to_os(&self) -> OsString {
         match self {
-            Self::Folder(folder)
-                if folder.as_os_str().as_bytes().starts_with(PARTITION.as_bytes()) =>
-            {
+            Self::Folder(folder) if is_taken_for_another(folder.as_os_str()) => {
                 Path::new(".").join(folder).into()
             }
             Self::Folder(folder) => folder.into(),
@@ -72,8 +83,15 @@ impl Location {
                 word.push(folder);
                 word
             }
+            Self::Network(address) => address.to_string().into(),
         }
     }
+}
+
+/// Whether the name of a folder begins as what is none.
+fn is_taken_for_another(folder: &OsStr) -> bool {
+    folder.as_bytes().starts_with(PARTITION.as_bytes())
+        || folder.to_str().is_some_and(|folder| Address::parse(folder).is_some())
 }
 
 /// A folder without what would make it absolute.
@@ -130,6 +148,7 @@ mod tests {
             ("partition:/dev/sdb1:/../../a/./b", partition("/dev/sdb1", "a/b")),
             ("/mnt/images", Location::Folder("/mnt/images".into())),
             ("a:/b", Location::Folder("a:/b".into())),
+            ("./rest:x", Location::Folder("./rest:x".into())),
             ("./partition:/x:/y", Location::Folder("./partition:/x:/y".into())),
         ];
         for (text, expected) in cases {
@@ -137,8 +156,9 @@ mod tests {
         }
         for wrong in ["", "partition:", "partition:/dev/sdb1", "partition:sdb1:/a", "partition::/a"]
         {
-            assert_eq!(wrong.parse::<Location>(), Err(LocationError), "{wrong}");
+            assert_eq!(wrong.parse::<Location>(), Err(LocationError::Place), "{wrong}");
         }
+        assert!(matches!("rest:x".parse::<Location>(), Err(LocationError::Address(_))));
     }
 
     fn name() -> impl Strategy<Value = OsString> {
@@ -156,7 +176,11 @@ mod tests {
                     folder: folder.iter().collect(),
                 }
             });
-        prop_oneof![partition, name().prop_map(|name| Location::Folder(name.into()))]
+        let address = ("(rest:https://(me@)?|rest:http://|s3:http://)[a-z]{1,9}(:[0-9]{2})?/[a-zä]{1,3}(/[a-z]{1,3})?|sftp:([a-z]@)?[a-z]{1,3}:/?[a-zä /]{1,5}")
+            .prop_filter_map("an address", |word| word.parse().ok());
+        let folder =
+            prop_oneof![name(), "(rest|s3|sftp|partition):[a-z:/]{0,9}".prop_map(OsString::from)];
+        prop_oneof![partition, address, folder.prop_map(|name| Location::Folder(name.into()))]
     }
 
     proptest! {

@@ -7,6 +7,7 @@ mod error;
 mod filesystem_type;
 mod local;
 mod location;
+mod network;
 mod pausing;
 
 use std::fmt;
@@ -15,6 +16,9 @@ use std::time::Duration;
 pub use error::StoreError;
 pub use local::LocalStore;
 pub use location::{Location, LocationError};
+pub use network::{
+    Address, Link, Login, NetworkOptions, NetworkStore, Secret, Web, without_passwords,
+};
 pub use pausing::{PausingStore, WhenFull};
 
 /// What a store's methods return.
@@ -90,6 +94,11 @@ pub trait Store: Send + Sync {
         Ok(Box::new(()))
     }
 
+    /// Whether [`Self::claim`] keeps others from creating a repository there at the same time.
+    fn can_claim(&self) -> bool {
+        true
+    }
+
     /// Makes the folders of an empty repository.
     fn create_layout(&self) -> Result<()>;
 
@@ -158,12 +167,22 @@ pub trait Store: Send + Sync {
     /// its own there, such as `logs/NAME`.
     fn write_note(&self, name: &str, text: &str) -> Result<()>;
 
+    /// Whether there is room for notes beside the repository's files.
+    fn takes_notes(&self) -> bool {
+        true
+    }
+
     /// How long a machine that has just written a file may still be shown a list of before. What
     /// others had written when this has passed is seen.
     fn settle_time(&self) -> Duration;
 
     /// Bytes that can still be written, where the place can tell.
     fn free_space(&self) -> Option<u64>;
+
+    /// How many threads should read or write at the same time for the place to do what it can.
+    fn connections(&self) -> usize {
+        2
+    }
 
     /// The place in words for messages, such as the folder's path.
     fn location(&self) -> String;

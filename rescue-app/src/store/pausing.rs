@@ -46,6 +46,10 @@ impl Store for PausingStore {
         self.inner.claim()
     }
 
+    fn can_claim(&self) -> bool {
+        self.inner.can_claim()
+    }
+
     fn create_layout(&self) -> Result<()> {
         self.inner.create_layout()
     }
@@ -99,6 +103,14 @@ impl Store for PausingStore {
 
     fn write_note(&self, name: &str, text: &str) -> Result<()> {
         self.inner.write_note(name, text)
+    }
+
+    fn takes_notes(&self) -> bool {
+        self.inner.takes_notes()
+    }
+
+    fn connections(&self) -> usize {
+        self.inner.connections()
     }
 
     fn settle_time(&self) -> Duration {

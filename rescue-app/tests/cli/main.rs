@@ -21,6 +21,7 @@ mod locks;
 mod lying_place;
 mod manual;
 mod mount;
+mod network;
 mod odd_disks;
 mod own_place;
 mod partition_types;

@@ -57,9 +57,11 @@ fn repo() -> impl Strategy<Value = RepoArgs> {
             device: PathBuf::from("/dev").join(device),
             folder: folder.into(),
         }),
+        "(rest:https://([a-z]@)?|s3:http://|sftp:)[a-z]{1,6}:/[a-z]{1,9}"
+            .prop_filter_map("an address", |word| word.parse().ok()),
     ];
-    (location, option::of(path()))
-        .prop_map(|(repo, passphrase_file)| RepoArgs { repo, passphrase_file })
+    (location, option::of(path()), option::of(path()))
+        .prop_map(|(repo, cacert, passphrase_file)| RepoArgs { repo, cacert, passphrase_file })
 }
 
 fn reading() -> impl Strategy<Value = Reading> {

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::console;
 use crate::export::{NbdAddress, NbdServer, ServedImage};
 use crate::image::manifest::Manifest;
 use crate::image::stored::OpenImage;
@@ -130,10 +129,13 @@ pub fn verify_boot(
         let verdict = Verdict::of(&seen, machine.hardware.firmware);
         let note = BootNote::now(verdict.clone(), machine.hardware.firmware);
         let png = seen.picture.map(|picture| picture.to_png());
-        let written = note.put(request.repo.folder(), &machine.id, png.as_deref());
+        let written = match request.repo.folder() {
+            Some(folder) => note.put(folder, &machine.id, png.as_deref()),
+            None => Err(io::Error::other("it takes only what is in images")),
+        };
         let picture = written.unwrap_or_else(|error| {
-            let folder = console::path(request.repo.folder());
-            control.warn(format!("the result is not noted in {folder}: {error}"));
+            let place = request.repo.location();
+            control.warn(format!("the result is not noted in {place}: {error}"));
             None
         });
         let (boots, firmware) = (verdict.boots(), machine.hardware.firmware);

@@ -38,9 +38,9 @@ pub struct CaptureRequest {
 impl CaptureRequest {
     /// What is done about places of `disk` that cannot be read.
     pub(super) fn rescue(&self, disk: &Disk) -> RescueOptions {
-        let beside = || self.repo.folder().join(map_name(&disk.identity()));
-        let map_file =
-            if self.keep_map { Some(beside()) } else { self.source.rescue.map_file.clone() };
+        let beside = self.repo.folder().filter(|_| self.keep_map);
+        let beside = beside.map(|folder| folder.join(map_name(&disk.identity())));
+        let map_file = beside.or_else(|| self.source.rescue.map_file.clone());
         RescueOptions { map_file, ..self.source.rescue }
     }
 }
@@ -89,8 +89,19 @@ pub fn plan_capture(
 /// Looks at the disk, once the repository opens: that is told before anything takes long.
 pub(super) fn look(request: &CaptureRequest) -> Result<SourcePlan, OperationError> {
     SourcePlan::make(&request.source, |disk| {
-        guard::repository_is_elsewhere(disk, request.repo.folder())?;
-        guard::place_lasts(request.repo.folder(), request.in_memory)?;
+        match request.repo.folder() {
+            Some(folder) => {
+                guard::repository_is_elsewhere(disk, folder)?;
+                guard::place_lasts(folder, request.in_memory)?;
+            }
+            None if request.keep_map => {
+                return Err(OperationError::refused(
+                    format!("{} takes only what is in images", request.repo.location()),
+                    "keep the map of what was read in a file of this machine: --map FILE",
+                ));
+            }
+            None => {}
+        }
         request.repo.try_open()
     })
 }

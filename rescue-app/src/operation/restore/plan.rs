@@ -151,7 +151,7 @@ fn plan(
         disk: &disk,
         partitions: request.what.partitions(),
         volume: volume.map(|FoundVolume { volume, transfers }| (volume, transfers)),
-        images: Some(request.repo.folder()),
+        images: request.repo.folder(),
         note: note(request, image),
         notices: sources.notices(),
     };

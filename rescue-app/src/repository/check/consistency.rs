@@ -229,6 +229,7 @@ impl Checker<'_> {
                 }
             }) {
                 Ok(()) => at = location.end(),
+                Err(error) if error.is_out_of_reach() => return Err(error),
                 Err(error) => damaged.push((id, error)),
             }
         }

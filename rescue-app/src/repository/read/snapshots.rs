@@ -25,6 +25,7 @@ impl Repository {
         for id in self.ids(FileKind::Snapshot)? {
             match self.load_snapshot(id).and_then(|file| fits(file, &mut room)) {
                 Ok(file) => list.snapshots.push(file),
+                Err(error) if error.is_out_of_reach() => return Err(error),
                 Err(error) => list.damaged.push((id, error)),
             }
         }

@@ -112,6 +112,9 @@ impl IndexedRepository {
             let good =
                 sealed.is_some_and(|bytes| self.open_blob(id, location, bytes, reader).is_ok());
             if !good && let Err(error) = self.read_blob(id, reader) {
+                if error.is_out_of_reach() {
+                    return Err(error);
+                }
                 damaged.lock().unwrap_or_else(PoisonError::into_inner).push((*id, error));
             }
             reporter.advance(u64::from(location.plain_len()), 0, 0)?;

@@ -53,6 +53,7 @@ impl IndexedRepository {
                     adopted.bytes += file.size;
                     proven.push(pack);
                 }
+                Err(error) if error.is_out_of_reach() => return Err(error),
                 Err(error) => adopted.damaged.push((*id, error)),
             }
         }

@@ -26,9 +26,6 @@ const INDEX_BLOBS: usize = 50_000;
 /// … or this much time, so that an interrupted capture finds again nearly all it has stored.
 const INDEX_INTERVAL: Duration = Duration::from_secs(120);
 
-/// Threads that write packs, so that one pack is synced while the next one is written.
-const WRITER_THREADS: usize = 2;
-
 /// Full packs that wait for a writer; with them the memory in use is bounded.
 const WAITING_PACKS: usize = 1;
 
@@ -277,7 +274,8 @@ impl<'r> PackWriter<'r> {
             counters: Counters::default(),
         });
         let mut pack_writer = Self { repository, shared, writers: Vec::new() };
-        for _ in 0..WRITER_THREADS {
+        // One pack is synced, or on its way, while the next one is written.
+        for _ in 0..repository.store.connections() {
             pack_writer.start_writer(packs.clone())?;
         }
         Ok(pack_writer)

@@ -25,7 +25,7 @@ use crate::operation::{
     ImageSummary, LockedDisk, OperationError, Passphrase, Place, PruneRequest, RepoAccess,
     RestorePlan, Rules, Unwanted, Want,
 };
-use crate::store::Location;
+use crate::store::{Location, NetworkOptions};
 use crate::volume::VolumeKey;
 use requests::{capture_request, clone_request, prepare_request, restore_request};
 
@@ -63,7 +63,9 @@ impl LiveMachine {
             Location::Partition { device, folder } => {
                 RepoAccess::on(&self.place(device)?, folder, want, passphrase)
             }
-            folder @ Location::Folder(_) => RepoAccess::at(folder, want, passphrase),
+            other @ (Location::Folder(_) | Location::Network(_)) => {
+                RepoAccess::at(other, want, passphrase, &NetworkOptions::default())
+            }
         }
         .map_err(views::failure)
     }
@@ -416,7 +418,11 @@ fn logged<T>(
         log.event(&event);
         (control.sink)(event);
     };
-    let result = run(Control { sink: &sink, ..control });
+    let control = Control { sink: &sink, ..control };
+    let result = match access {
+        Some(access) => access.attended(control, run),
+        None => run(control),
+    };
     match &result {
         Ok(_) => log.line("done"),
         Err(error) => log.line(&format!("failed: {error}")),

@@ -1,0 +1,49 @@
+//! What servers are used with, from the environment: it is not in any list of processes.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::job::RepoArgs;
+use crate::store::{Login, NetworkOptions, Secret};
+
+use super::hardening;
+
+/// Whole seconds that whatever is temporary is tried again.
+const PATIENCE: &str = "LIFEBOAT_NETWORK_PATIENCE";
+
+/// The options for a repository. To be called while there is one thread only.
+pub(super) fn options(args: &RepoArgs) -> anyhow::Result<NetworkOptions> {
+    // It may have a password in it, and is no affair of the programs that are started.
+    let _ = hardening::take_variable("LIFEBOAT_REPO");
+    let mut options = NetworkOptions {
+        cacert: args.cacert.clone().or_else(|| Some(std::env::var_os("RESTIC_CACERT")?.into())),
+        rest: Login {
+            user: variable(["LIFEBOAT_REST_USERNAME", "RESTIC_REST_USERNAME"])?
+                .map(|user| user.reveal().to_owned()),
+            password: variable(["LIFEBOAT_REST_PASSWORD", "RESTIC_REST_PASSWORD"])?,
+        },
+        ..NetworkOptions::default()
+    };
+    if let Some(patience) = variable([PATIENCE])? {
+        let seconds = patience.reveal().parse();
+        let seconds = seconds.with_context(|| format!("{PATIENCE} is not a number of seconds"))?;
+        options.patience = Duration::from_secs(seconds);
+    }
+    Ok(options)
+}
+
+/// The first of these variables that is set to something; all of them are gone afterwards.
+fn variable<const N: usize>(names: [&str; N]) -> anyhow::Result<Option<Secret>> {
+    let mut found = None;
+    for name in names {
+        let Some(bytes) = hardening::take_variable(name).filter(|bytes| !bytes.is_empty()) else {
+            continue;
+        };
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => found = found.or_else(|| Some(Secret::new(text))),
+            Err(_) => bail!("{name} is not UTF-8; set it in a UTF-8 locale"),
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,36 @@
+//! What is needed to use a server, besides its address.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::secret::Secret;
+
+/// How long whatever is temporary is tried again.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// A user and a password.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Login {
+    /// The user, where one was given apart from the address.
+    pub user: Option<String>,
+    /// The password, where one was given apart from the address.
+    pub password: Option<Secret>,
+}
+
+/// How servers are used, and who is told to them.
+#[derive(Clone, Debug)]
+pub struct NetworkOptions {
+    /// File with the certificates, PEM, of those who may vouch for a server; otherwise those that
+    /// this machine trusts.
+    pub cacert: Option<PathBuf>,
+    /// For servers of restic's protocol.
+    pub rest: Login,
+    /// How long whatever is temporary is tried again.
+    pub patience: Duration,
+}
+
+impl Default for NetworkOptions {
+    fn default() -> Self {
+        Self { cacert: None, rest: Login::default(), patience: PATIENCE }
+    }
+}
