@@ -192,6 +192,9 @@ impl Client {
                 | CertificateError::NotValidForNameContext { .. } => {
                     "name the server as its certificate does"
                 }
+                CertificateError::Other(_) => {
+                    "a server needs a certificate of its own, with basicConstraints=CA:FALSE"
+                }
                 _ => {
                     "give the certificate of who signed it by --cacert FILE, if that is whom you \
                      trust"

@@ -83,7 +83,7 @@ impl Far {
         self.run(&["check", "--read-data"]).ended(0);
         self.assert_whole();
         self.restic(&["restore", "latest", "--target", &self.bench.arg("by-restic")]);
-        assert!(same(&self.bench.path("by-restic/disk/disk.img"), &self.bench.path("two")));
+        assert!(same(&self.bench.path("by-restic/two/disk.img"), &self.bench.path("two")));
 
         let pruned = self.run(&["forget", "--keep-last", "1", "--prune"]).ended(0);
         assert!(

@@ -116,7 +116,7 @@ fn a_server_proves_who_it_is() {
             "-subj",
             "/CN=test",
             "-addext",
-            "subjectAltName=IP:127.0.0.1",
+            "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
             "-keyout",
             &key,
             "-out",

@@ -1,5 +1,6 @@
 //! Servers of others, started for one test on an address of this machine.
 
+use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,6 +33,7 @@ impl Server {
     /// restic's rest-server for the repositories in a folder.
     pub fn rest(folder: &Path, options: &[&str]) -> Self {
         let port = free_port();
+        fs::create_dir_all(folder).unwrap();
         let program = server_path("rest-server");
         let mut command = Command::new(program);
         command.args(["--listen", &format!("127.0.0.1:{port}"), "--path"]).arg(folder);
