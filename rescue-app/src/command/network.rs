@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::job::RepoArgs;
-use crate::store::{Login, NetworkOptions, Secret};
+use crate::store::{Login, NetworkOptions, S3Key, Secret};
 
 use super::hardening;
 
@@ -19,9 +19,14 @@ pub(super) fn options(args: &RepoArgs) -> anyhow::Result<NetworkOptions> {
     let mut options = NetworkOptions {
         cacert: args.cacert.clone().or_else(|| Some(std::env::var_os("RESTIC_CACERT")?.into())),
         rest: Login {
-            user: variable(["LIFEBOAT_REST_USERNAME", "RESTIC_REST_USERNAME"])?
-                .map(|user| user.reveal().to_owned()),
+            user: shown(["LIFEBOAT_REST_USERNAME", "RESTIC_REST_USERNAME"])?,
             password: variable(["LIFEBOAT_REST_PASSWORD", "RESTIC_REST_PASSWORD"])?,
+        },
+        s3: S3Key {
+            key_id: shown(["AWS_ACCESS_KEY_ID"])?,
+            key: variable(["AWS_SECRET_ACCESS_KEY"])?,
+            token: variable(["AWS_SESSION_TOKEN"])?,
+            region: shown(["AWS_REGION", "AWS_DEFAULT_REGION"])?,
         },
         ..NetworkOptions::default()
     };
@@ -31,6 +36,11 @@ pub(super) fn options(args: &RepoArgs) -> anyhow::Result<NetworkOptions> {
         options.patience = Duration::from_secs(seconds);
     }
     Ok(options)
+}
+
+/// [`variable`] for what is no secret.
+fn shown<const N: usize>(names: [&str; N]) -> anyhow::Result<Option<String>> {
+    Ok(variable(names)?.map(|value| value.reveal().to_owned()))
 }
 
 /// The first of these variables that is set to something; all of them are gone afterwards.

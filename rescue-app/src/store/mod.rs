@@ -17,7 +17,7 @@ pub use error::StoreError;
 pub use local::LocalStore;
 pub use location::{Location, LocationError};
 pub use network::{
-    Address, Link, Login, NetworkOptions, NetworkStore, Secret, Web, without_passwords,
+    Address, Link, Login, NetworkOptions, NetworkStore, S3Key, Secret, Web, without_passwords,
 };
 pub use pausing::{PausingStore, WhenFull};
 

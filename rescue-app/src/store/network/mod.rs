@@ -9,6 +9,7 @@ mod link;
 mod options;
 mod remote;
 mod rest;
+mod s3;
 mod secret;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 pub use address::{Address, Web};
 pub use link::Link;
-pub use options::{Login, NetworkOptions};
+pub use options::{Login, NetworkOptions, S3Key};
 pub use secret::{Secret, without_passwords};
 
 use super::{FileEntry, FileKind, Result, Store, StoreError, valid_name};
@@ -44,7 +45,10 @@ impl NetworkStore {
         let link = Arc::new(Link::new(options.patience));
         let remote: Box<dyn Remote> = match address {
             Address::Rest(web) => Box::new(rest::Rest::new(web, options)?),
-            Address::S3 { .. } | Address::Sftp { .. } => {
+            Address::S3 { server, bucket, prefix } => {
+                Box::new(s3::S3::new(server, bucket, prefix, options)?)
+            }
+            Address::Sftp { .. } => {
                 return Err(StoreError::Refused {
                     location: address.to_string(),
                     why: "it is not spoken yet".to_owned(),

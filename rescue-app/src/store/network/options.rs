@@ -17,6 +17,19 @@ pub struct Login {
     pub password: Option<Secret>,
 }
 
+/// What requests to an object store are signed with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct S3Key {
+    /// The key's name.
+    pub key_id: Option<String>,
+    /// The key.
+    pub key: Option<Secret>,
+    /// What goes with a key that holds for a while only.
+    pub token: Option<Secret>,
+    /// Where the bucket is; otherwise what the host's name says, or `us-east-1`.
+    pub region: Option<String>,
+}
+
 /// How servers are used, and who is told to them.
 #[derive(Clone, Debug)]
 pub struct NetworkOptions {
@@ -25,12 +38,14 @@ pub struct NetworkOptions {
     pub cacert: Option<PathBuf>,
     /// For servers of restic's protocol.
     pub rest: Login,
+    /// For object stores.
+    pub s3: S3Key,
     /// How long whatever is temporary is tried again.
     pub patience: Duration,
 }
 
 impl Default for NetworkOptions {
     fn default() -> Self {
-        Self { cacert: None, rest: Login::default(), patience: PATIENCE }
+        Self { cacert: None, rest: Login::default(), s3: S3Key::default(), patience: PATIENCE }
     }
 }

@@ -3,6 +3,7 @@
 
 mod proxy;
 mod rest;
+mod s3;
 mod server;
 
 use std::fs;
