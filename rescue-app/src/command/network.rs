@@ -28,6 +28,7 @@ pub(super) fn options(args: &RepoArgs) -> anyhow::Result<NetworkOptions> {
             token: variable(["AWS_SESSION_TOKEN"])?,
             region: shown(["AWS_REGION", "AWS_DEFAULT_REGION"])?,
         },
+        sftp_command: shown(["LIFEBOAT_SFTP_COMMAND"])?,
         ..NetworkOptions::default()
     };
     if let Some(patience) = variable([PATIENCE])? {

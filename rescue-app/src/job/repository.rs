@@ -13,7 +13,8 @@ use crate::store::Location;
 #[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepoArgs {
     /// The repository: a folder; `partition:DEVICE:/FOLDER`, which is mounted while it is used; or on
-    /// the network, as restic names it: `rest:https://USER@HOST/PATH/`, `s3:https://HOST/BUCKET/PREFIX`.
+    /// the network, as restic names it: `rest:https://USER@HOST/PATH/`, `s3:https://HOST/BUCKET/PREFIX`,
+    /// `sftp:USER@HOST:/FOLDER`.
     #[arg(
         long, value_name = "DIR", env = "LIFEBOAT_REPO", hide_env_values = true,
         value_parser = location()

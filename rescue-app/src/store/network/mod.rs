@@ -11,6 +11,7 @@ mod remote;
 mod rest;
 mod s3;
 mod secret;
+mod sftp;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,12 +49,9 @@ impl NetworkStore {
             Address::S3 { server, bucket, prefix } => {
                 Box::new(s3::S3::new(server, bucket, prefix, options)?)
             }
-            Address::Sftp { .. } => {
-                return Err(StoreError::Refused {
-                    location: address.to_string(),
-                    why: "it is not spoken yet".to_owned(),
-                    next: "use rest:".to_owned(),
-                });
+            Address::Sftp { host, port, folder } => {
+                let location = address.to_string();
+                Box::new(sftp::Sftp::new(location, (host, *port), folder, options))
             }
         };
         Ok(Self { remote, link })
@@ -221,9 +219,8 @@ impl Store for NetworkStore {
         self.on_file(kind, name, || self.remote.age(kind, name))
     }
 
-    /// Servers keep nothing that was not written whole, or see to it themselves.
-    fn remove_leftovers_older_than(&self, _: FileKind, _: &str) -> Result<u64> {
-        Ok(0)
+    fn remove_leftovers_older_than(&self, kind: FileKind, name: &str) -> Result<u64> {
+        self.on_file(kind, name, || self.remote.remove_leftovers(kind, name))
     }
 
     fn takes_notes(&self) -> bool {

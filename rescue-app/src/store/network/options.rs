@@ -40,12 +40,21 @@ pub struct NetworkOptions {
     pub rest: Login,
     /// For object stores.
     pub s3: S3Key,
+    /// The program, and its words, that takes the place of `ssh … -s sftp` (restic's
+    /// `-o sftp.command`).
+    pub sftp_command: Option<String>,
     /// How long whatever is temporary is tried again.
     pub patience: Duration,
 }
 
 impl Default for NetworkOptions {
     fn default() -> Self {
-        Self { cacert: None, rest: Login::default(), s3: S3Key::default(), patience: PATIENCE }
+        Self {
+            cacert: None,
+            rest: Login::default(),
+            s3: S3Key::default(),
+            sftp_command: None,
+            patience: PATIENCE,
+        }
     }
 }

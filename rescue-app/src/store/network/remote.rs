@@ -72,12 +72,17 @@ pub(super) trait Remote: Send + Sync {
     /// How long ago it was written, by the server's clock.
     fn age(&self, kind: FileKind, name: &str) -> Attempt<Option<Duration>>;
 
-    /// Whether there is a place for other files than a repository's; then writes one.
+    /// Removes what interrupted writes left behind before that file was written; returns its bytes.
+    fn remove_leftovers(&self, _kind: FileKind, _name: &str) -> Attempt<u64> {
+        Ok(0)
+    }
+
+    /// Writes a file for people, where [`Self::takes_notes`].
     fn write_note(&self, _name: &str, _text: &str) -> Attempt<()> {
         Ok(())
     }
 
-    /// Whether [`Self::write_note`] writes.
+    /// Whether there is a place for other files than a repository's.
     fn takes_notes(&self) -> bool {
         false
     }

@@ -5,6 +5,7 @@ mod proxy;
 mod rest;
 mod s3;
 mod server;
+mod sftp;
 
 use std::fs;
 use std::process::{Command, Stdio};

