@@ -42,7 +42,7 @@ Environment:
 pub enum Command {
     /// Work on disks and images.
     #[command(flatten)]
-    Verb(Verb),
+    Verb(Box<Verb>),
     /// Prints the script that completes commands and options in a shell.
     ///
     /// For bash: `lifeboat completions bash > /usr/share/bash-completion/completions/lifeboat`.

@@ -29,7 +29,7 @@ pub enum Location {
         folder: PathBuf,
     },
     /// On a server.
-    Network(Address),
+    Network(Box<Address>),
 }
 
 /// A text that names no location.
@@ -50,7 +50,7 @@ impl Location {
     /// When it is empty, or begins as a partition or an address and does not go on as one.
     pub fn from_os(word: &OsStr) -> Result<Self, LocationError> {
         if let Some(address) = word.to_str().and_then(Address::parse) {
-            return address.map(Self::Network).map_err(LocationError::Address);
+            return address.map(Box::new).map(Self::Network).map_err(LocationError::Address);
         }
         let Some(rest) = word.as_bytes().strip_prefix(PARTITION.as_bytes()) else {
             return match word.is_empty() {

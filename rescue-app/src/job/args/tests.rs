@@ -59,7 +59,8 @@ fn repo() -> impl Strategy<Value = RepoArgs> {
         }),
         "(rest:https://([a-z]@)?|s3:http://|sftp:)[a-z]{1,6}:/[a-z]{1,9}"
             .prop_filter_map("an address", |word| word.parse().ok()),
-    ];
+    ]
+    .boxed();
     (location, option::of(path()), option::of(path()))
         .prop_map(|(repo, cacert, passphrase_file)| RepoArgs { repo, cacert, passphrase_file })
 }

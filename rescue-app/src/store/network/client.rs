@@ -45,6 +45,8 @@ pub(super) struct Asked<'a> {
     pub(super) method: Method,
     pub(super) url: &'a str,
     pub(super) headers: Vec<(&'static str, String)>,
+    /// Whether the server may refuse the body before it is sent.
+    pub(super) asks_leave: bool,
 }
 
 /// Speaks to one server.
@@ -89,7 +91,7 @@ impl Client {
         for (name, value) in asked.headers {
             request = request.header(name, value);
         }
-        if body.len() >= WORTH_ASKING {
+        if asked.asks_leave && body.len() >= WORTH_ASKING {
             request = request.header(header::EXPECT, "100-continue");
         }
         let answer = if sends {

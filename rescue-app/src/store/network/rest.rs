@@ -76,14 +76,27 @@ impl Rest {
         if let Some(login) = &self.login {
             headers.push((header::AUTHORIZATION.as_str(), login.to_string()));
         }
-        self.client.send(Asked { method, url, headers }, body)
+        self.client.send(Asked { method, url, headers, asks_leave: true }, body)
     }
 
     fn head(&self, kind: FileKind, name: &str) -> Attempt<Response<Body>> {
         let answer = self.ask(Method::HEAD, &self.url(kind, name), Vec::new(), &[])?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
-            _ => Err(self.client.refused(answer)),
+            _ => Err(self.unreadable(answer)),
+        }
+    }
+
+    /// What an answer means to who only wants to read.
+    fn unreadable(&self, answer: Response<Body>) -> Failure {
+        match answer.status() {
+            StatusCode::FORBIDDEN => StoreError::Refused {
+                location: self.client.location().to_owned(),
+                why: "the server does not let this user read there".to_owned(),
+                next: "look at the address and the user".to_owned(),
+            }
+            .into(),
+            _ => self.client.refused(answer),
         }
     }
 
@@ -135,7 +148,7 @@ impl Remote for Rest {
         let answer = self.ask(Method::GET, &url, accept, &[])?;
         match answer.status() {
             StatusCode::OK => self.listed(kind, answer),
-            _ => Err(self.client.refused(answer)),
+            _ => Err(self.unreadable(answer)),
         }
     }
 
@@ -175,7 +188,7 @@ impl Remote for Rest {
                 }
             }
             StatusCode::OK => return Err(self.broken("it does not give parts of files")),
-            _ => return Err(self.client.refused(answer)),
+            _ => return Err(self.unreadable(answer)),
         }
         self.client.fill(answer.body_mut(), buf, filled)
     }

@@ -52,7 +52,7 @@ fn a_folder_on_another_machine_is_a_repository_and_restic_agrees() {
     assert!(served.join("README.txt").exists());
     local.restic(&["snapshots"]);
     far.run(&["unlock"]).ended(0);
-    far.restore("two");
+    far.run(&["verify"]).ended(0);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_connection_that_breaks_is_made_anew() {
     // Each passes on so much: one pack, and a part of the next.
     let mut far = far("sh broken");
     let script = far.bench.path("broken");
-    let text = format!("head -c 20000000 | exec {SERVER}\n");
+    let text = format!("stdbuf -o0 head -c 20000000 | exec {SERVER}\n");
     fs::write(&script, text).unwrap();
     far.env = vec![("LIFEBOAT_SFTP_COMMAND", format!("sh {}", script.display()))];
     far.run(&["init", "--no-passphrase"]).ended(0);

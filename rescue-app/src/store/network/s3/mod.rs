@@ -141,8 +141,8 @@ impl S3 {
         let mark = if call.query.is_empty() { "" } else { "?" };
         let query = signature::query_text(&call.query);
         let url = format!("{scheme}://{}{path}{mark}{query}", self.host);
-        let answer =
-            self.client.send(Asked { method: call.method, url: &url, headers }, call.body)?;
+        let asked = Asked { method: call.method, url: &url, headers, asks_leave: false };
+        let answer = self.client.send(asked, call.body)?;
         if answer.status() == StatusCode::FORBIDDEN && self.learn_time(&answer, skew) {
             return Err(Failure::temporary("this machine's clock is wrong"));
         }

@@ -1,10 +1,14 @@
 //! One `ssh` that speaks to one server.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use super::packet::{self, Payload, Reply};
 
@@ -22,10 +26,16 @@ const COMPLAINT: u64 = 4 << 10;
 pub(super) struct Process(Mutex<Child>);
 
 impl Process {
-    /// Ends it.
+    /// Ends it, and what it started.
     pub(super) fn kill(&self) {
         let mut child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = child.kill();
+        // Once it was waited for its number may be another one's.
+        if child.try_wait().is_ok_and(|ended| ended.is_some()) {
+            return;
+        }
+        if let Ok(group) = i32::try_from(child.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
         let _ = child.wait();
     }
 
@@ -35,6 +45,8 @@ impl Process {
         let mut child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut said = Vec::new();
         if let Some(errors) = child.stderr.take() {
+            // A connection that `ssh` shares (`ControlPersist`) stays, and holds the pipe open.
+            let _ = fcntl(&errors, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
             let _ = errors.take(COMPLAINT).read_to_end(&mut said);
         }
         String::from_utf8_lossy(&said).trim().to_owned()
@@ -54,6 +66,8 @@ pub(super) struct Session {
     from: BufReader<ChildStdout>,
     extensions: Vec<Vec<u8>>,
     next: u32,
+    /// Answers that came before their turn.
+    early: HashMap<u32, Reply>,
 }
 
 impl Session {
@@ -76,7 +90,8 @@ impl Session {
         register(&process);
         let (to, from) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
         let from = BufReader::with_capacity(PIECE * 2, from);
-        let mut session = Self { process, to, from, extensions: Vec::new(), next: 0 };
+        let mut session =
+            Self { process, to, from, extensions: Vec::new(), next: 0, early: HashMap::new() };
         session.greet().map_err(|error| session.complained(error))?;
         Ok(session)
     }
@@ -108,13 +123,16 @@ impl Session {
         Ok(id)
     }
 
+    /// The answer to a request. OpenSSH's server answers in the order it is asked, others need not.
     fn receive(&mut self, expected: u32) -> io::Result<Reply> {
-        let (kind, bytes) = packet::receive(&mut self.from)?;
-        match packet::reply(kind, &bytes) {
-            // A server answers in the order it is asked, as OpenSSH's does; any other is not known.
-            Some((id, reply)) if id == expected => Ok(reply),
-            _ => Err(packet::broken("another answer than was asked for")),
+        while !self.early.contains_key(&expected) && self.early.len() < WINDOW {
+            let (kind, bytes) = packet::receive(&mut self.from)?;
+            let known = packet::reply(kind, &bytes);
+            let (id, reply) = known.ok_or_else(|| packet::broken("what is no answer"))?;
+            self.early.insert(id, reply);
         }
+        let reply = self.early.remove(&expected);
+        reply.ok_or_else(|| packet::broken("answers to what it was not asked"))
     }
 
     /// Asks, and waits for the answer.
