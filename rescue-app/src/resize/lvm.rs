@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::bytes::{Changes, Extent, Extents, Overlay, OverlayRoom, ReadAt, Window, WriteAt};
-use crate::container::lvm::{Moved, OneDevice, Smaller};
+use crate::container::lvm::{Larger, Moved, OneDevice, Smaller};
 use crate::disk::Source;
 use crate::inspect;
 use crate::layout;
@@ -231,7 +231,7 @@ pub(super) fn grow(device: &Arc<dyn WriteAt>, room: OverlayRoom) -> Result<Exten
         return Ok(Extents::new());
     }
     let (name, kind) = largest(&group, &**device).unzip();
-    let (written, placement) = group.grown(size, name.as_deref()).map_err(in_the_way)?;
+    let Larger { written, placement } = group.grown(size, name.as_deref()).map_err(in_the_way)?;
     let writing = |error| ResizeError::io("writing to the physical volume", error);
     let grown = match (kind, placement) {
         (Some(kind), Some(placement)) => Some((fill(device, kind, &placement, room)?, placement)),

@@ -15,7 +15,7 @@ mod room;
 use std::io;
 
 pub use self::others::{PhysicalVolume, VolumeGroup};
-pub(crate) use self::resized::{Moved, OneDevice, Smaller};
+pub(crate) use self::resized::{Larger, Moved, OneDevice, Smaller};
 
 use self::group::{Area, Group, Logical, Segment};
 use self::label::Label;

@@ -55,7 +55,15 @@ pub(crate) struct Moved {
     pub(crate) volume: Option<(String, u64)>,
 }
 
-/// A device of another size.
+/// A larger device.
+pub(crate) struct Larger {
+    /// Labels and metadata, by their places.
+    pub(crate) written: Vec<(u64, Vec<u8>)>,
+    /// Where the volume lies that took what there is more.
+    pub(crate) placement: Option<Placement>,
+}
+
+/// A smaller device.
 pub(crate) struct Smaller {
     /// Its extents that are allocated.
     pub(crate) moved: Vec<Moved>,
@@ -166,16 +174,11 @@ impl OneDevice {
         self.capacity(size).saturating_sub(now)
     }
 
-    /// The device with `size` bytes, of which `volume`, a linear one, takes all that it has more; where that volume
-    /// then lies. Nothing moves.
+    /// The device with `size` bytes, of which `volume`, a linear one, takes all that it has more. Nothing moves.
     ///
     /// # Errors
     /// When the metadata have no room for what describes it.
-    pub(crate) fn grown(
-        &self,
-        size: u64,
-        volume: Option<&str>,
-    ) -> Result<(Vec<(u64, Vec<u8>)>, Option<Placement>), Doubt> {
+    pub(crate) fn grown(&self, size: u64, volume: Option<&str>) -> Result<Larger, Doubt> {
         let extents = self.capacity(size);
         let more = self.more(size);
         let mut volumes = self.group.logical.clone();
@@ -189,7 +192,7 @@ impl OneDevice {
         let placement = grown.and_then(|grown| self.linear(grown));
         let placed = self.place(&volumes, extents)?;
         let text = self.rewritten(size, extents, &volumes, &placed)?;
-        Ok((self.written(size, &text)?, placement))
+        Ok(Larger { written: self.written(size, &text)?, placement })
     }
 
     fn bytes(&self, extents: u64) -> u64 {
