@@ -12,7 +12,7 @@ use std::sync::Arc;
 use pieces::Pieces;
 use summed::Summed;
 
-use crate::bytes::{Extents, Overlay, OverlayRoom, ReadAt};
+use crate::bytes::{Extents, Overlay, OverlayRoom, ReadAt, WriteAt};
 use crate::disk::mount::parse_mounts;
 use crate::disk::uevent::Uevent;
 use crate::filesystem;
@@ -31,7 +31,7 @@ use crate::signature;
 use crate::table;
 use crate::transfer::read_any_map;
 use crate::virtual_disk::{self, Format};
-use crate::volume::{Alone, Coverage, Effort, EntryKind, FileId, FileTree, Place, Scrutiny};
+use crate::volume::{Alone, Coverage, Doubt, Effort, EntryKind, FileId, FileTree, Place, Scrutiny};
 
 /// A target.
 pub type Target = fn(&[u8]);
@@ -268,24 +268,31 @@ pub fn ntfs(data: &[u8]) {
     volume.put(3, b"NTFS    ");
     volume.sign();
     volume_map(&volume);
+    halve(volume, filesystem::ntfs::shrink);
+}
+
+/// Makes half as much of a volume that is not so large that this takes long.
+fn halve(volume: Pieces, shrink: fn(&dyn WriteAt, u64, &Cancel) -> Result<(), Doubt>) {
     let half = (volume.size() / 2).next_multiple_of(4096);
     if half <= 256 << 20 {
         let room = OverlayRoom { memory: 64 << 20, folder: None };
-        let _ = filesystem::ntfs::shrink(&Overlay::new(volume, room), half, &Cancel::new());
+        let _ = shrink(&Overlay::new(volume, room), half, &Cancel::new());
     }
 }
 
-/// FAT12, FAT16 and FAT32: the boot sector always has its jump and its signature.
+/// FAT12, FAT16 and FAT32: the boot sector always has its jump and its signature. It is made smaller too.
 pub fn fat(data: &[u8]) {
     let mut volume = Pieces::parse(data);
     volume.put(0, &[0xeb, 0x58, 0x90]);
     volume.sign();
     volume_map(&volume);
+    halve(volume, filesystem::fat::shrink);
 }
 
-/// exFAT: the boot sector always has its name and the boot regions are intact.
+/// exFAT: the boot sector always has its name and the boot regions are intact. It is made smaller too.
 pub fn exfat(data: &[u8]) {
-    sealed_map(data, 3, b"EXFAT   ", seals::EXFAT);
+    let volume = sealed_map(data, 3, b"EXFAT   ", seals::EXFAT);
+    halve(volume, filesystem::exfat::shrink);
 }
 
 /// F2FS: the superblock always has its magic number and the checkpoints are intact.
@@ -299,7 +306,7 @@ pub fn hfsplus(data: &[u8]) {
 }
 
 /// A volume whose checksums and copies are made right first. Files are looked up too.
-fn sealed_map(data: &[u8], at: u64, magic: &[u8], seal: seals::Seal) {
+fn sealed_map(data: &[u8], at: u64, magic: &[u8], seal: seals::Seal) -> Pieces {
     let mut volume = Pieces::parse(data);
     volume.put(at, magic);
     for (place, bytes) in seal(&volume) {
@@ -307,6 +314,7 @@ fn sealed_map(data: &[u8], at: u64, magic: &[u8], seal: seals::Seal) {
     }
     volume_map(&volume);
     look_up(&volume);
+    volume
 }
 
 /// Btrfs: the superblock always has its name, and the checksums of all blocks are right. Files are

@@ -45,23 +45,21 @@ pub fn patches(
         return Ok(Vec::new());
     }
     let sector = u64::from(sector_size);
-    let (old, new) = (region.start / sector, new.start / sector);
-    match found.kind {
-        Kind::Fat12 | Kind::Fat16 => volume.hidden(&[0], old, new),
-        Kind::Fat32 => {
-            let boot = volume.bytes.read_vec(0, 512)?;
-            let size = le16(&boot, SECTOR_SIZE).unwrap_or_default();
-            let backup = le16(&boot, FAT32_BACKUP).unwrap_or_default();
-            volume.hidden(&[0, u64::from(size) * u64::from(backup)], old, new)
-        }
-        Kind::Ntfs => {
-            let boot = volume.bytes.read_vec(0, 512)?;
-            let size = le16(&boot, SECTOR_SIZE).unwrap_or_default();
-            volume.hidden(&[0, found.size.saturating_sub(size.into())], old, new)
-        }
-        Kind::ExFat => volume.exfat(old, new),
-        _ => Ok(Vec::new()),
-    }
+    volume.place(found, region.start / sector, new.start / sector)
+}
+
+/// What has to change in the `bytes` of a filesystem that begins at another sector of its disk than it did: its boot
+/// sectors, where they told the old one.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn place_patches(
+    bytes: &dyn ReadAt,
+    found: &Filesystem,
+    (old, new): (u64, u64),
+) -> io::Result<Vec<Patch>> {
+    let volume = Volume { bytes: Window::new(bytes, 0, bytes.size()), at: 0 };
+    volume.place(found, old, new)
 }
 
 /// What has to change in the `bytes` of swap space that will have `size` bytes, as offsets in them.
@@ -79,6 +77,26 @@ struct Volume<'a> {
 }
 
 impl Volume<'_> {
+    /// Boot sectors that tell the sector where the volume began.
+    fn place(&self, found: &Filesystem, old: u64, new: u64) -> io::Result<Vec<Patch>> {
+        match found.kind {
+            Kind::Fat12 | Kind::Fat16 => self.hidden(&[0], old, new),
+            Kind::Fat32 => {
+                let boot = self.bytes.read_vec(0, 512)?;
+                let size = le16(&boot, SECTOR_SIZE).unwrap_or_default();
+                let backup = le16(&boot, FAT32_BACKUP).unwrap_or_default();
+                self.hidden(&[0, u64::from(size) * u64::from(backup)], old, new)
+            }
+            Kind::Ntfs => {
+                let boot = self.bytes.read_vec(0, 512)?;
+                let size = le16(&boot, SECTOR_SIZE).unwrap_or_default();
+                self.hidden(&[0, found.size.saturating_sub(size.into())], old, new)
+            }
+            Kind::ExFat => self.exfat(old, new),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Boot sectors of FAT or NTFS at these bytes that tell the sector where the volume began.
     fn hidden(&self, places: &[u64], old: u64, new: u64) -> io::Result<Vec<Patch>> {
         let mut patches = Vec::new();

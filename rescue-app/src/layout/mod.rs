@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::bytes::Extent;
 use crate::table::{Position, Room};
 
-pub use fields::{patches, swap_patches};
+pub use fields::{patches, place_patches, swap_patches};
 pub use outside::{Outside, outside};
 pub use parts::{frame, is_shrunk, least_size, obstacle, parts, shrunk_size};
 

@@ -70,11 +70,21 @@ pub fn shrunk_size(region: &Region) -> u64 {
     }
 }
 
-/// What is made smaller: filesystems, by their own tools or by files, and physical volumes of LVM.
+/// What is made smaller: filesystems, by their own tools, by hand or by files, and physical volumes of LVM.
 fn shrinks(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::Ext2 | Kind::Ext3 | Kind::Ext4 | Kind::Ntfs | Kind::Btrfs | Kind::Xfs | Kind::Lvm2
+        Kind::Ext2
+            | Kind::Ext3
+            | Kind::Ext4
+            | Kind::Ntfs
+            | Kind::Btrfs
+            | Kind::Xfs
+            | Kind::Lvm2
+            | Kind::Fat12
+            | Kind::Fat16
+            | Kind::Fat32
+            | Kind::ExFat
     )
 }
 

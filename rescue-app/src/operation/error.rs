@@ -207,9 +207,9 @@ impl From<ResizeError> for OperationError {
             ResizeError::Fuse(error) => Self::Fuse(error),
             ResizeError::Tool(error) => error.into(),
             ResizeError::Io { what, source } => Self::Io { what, source },
-            told @ (ResizeError::NotBelieved { .. } | ResizeError::NeitherWay { .. }) => {
-                Self::Resize(told)
-            }
+            told @ (ResizeError::NotBelieved { .. }
+            | ResizeError::InTheWay(_)
+            | ResizeError::NeitherWay { .. }) => Self::Resize(told),
         }
     }
 }

@@ -32,6 +32,9 @@ pub enum ResizeError {
         /// What is in the way.
         why: String,
     },
+    /// It was not possible to move its clusters ourselves.
+    #[error("{0}; have it checked (chkdsk in Windows, fsck), or choose a larger disk")]
+    InTheWay(String),
     /// What the program left is not understood.
     #[error(
         "what {tool} made of it is not believed ({why}); choose a larger disk, or give it more room with --size-of"

@@ -68,7 +68,7 @@ pub(super) fn shrink(
     let smaller = group.resized(task.size, &sizes).map_err(in_the_way)?;
     let (bytes, changed) = put_together(disk, task, group.start(), smaller, &rewritten);
     let bytes: Arc<dyn ReadAt> = Arc::new(bytes);
-    let used = super::used(&*bytes, task)?;
+    let (_, used) = super::judged(&*bytes, task)?;
     Ok(Shrunk { start: task.start, bytes, used, changed, warnings })
 }
 

@@ -7,7 +7,7 @@
 //!                                        the filesystem's check, its resizing tool, its check again
 //! ```
 //!
-//! An NTFS that its tool refuses is made smaller by moving its clusters ourselves. What cannot get smaller at
+//! FAT and exFAT, and an NTFS that its tool refuses, are made smaller by moving their clusters ourselves. What cannot get smaller at
 //! all is made anew on a second view, and filled with the files of the first.
 //!
 //! The source is never written, and the target not touched until all of them have the size that is
@@ -25,17 +25,21 @@ mod task;
 mod view;
 mod xfs;
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::bytes::{Changes, Extent, Extents, Overlay, OverlayRoom, ReadAt, Window, WriteAt};
+use crate::filesystem;
 use crate::inspect;
+use crate::layout;
 use crate::progress::Cancel;
-use crate::volume::{Alone, Coverage, Kind, VolumeKeys};
+use crate::tool::ToolError;
+use crate::volume::{Alone, Coverage, Filesystem, Kind, VolumeKeys};
 
 pub use error::ResizeError;
 pub use task::{Shrink, grower, is_there};
-use view::{Partition, View};
+use view::{Partition, View, Watched};
 
 /// A filesystem that was made smaller.
 #[derive(Clone)]
@@ -70,31 +74,40 @@ pub(crate) fn shrink(
     }
     let show = || View::show(Arc::clone(&disk), task.start, task.from, room.clone());
     let mut warnings = Vec::new();
-    let view = match task.kind {
-        Kind::Ntfs => ntfs::shrink(show, task, cancel)?,
+    let bytes = match task.kind {
+        Kind::Ntfs => ntfs::shrink(show, task, cancel)?.end()?,
         Kind::Btrfs => {
             let view = show()?;
             btrfs::shrink(view.file(), task, cancel)?;
-            view
+            view.end()?
+        }
+        _ if task.is_moved() => {
+            let bytes = Watched::new(Arc::clone(&disk), task.start, task.from, room.clone());
+            by_hand(&bytes, task, cancel)?;
+            Arc::new(bytes)
         }
         Kind::Xfs => {
             let (view, warning) = by_files::xfs(show()?, &*disk, task, room.clone(), cancel)?;
             warnings.extend(warning);
-            view
+            view.end()?
         }
         _ => {
             let view = show()?;
             warnings.extend(ext::shrink(view.file(), task, cancel)?);
-            view
+            view.end()?
         }
     };
-    let bytes = view.end()?;
+    let sector = u64::from(sector);
+    let places = (task.start / sector, to / sector);
     if task.kind == Kind::Ntfs {
-        let sector = u64::from(sector);
-        ntfs::tell_its_place(&*bytes, task, (task.start / sector, to / sector))
+        ntfs::tell_its_place(&*bytes, task, places)
             .map_err(|error| ResizeError::io("writing its boot sectors", error))?;
     }
-    let used = used(&*bytes, task)?;
+    let (found, used) = judged(&*bytes, task)?;
+    if task.is_moved() {
+        tell_its_place(&*bytes, &found, places)
+            .map_err(|error| ResizeError::io("writing its boot sectors", error))?;
+    }
     let changed = match task.is_made_anew() {
         true => Extents::of(0, task.size),
         false => {
@@ -103,6 +116,24 @@ pub(crate) fn shrink(
         }
     };
     Ok(Shrunk { start: task.start, bytes, used, changed, warnings })
+}
+
+/// Moves the clusters ourselves, of what needs no program to see them.
+fn by_hand(bytes: &dyn WriteAt, task: &Shrink, cancel: &Cancel) -> Result<(), ResizeError> {
+    let shrunk = match task.kind {
+        Kind::ExFat => filesystem::exfat::shrink(bytes, task.size, cancel),
+        _ => filesystem::fat::shrink(bytes, task.size, cancel),
+    };
+    shrunk.map_err(|doubt| match cancel.is_requested() {
+        true => ToolError::Cancelled.into(),
+        false => ResizeError::InTheWay(doubt.to_string()),
+    })
+}
+
+/// Writes the sector where its partition begins into the boot sectors, where they told the old one.
+fn tell_its_place(bytes: &dyn WriteAt, found: &Filesystem, places: (u64, u64)) -> io::Result<()> {
+    let patches = layout::place_patches(bytes, found, places)?;
+    patches.iter().try_for_each(|patch| bytes.write_at(patch.offset, &patch.bytes))
 }
 
 /// Gives a filesystem all of the device that it is on, checked before and after where its tools do that; a physical
@@ -142,14 +173,16 @@ pub(crate) fn grow_view(
     Ok(bytes)
 }
 
-/// What is used of it now.
-fn used(bytes: &dyn ReadAt, task: &Shrink) -> Result<Extents, ResizeError> {
+/// What it is now, and what of it is used.
+fn judged(bytes: &dyn ReadAt, task: &Shrink) -> Result<(Filesystem, Extents), ResizeError> {
     let not_believed = |why: String| ResizeError::NotBelieved { tool: task.tool, why };
     let volume = Window::new(bytes, 0, task.size);
     // ntfsresize marks a volume that was in order, so that Windows checks it: nothing is unwritten in it.
     let found = inspect::inspect_trusting(&volume, &Alone, &VolumeKeys::new());
     match (found.filesystem, found.coverage) {
-        (Some(filesystem), Coverage::Used) if filesystem.size <= task.size => Ok(found.used),
+        (Some(filesystem), Coverage::Used) if filesystem.size <= task.size => {
+            Ok((filesystem, found.used))
+        }
         (Some(filesystem), Coverage::Used) => {
             Err(not_believed(format!("it has {} bytes, and not {}", filesystem.size, task.size)))
         }
@@ -161,7 +194,7 @@ fn used(bytes: &dyn ReadAt, task: &Shrink) -> Result<Extents, ResizeError> {
 mod tests {
     use super::*;
     use crate::image::chunks::MIB;
-    use crate::tool::{self, ToolError};
+    use crate::tool;
 
     const SIZE: u64 = 64 * MIB;
 

@@ -58,6 +58,11 @@ impl Shrink {
         [self.kind].into_iter().chain(self.inside.iter().copied())
     }
 
+    /// Whether its clusters are moved without a program that would have to see them.
+    pub fn is_moved(&self) -> bool {
+        matches!(self.kind, Kind::Fat12 | Kind::Fat16 | Kind::Fat32 | Kind::ExFat)
+    }
+
     /// What is to be done for the filesystem in a region to lie in a partition of `size` bytes; `None` where
     /// it does so as it is, or cannot be made smaller.
     pub fn find(region: &Region, size: u64) -> Option<Self> {
@@ -110,6 +115,7 @@ pub(super) fn inside(
 fn shrinker(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Xfs => Some("mkfs.xfs"),
+        Kind::Fat12 | Kind::Fat16 | Kind::Fat32 | Kind::ExFat => Some(BY_HAND),
         kind => grower(kind),
     }
 }

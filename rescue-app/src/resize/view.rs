@@ -32,8 +32,7 @@ impl View {
         size: u64,
         room: OverlayRoom,
     ) -> Result<Self, ResizeError> {
-        let overlay = Overlay::new(Partition { disk, start, size }, room);
-        let bytes = Arc::new(Watched { overlay, failed: Mutex::default() });
+        let bytes = Arc::new(Watched::new(disk, start, size, room));
         let folder = temporary_folder()?;
         let shown = ExportedFile::writable(NAME, Arc::clone(&bytes) as Arc<dyn WriteAt>);
         let now = SystemTime::now();
@@ -100,6 +99,12 @@ pub(super) struct Watched {
 }
 
 impl Watched {
+    /// The `size` bytes of `disk` from `start`, of which nothing was written yet.
+    pub(super) fn new(disk: Arc<dyn ReadAt>, start: u64, size: u64, room: OverlayRoom) -> Self {
+        let overlay = Overlay::new(Partition { disk, start, size }, room);
+        Self { overlay, failed: Mutex::default() }
+    }
+
     fn watched<T>(&self, done: io::Result<T>) -> io::Result<T> {
         done.inspect_err(|error| {
             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use common::exfat_maker::Maker;
 use common::{noise, tool};
 
 use crate::support::{Bench, MIB, cut, put, same};
@@ -328,4 +329,108 @@ fn an_xfs_grows_within_reason() {
     let plan =
         bench.run(&["restore", "latest", &path, "--plan", "--layout", "fit"]).ended(0).stdout;
     assert!(plan.contains("its XFS keeps its size"), "{plan}");
+}
+
+/// Where the partitions of a disk with a FAT32 and an exFAT are.
+const FAT32: (u64, u64) = (MIB, 80 * MIB);
+const EXFAT: (u64, u64) = (81 * MIB, 100 * MIB);
+
+/// A disk with both, whose files lie behind where others were; those of the exFAT.
+fn make_stick(bench: &Bench) -> (PathBuf, BTreeMap<String, Vec<u8>>) {
+    let disk = bench.path("disk");
+    File::create(&disk).unwrap().set_len(182 * MIB).unwrap();
+    let path = disk.to_str().unwrap();
+    tool("sgdisk", &["-n1:1M:+80M", "-t1:ef00", "-n2:81M:+100M", "-t2:0700", path]);
+    let part = bench.path("part");
+    let name = part.to_str().unwrap();
+    File::create(&part).unwrap().set_len(FAT32.1).unwrap();
+    tool("mkfs.fat", &["-F", "32", "-s", "1", "-h", "2048", "-n", "EFI", name]);
+    let (filler, tree) = (bench.path("filler"), bench.path("tree"));
+    fs::write(&filler, vec![7; 40 << 20]).unwrap();
+    tool("mcopy", &["-i", name, filler.to_str().unwrap(), "::/filler"]);
+    fs::create_dir(&tree).unwrap();
+    for (file, bytes) in fat_files() {
+        fs::write(tree.join(file), bytes).unwrap();
+    }
+    tool("mcopy", &["-s", "-i", name, tree.to_str().unwrap(), "::/tree"]);
+    tool("mdel", &["-i", name, "::/filler"]);
+    put(&disk, FAT32.0, &part);
+    let mut maker = Maker::new(100, &["-L", "DATA"]);
+    let files = maker.fill(35 << 20);
+    fs::write(&part, maker.bytes).unwrap();
+    put(&disk, EXFAT.0, &part);
+    (disk, files)
+}
+
+fn fat_files() -> BTreeMap<String, Vec<u8>> {
+    (0..60).map(|at| (format!("a file with number {at}"), noise(at * 2, 200_000))).collect()
+}
+
+/// Both filesystems by dosfstools, mtools, exfatprogs and The Sleuth Kit; their places and sizes.
+fn judge_stick(bench: &Bench, disk: &Path, files: &BTreeMap<String, Vec<u8>>) -> Vec<(u64, u64)> {
+    let verdict = tool("sgdisk", &["-v", disk.to_str().unwrap()]);
+    assert!(verdict.contains("No problems found"), "{verdict}");
+    let (part, out) = (bench.path("judged"), tempfile::tempdir().unwrap());
+    let (name, folder) = (part.to_str().unwrap(), out.path().to_str().unwrap());
+    let found = places(disk);
+    let [fat, exfat] = found[..] else { panic!("other partitions") };
+    cut(disk, fat.0, fat.1, &part);
+    tool("fsck.fat", &["-n", name]);
+    let mut mcopy = common::command("mcopy");
+    mcopy.args(["-s", "-n", "-i", name, "::/tree", folder]).env("MTOOLS_SKIP_CHECK", "1");
+    common::stdout_of(&mut mcopy);
+    for (file, bytes) in fat_files() {
+        assert!(fs::read(out.path().join("tree").join(&file)).unwrap() == bytes, "{file}");
+    }
+    let bytes = fs::read(&part).unwrap();
+    let field = |at: usize| u64::from(u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()));
+    for boot in [0, 6 * 512] {
+        assert_eq!(field(boot + 32) * 512, fat.1, "it fills its partition");
+        assert_eq!(field(boot + 28) * 512, fat.0, "hidden sectors");
+    }
+    cut(disk, exfat.0, exfat.1, &part);
+    tool("fsck.exfat", &["-n", name]);
+    let bytes = fs::read(&part).unwrap();
+    let sectors = u64::from_le_bytes(bytes[72..80].try_into().unwrap());
+    assert_eq!(sectors * 512, exfat.1, "it fills its partition");
+    tool("tsk_recover", &["-a", "-f", "exfat", name, folder]);
+    for (file, content) in files.iter().filter(|it| !it.1.is_empty()) {
+        assert!(fs::read(out.path().join(file)).unwrap() == *content, "{file}");
+    }
+    found
+}
+
+#[test]
+fn a_fat32_and_an_exfat_are_made_smaller_without_other_programs() {
+    let bench = Bench::new();
+    let (disk, files) = make_stick(&bench);
+    judge_stick(&bench, &disk, &files);
+    bench.capture("disk");
+    let out = bench.path("out");
+    File::create(&out).unwrap().set_len(120 * MIB).unwrap();
+    let plan = bench.run(&["restore", "latest", &bench.arg("out"), "--plan", "--json"]).ended(0);
+    let plan = plan.result();
+    let tools: Vec<_> = plan["shrinks"].as_array().unwrap().iter().map(|it| &it["tool"]).collect();
+    assert_eq!(tools, ["lifeboat", "lifeboat"]);
+    bench.restore("out", &[]);
+    let found = judge_stick(&bench, &out, &files);
+    assert!(found[0].1 < 70 * MIB && found[1].1 < 90 * MIB, "{found:?}");
+    bench.restore("out", &["--only-changed"]);
+    judge_stick(&bench, &out, &files);
+    // As small as can be, by a clone; and less than that is refused with that size.
+    let small = bench.path("small");
+    fs::write(&small, noise(12, 60 << 20)).unwrap();
+    let (from, to) = (bench.arg("disk"), bench.arg("small"));
+    let refused = bench.run(&["clone", &from, &to, "--erase", &to]).ended(4).stderr;
+    let (_, bytes) = refused.split_once(" (").unwrap().1.split_once('(').unwrap();
+    let least: u64 = bytes.split(' ').next().unwrap().parse().unwrap();
+    assert!(least < 85 * MIB, "{refused}");
+    File::create(&small).unwrap().set_len(least).unwrap();
+    bench.run(&["clone", &from, &to, "--erase", &to]).ended(0);
+    judge_stick(&bench, &small, &files);
+    // One of them alone.
+    let sized = bench.path("sized");
+    File::create(&sized).unwrap().set_len(182 * MIB).unwrap();
+    bench.restore("sized", &["--size-of", "2=60M"]);
+    assert_eq!(judge_stick(&bench, &sized, &files), [FAT32, (EXFAT.0, 60 * MIB)]);
 }

@@ -2,7 +2,8 @@
 //!
 //! Source: Microsoft, "exFAT file system specification", §2 and §3.
 
-use crate::bytes::{ReadAt, le16, le32, le64};
+use crate::bytes::{ReadAt, WriteAt, le16, le32, le64};
+use crate::filesystem::moving::{put, unwritten};
 use crate::volume::probe::{byte, has};
 use crate::volume::{Doubt, Filesystem, Kind, State, text};
 
@@ -14,6 +15,8 @@ const BACKUP: u64 = 12;
 pub(super) const FIRST_CLUSTER: u32 = 2;
 /// Most clusters that can be numbered (§3.1.9).
 const MOST_CLUSTERS: u32 = u32::MAX - 10;
+/// Least bytes of a volume (§3.1.5).
+const LEAST_SIZE: u64 = 1 << 20;
 /// `ActiveFat`, `VolumeDirty` and `MediaFailure` of `VolumeFlags` (§3.1.13).
 const ACTIVE_FAT: u16 = 1;
 const VOLUME_DIRTY: u16 = 2;
@@ -105,7 +108,8 @@ impl BootSector {
         }
     }
 
-    fn state(&self) -> State {
+    /// Whether it was closed, and reads and writes succeeded.
+    pub(super) fn state(&self) -> State {
         if self.flags & VOLUME_DIRTY != 0 {
             State::Dirty("marked dirty".into())
         } else if self.flags & MEDIA_FAILURE != 0 {
@@ -113,6 +117,21 @@ impl BootSector {
         } else {
             State::Clean
         }
+    }
+
+    /// Whether it has one FAT only, and is no TexFAT.
+    pub(super) fn is_plain(&self) -> bool {
+        self.layout.fats == 1
+    }
+
+    /// The least size that it can have with so many clusters in use, bytes; `None` where it has no other.
+    pub(super) fn least_size(&self, used: u32) -> Option<u64> {
+        let clusters = used.max(1);
+        let heap_end = Layout { clusters, ..self.layout.clone() }.heap_end();
+        let least = heap_end.max(LEAST_SIZE).next_multiple_of(self.layout.sector_size.into());
+        let can =
+            self.is_plain() && self.state() == State::Clean && clusters < self.layout.clusters;
+        Some(least).filter(|least| can && *least < self.layout.size)
     }
 
     /// Fails unless every area lies where the specification allows it to (§3.1).
@@ -157,7 +176,61 @@ impl BootSector {
     }
 }
 
+impl BootSector {
+    /// Writes both boot regions, of a volume that was made smaller, from the one that is intact. The first one, which
+    /// counts, comes last.
+    pub(super) fn write_regions(
+        &self,
+        volume: &dyn WriteAt,
+        now: &Layout,
+        used: u32,
+    ) -> Result<(), Doubt> {
+        let size = self.layout.sector_size;
+        let backup = BACKUP.saturating_mul(size.into());
+        let reading = || Doubt::reading("the boot region");
+        let mut intact = region(volume, 0, size).map_err(reading())?;
+        if !is_intact(&intact, size) {
+            intact = region(volume, backup, size).map_err(reading())?;
+        }
+        let sectors = now.size.checked_div(size.into()).unwrap_or(0);
+        put(&mut intact, 72, &sectors.to_le_bytes());
+        put(&mut intact, 92, &now.clusters.to_le_bytes());
+        put(&mut intact, 96, &now.root.to_le_bytes());
+        if self.percent <= 100 {
+            let percent = u64::from(used).saturating_mul(100).checked_div(now.clusters.into());
+            put(&mut intact, 112, &[percent.and_then(|it| it.try_into().ok()).unwrap_or(u8::MAX)]);
+        }
+        let summed = (size as usize).saturating_mul(SUMMED_SECTORS);
+        let sum = checksum(intact.get(..summed).unwrap_or_default()).to_le_bytes();
+        put(&mut intact, summed, &sum.repeat((size / 4) as usize));
+        for at in [backup, 0] {
+            volume.write_at(at, &intact).map_err(unwritten)?;
+        }
+        Ok(())
+    }
+}
+
 impl Layout {
+    /// The same with `size` bytes; `None` where no cluster is left, or fewer bytes than it may have.
+    pub(super) fn cut(&self, size: u64) -> Option<Self> {
+        let sectors = size.checked_div(self.sector_size.into())?;
+        let size = sectors.checked_mul(self.sector_size.into())?;
+        let clusters = size.checked_sub(self.heap)?.checked_div(self.cluster_size.into())?;
+        let clusters = u32::try_from(clusters).ok()?;
+        let cut = Self { size, clusters, ..self.clone() };
+        (clusters > 0 && size >= LEAST_SIZE && size < self.size).then_some(cut)
+    }
+
+    /// The same with the root directory from another cluster on.
+    pub(super) fn with_root(self, root: u32) -> Self {
+        Self { root, ..self }
+    }
+
+    /// Bytes of the allocation bitmap (§7.1.5).
+    pub(super) fn bitmap_size(&self) -> u64 {
+        u64::from(self.clusters).div_ceil(8)
+    }
+
     /// Bytes of so many clusters.
     pub(super) fn bytes(&self, clusters: u32) -> u64 {
         u64::from(clusters).saturating_mul(self.cluster_size.into())

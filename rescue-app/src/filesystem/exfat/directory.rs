@@ -11,7 +11,7 @@ use crate::volume::{Doubt, text};
 /// Bytes of a directory entry.
 pub(super) const ENTRY: usize = 32;
 /// `EntryType` of the end of a directory.
-const END: u8 = 0x00;
+pub(super) const END: u8 = 0x00;
 /// `EntryType` of allocation bitmap, up-case table, volume label, file, and of the stream that
 /// says where a file's content lies.
 pub(super) const BITMAP: u8 = 0x81;
@@ -24,6 +24,9 @@ pub(super) const STREAM: u8 = 0xc0;
 pub(super) const IN_USE: u8 = 0x80;
 pub(super) const SECONDARY: u8 = 0x40;
 const BENIGN: u8 = 0x20;
+/// `EntryType` of the volume's identity, and of padding.
+const GUID: u8 = 0xa0;
+const PADDING: u8 = 0xa1;
 /// `FileAttributes`: a directory.
 pub(super) const DIRECTORY: u16 = 0x10;
 /// `GeneralSecondaryFlags`.
@@ -142,7 +145,19 @@ fn label(entry: &[u8]) -> Option<String> {
     text::label_utf16(slice(entry, 2, units.checked_mul(2)?)?)
 }
 
-fn item(fat: &Fat<'_>, entry: &[u8], attributes: &mut Option<u16>) -> Result<Option<Item>, Doubt> {
+/// Whether an entry may tell of clusters in a way that [`item`] does not know: one that begins something, may be
+/// passed over, and is neither a volume's identity nor padding of TexFAT, which have none (§7.5, §7.10).
+pub(super) fn is_strange(entry: &[u8]) -> bool {
+    let kind = byte(entry, 0).unwrap_or(0);
+    kind & (IN_USE | SECONDARY | BENIGN) == IN_USE | BENIGN && !matches!(kind, GUID | PADDING)
+}
+
+/// What an entry says; `attributes` are those of the file that it may belong to.
+pub(super) fn item(
+    fat: &Fat<'_>,
+    entry: &[u8],
+    attributes: &mut Option<u16>,
+) -> Result<Option<Item>, Doubt> {
     let fields = (byte(entry, 0), byte(entry, 1), le32(entry, 20), le64(entry, 24));
     let (Some(kind), Some(flags), Some(first), Some(size)) = fields else { return Ok(None) };
     let place = |contiguous| {

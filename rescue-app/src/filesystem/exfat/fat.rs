@@ -9,7 +9,9 @@ use crate::volume::Doubt;
 /// Bytes of the FAT read at once.
 const PIECE: u64 = 16 << 10;
 /// `FatEntry` of the last cluster of a chain.
-const END: u32 = u32::MAX;
+pub(super) const END: u32 = u32::MAX;
+/// That of a bad cluster.
+pub(super) const BAD: u32 = 0xffff_fff7;
 
 /// Consecutive clusters, by the number that the FAT gives the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

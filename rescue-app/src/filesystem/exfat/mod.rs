@@ -9,7 +9,9 @@ mod entry;
 mod fat;
 mod files;
 mod reachable;
+mod shrink;
 
+pub(crate) use self::shrink::shrink;
 pub(crate) use boot_region::checksum as boot_checksum;
 
 use std::io;
@@ -66,7 +68,17 @@ impl Format for ExFat {
             }
             used
         };
-        Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings })
+        let minimum_size = boot.least_size(clusters);
+        Ok(Map { coverage: Coverage::Used, used, minimum_size, warnings })
+    }
+
+    /// The bitmap tells, which is read fast.
+    fn least_size(&self, volume: &dyn ReadAt) -> Option<u64> {
+        let boot = boot_sector(volume).ok()?;
+        boot.check_regions(volume).ok()?;
+        let bitmap = Bitmap::find(&mut Fat::new(volume, &boot, BITMAP_READS)).ok()?;
+        let (_, clusters) = bitmap.used(volume, &boot.layout).ok()?;
+        boot.least_size(clusters)
     }
 
     fn owners(&self, volume: &dyn ReadAt, tally: &mut Tally<'_>) -> Result<(), Doubt> {

@@ -1,5 +1,6 @@
 //! The boot sector and its BIOS parameter block.
 
+use super::super::moving::put;
 use crate::bytes::{le16, le32, slice};
 use crate::volume::probe::byte;
 use crate::volume::{Doubt, Filesystem, Kind, State, text};
@@ -161,6 +162,50 @@ impl BootSector {
             return Ok(());
         }
         Err(Doubt::because(format!("its root directory has an unusual length, {entries} entries")))
+    }
+
+    /// The same volume with `size` bytes; `None` where no cluster is left, or so few that readers would
+    /// take it for another kind of FAT.
+    pub(super) fn cut(&self, size: u64) -> Option<Self> {
+        let total_sectors = size.checked_div(self.sector_size.into())?;
+        let per_cluster = self.cluster_size.checked_div(self.sector_size)?;
+        let data = total_sectors.checked_sub(self.data_sector)?;
+        let clusters = u32::try_from(data.checked_div(per_cluster.into())?).ok()?;
+        let cut = Self { total_sectors, clusters, ..self.clone() };
+        (clusters >= self.fewest_clusters()).then_some(cut)
+    }
+
+    /// The same with the root directory of FAT32 from another cluster on.
+    pub(super) fn with_root(self, root_cluster: u32) -> Self {
+        Self { root_cluster, ..self }
+    }
+
+    /// The least size that it can have with so many clusters in use, bytes; `None` when it has that.
+    pub(super) fn least_size(&self, used: u32) -> Option<u64> {
+        let clusters = used.max(self.fewest_clusters());
+        (clusters < self.clusters).then(|| self.cluster(clusters))
+    }
+
+    /// Clusters that a volume of its kind has at least. Readers tell the kinds apart by their number, and
+    /// some count wrong by up to 16 (fatgen103, "FAT Type Determination").
+    fn fewest_clusters(&self) -> u32 {
+        match self.kind {
+            Kind::Fat12 => 1,
+            Kind::Fat16 => 4085 + 16,
+            _ => 65_525 + 16,
+        }
+    }
+
+    /// Writes size and first cluster of the root directory into a boot sector.
+    pub(super) fn put_into(&self, sector: &mut [u8]) {
+        let total = u32::try_from(self.total_sectors).unwrap_or(0);
+        match (le16(sector, 19), u16::try_from(total)) {
+            (Some(1..), Ok(small)) => put(sector, 19, &small.to_le_bytes()),
+            _ => put(sector, 32, &total.to_le_bytes()),
+        }
+        if self.kind == Kind::Fat32 {
+            put(sector, 44, &self.root_cluster.to_le_bytes());
+        }
     }
 
     /// Byte at which the root directory starts.

@@ -2,6 +2,7 @@
 
 use time::UtcOffset;
 
+use super::super::moving::put;
 use super::boot_sector::BootSector;
 use super::table::Chains;
 use super::{DELETED, ENTRY, VOLUME_ID};
@@ -49,6 +50,41 @@ impl Content {
     pub(super) fn place(&self, at: usize) -> Option<u64> {
         let start = self.places.get(at.checked_div(self.piece)?)?;
         start.checked_add(u64::try_from(at.checked_rem(self.piece)?).ok()?)
+    }
+
+    /// Its pieces, by the bytes of the volume at which they begin.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.places.iter().copied().zip(self.bytes.chunks(self.piece.max(1)))
+    }
+}
+
+/// An entry that tells where something begins.
+pub(super) struct Reference {
+    /// Where its 32 bytes are in the content of its folder.
+    pub(super) at: usize,
+    /// The first cluster, as the FAT counts; never 0.
+    pub(super) cluster: u32,
+    /// Whether a folder begins there that lies in this one.
+    pub(super) is_subfolder: bool,
+}
+
+/// The entries of a folder that tell where something begins, `.` and `..` too.
+pub(super) fn references(folder: &[u8], kind: Kind) -> impl Iterator<Item = Reference> {
+    (0..).step_by(ENTRY).zip(folder.chunks_exact(ENTRY)).filter_map(move |(at, entry)| {
+        let (first, attributes) = (byte(entry, 0)?, byte(entry, 11)?);
+        let cluster = first_cluster(entry, kind)?;
+        let is_told = first != DELETED && first != 0 && attributes & VOLUME_ID == 0 && cluster != 0;
+        let is_subfolder = attributes & FOLDER != 0 && first != b'.';
+        is_told.then_some(Reference { at, cluster, is_subfolder })
+    })
+}
+
+/// Writes the first cluster into the entry at `at`.
+pub(super) fn put_first_cluster(folder: &mut [u8], at: usize, cluster: u32, kind: Kind) {
+    let [low, more, upper, most] = cluster.to_le_bytes();
+    put(folder, at.saturating_add(26), &[low, more]);
+    if kind == Kind::Fat32 {
+        put(folder, at.saturating_add(20), &[upper, most]);
     }
 }
 

@@ -5,8 +5,11 @@
 mod boot_sector;
 mod directory;
 mod files;
+mod shrink;
 mod table;
 mod tree;
+
+pub(crate) use self::shrink::shrink;
 
 use std::io;
 
@@ -73,7 +76,8 @@ impl Format for Fat {
             // checker would mend, such as lost chains, and those count as used.
             warnings.push("a check of the filesystem is advisable".into());
         }
-        Ok(Map { coverage: Coverage::Used, used, minimum_size: None, warnings })
+        let minimum_size = boot.least_size(clusters);
+        Ok(Map { coverage: Coverage::Used, used, minimum_size, warnings })
     }
 
     fn owners(&self, volume: &dyn ReadAt, tally: &mut Tally<'_>) -> Result<(), Doubt> {

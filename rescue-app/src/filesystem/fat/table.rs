@@ -1,7 +1,8 @@
 //! The file allocation table itself.
 
+use super::super::moving::{put, unwritten};
 use super::boot_sector::{BootSector, RESERVED};
-use crate::bytes::{ReadAt, le16, le32, slice};
+use crate::bytes::{ReadAt, WriteAt, le16, le32, slice};
 use crate::volume::{Doubt, Kind, UsedMap};
 
 /// Bytes read at once; a multiple of every entry's length, also of a pair of 12-bit entries.
@@ -23,6 +24,19 @@ struct Width {
 const FAT12: Width = Width { bits: 12, mask: 0xfff, bad: 0xff7, most: 0xff4 };
 const FAT16: Width = Width { bits: 16, mask: 0xffff, bad: 0xfff7, most: 0xfff4 };
 const FAT32: Width = Width { bits: 32, mask: 0x0fff_ffff, bad: 0x0fff_fff7, most: 0x0fff_fff4 };
+
+/// What the table says of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    /// Nothing has it.
+    Free,
+    /// It cannot be used.
+    Bad,
+    /// It is the last of a chain: one of the marks for that.
+    End(u32),
+    /// The next one of its chain.
+    Next(u32),
+}
 
 /// The tables of a volume.
 pub(super) struct Table {
@@ -68,9 +82,26 @@ impl Table {
     /// Adds every cluster in use; returns their number. Bad clusters count as unused: they cannot
     /// be read, and nothing reads them.
     pub(super) fn used(&self, volume: &dyn ReadAt, map: &mut UsedMap) -> Result<u32, Doubt> {
-        let mut number = 0u32;
         let mut used = 0u32;
-        let end = self.boot.clusters.saturating_add(RESERVED);
+        self.links(volume, |number, link| {
+            if !matches!(link, Link::Free | Link::Bad) {
+                let cluster = number.saturating_sub(RESERVED);
+                let end = self.boot.cluster(cluster.saturating_add(1));
+                map.add(self.boot.cluster(cluster), end);
+                used = used.saturating_add(1);
+            }
+            Ok(())
+        })?;
+        Ok(used)
+    }
+
+    /// Calls `each` for every cluster, by its number, with what the table says of it.
+    pub(super) fn links(
+        &self,
+        volume: &dyn ReadAt,
+        mut each: impl FnMut(u32, Link) -> Result<(), Doubt>,
+    ) -> Result<(), Doubt> {
+        let mut number = 0u32;
         self.pieces(|at, len| {
             let bytes = read(volume, self.boot.fat(self.boot.active_fat()), at, len)?;
             for value in entries(&self.width, &bytes) {
@@ -78,31 +109,60 @@ impl Table {
                     // The kind of medium stands here.
                     return Err(Doubt::because("its allocation table lacks its first entry"));
                 }
-                if number >= RESERVED && number < end && self.is_used(number, value)? {
-                    let cluster = number.saturating_sub(RESERVED);
-                    map.add(
-                        self.boot.cluster(cluster),
-                        self.boot.cluster(cluster.saturating_add(1)),
-                    );
-                    used = used.saturating_add(1);
+                if self.boot.position(number).is_some() {
+                    each(number, self.link(number, value)?)?;
                 }
                 number = number.saturating_add(1);
             }
             Ok(())
-        })?;
-        Ok(used)
+        })
     }
 
-    fn is_used(&self, number: u32, value: u32) -> Result<bool, Doubt> {
-        let end = self.boot.clusters.saturating_add(RESERVED);
-        if value == 0 || value == self.width.bad {
-            Ok(false)
-        } else if (RESERVED..end).contains(&value) || value > self.width.bad {
-            Ok(true)
+    fn link(&self, number: u32, value: u32) -> Result<Link, Doubt> {
+        if value == 0 {
+            Ok(Link::Free)
+        } else if value == self.width.bad {
+            Ok(Link::Bad)
+        } else if value > self.width.bad {
+            Ok(Link::End(value))
+        } else if self.boot.position(value).is_some() {
+            Ok(Link::Next(value))
         } else {
             let words = format!("cluster {number} is followed by {value}, which does not exist");
             Err(Doubt::because(words))
         }
+    }
+
+    /// Writes what `change` says of every cluster into the copy that counts, or into all of them where
+    /// all are kept up to date.
+    pub(super) fn rewrite(
+        &self,
+        volume: &dyn WriteAt,
+        mut change: impl FnMut(u32, Link) -> Result<u32, Doubt>,
+    ) -> Result<(), Doubt> {
+        let active = self.boot.active_fat();
+        let copies = if self.boot.is_mirrored() {
+            0..self.boot.fats
+        } else {
+            active..active.saturating_add(1)
+        };
+        let mut number = 0u32;
+        self.pieces(|at, len| {
+            let mut bytes = read(volume, self.boot.fat(active), at, len)?;
+            let values: Vec<u32> = entries(&self.width, &bytes).collect();
+            for (index, value) in values.into_iter().enumerate() {
+                if self.boot.position(number).is_some() {
+                    let changed = change(number, self.link(number, value)?)?;
+                    put_entry(&self.width, &mut bytes, index, changed);
+                }
+                number = number.saturating_add(1);
+            }
+            for copy in copies.clone() {
+                let place = self.boot.fat(copy).saturating_add(at);
+                volume.write_at(place, &bytes).map_err(unwritten)?;
+            }
+            Ok(())
+        })
     }
 
     fn pieces(&self, mut each: impl FnMut(u64, usize) -> Result<(), Doubt>) -> Result<(), Doubt> {
@@ -198,6 +258,21 @@ fn entry(width: &Width, bytes: &[u8], index: usize) -> Option<u32> {
     Some(value & width.mask)
 }
 
+/// Writes an entry; bits that are no part of its value stay.
+fn put_entry(width: &Width, bytes: &mut [u8], index: usize, value: u32) {
+    let Some(bit) = index.checked_mul(width.bits as usize) else { return };
+    let (at, shift) = (bit / 8, bit % 8);
+    let field = |old: u32| (old & !(width.mask << shift)) | (value & width.mask) << shift;
+    match (width.bits, le32(bytes, at), le16(bytes, at)) {
+        (32, Some(old), _) => put(bytes, at, &field(old).to_le_bytes()),
+        (_, _, Some(old)) => {
+            let changed = field(old.into()).to_le_bytes();
+            put(bytes, at, changed.get(..2).unwrap_or_default());
+        }
+        _ => {}
+    }
+}
+
 /// Bits of the second entry that Windows sets on a clean volume: one for "closed", the next lower
 /// one for "no read or write errors". FAT12 has none.
 fn clean_bits(kind: Kind, table: &[u8]) -> Option<(bool, bool)> {
@@ -220,6 +295,7 @@ pub(super) fn marked_faulty(kind: Kind, table: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -230,5 +306,21 @@ mod tests {
         assert_eq!(values(FAT12, &[0x23, 0x61, 0x45, 0xff, 0x0f]), [0x123, 0x456, 0xfff]);
         assert_eq!(values(FAT16, &[0x34, 0x12, 0xff, 0xff]), [0x1234, 0xffff]);
         assert_eq!(values(FAT32, &[0x78, 0x56, 0x34, 0xf2]), [0x0234_5678]);
+    }
+
+    #[test]
+    fn an_entry_is_written_without_its_neighbours() {
+        for (width, len) in [(FAT12, 9), (FAT16, 12), (FAT32, 24)] {
+            let mut bytes = vec![0xa5; len];
+            let mut expected: Vec<u32> = entries(&width, &bytes).collect();
+            for (index, value) in [(2, 0x123), (3, 0xff8), (0, 0), (5, 0xfff)] {
+                put_entry(&width, &mut bytes, index, value);
+                expected[index] = value;
+                assert_eq!(entries(&width, &bytes).collect::<Vec<_>>(), expected);
+            }
+        }
+        let mut bytes = [0xa5; 4];
+        put_entry(&FAT32, &mut bytes, 0, 1);
+        assert_eq!(bytes, [1, 0, 0, 0xa0], "the upper four bits stay");
     }
 }

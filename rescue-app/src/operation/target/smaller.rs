@@ -63,7 +63,7 @@ pub(super) fn find(
             "run it as root (sudo), or choose a disk on which that partition keeps its size",
         ));
     }
-    if !found.is_empty() && !Path::new(FUSE).exists() {
+    if found.iter().any(|shrink| !shrink.is_moved()) && !Path::new(FUSE).exists() {
         return Err(OperationError::refused(
             format!("filesystems are made smaller through FUSE, and there is no {FUSE}"),
             "load the kernel's module fuse, or choose a disk on which all partitions keep their sizes",

@@ -4,6 +4,7 @@
 
 pub mod bitlocker_images;
 pub mod bitlocker_maker;
+pub mod exfat_maker;
 mod exported;
 mod guest;
 pub mod hfsplus_maker;

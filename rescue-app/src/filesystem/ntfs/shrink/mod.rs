@@ -13,14 +13,13 @@
 
 mod mover;
 mod record;
-mod space;
 
 use std::cmp::Reverse;
-use std::io;
 
 use self::mover::Mover;
 use self::record::Editable;
-use self::space::{Bits, Space};
+use super::super::moving::unwritten;
+use super::super::space::{Bits, Space};
 use super::boot_sector::BootSector;
 use super::master::{self, Master};
 use super::record::{Attribute, IN_USE, kind};
@@ -187,10 +186,6 @@ fn overwrite(volume: &dyn WriteAt, to: &Stream, bytes: &[u8], rest: u8) -> Resul
         }
     }
     Ok(())
-}
-
-fn unwritten(error: io::Error) -> Doubt {
-    Doubt::because(format!("what is changed cannot be kept: {error}"))
 }
 
 fn strange_runs(number: u64) -> Doubt {

@@ -1,16 +1,14 @@
 //! Moves what lies behind the new end.
 
+use super::super::super::moving::{copy, no_room, unwritten};
+use super::super::super::space::{Bits, Space};
 use super::super::record::kind;
 use super::super::stream::{Run, Stream, runs};
 use super::record::Editable;
-use super::space::{Bits, Space};
-use super::{BITMAP, MFT, MIRROR, is_bad, strange_runs, unwritten};
+use super::{BITMAP, MFT, MIRROR, is_bad, strange_runs};
 use crate::bytes::WriteAt;
 use crate::progress::Cancel;
 use crate::volume::Doubt;
-
-/// Bytes moved at once.
-const PIECE: u64 = 4 << 20;
 
 /// A volume while it is made smaller.
 pub(super) struct Mover<'a> {
@@ -126,7 +124,6 @@ impl Mover<'_> {
             run.lcn.map_or(0, |_| run.len - run.len.min(from.saturating_sub(lcn)))
         };
         let total = old.iter().map(moving).sum();
-        let no_room = || Doubt::because("what its files use does not fit");
         let mut pieces = match from {
             0 => self.space.take(total).ok_or_else(no_room)?,
             _ => Vec::new(),
@@ -164,17 +161,7 @@ impl Mover<'_> {
     fn copy(&self, placed: &Placed) -> Result<(), Doubt> {
         for &(from, to, len) in &placed.moves {
             let [from, to, len] = [from, to, len].map(|count| count.saturating_mul(self.unit));
-            let mut at = 0;
-            while at < len {
-                if self.cancel.is_requested() {
-                    return Err(Doubt::because("it was stopped on request"));
-                }
-                let part = usize::try_from(PIECE.min(len - at)).unwrap_or(0);
-                let read = self.volume.read_vec(from + at, part);
-                let bytes = read.map_err(Doubt::reading("what is moved"))?;
-                self.volume.write_at(to + at, &bytes).map_err(unwritten)?;
-                at += part as u64;
-            }
+            copy(self.volume, (from, to), len, self.cancel)?;
         }
         Ok(())
     }

@@ -1,27 +1,27 @@
-//! Free clusters below the end of a volume that is made smaller.
+//! Clusters of a volume that is made smaller: which are taken, and stretches of free ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Clusters, one bit each.
-pub(super) struct Bits {
+pub(in crate::filesystem) struct Bits {
     bytes: Vec<u8>,
     count: u64,
 }
 
 impl Bits {
     /// So many clusters, all of them free.
-    pub(super) fn free(count: u64) -> Option<Self> {
+    pub(in crate::filesystem) fn free(count: u64) -> Option<Self> {
         let bytes = usize::try_from(count.div_ceil(8)).ok()?;
         Some(Self { bytes: vec![0; bytes], count })
     }
 
     /// Marks those of `start..end` that there are; `false` when one is marked already.
-    pub(super) fn take(&mut self, start: u64, end: u64) -> bool {
+    pub(in crate::filesystem) fn take(&mut self, start: u64, end: u64) -> bool {
         self.change(start, end, true)
     }
 
     /// Marks them as free; `false` when one is free already.
-    pub(super) fn give_back(&mut self, start: u64, end: u64) -> bool {
+    pub(in crate::filesystem) fn give_back(&mut self, start: u64, end: u64) -> bool {
         self.change(start, end, false)
     }
 
@@ -53,13 +53,19 @@ impl Bits {
         self.bytes.get_mut(usize::try_from(cluster / 8).ok()?)
     }
 
-    fn is_taken(&self, cluster: u64) -> bool {
+    /// Whether a cluster is marked, or is none.
+    pub(in crate::filesystem) fn is_taken(&self, cluster: u64) -> bool {
         let byte = usize::try_from(cluster / 8).ok().and_then(|at| self.bytes.get(at));
         byte.is_none_or(|byte| byte & (1 << (cluster % 8)) != 0)
     }
 
-    /// As `$Bitmap` has them: whole 64-bit words, the bits behind the last cluster set.
-    pub(super) fn into_bitmap(mut self) -> Vec<u8> {
+    /// A bit for each, the first one the lowest of the first byte; those behind the last cluster are not set.
+    pub(in crate::filesystem) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// As NTFS' `$Bitmap` has them: whole 64-bit words, the bits behind the last cluster set.
+    pub(in crate::filesystem) fn into_bitmap(mut self) -> Vec<u8> {
         let words = self.bytes.len().next_multiple_of(8);
         let count = self.count;
         self.bytes.resize(words, 0);
@@ -71,7 +77,7 @@ impl Bits {
 
 /// Stretches of free clusters.
 #[derive(Default)]
-pub(super) struct Space {
+pub(in crate::filesystem) struct Space {
     /// By first cluster.
     holes: BTreeMap<u64, u64>,
     by_length: BTreeSet<(u64, u64)>,
@@ -79,7 +85,7 @@ pub(super) struct Space {
 
 impl Space {
     /// Of those that are not marked.
-    pub(super) fn of(bits: &Bits) -> Self {
+    pub(in crate::filesystem) fn of(bits: &Bits) -> Self {
         let mut space = Self::default();
         let (mut at, mut start) = (0, None);
         while at < bits.count {
@@ -121,7 +127,7 @@ impl Space {
 
     /// Takes `len` clusters in as few pieces as there can be: the smallest hole that holds them all, or else
     /// the largest ones. Nothing is taken when there are not so many.
-    pub(super) fn take(&mut self, len: u64) -> Option<Vec<(u64, u64)>> {
+    pub(in crate::filesystem) fn take(&mut self, len: u64) -> Option<Vec<(u64, u64)>> {
         let mut pieces = Vec::new();
         let mut left = len;
         while left > 0 {
@@ -143,7 +149,7 @@ impl Space {
     }
 
     /// Gives clusters back.
-    pub(super) fn give_back(&mut self, start: u64, len: u64) {
+    pub(in crate::filesystem) fn give_back(&mut self, start: u64, len: u64) {
         let (mut start, mut len) = (start, len);
         let before = self.holes.range(..start).next_back().map(|(at, len)| (*at, *len));
         if let Some((at, before)) = before.filter(|(at, before)| at + before == start) {
