@@ -4,7 +4,7 @@
 //! rule: never leave out a used block. Whatever is doubtful (a read error, a checksum, a count, an
 //! unknown feature, an unreplayed log) makes the answer a doubt, with the reason in words, and the
 //! volume is captured whole. Readers know nothing of each other, and not what else may be on a volume.
-//! Nothing here writes, and nothing here panics on any bytes.
+//! Nothing here panics on any bytes, and nothing writes but what makes a volume smaller (`shrink/`), on a view of it.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 

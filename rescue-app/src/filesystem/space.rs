@@ -1,5 +1,8 @@
 //! Clusters of a volume that is made smaller: which are taken, and stretches of free ones.
 
+// What is reckoned with here are clusters below the number of those there are.
+#![allow(clippy::arithmetic_side_effects)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Clusters, one bit each.

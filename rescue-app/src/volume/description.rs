@@ -93,7 +93,7 @@ pub struct Inspection {
     pub coverage: Coverage,
     /// Byte ranges of the volume that have to be stored; everything else may be dropped.
     pub used: Extents,
-    /// Bytes the filesystem's own tool is expected to be able to shrink it to: an estimate with a
+    /// Bytes it can be expected to shrink to, by its own tool or by hand: for tools an estimate with a
     /// margin. `None` where it cannot be shrunk, or is not understood.
     pub minimum_size: Option<u64>,
     /// The logical volumes in it, and in those.

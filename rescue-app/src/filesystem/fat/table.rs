@@ -9,6 +9,8 @@ use crate::volume::{Doubt, Kind, UsedMap};
 const PIECE: usize = 3 << 18;
 /// The same for the chains of a larger table, which jump to and fro.
 const JUMP: u64 = 3 << 13;
+/// Bytes written at once; those without a change are not.
+const WRITTEN: usize = 64 << 10;
 
 /// How one kind of FAT writes its entries.
 struct Width {
@@ -133,8 +135,8 @@ impl Table {
         }
     }
 
-    /// Writes what `change` says of every cluster into the copy that counts, or into all of them where
-    /// all are kept up to date.
+    /// Writes what `change` says of every cluster into the copy that counts, or into all of them, which are alike,
+    /// where all are kept up to date.
     pub(super) fn rewrite(
         &self,
         volume: &dyn WriteAt,
@@ -148,7 +150,8 @@ impl Table {
         };
         let mut number = 0u32;
         self.pieces(|at, len| {
-            let mut bytes = read(volume, self.boot.fat(active), at, len)?;
+            let before = read(volume, self.boot.fat(active), at, len)?;
+            let mut bytes = before.clone();
             let values: Vec<u32> = entries(&self.width, &bytes).collect();
             for (index, value) in values.into_iter().enumerate() {
                 if self.boot.position(number).is_some() {
@@ -157,9 +160,13 @@ impl Table {
                 }
                 number = number.saturating_add(1);
             }
-            for copy in copies.clone() {
-                let place = self.boot.fat(copy).saturating_add(at);
-                volume.write_at(place, &bytes).map_err(unwritten)?;
+            let parts =
+                before.chunks(WRITTEN).zip(bytes.chunks(WRITTEN)).zip((at..).step_by(WRITTEN));
+            for ((_, part), at) in parts.filter(|((before, part), _)| before != part) {
+                for copy in copies.clone() {
+                    let place = self.boot.fat(copy).saturating_add(at);
+                    volume.write_at(place, part).map_err(unwritten)?;
+                }
             }
             Ok(())
         })

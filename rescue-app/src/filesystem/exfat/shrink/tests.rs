@@ -127,11 +127,12 @@ fn a_file_in_one_piece_stays_so_or_gets_a_chain() {
 
 #[test]
 fn a_bitmap_behind_the_end_moves_in_one_piece() {
-    let mut volume = Volume::new(24, "4K");
+    let mut maker = Maker::new(24, &["-c", "4K"]);
+    let far = maker.free.pop().unwrap() - 2;
+    let files = maker.fill(maker.free_bytes() / 2);
+    let mut volume = Volume { bytes: maker.bytes, files };
     let boot = boot_sector(&volume.bytes).unwrap();
     let place = |cluster: u32| usize::try_from(boot.layout.cluster(cluster)).unwrap();
-    let free = |bytes: &[u8], at: u32| bytes[place(2) + at as usize / 8] & (1 << (at % 8)) == 0;
-    let far = (0..boot.layout.clusters).rev().find(|at| free(&volume.bytes, *at)).unwrap();
     // It takes one cluster, and its place becomes free.
     let at = place(2);
     volume.bytes[at] &= !1;

@@ -52,6 +52,9 @@ pub(crate) fn shrink(volume: &dyn WriteAt, size: u64, cancel: &Cancel) -> Result
     })?;
     compare_backup(volume, &old)?;
     let table = Table::new(&old)?;
+    if old.is_mirrored() {
+        table.compare_copies(volume)?;
+    }
     tree::check(volume, &old)?;
     let survey = Survey::of(volume, &table, &old, &cut)?;
     let used = survey.used;
