@@ -96,6 +96,7 @@ pub fn disk_file(data: &[u8]) {
         let file = Arc::new(Pieces::parse(data));
         let Ok(disk) = virtual_disk::open(format, file) else { continue };
         let size = disk.size();
+        assert!(disk.data().map_or(0, |data| data.end()) <= size, "it holds more than there is");
         let mut buf = [0; 4096];
         for at in [0, size / 3, size / 2, size.saturating_sub(4096)] {
             let len = usize::try_from(size - at).unwrap_or(usize::MAX).min(4096);

@@ -50,6 +50,7 @@ pub mod firmware;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod image;
+pub mod import;
 pub mod inspect;
 pub mod job;
 pub mod layout;

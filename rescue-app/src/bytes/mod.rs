@@ -8,6 +8,7 @@ mod fields;
 pub mod os_text;
 mod overlay;
 mod read_at;
+mod unnamed_file;
 
 pub use aligned::{AlignedBuffer, PAGE};
 pub use direct_file::DirectFile;
@@ -15,3 +16,4 @@ pub use extents::{Extent, Extents};
 pub use fields::{be16, be32, be64, is_same, is_zero, le16, le32, le64, slice};
 pub use overlay::{Changes, OVERLAY_BLOCK, Overlay, OverlayRoom, WriteAt};
 pub use read_at::{ReadAt, Window};
+pub use unnamed_file::unnamed_file;

@@ -75,6 +75,9 @@ fn print_image(image: &ImageSummary) {
     say(&format!("image   {}", image.id));
     say(&format!("made    {}", time_of(&image.time)));
     say(&format!("disk    {}, {} ({} bytes)", image.disk_name, size(image.size), image.size));
+    if let Some(form) = &image.imported_from {
+        say(&format!("was     {}", form));
+    }
     say(&format!("holds   {}", size(image.used)));
     let marks = image.marks();
     if !marks.is_empty() {

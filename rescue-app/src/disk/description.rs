@@ -1,7 +1,7 @@
 //! What is known of a disk.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -197,6 +197,25 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// One that is put together from what is in a folder, before its size is known.
+    pub fn of_folder(path: &Path, name: String) -> Self {
+        Self {
+            path: path.to_owned(),
+            kind: DiskKind::ImageFile,
+            model: Some(name),
+            serial: None,
+            wwn: None,
+            size: 0,
+            logical_sector: DEFAULT_SECTOR_SIZE,
+            physical_sector: DEFAULT_SECTOR_SIZE,
+            transport: Transport::File,
+            removable: false,
+            read_only: true,
+            boot_medium: false,
+            uses: Vec::new(),
+        }
+    }
+
     /// Why nothing may be written to it, whatever it is.
     pub fn busy(&self) -> Option<Busy> {
         match self.boot_medium {

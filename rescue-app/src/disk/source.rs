@@ -1,20 +1,28 @@
 //! Reading a disk, and nothing else.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::libc;
 use nix::unistd::{Whence, lseek};
 
-use super::{DiskError, ShortTimeout, Sysfs, ioctl, sysfs};
+use super::{DirectSource, DiskError, ShortTimeout, Sysfs, ioctl, sysfs};
 use crate::bytes::{DirectFile, Extents, ReadAt};
 
 /// Stretches of a sparse file that are told apart; what lies behind them is taken for data.
 const MOST_STRETCHES: usize = 1 << 20;
+
+/// The disk that a file or folder holds in a form of its own.
+pub trait View: ReadAt + fmt::Debug {
+    /// What of it is no hole.
+    fn data(&self) -> Extents;
+}
 
 /// A disk, partition or image file opened read-only.
 #[derive(Debug)]
@@ -22,6 +30,8 @@ pub struct Source {
     file: DirectFile,
     path: PathBuf,
     size: u64,
+    /// What is read instead of the file itself.
+    view: Option<Arc<dyn View>>,
 }
 
 impl Source {
@@ -44,12 +54,22 @@ impl Source {
         Self::new(opened.map_err(|error| claimed_or(path, "opening", error))?, path)
     }
 
+    /// The disk that the file or folder at `path` holds, read through `view`.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn showing(view: Arc<dyn View>, path: &Path) -> Result<Self, DiskError> {
+        let file = File::open(path).map_err(DiskError::io("opening", path))?;
+        let (file, size) = (DirectFile::cached(file), view.size());
+        Ok(Self { file, path: path.to_owned(), size, view: Some(view) })
+    }
+
     fn new(file: File, path: &Path) -> Result<Self, DiskError> {
         let size = size_of(&file, path)?;
         let is_device = file.metadata().is_ok_and(|meta| meta.file_type().is_block_device());
         // An image file may well be in the page cache already.
         let file = if is_device { DirectFile::new(file) } else { DirectFile::cached(file) };
-        Ok(Self { file, path: path.to_owned(), size })
+        Ok(Self { file, path: path.to_owned(), size, view: None })
     }
 
     /// The path it was opened by.
@@ -66,14 +86,24 @@ impl Source {
         advise(self.file.file(), 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
     }
 
-    /// What of a plain file is no hole, as far as its filesystem tells (lseek(2), `SEEK_DATA`): the
-    /// rest is zero and takes no space. All of a device.
+    /// What of it is no hole; see [`data_of_file`]. All of a device.
     pub fn data(&self) -> Extents {
+        if let Some(view) = &self.view {
+            return view.data();
+        }
         let file = self.file.file();
         if !file.metadata().is_ok_and(|meta| meta.is_file()) {
             return Extents::of(0, self.size);
         }
         data_of_file(file, self.size)
+    }
+
+    /// The same past the page cache, where there is a way.
+    pub fn open_direct(&self, sector: u32) -> Option<DirectSource> {
+        match self.view {
+            Some(_) => None,
+            None => DirectSource::open(&self.path, sector).ok(),
+        }
     }
 
     /// As [`Sysfs::shorten_timeout`].
@@ -120,7 +150,10 @@ impl ReadAt for Source {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buf, offset)
+        match &self.view {
+            Some(view) => view.read_at(offset, buf),
+            None => self.file.read_exact_at(buf, offset),
+        }
     }
 }
 

@@ -28,6 +28,9 @@ pub struct Manifest {
     /// The machine it was captured on.
     #[serde(default)]
     pub machine: Machine,
+    /// The form in which a file or folder held the disk, where it was no device and no plain image file: "qcow2".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<String>,
     /// Entries of that machine's firmware for programs on this disk.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boot_entries: Vec<BootEntry>,

@@ -36,7 +36,7 @@ pub struct SizeArgs {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shrink: Vec<u32>,
     /// Folder for what has no place in memory while filesystems are made smaller; without this the
-    /// folder of the images, or that for temporary files.
+    /// folder of the images, or that for temporary files. A clone of a packed disk is unpacked there.
     #[arg(long, value_name = "DIR")]
     #[serde(default, skip_serializing_if = "Option::is_none", with = "os_text::option")]
     pub scratch: Option<PathBuf>,

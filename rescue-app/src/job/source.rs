@@ -18,7 +18,9 @@ use super::values::{parse_chunk_size, parse_sector_size};
 /// What of which disk is read, and how.
 #[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceArgs {
-    /// The disk to read: a block device or an image file.
+    /// The disk to read: a block device or an image file; that may be one of a virtual machine (qcow2, VHD, VHDX,
+    /// VMDK, VDI), packed (gz, xz, zst, bz2, lz4) or of partclone. Or a folder that Clonezilla made; FOLDER/sda is one of
+    /// several disks in it.
     #[arg(value_name = "DISK")]
     #[serde(with = "os_text")]
     pub source: PathBuf,
@@ -97,6 +99,7 @@ impl SourceArgs {
             in_use: self.in_use,
             skip_swap_files: false,
             excluded: Vec::new(),
+            scratch: None,
         }
     }
 }
@@ -136,6 +139,11 @@ pub struct CaptureArgs {
     #[arg(long, value_name = "N/PATH")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<Excluded>,
+    /// Where a file or folder that holds the disk packed is unpacked before it is read: a folder with room for
+    /// what is used of the disk. The repository's own when absent.
+    #[arg(long, value_name = "DIR")]
+    #[serde(default, with = "os_text::option", skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<PathBuf>,
     /// Afterwards read back all data of the image, also what the repository held before.
     #[arg(long)]
     #[serde(default)]
@@ -161,6 +169,7 @@ impl CaptureArgs {
             source: SourceRequest {
                 skip_swap_files: !self.keep_swap_files,
                 excluded: self.exclude.clone(),
+                scratch: self.scratch.clone(),
                 ..self.source.request(keys)
             },
             repo,
@@ -182,6 +191,7 @@ impl CaptureArgs {
             keep_map: false,
             keep_swap_files: false,
             exclude: Vec::new(),
+            scratch: None,
             verify_all: false,
             in_memory: false,
             plan: false,

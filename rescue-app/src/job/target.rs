@@ -7,7 +7,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::os_text;
-use crate::operation::{CloneRequest, Format, Keys, RepoAccess, RestoreRequest, TargetRequest};
+use crate::operation::{
+    CloneRequest, Format, Keys, RepoAccess, RestoreRequest, SourceRequest, TargetRequest,
+};
 
 use super::choice::What;
 use super::images::reference;
@@ -121,7 +123,10 @@ impl CloneArgs {
     /// What is asked of the operations, with the `keys` of what was unlocked.
     pub fn request(&self, keys: Keys) -> CloneRequest {
         CloneRequest {
-            source: self.source.request(keys),
+            source: SourceRequest {
+                scratch: self.target.sizes.scratch.clone(),
+                ..self.source.request(keys)
+            },
             target: self.target.request(None, self.mend_table),
         }
     }

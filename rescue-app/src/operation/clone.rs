@@ -76,7 +76,7 @@ pub fn plan_clone(
 ) -> Result<ClonePlan, OperationError> {
     refuse_misnamed(&request.target)?;
     control.phase(Phase::Examining);
-    let source = SourcePlan::make(&request.source, |_| Ok(()))?;
+    let source = SourcePlan::make(&request.source, |_| Ok(()), (None, control))?;
     let manifest = source.manifest(ChunkSize::default(), Damage::default(), Vec::new());
     let note = Marker {
         disk: manifest.disk.name(),

@@ -5,6 +5,7 @@ use std::io;
 use crate::disk::DiskError;
 use crate::export::FuseError;
 use crate::image::ImageError;
+use crate::import::ImportError;
 use crate::image::manifest::ManifestError;
 use crate::progress::{Cancelled, Shortage};
 use crate::repository::{Id, RepositoryError};
@@ -25,6 +26,9 @@ pub enum OperationError {
     /// A folder could not be mounted or unmounted.
     #[error(transparent)]
     Fuse(#[from] FuseError),
+    /// A file was not read as the disk that it holds.
+    #[error(transparent)]
+    Import(ImportError),
     /// A filesystem could not be made smaller.
     #[error(transparent)]
     Resize(ResizeError),
@@ -163,7 +167,9 @@ impl OperationError {
     pub fn is_full(&self) -> bool {
         matches!(
             self.root(),
-            Self::Full { .. } | Self::Repository(RepositoryError::Store(StoreError::Full { .. }))
+            Self::Full { .. }
+                | Self::Import(ImportError::NoRoom { .. })
+                | Self::Repository(RepositoryError::Store(StoreError::Full { .. }))
         )
     }
 
@@ -191,6 +197,18 @@ impl From<TransferError> for OperationError {
             TransferError::Refused { why, next } => Self::Refused { why, next },
             TransferError::Cancelled => Self::Cancelled,
             gone @ TransferError::SourceGone { .. } => Self::Transfer(gone),
+        }
+    }
+}
+
+impl From<ImportError> for OperationError {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Disk(error) => Self::Disk(error),
+            ImportError::Refused { why, next } => Self::Refused { why, next },
+            ImportError::Io { what, source } => Self::Io { what, source },
+            ImportError::Cancelled => Self::Cancelled,
+            told @ (ImportError::Damaged { .. } | ImportError::NoRoom { .. }) => Self::Import(told),
         }
     }
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::statfs::statfs;
 
 use crate::console;
-use crate::disk::{Busy, Disk, DiskError, DiskKind, ForeignFile, Object, Source, Sysfs, Use};
+use crate::disk::{Busy, Disk, DiskError, DiskKind, Object, Source, Sysfs, Use};
+use crate::import::ForeignFile;
 use crate::store::FileKind;
 
 use super::consent::{self, Words};
@@ -29,8 +30,7 @@ pub(super) fn repository_is_elsewhere(disk: &Disk, repo: &Path) -> Result<(), Op
     ))
 }
 
-/// A source must not change under the reader, and must be a disk byte by byte; for `in_use` see
-/// [`safety::source_refusal`].
+/// A source must not change under the reader; for `in_use` see [`safety::source_refusal`].
 pub(super) fn source_is_free(disk: &Disk, in_use: bool) -> Result<(), OperationError> {
     if let Some(busy) = safety::source_refusal(disk, in_use) {
         let refused = refused(disk, &busy);
@@ -39,17 +39,7 @@ pub(super) fn source_is_free(disk: &Disk, in_use: bool) -> Result<(), OperationE
             false => refused,
         });
     }
-    match foreign_file(disk) {
-        Some(found) if !found.is_readable() => Err(OperationError::refused(
-            format!(
-                "{} is a {} file, not a disk byte by byte",
-                console::path(&disk.path),
-                found.name
-            ),
-            found.next_step(&disk.path),
-        )),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// Whether it is a use that a person may say not to mind.
@@ -87,16 +77,6 @@ pub(super) fn source_in_use(disk: &Disk) -> Option<String> {
     Some(format!(
         "{open}: what it writes during the capture leaves filesystems in the image as after a power \
          cut, or damaged"
-    ))
-}
-
-/// What is to be said of a source that is read although its file is not only the disk.
-pub(super) fn remark_on_source(disk: &Disk) -> Option<String> {
-    let found = foreign_file(disk).filter(|found| found.is_readable())?;
-    Some(format!(
-        "{} is a {}: its footer, the last 512 bytes, is captured as if it were the disk's",
-        console::path(&disk.path),
-        found.name
     ))
 }
 

@@ -47,6 +47,9 @@ pub struct ImageSummary {
     /// (\EFI\debian\shimx64.efi)`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub boot_entries: Vec<String>,
+    /// The form in which a file or folder held the disk, where it was no device and no plain image file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<String>,
     /// What of the disk could not be read.
     #[serde(skip_serializing_if = "Damage::is_none")]
     pub damage: Damage,
@@ -149,6 +152,7 @@ impl ImageSummary {
             used: manifest.regions.iter().map(|region| region.used.total()).sum(),
             partitions: partitions(manifest),
             boot_entries: entry_names(&manifest.boot_entries),
+            imported_from: manifest.imported_from.clone(),
             damage: manifest.damage.clone(),
             warnings: manifest.warnings.clone(),
             only_partitions: only_partitions(manifest),
@@ -174,6 +178,7 @@ impl ImageSummary {
             used: 0,
             partitions: Vec::new(),
             boot_entries: Vec::new(),
+            imported_from: None,
             damage: Damage::default(),
             warnings: Vec::new(),
             only_partitions: None,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::bytes::{ReadAt, Window};
 use crate::disk::{self, Disk, Source};
 use crate::image::layout::{self, Span};
+use crate::import;
 use crate::inspect;
 use crate::progress::available_memory;
 use crate::table::{Purpose, Table};
@@ -55,7 +56,7 @@ impl LockedDisk {
     /// too; reads only.
     pub fn open(path: &Path, sector_size: Option<u32>) -> Result<Self, OperationError> {
         let disk = disk::open(path, sector_size)?;
-        let source = Source::open(&disk.path)?;
+        let (disk, source) = import::open_in_place(disk, sector_size)?;
         let table = read_table(&source, disk.logical_sector)?;
         let mut containers = Vec::new();
         let mut spans = layout::spans(source.size(), &table);

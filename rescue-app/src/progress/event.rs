@@ -12,6 +12,8 @@ use super::Cancelled;
 pub enum Phase {
     /// Reading tables and filesystem maps.
     Examining,
+    /// Unpacking a file that holds a disk, before it is read.
+    Unpacking,
     /// Reading the source and storing what is new.
     Capturing,
     /// Making filesystems smaller, before the target is written.
@@ -39,6 +41,7 @@ impl Phase {
     pub fn title(self) -> &'static str {
         match self {
             Self::Examining => "Examining",
+            Self::Unpacking => "Unpacking",
             Self::Capturing => "Capturing",
             Self::Shrinking => "Shrinking filesystems",
             Self::Growing => "Growing filesystems",

@@ -14,7 +14,8 @@ pub(crate) use parallel::{for_each, join, mixed_workers, workers};
 pub(crate) use reporter::Reporter;
 
 /// The person asked to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stopped on request")]
 pub struct Cancelled;
 
 /// Told how many more bytes were dealt with, by any thread; an error asks to stop.

@@ -97,6 +97,23 @@ pub fn rewrite(
     Ok(patches)
 }
 
+/// The extended boot records of the logical partitions in the extended one that lies at `frame`, in the order of their
+/// numbers.
+///
+/// # Errors
+/// When there is no room for a record in front of its partition, or a partition lies too far for one.
+pub fn extended_records(
+    frame: &Position,
+    logical: &[(Partition, Position)],
+    sector_size: u32,
+) -> Result<Vec<Patch>, TableError> {
+    let (nothing, table) = (Vec::<u8>::new(), Table::none(sector_size, Vec::new()));
+    let sector = u64::from(sector_size);
+    let edit = Edit { image: &nothing, table: &table, positions: &[], sector };
+    let logical: Vec<_> = logical.iter().map(|(partition, at)| (partition, Some(at))).collect();
+    edit.chain(frame, &logical)
+}
+
 /// A table and what it becomes.
 struct Edit<'a> {
     image: &'a dyn ReadAt,

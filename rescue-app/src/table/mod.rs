@@ -23,7 +23,7 @@ mod purpose;
 
 use serde::{Deserialize, Serialize};
 
-pub use edit::{Position, Room, rewrite, room};
+pub use edit::{Position, Room, extended_records, rewrite, room};
 pub use fit::{Patch, fit_to_disk};
 pub use fresh::{Fresh, FreshType};
 pub use gpt::PARTITIONS_MAX;

@@ -29,13 +29,32 @@ pub use writer::{Block, PutAt, Seal, Shape, Writer};
 use std::io;
 use std::sync::Arc;
 
-use crate::bytes::ReadAt;
+use crate::bytes::{Extents, ReadAt};
+
+/// The disk in a file.
+pub trait Disk: ReadAt {
+    /// Logical sector size in bytes, where the format tells it.
+    fn sector_size(&self) -> Option<u32> {
+        None
+    }
+
+    /// What of the disk the file holds, as its tables say: all else is zero.
+    ///
+    /// # Errors
+    /// The file's, and tables that lie outside of it.
+    fn data(&self) -> io::Result<Extents> {
+        Ok(Extents::of(0, self.size()))
+    }
+}
+
+/// A file that is the disk.
+impl Disk for Arc<dyn ReadAt> {}
 
 /// The disk that a file in a format holds; a plain file is one as it is.
 ///
 /// # Errors
 /// What is not in order in the file, or not known of the format; [`io::ErrorKind::InvalidData`].
-pub fn open(format: Format, file: Arc<dyn ReadAt>) -> io::Result<Box<dyn ReadAt>> {
+pub fn open(format: Format, file: Arc<dyn ReadAt>) -> io::Result<Box<dyn Disk>> {
     Ok(match format {
         Format::Raw => Box::new(file),
         Format::Qcow2 => Box::new(qcow2::Reader::open(file)?),
@@ -74,6 +93,31 @@ fn by_block(
         rest = others;
     }
     Ok(())
+}
+
+/// Stretches of a disk that are told apart; what lies behind them counts as held.
+const MOST_STRETCHES: usize = 1 << 20;
+
+/// What of a disk of `size` bytes in blocks of `block` is held. `look` gets the number of a block; it says whether
+/// it and how many behind it are.
+fn held(
+    (size, block): (u64, u64),
+    mut look: impl FnMut(u64) -> io::Result<(bool, u64)>,
+) -> io::Result<Extents> {
+    let mut data = Extents::new();
+    let mut number = 0;
+    while let Some(at) = u64::checked_mul(number, block).filter(|at| *at < size) {
+        if data.count() >= MOST_STRETCHES {
+            data.push(at, size);
+            break;
+        }
+        let (is_held, count) = look(number)?;
+        number = number.saturating_add(count.max(1));
+        if is_held {
+            data.push(at, number.saturating_mul(block).min(size));
+        }
+    }
+    Ok(data)
 }
 
 /// Refuses a read past the end of a disk.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::header::{Header, new_uuid};
 use super::tables::Tables;
 use super::writer::{Block, PutAt, Seal, Shape, Writer};
-use super::{by_block, ensure_inside, fit, wrong};
-use crate::bytes::{ReadAt, le32, le64, slice};
+use super::{Disk, by_block, ensure_inside, fit, held, wrong};
+use crate::bytes::{Extents, ReadAt, le32, le64, slice};
 
 /// Bytes of a block; QEMU knows no others.
 pub(super) const BLOCK: u64 = 1 << 20;
@@ -60,6 +60,16 @@ impl Reader {
         }
         Ok(Self { tables: Tables::new(file), size, block, table, data })
     }
+
+    fn entry(&self, block: u64) -> io::Result<u32> {
+        Ok(u32::from_le_bytes(self.tables.entry(self.table + block * 4)?))
+    }
+}
+
+impl Disk for Reader {
+    fn data(&self) -> io::Result<Extents> {
+        held((self.size, self.block), |block| Ok((!matches!(self.entry(block)?, NONE | ZERO), 1)))
+    }
 }
 
 impl ReadAt for Reader {
@@ -70,7 +80,7 @@ impl ReadAt for Reader {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         ensure_inside(self.size, offset, buf.len())?;
         by_block(offset, buf, self.block, |block, into, part| {
-            match u32::from_le_bytes(self.tables.entry(self.table + block * 4)?) {
+            match self.entry(block)? {
                 NONE | ZERO => part.fill(0),
                 number => {
                     let at = self.data + u64::from(number) * self.block + into;

@@ -16,6 +16,7 @@ mod failing;
 mod faulty;
 mod full;
 mod hostile;
+mod import;
 mod kill;
 mod locks;
 mod lying_place;

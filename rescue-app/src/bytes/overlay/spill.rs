@@ -1,11 +1,12 @@
 //! A file without a name, for blocks that memory has no room for.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::OVERLAY_BLOCK;
+use crate::bytes::unnamed_file;
 
 /// Blocks in a file that is made once there is one, and whose room is used again.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ impl Spill {
             let full = format!("the {} KiB of memory for changes are full", memory >> 10);
             return Err(io::Error::new(io::ErrorKind::StorageFull, full));
         };
-        unnamed(folder).map_err(|error| self.told(&error))
+        unnamed_file(folder).map_err(|error| self.told(&error))
     }
 
     /// An error, with the folder that it is about.
@@ -69,14 +70,4 @@ impl Spill {
         let folder = self.folder.as_deref().unwrap_or(Path::new("")).display();
         io::Error::new(error.kind(), format!("keeping changes in a file in {folder}: {error}"))
     }
-}
-
-/// A new file in a folder, for its owner alone, whose name is removed at once.
-fn unnamed(folder: &Path) -> io::Result<File> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let path = folder.join(format!(".lifeboat-changes-{}", hex::encode(random)));
-    let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-    fs::remove_file(&path)?;
-    Ok(file)
 }

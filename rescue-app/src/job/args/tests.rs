@@ -127,6 +127,7 @@ prop_compose! {
         keep_map: bool,
         keep_swap_files: bool,
         exclude in vec((any::<u32>(), "[a-z é,'-][a-z/é,-]{0,6}[a-z]"), 0..3),
+        scratch in option::of(path()),
         flags: (bool, bool, bool, bool),
     ) -> Verb {
         let chunk_size = ChunkSize::new(1 << shift).unwrap();
@@ -135,8 +136,8 @@ prop_compose! {
         let exclude = exclude.into_iter().map(|(partition, path)| Excluded { partition, path });
         let exclude = exclude.collect();
         Verb::Capture(Box::new(CaptureArgs {
-            source, repo, level, chunk_size, keep_map, keep_swap_files, exclude, verify_all, in_memory,
-            plan, json,
+            source, repo, level, chunk_size, keep_map, keep_swap_files, exclude, scratch, verify_all,
+            in_memory, plan, json,
         }))
     }
 }

@@ -75,7 +75,7 @@ pub fn capture(
 ) -> Result<Timed<CaptureReport>, OperationError> {
     Timed::run(|| {
         control.phase(Phase::Examining);
-        run(plan::look(request)?, request, control)
+        run(plan::look(request, control)?, request, control)
     })
 }
 

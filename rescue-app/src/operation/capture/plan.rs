@@ -81,15 +81,19 @@ pub fn plan_capture(
     control: Control<'_>,
 ) -> Result<CapturePlan, OperationError> {
     control.phase(Phase::Examining);
-    let source = look(request)?;
+    let source = look(request, control)?;
     let repo = request.repo.open()?.load_index()?;
     CapturePlan::of(source, request, &repo)
 }
 
 /// Looks at the disk, once the repository opens: that is told before anything takes long.
-pub(super) fn look(request: &CaptureRequest) -> Result<SourcePlan, OperationError> {
-    SourcePlan::make(&request.source, |disk| {
-        match request.repo.folder() {
+pub(super) fn look(
+    request: &CaptureRequest,
+    control: Control<'_>,
+) -> Result<SourcePlan, OperationError> {
+    let folder = request.repo.folder();
+    let is_allowed = |disk: &Disk| {
+        match folder {
             Some(folder) => {
                 guard::repository_is_elsewhere(disk, folder)?;
                 guard::place_lasts(folder, request.in_memory)?;
@@ -103,7 +107,8 @@ pub(super) fn look(request: &CaptureRequest) -> Result<SourcePlan, OperationErro
             None => {}
         }
         request.repo.try_open()
-    })
+    };
+    SourcePlan::make(&request.source, is_allowed, (folder, control))
 }
 
 impl CapturePlan {

@@ -2,16 +2,17 @@
 
 mod damaged_files;
 mod excluded;
+mod origin;
 mod unpartitioned;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::bytes::{Extents, ReadAt, Window};
 use crate::console;
-use crate::disk::{self, Agreement, Disk, Source};
+use crate::disk::{Disk, Source};
 use crate::firmware::BootEntry;
 use crate::image::chunks::ChunkSize;
 use crate::image::damage::{BadRange, Damage};
@@ -19,7 +20,9 @@ use crate::image::layout::{self, Inspected, Reading, Selection};
 use crate::image::left_out::{Excluded, LeftOut};
 use crate::image::manifest::{DiskIdentity, MAJOR, Manifest, Region, Stored};
 use crate::image::marker;
+use crate::import::{Imported, Workshop};
 use crate::inspect;
+use crate::progress::{Control, Phase};
 use crate::table::{self, Scheme, Table};
 use crate::volume::{Filesystem, LogicalVolume};
 
@@ -31,6 +34,7 @@ use super::unlock::{Keys, name_of};
 use super::{guard, machine};
 use crate::transfer::{DiskMedium, DiskSource, RescueOptions, Transfer};
 
+use origin::{Opened, Origin};
 pub use unpartitioned::Unpartitioned;
 pub(super) use unpartitioned::without_zeros;
 
@@ -55,6 +59,8 @@ pub struct SourceRequest {
     pub skip_swap_files: bool,
     /// Files and folders to leave out besides.
     pub excluded: Vec<Excluded>,
+    /// Where a file that holds the disk packed is unpacked: a folder with room for the disk.
+    pub scratch: Option<PathBuf>,
 }
 
 impl SourceRequest {
@@ -70,6 +76,7 @@ impl SourceRequest {
             in_use: false,
             skip_swap_files: false,
             excluded: Vec::new(),
+            scratch: None,
         }
     }
 
@@ -99,12 +106,15 @@ pub struct SourcePlan {
     /// Reasons to think again.
     #[serde(skip)]
     pub warnings: Vec<String>,
-    /// The disk, open and claimed for as long as the plan counts.
+    /// What the disk was found in, where that is no disk as it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
+    /// The disk, open.
     #[serde(skip)]
     pub(super) source: Arc<Source>,
-    /// What tells it from another disk, and its first and last sectors.
+    /// What was named, unless nothing of it is read any more.
     #[serde(skip)]
-    agreement: Agreement,
+    origin: Option<Origin>,
     /// Of each region the bytes to read: what counts of it, but for holes of an image file.
     #[serde(skip)]
     pub(super) reads: Vec<Extents>,
@@ -170,36 +180,28 @@ impl SourceSummary {
 
 impl SourcePlan {
     /// Opens a disk that is free to be read, and looks at it; `is_allowed` are the rules that the use
-    /// of it brings.
+    /// of it brings. What has to be unpacked is, in the folder that the request names or else in `scratch`.
     ///
     /// # Errors
-    /// Refuses a disk in use; otherwise any failure to read its structure.
+    /// Refuses a disk in use; otherwise any failure to read its structure, or the file that holds it.
     pub(super) fn make(
         request: &SourceRequest,
         is_allowed: impl FnOnce(&Disk) -> Result<(), OperationError>,
+        (scratch, control): (Option<&Path>, Control<'_>),
     ) -> Result<Self, OperationError> {
-        let disk = disk::open(&request.disk, request.sector_size)?;
-        is_allowed(&disk)?;
-        guard::source_is_free(&disk, request.in_use)?;
-        let source = Arc::new(guard::open_source(&disk, request.in_use)?);
-        let agreement = Agreement::on(&disk, &source)?;
-        source.advise_sequential();
-        Self::examine(disk, source, agreement, request)
+        let scratch = request.scratch.as_deref().or(scratch);
+        let opened = Opened::find(request, is_allowed, Workshop { scratch, control })?;
+        control.phase(Phase::Examining);
+        Self::examine(opened, request)
     }
 
     /// Refuses a disk that is not as it was when the plan was made, or is in use by now.
     pub(super) fn still_holds(&self, request: &SourceRequest) -> Result<(), OperationError> {
-        self.agreement.refuse_another(&Agreement::on(&self.disk, &self.source)?)?;
-        let now = disk::open(&self.disk.path, Some(self.disk.logical_sector))?;
-        guard::source_is_free(&now, request.in_use)
+        self.origin.as_ref().map_or(Ok(()), |origin| origin.still_holds(request.in_use))
     }
 
-    fn examine(
-        disk: Disk,
-        opened: Arc<Source>,
-        agreement: Agreement,
-        request: &SourceRequest,
-    ) -> Result<Self, OperationError> {
+    fn examine(opened: Opened, request: &SourceRequest) -> Result<Self, OperationError> {
+        let Opened { disk, source: opened, imported, origin } = opened;
         let source = &*opened;
         is_finished(&disk, source, 0)?;
         let table = read_table(source, disk.logical_sector)?;
@@ -210,7 +212,7 @@ impl SourcePlan {
         }
         let mut warnings: Vec<String> = guard::source_in_use(&disk).into_iter().collect();
         warnings.extend(table.remarks().cloned());
-        warnings.extend(guard::remark_on_source(&disk));
+        warnings.extend(imported.iter().flat_map(|found| found.remarks.clone()));
         let mut regions =
             inspect_regions(&disk, source, &table, &request.selection(), &mut warnings);
         excluded::leave_out(&request.excluded, source, &mut regions)?;
@@ -229,8 +231,9 @@ impl SourcePlan {
             regions,
             warnings,
             reads,
+            imported,
             source: opened,
-            agreement,
+            origin,
         })
     }
 
@@ -277,6 +280,7 @@ impl SourcePlan {
             tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).to_owned(),
             disk: self.identity(),
             machine: machine::this_machine(),
+            imported_from: self.imported.as_ref().map(|found| found.form.clone()),
             boot_entries: self.summary.boot_entries.clone(),
             chunk_size: chunk_size.bytes(),
             table: self.table.clone(),

@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use crate::bytes::{Extent, ReadAt};
 use crate::console;
-use crate::disk::{Agreement, DiskKind, ForeignFile, Source};
+use crate::disk::{Agreement, DiskKind, Source};
 use crate::export::Standing;
 use crate::image::manifest::Manifest;
+use crate::import::ForeignFile;
 use crate::operation::error::OperationError;
 use crate::operation::survey::survey_disk;
 use crate::virtual_disk::Format;

@@ -55,7 +55,7 @@ impl Medium for DiskMedium<'_> {
     /// Where the page cache cannot be gone around (an image file on a tmpfs), through it.
     fn read_exactly(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let failing = || Failing {
-            direct: DirectSource::open(self.source.path(), self.sector).ok(),
+            direct: self.source.open_direct(self.sector),
             _timeout: self.source.shorten_timeout(),
         };
         match &self.failing.get_or_init(failing).direct {

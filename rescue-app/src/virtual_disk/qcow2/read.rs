@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::{
     COMPRESSION_TYPE, DEFLATE, DIRTY, MAGIC, PACKED, PLACE, SECTOR, ZERO, ZSTD, packed_bits,
 };
-use crate::bytes::{ReadAt, be32, be64};
+use crate::bytes::{Extents, ReadAt, be32, be64};
 use crate::virtual_disk::packing::{ZstdFrames, inflate};
 use crate::virtual_disk::tables::Tables;
-use crate::virtual_disk::{by_block, ensure_inside, wrong};
+use crate::virtual_disk::{Disk, by_block, ensure_inside, held, wrong};
 
 /// Bytes of the header that are looked at.
 const HEAD: usize = 112;
@@ -71,16 +71,20 @@ impl Reader {
     fn entry(&self, cluster: u64) -> io::Result<u64> {
         let per_table = self.cluster_bits - 3;
         let (table, index) = (cluster >> per_table, cluster & ((1 << per_table) - 1));
+        match self.second_level(table)? {
+            0 => Ok(0),
+            second => Ok(u64::from_be_bytes(self.tables.entry(second + index * ENTRY)?)),
+        }
+    }
+
+    /// Where a table of the second level begins; 0 where there is none.
+    fn second_level(&self, table: u64) -> io::Result<u64> {
         let (start, count) = self.first_level;
         if table >= count {
             return Ok(0);
         }
         let at = start.checked_add(table * ENTRY).ok_or_else(|| wrong("a table past all ends"))?;
-        let second = u64::from_be_bytes(self.tables.entry(at)?) & PLACE;
-        match second {
-            0 => Ok(0),
-            _ => Ok(u64::from_be_bytes(self.tables.entry(second + index * ENTRY)?)),
-        }
+        Ok(u64::from_be_bytes(self.tables.entry(at)?) & PLACE)
     }
 
     fn unpack(&self, entry: u64, into: u64, part: &mut [u8]) -> io::Result<()> {
@@ -106,6 +110,20 @@ impl Reader {
         let bytes = crate::bytes::slice(&cluster, from, part.len());
         part.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
+    }
+}
+
+impl Disk for Reader {
+    fn data(&self) -> io::Result<Extents> {
+        let per_table = 1 << (self.cluster_bits - 3);
+        held((self.size, 1 << self.cluster_bits), |cluster| {
+            if self.second_level(cluster / per_table)? == 0 {
+                return Ok((false, per_table - cluster % per_table));
+            }
+            let entry = self.entry(cluster)?;
+            let is_zero = entry & PACKED == 0 && (entry & PLACE == 0 || entry & ZERO != 0);
+            Ok((!is_zero, 1))
+        })
     }
 }
 

@@ -7,9 +7,9 @@ use super::{
     DYNAMIC, FIXED, FOOTER_COOKIE, FOOTER_LEN, FOOTER_SUM, HEADER_COOKIE, HEADER_LEN, HEADER_SUM,
     NONE, SECTOR, checksum,
 };
-use crate::bytes::{ReadAt, be32, be64};
+use crate::bytes::{Extents, ReadAt, be32, be64};
 use crate::virtual_disk::tables::Tables;
-use crate::virtual_disk::{by_block, ensure_inside, wrong};
+use crate::virtual_disk::{Disk, by_block, ensure_inside, held, wrong};
 
 /// The disk in a VHD file.
 pub(in crate::virtual_disk) struct Reader {
@@ -52,6 +52,12 @@ impl Reader {
         }
         Ok(Self { tables: Tables::new(file), size, blocks })
     }
+
+    /// The sector that a block begins at, with its map.
+    fn sector_of(&self, blocks: &Blocks, block: u64) -> io::Result<u32> {
+        let at = blocks.table.checked_add(block * 4).ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(u32::from_be_bytes(self.tables.entry(at)?))
+    }
 }
 
 impl Blocks {
@@ -72,6 +78,13 @@ impl Blocks {
     }
 }
 
+impl Disk for Reader {
+    fn data(&self) -> io::Result<Extents> {
+        let Some(blocks) = &self.blocks else { return Ok(Extents::of(0, self.size)) };
+        held((self.size, blocks.size), |block| Ok((self.sector_of(blocks, block)? != NONE, 1)))
+    }
+}
+
 impl ReadAt for Reader {
     fn size(&self) -> u64 {
         self.size
@@ -81,8 +94,7 @@ impl ReadAt for Reader {
         ensure_inside(self.size, offset, buf.len())?;
         let Some(blocks) = &self.blocks else { return self.tables.file().read_at(offset, buf) };
         by_block(offset, buf, blocks.size, |block, into, part| {
-            let at = blocks.table.checked_add(block * 4).ok_or(io::ErrorKind::UnexpectedEof)?;
-            match u32::from_be_bytes(self.tables.entry(at)?) {
+            match self.sector_of(blocks, block)? {
                 NONE => part.fill(0),
                 sector => {
                     let start = u64::from(sector) * SECTOR + blocks.map;

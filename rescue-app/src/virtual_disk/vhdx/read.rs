@@ -8,9 +8,9 @@ use super::{
     PARTLY_PRESENT, PLACE, PRESENT, REGION_SIGNATURE, REGION_TABLE_LEN, REGION_TABLES, STATE,
     blocks_in_a_chunk, checksum, entry_of, guids,
 };
-use crate::bytes::{ReadAt, le16, le32, le64, slice};
+use crate::bytes::{Extents, ReadAt, le16, le32, le64, slice};
 use crate::virtual_disk::tables::Tables;
-use crate::virtual_disk::{by_block, ensure_inside, wrong};
+use crate::virtual_disk::{Disk, by_block, ensure_inside, held, wrong};
 
 /// Bytes of an entry of a table of regions, and of one of the metadata; where the first is in either.
 const ENTRY: usize = 32;
@@ -25,6 +25,8 @@ const METADATA_TABLE_LEN: usize = 64 << 10;
 pub(in crate::virtual_disk) struct Reader {
     tables: Tables,
     size: u64,
+    /// Logical sector size, bytes.
+    sector: u32,
     /// Bytes of a block.
     block: u64,
     /// Blocks between two entries for maps of sectors.
@@ -61,7 +63,12 @@ impl Reader {
         if size > 0 && (entry_of(last, in_a_chunk) + 1).saturating_mul(8) > blocks.1 {
             return Err(wrong("the VHDX has a table for a part of its disk only"));
         }
-        Ok(Self { tables: Tables::new(file), size, block, in_a_chunk, blocks })
+        Ok(Self { tables: Tables::new(file), size, sector, block, in_a_chunk, blocks })
+    }
+
+    fn entry(&self, block: u64) -> io::Result<u64> {
+        let at = self.blocks.0.saturating_add(entry_of(block, self.in_a_chunk) * 8);
+        Ok(u64::from_le_bytes(self.tables.entry(at)?))
     }
 }
 
@@ -134,6 +141,18 @@ impl<'a> Metadata<'a> {
     }
 }
 
+impl Disk for Reader {
+    fn sector_size(&self) -> Option<u32> {
+        Some(self.sector)
+    }
+
+    fn data(&self) -> io::Result<Extents> {
+        held((self.size, self.block), |block| {
+            Ok((matches!(self.entry(block)? & STATE, PRESENT | PARTLY_PRESENT), 1))
+        })
+    }
+}
+
 impl ReadAt for Reader {
     fn size(&self) -> u64 {
         self.size
@@ -142,8 +161,7 @@ impl ReadAt for Reader {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         ensure_inside(self.size, offset, buf.len())?;
         by_block(offset, buf, self.block, |block, into, part| {
-            let entry = self.blocks.0.saturating_add(entry_of(block, self.in_a_chunk) * 8);
-            let entry = u64::from_le_bytes(self.tables.entry(entry)?);
+            let entry = self.entry(block)?;
             match entry & STATE {
                 PRESENT => {
                     let at = (entry & PLACE).checked_add(into);

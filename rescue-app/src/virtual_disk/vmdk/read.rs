@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::{
     AT_END, DEFLATE, GRAIN, HEADER_LEN, MAGIC, MARKER_LEN, MARKERS, PACKED, PER_TABLE, SECTOR,
 };
-use crate::bytes::{ReadAt, le16, le32, le64, slice};
+use crate::bytes::{Extents, ReadAt, le16, le32, le64, slice};
 use crate::virtual_disk::packing::inflate;
 use crate::virtual_disk::tables::Tables;
-use crate::virtual_disk::{by_block, ensure_inside, wrong};
+use crate::virtual_disk::{Disk, by_block, ensure_inside, held, wrong};
 
 /// An entry of a table of grains: a grain that is zero.
 const ZERO: u32 = 1;
@@ -17,6 +17,11 @@ const ZERO: u32 = 1;
 const FOOTER: u64 = 1024;
 /// Bytes of a grain, at most: 128 times those of any program.
 const MOST_GRAIN: u64 = GRAIN * 128;
+
+/// Bytes of the description in a file that are looked at; it has 10 KiB where VMware writes it.
+const MOST_TEXT: u64 = 64 << 10;
+/// The number of the file in front of one that stands alone.
+const NO_PARENT: &str = "ffffffff";
 
 /// The disk in a VMDK file.
 pub(in crate::virtual_disk) struct Reader {
@@ -56,19 +61,24 @@ impl Reader {
         if is_packed && (le16(&head, 77) != Some(DEFLATE) || flags & MARKERS == 0) {
             return Err(wrong("the VMDK is packed in an unknown way"));
         }
+        refuse_parent(&*file, bytes(28)?, bytes(36)?)?;
         Ok(Self { tables: Tables::new(file), size, grain, is_packed, directory })
     }
 
     fn entry(&self, grain: u64) -> io::Result<u32> {
-        let at = self.directory.checked_add(grain / PER_TABLE * 4);
-        let at = at.ok_or(io::ErrorKind::UnexpectedEof)?;
-        match u32::from_le_bytes(self.tables.entry(at)?) {
+        match self.table_of(grain)? {
             0 => Ok(0),
             table => {
                 let at = u64::from(table) * SECTOR + grain % PER_TABLE * 4;
                 Ok(u32::from_le_bytes(self.tables.entry(at)?))
             }
         }
+    }
+
+    /// The sector that the table for a grain begins at; 0 where there is none.
+    fn table_of(&self, grain: u64) -> io::Result<u32> {
+        let at = self.directory.checked_add(grain / PER_TABLE * 4);
+        Ok(u32::from_le_bytes(self.tables.entry(at.ok_or(io::ErrorKind::UnexpectedEof)?)?))
     }
 
     fn unpack(&self, at: u64, into: u64, part: &mut [u8]) -> io::Result<()> {
@@ -90,11 +100,36 @@ impl Reader {
     }
 }
 
+/// The description in the file says whether what it does not hold is in another one ("parentCID").
+fn refuse_parent(file: &dyn ReadAt, at: u64, len: u64) -> io::Result<()> {
+    let text = file.read_vec(at, usize::try_from(len.min(MOST_TEXT)).unwrap_or_default())?;
+    let text = String::from_utf8_lossy(&text);
+    let mut fields = text.lines().filter_map(|line| line.split_once('='));
+    let parent = fields.find(|(name, _)| name.trim().eq_ignore_ascii_case("parentCID"));
+    match parent {
+        Some((_, id)) if !id.trim_matches(['\0', ' ', '\r']).eq_ignore_ascii_case(NO_PARENT) => {
+            Err(wrong("the VMDK is only what differs from another file"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Unpacks a grain. QEMU packs of the last one only what is on the disk.
 fn unpack(packed: &[u8], grain: &mut [u8]) -> io::Result<()> {
     let len = inflate(packed, grain, true)?;
     grain.get_mut(len..).unwrap_or_default().fill(0);
     Ok(())
+}
+
+impl Disk for Reader {
+    fn data(&self) -> io::Result<Extents> {
+        held((self.size, self.grain), |grain| {
+            if self.table_of(grain)? == 0 {
+                return Ok((false, PER_TABLE - grain % PER_TABLE));
+            }
+            Ok((!matches!(self.entry(grain)?, 0 | ZERO), 1))
+        })
+    }
 }
 
 impl ReadAt for Reader {

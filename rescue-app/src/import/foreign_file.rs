@@ -9,11 +9,13 @@
 
 use std::path::Path;
 
+use super::packing::Packing;
 use crate::bytes::{ReadAt, be32};
 use crate::console;
+use crate::virtual_disk::Format;
 
 /// Bytes that all marks at the start lie in.
-const HEAD: usize = 128;
+pub(super) const HEAD: usize = 512;
 /// Bytes of the blocks that end a VHD and a DMG.
 const TAIL: u64 = 512;
 /// Byte of a VHD's footer at which its kind stands, and that of one that is raw in front of it.
@@ -28,54 +30,56 @@ pub struct ForeignFile {
     way: Way,
 }
 
-/// How a raw disk is made of it.
+/// How a disk is made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
+    /// By our own reader.
+    Disk(Format),
+    /// By our own unpacker.
+    Packed(Packing),
+    /// By our own reader of partclone's images.
+    Partclone,
     /// By `qemu-img`.
     Convert,
-    /// It is one, with a footer behind it.
-    Raw,
     /// By a program that writes it to its standard output.
     Unpack(&'static str),
     /// By another program, given in words.
     Other(&'static str),
 }
 
-use Way::{Convert, Other, Unpack};
+use Way::{Convert, Disk, Other, Packed, Partclone, Unpack};
 
 /// A mark: where it stands in the file, its bytes, and what it says.
 type Mark = (usize, &'static [u8], &'static str, Way);
 
 const FLAT: Way = Other("name the file that ends in -flat.vmdk, which holds the disk");
-const PARTCLONE: Way = Other(
-    "restore it with partclone.restore, or the whole image with Clonezilla, and capture that disk",
-);
 
 #[rustfmt::skip]
 const MARKS: &[Mark] = &[
-    (0, b"QFI\xfb", "qcow2", Convert),
+    (0, b"QFI\xfb", "qcow2", Disk(Format::Qcow2)),
     (0, b"QED\0", "QED", Convert),
-    (0, b"KDMV", "VMDK", Convert),
+    (0, b"KDMV", "VMDK", Disk(Format::Vmdk)),
     (0, b"COWD", "VMDK", Convert),
     (0, b"# Disk DescriptorFile", "VMDK description", FLAT),
-    (64, b"\x7f\x10\xda\xbe", "VDI", Convert),
-    (0, b"conectix", "VHD", Convert),
-    (0, b"vhdxfile", "VHDX", Convert),
+    (64, b"\x7f\x10\xda\xbe", "VDI", Disk(Format::Vdi)),
+    (0, b"conectix", "VHD", Disk(Format::Vhd)),
+    (0, b"vhdxfile", "VHDX", Disk(Format::Vhdx)),
     (0, b"WithoutFreeSpace", "Parallels disk", Convert),
     (0, b"WithouFreSpacExt", "Parallels disk", Convert),
     (0, b"Bochs Virtual HD Image", "Bochs disk", Convert),
     (0, b"encrcdsa", "encrypted DMG", Other("decrypt it with hdiutil convert on a Mac")),
-    (0, b"\xfd7zXZ\0", "xz", Unpack("xz -dc")),
-    (0, b"\x28\xb5\x2f\xfd", "zst", Unpack("zstd -dc")),
-    (0, b"\x1f\x8b\x08", "gz", Unpack("gzip -dc")),
-    (0, b"BZh", "bz2", Unpack("bzip2 -dc")),
-    (0, b"\x04\x22\x4d\x18", "lz4", Unpack("lz4 -dc")),
+    (0, b"\xfd7zXZ\0", "xz", Packed(Packing::Xz)),
+    (0, b"\x28\xb5\x2f\xfd", "zst", Packed(Packing::Zstd)),
+    (0, b"\x1f\x8b\x08", "gz", Packed(Packing::Gzip)),
+    (0, b"BZh", "bz2", Packed(Packing::Bzip2)),
+    (0, b"\x04\x22\x4d\x18", "lz4", Packed(Packing::Lz4)),
     (0, b"LZIP\x01", "lzip", Unpack("lzip -dc")),
     (0, b"\x89LZO\0\x0d\x0a\x1a\x0a", "lzo", Unpack("lzop -dc")),
+    (257, b"ustar", "tar", Unpack("tar -xOf")),
     (0, b"PK\x03\x04", "zip", Unpack("unzip -p")),
     (0, b"7z\xbc\xaf\x27\x1c", "7-Zip", Unpack("7z x -so")),
     (0, b"Rar!\x1a\x07", "RAR", Unpack("unrar p -inul")),
-    (0, b"partclone-image", "partclone", PARTCLONE),
+    (0, b"partclone-image", "partclone", Partclone),
     (0, b"\0ntfsclone-image", "ntfsclone", Other("restore it with ntfsclone --restore-image")),
     (0, b"PaRtImAgE-VoLuMe", "Partimage", Other("restore it with partimage, and capture that disk")),
     (0, b"FsArCh_", "FSArchiver", Other("restore it with fsarchiver, and capture that disk")),
@@ -105,22 +109,33 @@ impl ForeignFile {
         }
         let kind = be32(&tail, VHD_KIND).filter(|_| tail.starts_with(b"conectix"))?;
         Some(match kind {
-            VHD_FIXED => Self { name: "VHD of fixed size", way: Way::Raw },
-            _ => Self { name: "VHD", way: Convert },
+            VHD_FIXED => Self { name: "VHD of fixed size", way: Disk(Format::VhdFixed) },
+            _ => Self { name: "VHD", way: Disk(Format::Vhd) },
         })
     }
 
-    /// Whether it can be read as a disk all the same: all that is foreign is a footer.
-    pub fn is_readable(self) -> bool {
-        self.way == Way::Raw
+    /// Whether all that is foreign is a footer, so that it may be chance.
+    pub(super) fn is_footer_alone(self) -> bool {
+        self.way == Disk(Format::VhdFixed)
+    }
+
+    /// How a disk is made of it.
+    pub(super) fn way(self) -> Way {
+        self.way
     }
 
     /// What a person does to have the file at `path` as a disk.
     pub fn next_step(self, path: &Path) -> String {
         let path = console::path(path);
         match self.way {
-            Convert | Way::Raw => {
+            Convert | Disk(_) => {
                 format!("convert it first: qemu-img convert -O raw '{path}' disk.img")
+            }
+            Packed(packing) => {
+                format!("unpack it first: {} -dc '{path}' > disk.img", packing.program())
+            }
+            Partclone => {
+                format!("restore it first: partclone.restore -C --restore_raw_file -s '{path}' -O disk.img")
             }
             Unpack(command) => format!("unpack it first: {command} '{path}' > disk.img"),
             Other(words) => words.to_owned(),
@@ -152,10 +167,10 @@ mod tests {
         let mut file = vec![0; 1024];
         file[512..520].copy_from_slice(b"conectix");
         file[512 + 63] = 2;
-        let found = ForeignFile::recognise(&file).unwrap();
-        assert!(found.is_readable());
+        let way = |file: &Vec<u8>| ForeignFile::recognise(file).unwrap().way();
+        assert_eq!(way(&file), Disk(Format::VhdFixed));
         file[512 + 63] = 3;
-        assert!(!ForeignFile::recognise(&file).unwrap().is_readable());
+        assert_eq!(way(&file), Disk(Format::Vhd));
     }
 
     #[test]

@@ -1,0 +1,52 @@
+//! Disks of virtual machines.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use super::Imported;
+use crate::bytes::{Extents, ReadAt};
+use crate::disk::View;
+use crate::virtual_disk::{self, Format};
+
+/// The disk in a file.
+pub(super) struct VirtualFile {
+    format: Format,
+    disk: Box<dyn virtual_disk::Disk>,
+}
+
+impl VirtualFile {
+    /// # Errors
+    /// What is not in order in the file, or not known of the format.
+    pub(super) fn open(format: Format, file: Arc<dyn ReadAt>) -> io::Result<Self> {
+        Ok(Self { format, disk: virtual_disk::open(format, file)? })
+    }
+
+    pub(super) fn imported(self) -> Imported {
+        let (sector_size, form) = (self.disk.sector_size(), self.format.to_string());
+        Imported { sector_size, ..Imported::new(Arc::new(self), form) }
+    }
+}
+
+impl fmt::Debug for VirtualFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VirtualFile").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+impl ReadAt for VirtualFile {
+    fn size(&self) -> u64 {
+        self.disk.size()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.disk.read_at(offset, buf)
+    }
+}
+
+impl View for VirtualFile {
+    /// All of it where the tables cannot be read: whoever reads what they are for is told.
+    fn data(&self) -> Extents {
+        self.disk.data().unwrap_or_else(|_| Extents::of(0, self.disk.size()))
+    }
+}
