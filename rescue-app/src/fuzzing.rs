@@ -21,6 +21,7 @@ use crate::image::disk_volumes::DiskVolumes;
 use crate::image::layout::{self, Selection};
 use crate::image::manifest::Manifest;
 use crate::image::marker;
+pub use crate::import::fuzz_partclone as partclone;
 use crate::inspect::{
     around_shown_array, files as tree_of, fuzzing as seals, inspect, locate, locked_containers,
     owners, recognise, system, unlock, volumes, windows_version,
@@ -62,6 +63,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ntfs", ntfs),
     ("owners", files),
     ("pack_header", pack_header),
+    ("partclone", partclone),
     ("program", program),
     ("raid", raid),
     ("recognition", recognition),

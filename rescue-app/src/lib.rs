@@ -25,7 +25,8 @@
 //!     store                   where repository files live: a local folder
 //!
 //!  disk · table · firmware    below image: block devices and ioctls · GPT/MBR · UEFI variables, boot entries
-//!  virtual_disk               below export: disk files of virtual machines, read and written
+//!  import                     below operation: files and folders that hold a disk, read as that disk
+//!  virtual_disk               below export and import: disk files of virtual machines, read and written
 //!  virtual_machine            below operation: QEMU, and what is seen of it
 //!  signature                  below table and inspect: what libblkid knows volumes by
 //!  bytes · console            below everything: positioned reads, extents, checked integer fields ·

@@ -31,6 +31,8 @@ pub use foreign_file::ForeignFile;
 pub use clonezilla::Folder;
 use content::Target;
 use foreign_file::Way;
+#[cfg(any(test, fuzzing))]
+pub use partclone::fuzz_partclone;
 use scratch::{NTFS, Scratch};
 use virtual_file::VirtualFile;
 

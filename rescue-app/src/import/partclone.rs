@@ -305,3 +305,130 @@ impl Blocks<'_> {
         Ok(())
     }
 }
+
+/// An image of partclone's: the checksums of the header and of the map are made right first.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz_partclone(data: &[u8]) {
+    let mut image = data.to_vec();
+    let mut put = |at: usize, bytes: &[u8]| {
+        let places = image.iter_mut().skip(at).zip(bytes);
+        places.for_each(|(to, from)| *to = *from);
+        image.clone()
+    };
+    put(0, MAGIC);
+    put(VERSION.0, VERSION.1);
+    let summed = put(ENDIAN.0, &ENDIAN.1.to_le_bytes());
+    let with_header =
+        put(SUMMED, &crc32(summed.get(..SUMMED).unwrap_or_default()).to_le_bytes());
+    let len = le64(&with_header, 60).unwrap_or_default().div_ceil(8);
+    if let Some(map) = usize::try_from(len).ok().and_then(|len| slice(&with_header, HEADER, len)) {
+        put(HEADER + map.len(), &crc32(map).to_le_bytes());
+    }
+    let end = le64(&image, 60).unwrap_or_default();
+    let end = end.saturating_mul(u64::from(le32(&image, 84).unwrap_or_default()));
+    let progress = super::parts::Parts::new(Vec::new()).progress();
+    let mut written = 0;
+    let _ = restore(&mut image.as_slice(), &progress, &mut |at, bytes| {
+        assert!(at >= written && at + bytes.len() as u64 <= end, "a block outside of the filesystem");
+        written = at + bytes.len() as u64;
+        Ok(())
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::import::parts::Parts;
+
+    const BLOCK: usize = 512;
+
+    /// An image of four blocks, of which the first and the third are there, with a checksum behind both.
+    fn image(mode: u16, sum: &[u8]) -> Vec<u8> {
+        let mut image = vec![0; SUMMED];
+        image[..16].copy_from_slice(b"partclone-image\0");
+        image[30..36].copy_from_slice(b"0002\xde\xc0");
+        image[36..41].copy_from_slice(b"EXTFS");
+        for (at, value) in [(52, 2048_u64), (60, 4), (68, 2), (76, 2)] {
+            image[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        image[84..88].copy_from_slice(&512_u32.to_le_bytes());
+        image[88..96].copy_from_slice(&[18, 0, 0, 0, 2, 0, 64, 0]);
+        image[96..98].copy_from_slice(&mode.to_le_bytes());
+        image[98] = u8::try_from(sum.len()).unwrap();
+        image[100] = if sum.is_empty() { 0 } else { 2 };
+        image[104..106].copy_from_slice(&[1, 1]);
+        image.extend(crc32(&image).to_le_bytes());
+        image.push(0b0101);
+        image.extend(crc32(&[0b0101]).to_le_bytes());
+        image.extend(content());
+        image.extend(sum);
+        image
+    }
+
+    fn content() -> Vec<u8> {
+        (0..1024_u16).map(|at| u8::try_from(at % 251).unwrap()).collect()
+    }
+
+    fn restored(image: &[u8]) -> Result<(Restored, Vec<u8>), ImportError> {
+        let mut disk = vec![0; 4 * BLOCK];
+        let progress = Parts::new(vec!["image".into()]).progress();
+        let found = restore(&mut Cursor::new(image), &progress, &mut |at, bytes| {
+            let at = usize::try_from(at).unwrap();
+            disk[at..at + bytes.len()].copy_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok((found, disk))
+    }
+
+    /// The checksums are those of `xxhsum` 0.8 and of `gzip` 1.13 (its CRC-32 turned round), of the same bytes.
+    fn images() -> [Vec<u8>; 4] {
+        let sum = |digits: &str| {
+            let mut sum = hex::decode(digits).unwrap();
+            sum.reverse();
+            sum
+        };
+        [
+            image(0, &[]),
+            image(0x20, &sum("841b202f")),
+            image(0x30, &sum("138e26c65048ce29")),
+            image(0x31, &sum("d0ac1f7b93bf57b9e5d78bafa45b2aa5")),
+        ]
+    }
+
+    #[test]
+    fn blocks_go_where_they_belong_whatever_they_are_summed_by() {
+        let (first, third) = (&content()[..BLOCK], &content()[BLOCK..]);
+        for image in images() {
+            let (found, disk) = restored(&image).unwrap();
+            assert_eq!((found.filesystem.as_str(), found.size, found.bad_sectors), ("EXTFS", 2048, 0));
+            assert!(&disk[..BLOCK] == first && &disk[2 * BLOCK..3 * BLOCK] == third);
+            assert!(disk[BLOCK..2 * BLOCK].iter().chain(&disk[3 * BLOCK..]).all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    fn no_byte_can_be_changed_or_missing() {
+        for (number, image) in images().into_iter().enumerate() {
+            for cut in 0..image.len() {
+                assert!(restored(&image[..cut]).is_err(), "{number} cut to {cut}");
+            }
+            let summed = if number == 0 { HEADER + 5 } else { image.len() };
+            for at in VERSION.0..summed {
+                let mut damaged = image.clone();
+                damaged[at] ^= 1;
+                assert!(restored(&damaged).is_err(), "{number} at {at}");
+            }
+            assert!(restored(&[&image[..], b"x"].concat()).is_err());
+        }
+    }
+
+    #[test]
+    fn sectors_that_were_bad_are_counted() {
+        let mut image = image(0, &[]);
+        let at = HEADER + 5 + BLOCK;
+        image[at..at + 10].copy_from_slice(BAD_SECTOR);
+        assert_eq!(restored(&image).unwrap().0.bad_sectors, 1);
+    }
+}

@@ -10,6 +10,7 @@ mod boot_entries;
 mod browse;
 mod btrfs;
 mod clone;
+mod clonezilla;
 mod diff;
 mod export;
 mod failing;
