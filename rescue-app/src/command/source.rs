@@ -20,7 +20,8 @@ pub(super) fn plan_head(work: &str, plan: &SourcePlan) -> String {
         let _ = write!(text, "\nis {}", found.form);
         if let Some(unpacked) = &found.unpacked {
             let (bytes, folder) = (size(unpacked.bytes), console::path(&unpacked.folder));
-            let _ = write!(text, ", unpacked to a file of {bytes} in {folder} that is gone at the end");
+            let _ =
+                write!(text, ", unpacked to a file of {bytes} in {folder} that is gone at the end");
         }
     }
     text

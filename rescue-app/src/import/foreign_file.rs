@@ -35,6 +35,8 @@ pub struct ForeignFile {
 pub(super) enum Way {
     /// By our own reader.
     Disk(Format),
+    /// By our own readers of the files that it names.
+    Description,
     /// By our own unpacker.
     Packed(Packing),
     /// By our own reader of partclone's images.
@@ -47,12 +49,10 @@ pub(super) enum Way {
     Other(&'static str),
 }
 
-use Way::{Convert, Disk, Other, Packed, Partclone, Unpack};
+use Way::{Convert, Description, Disk, Other, Packed, Partclone, Unpack};
 
 /// A mark: where it stands in the file, its bytes, and what it says.
 type Mark = (usize, &'static [u8], &'static str, Way);
-
-const FLAT: Way = Other("name the file that ends in -flat.vmdk, which holds the disk");
 
 #[rustfmt::skip]
 const MARKS: &[Mark] = &[
@@ -60,7 +60,7 @@ const MARKS: &[Mark] = &[
     (0, b"QED\0", "QED", Convert),
     (0, b"KDMV", "VMDK", Disk(Format::Vmdk)),
     (0, b"COWD", "VMDK", Convert),
-    (0, b"# Disk DescriptorFile", "VMDK description", FLAT),
+    (0, b"# Disk DescriptorFile", "VMDK description", Description),
     (64, b"\x7f\x10\xda\xbe", "VDI", Disk(Format::Vdi)),
     (0, b"conectix", "VHD", Disk(Format::Vhd)),
     (0, b"vhdxfile", "VHDX", Disk(Format::Vhdx)),
@@ -115,7 +115,7 @@ impl ForeignFile {
     }
 
     /// Whether all that is foreign is a footer, so that it may be chance.
-    pub(super) fn is_footer_alone(self) -> bool {
+    pub fn is_footer_alone(self) -> bool {
         self.way == Disk(Format::VhdFixed)
     }
 
@@ -128,14 +128,16 @@ impl ForeignFile {
     pub fn next_step(self, path: &Path) -> String {
         let path = console::path(path);
         match self.way {
-            Convert | Disk(_) => {
+            Convert | Description | Disk(_) => {
                 format!("convert it first: qemu-img convert -O raw '{path}' disk.img")
             }
             Packed(packing) => {
                 format!("unpack it first: {} -dc '{path}' > disk.img", packing.program())
             }
             Partclone => {
-                format!("restore it first: partclone.restore -C --restore_raw_file -s '{path}' -O disk.img")
+                format!(
+                    "restore it first: partclone.restore -C --restore_raw_file -s '{path}' -O disk.img"
+                )
             }
             Unpack(command) => format!("unpack it first: {command} '{path}' > disk.img"),
             Other(words) => words.to_owned(),

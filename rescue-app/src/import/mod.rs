@@ -11,6 +11,7 @@
 
 mod clonezilla;
 mod content;
+mod description;
 mod error;
 mod foreign_file;
 mod packing;
@@ -26,10 +27,10 @@ use crate::console;
 use crate::disk::{Disk, DiskKind, Source, View};
 use crate::progress::{Control, Phase, Reporter};
 
-pub use error::ImportError;
-pub use foreign_file::ForeignFile;
 pub use clonezilla::Folder;
 use content::Target;
+pub use error::ImportError;
+pub use foreign_file::ForeignFile;
 use foreign_file::Way;
 #[cfg(any(test, fuzzing))]
 pub use partclone::fuzz_partclone;
@@ -113,7 +114,10 @@ pub fn open_in_place(disk: Disk, asked: Option<u32>) -> Result<(Disk, Source), I
     let source = Source::open(&disk.path)?;
     let Some(found) = recognise(&disk, &source) else { return Ok((disk, source)) };
     if let Way::Packed(_) | Way::Partclone = found.way() {
-        return Err(ImportError::refused(is_no_disk(found, &disk.path), found.next_step(&disk.path)));
+        return Err(ImportError::refused(
+            is_no_disk(found, &disk.path),
+            found.next_step(&disk.path),
+        ));
     }
     let source = Arc::new(source);
     match in_place(found, Arc::clone(&source), &disk.path)? {
@@ -139,10 +143,14 @@ fn in_place(
     source: Arc<Source>,
     path: &Path,
 ) -> Result<Option<Imported>, ImportError> {
-    let Way::Disk(format) = found.way() else {
-        return Err(ImportError::refused(is_no_disk(found, path), found.next_step(path)));
+    let opened = match found.way() {
+        Way::Disk(format) => VirtualFile::open(format, source),
+        Way::Description => {
+            VirtualFile::described(&source, path.parent().unwrap_or(Path::new("/")))
+        }
+        _ => return Err(ImportError::refused(is_no_disk(found, path), found.next_step(path))),
     };
-    match VirtualFile::open(format, source) {
+    match opened {
         Err(_) if found.is_footer_alone() => Ok(None),
         Err(error) => Err(not_read(found, path, &error.to_string())),
         Ok(disk) => Ok(Some(disk.imported())),
@@ -170,7 +178,10 @@ fn unpack(
     let folder = workshop.scratch.ok_or_else(|| {
         ImportError::refused(
             format!("{} is a {} file, which has to be unpacked", console::path(path), found.name),
-            format!("name a folder with room for the disk: --scratch DIR; or {}", found.next_step(path)),
+            format!(
+                "name a folder with room for the disk: --scratch DIR; or {}",
+                found.next_step(path)
+            ),
         )
     })?;
     let mut scratch = Scratch::new(folder)?;

@@ -124,7 +124,8 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 impl Header {
     fn parse(bytes: &[u8]) -> Result<Self, String> {
-        if slice(bytes, VERSION.0, 4) != Some(VERSION.1) || le16(bytes, ENDIAN.0) != Some(ENDIAN.1) {
+        if slice(bytes, VERSION.0, 4) != Some(VERSION.1) || le16(bytes, ENDIAN.0) != Some(ENDIAN.1)
+        {
             return Err("it is no partclone image of version 0002".into());
         }
         let whole = slice(bytes, 0, SUMMED).ok_or("its header is cut short")?;
@@ -142,8 +143,9 @@ impl Header {
         if block == 0 || block > MOST_BLOCK || size.is_none() {
             return Err(format!("{total} blocks of {block} bytes are no filesystem"));
         }
-        let sum = Kind::of(short(96), short(98))
-            .ok_or_else(|| format!("its checksums are of a kind that is not known ({:#x})", short(96)))?;
+        let sum = Kind::of(short(96), short(98)).ok_or_else(|| {
+            format!("its checksums are of a kind that is not known ({:#x})", short(96))
+        })?;
         let per_sum = u64::from(field(100));
         if per_sum == 0 && sum != Kind::None {
             return Err("its checksums are of no blocks".into());
@@ -296,7 +298,9 @@ impl Blocks<'_> {
         let expected = self.sum.value();
         let found = exactly(self.stream, expected.len() as u64, self.progress)?;
         if found != expected {
-            return Err(self.progress.damaged("the checksum of the blocks in front of it is wrong"));
+            return Err(self
+                .progress
+                .damaged("the checksum of the blocks in front of it is wrong"));
         }
         self.in_sum = 0;
         if self.header.reseeds {
@@ -318,8 +322,7 @@ pub fn fuzz_partclone(data: &[u8]) {
     put(0, MAGIC);
     put(VERSION.0, VERSION.1);
     let summed = put(ENDIAN.0, &ENDIAN.1.to_le_bytes());
-    let with_header =
-        put(SUMMED, &crc32(summed.get(..SUMMED).unwrap_or_default()).to_le_bytes());
+    let with_header = put(SUMMED, &crc32(summed.get(..SUMMED).unwrap_or_default()).to_le_bytes());
     let len = le64(&with_header, 60).unwrap_or_default().div_ceil(8);
     if let Some(map) = usize::try_from(len).ok().and_then(|len| slice(&with_header, HEADER, len)) {
         put(HEADER + map.len(), &crc32(map).to_le_bytes());
@@ -329,7 +332,10 @@ pub fn fuzz_partclone(data: &[u8]) {
     let progress = super::parts::Parts::new(Vec::new()).progress();
     let mut written = 0;
     let _ = restore(&mut image.as_slice(), &progress, &mut |at, bytes| {
-        assert!(at >= written && at + bytes.len() as u64 <= end, "a block outside of the filesystem");
+        assert!(
+            at >= written && at + bytes.len() as u64 <= end,
+            "a block outside of the filesystem"
+        );
         written = at + bytes.len() as u64;
         Ok(())
     });
@@ -402,7 +408,10 @@ mod tests {
         let (first, third) = (&content()[..BLOCK], &content()[BLOCK..]);
         for image in images() {
             let (found, disk) = restored(&image).unwrap();
-            assert_eq!((found.filesystem.as_str(), found.size, found.bad_sectors), ("EXTFS", 2048, 0));
+            assert_eq!(
+                (found.filesystem.as_str(), found.size, found.bad_sectors),
+                ("EXTFS", 2048, 0)
+            );
             assert!(&disk[..BLOCK] == first && &disk[2 * BLOCK..3 * BLOCK] == third);
             assert!(disk[BLOCK..2 * BLOCK].iter().chain(&disk[3 * BLOCK..]).all(|byte| *byte == 0));
         }

@@ -79,13 +79,7 @@ impl Parts {
             taken: AtomicU64::new(0),
             past_end: AtomicBool::new(false),
         };
-        Self {
-            progress: Arc::new(progress),
-            file: None,
-            buffer: vec![0; BUFFER],
-            from: 0,
-            to: 0,
-        }
+        Self { progress: Arc::new(progress), file: None, buffer: vec![0; BUFFER], from: 0, to: 0 }
     }
 
     /// Where reading comes to.

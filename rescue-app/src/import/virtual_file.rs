@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Imported;
+use super::description::Joined;
 use crate::bytes::{Extents, ReadAt};
 use crate::disk::View;
 use crate::virtual_disk::{self, Format};
@@ -20,6 +22,14 @@ impl VirtualFile {
     /// What is not in order in the file, or not known of the format.
     pub(super) fn open(format: Format, file: Arc<dyn ReadAt>) -> io::Result<Self> {
         Ok(Self { format, disk: virtual_disk::open(format, file)? })
+    }
+
+    /// The disk in the files beside a description, which is in `folder`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn described(text: &dyn ReadAt, folder: &Path) -> io::Result<Self> {
+        Ok(Self { format: Format::Vmdk, disk: Box::new(Joined::open(text, folder)?) })
     }
 
     pub(super) fn imported(self) -> Imported {

@@ -80,6 +80,16 @@ pub(super) fn source_in_use(disk: &Disk) -> Option<String> {
     ))
 }
 
+/// What is to be said of a source that is read as it stands although it ends like a VHD of fixed size.
+pub(super) fn remark_on_source(disk: &Disk) -> Option<String> {
+    let found = foreign_file(disk).filter(|found| found.is_footer_alone())?;
+    Some(format!(
+        "{} ends as a {} does, but not in order: these 512 bytes are captured as if they were the disk's",
+        console::path(&disk.path),
+        found.name
+    ))
+}
+
 /// What an image file is if it is no plain one.
 fn foreign_file(disk: &Disk) -> Option<ForeignFile> {
     let file = (disk.kind == DiskKind::ImageFile).then(|| Source::open(&disk.path).ok())??;

@@ -41,7 +41,8 @@ fn manifest(bench: &Bench, name: &str) -> (Value, Option<String>) {
     let mut manifest: Value = serde_json::from_str(&text).unwrap();
     let form = manifest["imported_from"].as_str().map(str::to_owned);
     let fields = manifest.as_object_mut().unwrap();
-    fields.retain(|name, _| ["table", "regions", "warnings", "chunk_size"].contains(&name.as_str()));
+    fields
+        .retain(|name, _| ["table", "regions", "warnings", "chunk_size"].contains(&name.as_str()));
     (manifest, form)
 }
 
@@ -52,9 +53,15 @@ fn judge(bench: &Bench, name: &str, disk: &Path, expected: &Value) -> String {
     assert_eq!(found, *expected, "{name}");
     // All that it holds was there already; what is added are its own manifest and list.
     assert!(report["added"].as_u64().unwrap() < 64 << 10, "{name}: {report}");
-    bench.restore("out", &[]);
+    restore(bench, &report);
     assert!(same(&bench.path("out"), disk), "{name}");
     form.unwrap()
+}
+
+/// Restores the image that a capture made to the file `out`.
+pub fn restore(bench: &Bench, report: &Value) {
+    let (id, out) = (report["image"]["id"].as_str().unwrap(), bench.arg("out"));
+    bench.run(&["restore", id, &out, "--erase", &out]).ended(0);
 }
 
 fn captured(bench: &Bench) -> (PathBuf, Value) {
@@ -79,6 +86,8 @@ fn disks_of_virtual_machines_are_captured_as_the_disks_that_they_hold() {
         ("vhdx", "subformat=dynamic", "", "VHDX"),
         ("vmdk", "subformat=monolithicSparse", "", "VMDK"),
         ("vmdk", "subformat=streamOptimized", "", "VMDK"),
+        ("vmdk", "subformat=monolithicFlat", "", "VMDK"),
+        ("vmdk", "subformat=twoGbMaxExtentSparse", "", "VMDK"),
         ("vdi", "static=off", "", "VDI"),
     ] {
         // By content, whatever it is called.
@@ -147,7 +156,8 @@ fn packed_disks_are_captured_as_what_was_packed() {
     assert_eq!(judge(&bench, "file.xz", &disk, &expected), "VDI in xz");
     let plan = bench.run(&["capture", &bench.arg("file.xz"), "--plan"]).ended(0).stdout;
     assert!(plan.contains("is VDI in xz, unpacked to a file of"), "{plan}");
-    let left: Vec<_> = fs::read_dir(bench.path("repo")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(bench.path("repo")).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_str().unwrap().starts_with('.')), "{left:?}");
 }
 
@@ -165,16 +175,14 @@ fn packed_disks_that_are_cut_or_damaged_make_no_image() {
     for (ending, program) in PACKERS {
         pack(&bench, program, &disk, "file");
         let whole = fs::read(bench.path("file")).unwrap();
-        for cut in [whole.len() - 1, whole.len() * 2 / 3, whole.len() / 9, 20] {
+        for cut in [whole.len() - 1, whole.len() / 9] {
             fs::write(bench.path("file"), &whole[..cut]).unwrap();
             refuses_damage(&bench, "file", &format!("{ending} cut to {cut}"));
         }
-        for at in [whole.len() - 3, whole.len() / 2] {
-            let mut damaged = whole.clone();
-            damaged[at] ^= 4;
-            fs::write(bench.path("file"), &damaged).unwrap();
-            refuses_damage(&bench, "file", &format!("{ending} damaged at {at}"));
-        }
+        let mut damaged = whole.clone();
+        damaged[whole.len() / 2] ^= 4;
+        fs::write(bench.path("file"), &damaged).unwrap();
+        refuses_damage(&bench, "file", &format!("{ending}, damaged"));
         // What is no member of the same kind is no end.
         fs::write(bench.path("file"), [&whole[..], b"something"].concat()).unwrap();
         refuses_damage(&bench, "file", &format!("{ending} with a tail"));
@@ -193,7 +201,9 @@ fn damaged_disks_of_virtual_machines_make_no_image() {
     let bench = Bench::new();
     let disk = make_disk(&bench, "disk");
     let (file, raw) = (bench.arg("file"), disk.to_str().unwrap());
-    for (format, options) in [("qcow2", "-c"), ("vhdx", "-p"), ("vmdk", "-p"), ("vdi", "-p"), ("vpc", "-p")] {
+    for (format, options) in
+        [("qcow2", "-c"), ("vhdx", "-p"), ("vmdk", "-p"), ("vdi", "-p"), ("vpc", "-p")]
+    {
         tool("qemu-img", &["convert", "-q", options, "-f", "raw", "-O", format, raw, &file]);
         let len = fs::metadata(&file).unwrap().len();
         // The footer of a VHD is its last sector, and was its first one too.
@@ -240,5 +250,8 @@ fn a_scratch_folder_without_room_is_told() {
     let run = bench.run(&["capture", &bench.arg("file"), "--scratch", place.to_str().unwrap()]);
     tool("umount", &[&place]);
     let stderr = run.ended(5).stderr;
-    assert!(stderr.contains("has no room for what is unpacked") && stderr.contains("--scratch"), "{stderr}");
+    assert!(
+        stderr.contains("has no room for what is unpacked") && stderr.contains("--scratch"),
+        "{stderr}"
+    );
 }

@@ -130,9 +130,11 @@ mod tests {
 
     #[test]
     fn pieces_come_in_their_order_and_none_is_missing() {
-        let all = ["sda1.ntfs-ptcl-img.zst.ab", "sda1.ntfs-ptcl-img.zst.aa", "sda1.info", "sda10.dd-img"];
+        let all =
+            ["sda1.ntfs-ptcl-img.zst.ab", "sda1.ntfs-ptcl-img.zst.aa", "sda1.info", "sda10.dd-img"];
         let (folder, found) = files(&all);
-        let paths = ["aa", "ab"].map(|end| folder.path().join(format!("sda1.ntfs-ptcl-img.zst.{end}")));
+        let paths =
+            ["aa", "ab"].map(|end| folder.path().join(format!("sda1.ntfs-ptcl-img.zst.{end}")));
         let expected = Found { paths: paths.to_vec(), packing: None };
         assert_eq!(found.of("sda1").unwrap(), Some(expected));
         assert_eq!(found.bytes_of("sda1"), 4);

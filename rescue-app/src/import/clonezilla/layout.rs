@@ -87,7 +87,9 @@ impl Layout {
         };
         if is_gpt && sector != USUAL_SECTOR {
             // Clonezilla counts in sectors of 512 bytes where it saves the table.
-            return Err(wrong(&format!("a GPT in sectors of {sector} bytes, which Clonezilla cuts short")));
+            return Err(wrong(&format!(
+                "a GPT in sectors of {sector} bytes, which Clonezilla cuts short"
+            )));
         }
         let lines = dump.lines().take(MOST_PARTS);
         let parts: Vec<Part> =
@@ -108,7 +110,9 @@ impl Layout {
 
     /// The extended partition, and the extended boot records in it.
     pub(super) fn extended(&self) -> Result<Option<(&Part, Vec<Patch>)>, ImportError> {
-        let Some(frame) = self.parts.iter().find(|part| part.is_extended()) else { return Ok(None) };
+        let Some(frame) = self.parts.iter().find(|part| part.is_extended()) else {
+            return Ok(None);
+        };
         let mut logical = Vec::new();
         let mut end = frame.start;
         for (number, part) in (FIRST_LOGICAL..).zip(self.logical(frame)) {
@@ -121,7 +125,10 @@ impl Layout {
         }
         let place = Position { number: 0, start: frame.start, size: frame.size, record: 0 };
         let records = extended_records(&place, &logical, self.sector).map_err(|error| {
-            ImportError::refused(error.to_string(), "restore the image with Clonezilla, and capture that disk")
+            ImportError::refused(
+                error.to_string(),
+                "restore the image with Clonezilla, and capture that disk",
+            )
         })?;
         Ok(Some((frame, records)))
     }
@@ -154,7 +161,8 @@ const MOST_SIZE: u64 = 1 << 62;
 
 /// "Sector size (logical/physical): 512B/4096B".
 fn parted_sector(parted: &str) -> Option<&str> {
-    let line = parted.lines().find_map(|line| line.strip_prefix("Sector size (logical/physical):"))?;
+    let line =
+        parted.lines().find_map(|line| line.strip_prefix("Sector size (logical/physical):"))?;
     line.trim().split_once("B/").map(|(logical, _)| logical)
 }
 

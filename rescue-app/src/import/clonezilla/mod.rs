@@ -55,13 +55,19 @@ impl Folder {
                     let first = disks.first().cloned().unwrap_or_default();
                     disks.push(last);
                     Err(ImportError::refused(
-                        format!("{} holds {} disks: {}", console::path(path), disks.len(), disks.join(", ")),
+                        format!(
+                            "{} holds {} disks: {}",
+                            console::path(path),
+                            disks.len(),
+                            disks.join(", ")
+                        ),
                         format!("name one of them, as in {}", console::path(&path.join(&first))),
                     ))
                 }
             };
         }
-        let (Some(folder), Some(disk)) = (path.parent(), path.file_name().and_then(|it| it.to_str()))
+        let (Some(folder), Some(disk)) =
+            (path.parent(), path.file_name().and_then(|it| it.to_str()))
         else {
             return Ok(None);
         };
@@ -84,7 +90,10 @@ impl Folder {
     pub fn open(&self, workshop: Workshop<'_>) -> Result<Imported, ImportError> {
         let scratch = workshop.scratch.ok_or_else(|| {
             ImportError::refused(
-                format!("{} is an image of Clonezilla, which has to be unpacked", console::path(&self.path)),
+                format!(
+                    "{} is an image of Clonezilla, which has to be unpacked",
+                    console::path(&self.path)
+                ),
                 "name a folder with room for what the disk holds: --scratch DIR",
             )
         })?;
@@ -104,7 +113,10 @@ impl Folder {
                     held.push(format!("{} {}", part.name, what.filesystem).trim_end().to_owned());
                     remarks.extend(what.remarks);
                 }
-                None => remarks.push(format!("{} is not in the image of Clonezilla: it reads as zeros", part.name)),
+                None => remarks.push(format!(
+                    "{} is not in the image of Clonezilla: it reads as zeros",
+                    part.name
+                )),
             }
         }
         disk.finish(layout.size)?;
@@ -127,6 +139,7 @@ impl Folder {
                 let why = format!("it has {} bytes, more than any", meta.len());
                 return Err(ImportError::Damaged { file: path, at: most, why });
             }
+            Ok(meta) if !meta.is_file() => return Err(self.lacks(name)),
             Ok(_) => {}
         }
         fs::read(&path).map(Some).map_err(ImportError::reading(&path))
@@ -149,7 +162,9 @@ impl Folder {
             let hit = devices.map(short_name).find(|name| layout.part(name).is_some());
             if let Some(name) = hit {
                 return Err(ImportError::refused(
-                    format!("{name} is {what}, of which an image of Clonezilla holds only what is in it"),
+                    format!(
+                        "{name} is {what}, of which an image of Clonezilla holds only what is in it"
+                    ),
                     "restore it with Clonezilla, and capture that disk",
                 ));
             }
@@ -209,7 +224,11 @@ impl Folder {
             for (at, bytes) in swap::header(&info, part.size) {
                 disk.put(part.start + at, &bytes)?;
             }
-            return Ok(Some(Held { filesystem: "swap".into(), size: part.size, ..Held::default() }));
+            return Ok(Some(Held {
+                filesystem: "swap".into(),
+                size: part.size,
+                ..Held::default()
+            }));
         }
         let listed = self.text("parts")?.unwrap_or_default();
         match listed.split_whitespace().any(|name| name == part.name) {

@@ -212,7 +212,10 @@ impl SourcePlan {
         }
         let mut warnings: Vec<String> = guard::source_in_use(&disk).into_iter().collect();
         warnings.extend(table.remarks().cloned());
-        warnings.extend(imported.iter().flat_map(|found| found.remarks.clone()));
+        match &imported {
+            Some(found) => warnings.extend(found.remarks.iter().cloned()),
+            None => warnings.extend(guard::remark_on_source(&disk)),
+        }
         let mut regions =
             inspect_regions(&disk, source, &table, &request.selection(), &mut warnings);
         excluded::leave_out(&request.excluded, source, &mut regions)?;
