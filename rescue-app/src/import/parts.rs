@@ -7,10 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::error::ImportError;
+use crate::console;
 use crate::progress::Cancelled;
 
 /// Bytes that are read at once.
 const BUFFER: usize = 256 << 10;
+
+/// What libzstd says of a frame with a large window.
+const TOO_MUCH: &str = "too much memory";
 
 /// Where reading has come to, seen from outside while a decoder owns the [`Parts`].
 #[derive(Debug)]
@@ -49,6 +53,12 @@ impl Progress {
             return ImportError::Cancelled;
         }
         let (file, _) = self.place();
+        if error.kind() == io::ErrorKind::OutOfMemory || error.to_string().contains(TOO_MUCH) {
+            return ImportError::refused(
+                format!("{} takes more memory to unpack than it gets", console::path(file)),
+                "unpack it by the program that packed it, and go on with what is in it",
+            );
+        }
         match error.raw_os_error() {
             Some(_) => ImportError::reading(file)(error),
             None if error.kind() == io::ErrorKind::UnexpectedEof => {

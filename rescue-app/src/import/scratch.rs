@@ -92,7 +92,7 @@ impl Scratch {
             | io::ErrorKind::QuotaExceeded
             | io::ErrorKind::FileTooLarge => {
                 let free = statvfs(&folder).ok();
-                let free = free.map(|it| u64::from(it.blocks_available()) * it.fragment_size());
+                let free = free.map(|it| it.blocks_available().saturating_mul(it.fragment_size()));
                 ImportError::NoRoom { folder, written: self.written, free }
             }
             _ => {

@@ -230,6 +230,12 @@ fn what_is_not_read_is_refused_with_the_next_step() {
         assert!(refused.contains("only what differs from another file"), "{format}: {refused}");
         assert!(refused.contains("qemu-img convert -O raw"), "{refused}");
     }
+    let script = "zstd -q --long=28 -c <\"$1\" >\"$2\"; xz -q --lzma2=preset=0,dict=512MiB -c <\"$1\" >\"$3\"";
+    tool("bash", &["-ec", script, "pack", raw, &bench.arg("long.zst"), &bench.arg("large.xz")]);
+    for name in ["long.zst", "large.xz"] {
+        let refused = bench.run(&["capture", &bench.arg(name)]).ended(4).stderr;
+        assert!(refused.contains("takes more memory to unpack than it gets"), "{name}: {refused}");
+    }
     let folder = bench.dir.path().to_str().unwrap();
     tool("tar", &["-C", folder, "-czf", &bench.arg("disk.tgz"), "disk"]);
     let refused = bench.run(&["capture", &bench.arg("disk.tgz")]).ended(4).stderr;
