@@ -61,7 +61,7 @@ impl Folder {
                             disks.len(),
                             disks.join(", ")
                         ),
-                        format!("name one of them, as in {}", console::path(&path.join(&first))),
+                        format!("name one of them, as in {}", console::path(path.join(first))),
                     ))
                 }
             };
