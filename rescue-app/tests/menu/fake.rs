@@ -238,6 +238,7 @@ fn image(id: char, time: &str, warnings: &[&str]) -> ImageSummary {
         used: 185 * GIB,
         partitions: laptop_volumes().into_iter().map(partition).collect(),
         boot_entries: Vec::new(),
+        imported_from: None,
         damage: Damage::default(),
         warnings: warnings.iter().map(ToString::to_string).collect(),
         only_partitions: None,
