@@ -139,7 +139,6 @@ fn an_xfs_is_made_anew_with_all_that_its_files_have() {
     for made in [
         &["-m", "rmapbt=1,reflink=1", "-L", "ROOT"][..],
         &["-m", "reflink=0,bigtime=0,inobtcount=0", "-i", "nrext64=0", "-d", "su=64k,sw=2"],
-        &["-m", "crc=0,finobt=0", "-n", "ftype=1", "-i", "size=512"],
     ] {
         let bench = Bench::new();
         let disk = one_partition(&bench, 1500, &[&["mkfs.xfs", "-q"], made].concat());

@@ -305,7 +305,6 @@ fn a_larger_disk_is_filled_unless_something_else_is_asked_for() {
     };
     refused(&["--size-of", "3=2M"], "it needs at least");
     refused(&["--size-of", "9=20M"], "partition 9");
-    refused(&["--shrink", "1"], "cannot be made smaller");
     refused(&["--size-of", "3=20G"], "smallest disk");
 }
 
