@@ -53,6 +53,13 @@ pub fn be64(bytes: &[u8], at: usize) -> Option<u64> {
     array(bytes, at).map(u64::from_be_bytes)
 }
 
+/// Puts `field` over the bytes from `at` on, as far as there are any.
+pub fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
+    for (place, byte) in bytes.iter_mut().skip(at).zip(field) {
+        *place = *byte;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

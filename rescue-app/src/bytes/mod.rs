@@ -13,7 +13,7 @@ mod unnamed_file;
 pub use aligned::{AlignedBuffer, PAGE};
 pub use direct_file::DirectFile;
 pub use extents::{Extent, Extents};
-pub use fields::{be16, be32, be64, is_same, is_zero, le16, le32, le64, slice};
+pub use fields::{be16, be32, be64, is_same, is_zero, le16, le32, le64, put, slice};
 pub use overlay::{Changes, OVERLAY_BLOCK, Overlay, OverlayRoom, WriteAt};
 pub use read_at::{ReadAt, Window};
 pub use unnamed_file::unnamed_file;

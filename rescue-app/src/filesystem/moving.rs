@@ -114,10 +114,3 @@ pub(super) fn no_room() -> Doubt {
 pub(super) fn unwritten(error: io::Error) -> Doubt {
     Doubt::because(format!("what is changed cannot be kept: {error}"))
 }
-
-/// Puts `field` over the bytes from `at` on, as far as there are any.
-pub(super) fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
-    for (place, byte) in bytes.iter_mut().skip(at).zip(field) {
-        *place = *byte;
-    }
-}

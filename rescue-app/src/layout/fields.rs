@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::bytes::{ReadAt, Window, be32, le16, le32, le64};
+use crate::bytes::{ReadAt, Window, be32, le16, le32, le64, put};
 use crate::filesystem::exfat::boot_checksum;
 use crate::image::manifest::Region;
 use crate::table::{Patch, Position};
@@ -153,11 +153,5 @@ impl Volume<'_> {
     fn patch(&self, place: u64, mut bytes: Vec<u8>, (at, field): (usize, &[u8])) -> Patch {
         put(&mut bytes, at, field);
         Patch { offset: self.at + place, bytes, what: "boot sectors and swap headers" }
-    }
-}
-
-fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
-    for (place, byte) in bytes.iter_mut().skip(at).zip(field) {
-        *place = *byte;
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Source: Microsoft, "exFAT file system specification", §2 and §3.
 
-use crate::bytes::{ReadAt, WriteAt, le16, le32, le64};
-use crate::filesystem::moving::{put, unwritten};
+use crate::bytes::{ReadAt, WriteAt, le16, le32, le64, put};
+use crate::filesystem::moving::unwritten;
 use crate::volume::probe::{byte, has};
 use crate::volume::{Doubt, Filesystem, Kind, State, text};
 

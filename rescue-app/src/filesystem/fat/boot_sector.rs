@@ -1,7 +1,6 @@
 //! The boot sector and its BIOS parameter block.
 
-use super::super::moving::put;
-use crate::bytes::{le16, le32, slice};
+use crate::bytes::{le16, le32, put, slice};
 use crate::volume::probe::byte;
 use crate::volume::{Doubt, Filesystem, Kind, State, text};
 

@@ -2,11 +2,10 @@
 
 use time::UtcOffset;
 
-use super::super::moving::put;
 use super::boot_sector::BootSector;
 use super::table::Chains;
 use super::{DELETED, ENTRY, VOLUME_ID};
-use crate::bytes::{ReadAt, le16, le32, slice};
+use crate::bytes::{ReadAt, le16, le32, put, slice};
 use crate::volume::probe::byte;
 use crate::volume::{Doubt, Kind, Times, text, times};
 

@@ -1,8 +1,8 @@
 //! The file allocation table itself.
 
-use super::super::moving::{put, unwritten};
+use super::super::moving::unwritten;
 use super::boot_sector::{BootSector, RESERVED};
-use crate::bytes::{ReadAt, WriteAt, le16, le32, slice};
+use crate::bytes::{ReadAt, WriteAt, le16, le32, put, slice};
 use crate::volume::{Doubt, Kind, UsedMap};
 
 /// Bytes read at once; a multiple of every entry's length, also of a pair of 12-bit entries.

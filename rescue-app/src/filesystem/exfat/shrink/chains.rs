@@ -2,8 +2,8 @@
 
 use super::super::fat::{BAD, END, Run};
 use super::FIRST_CLUSTER;
-use crate::bytes::{WriteAt, le32};
-use crate::filesystem::moving::{put, unwritten};
+use crate::bytes::{WriteAt, le32, put};
+use crate::filesystem::moving::unwritten;
 use crate::volume::Doubt;
 
 /// Entries of a piece of the table that is read and written at once, and bytes of one.

@@ -4,8 +4,8 @@ use super::super::boot_region::Layout;
 use super::super::directory::{ENTRY, NO_FAT_CHAIN};
 use super::super::fat::Run;
 use super::survey::{Object, What};
-use crate::bytes::{WriteAt, le16};
-use crate::filesystem::moving::{put, unwritten};
+use crate::bytes::{WriteAt, le16, put};
+use crate::filesystem::moving::unwritten;
 use crate::volume::Doubt;
 use crate::volume::probe::byte;
 

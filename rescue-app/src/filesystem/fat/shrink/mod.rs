@@ -18,12 +18,12 @@ mod moves;
 mod tests;
 
 use self::moves::{Move, Moves, Piece};
-use super::super::moving::{copy_all, no_room, put, unwritten};
+use super::super::moving::{copy_all, no_room, unwritten};
 use super::super::space::Bits;
 use super::boot_sector::{BootSector, RESERVED};
 use super::table::{Link, Table};
 use super::{compare_backup, tree};
-use crate::bytes::{WriteAt, le16, le32};
+use crate::bytes::{WriteAt, le16, le32, put};
 use crate::progress::Cancel;
 use crate::volume::{Doubt, Kind};
 
