@@ -81,6 +81,13 @@ pub(super) struct Segment {
     pub(super) areas: Vec<Area>,
 }
 
+impl Segment {
+    /// Whether its extents follow each other in one place.
+    pub(super) fn is_linear(&self) -> bool {
+        self.stripe.is_some() && self.areas.len() == 1
+    }
+}
+
 /// Where a part of a segment lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Area {

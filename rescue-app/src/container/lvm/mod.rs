@@ -99,14 +99,26 @@ pub fn physical_volume(volume: &dyn ReadAt) -> Option<PhysicalVolume> {
 
 /// The first label on the volume.
 fn label(volume: &dyn ReadAt) -> io::Result<Option<Label>> {
+    Ok(label_sector(volume)?.map(|(label, _)| label))
+}
+
+/// The first label on the volume, and the sector that it stands in.
+fn label_sector(volume: &dyn ReadAt) -> io::Result<Option<(Label, LabelSector)>> {
     for number in 0..label::SECTORS {
         let at = number.saturating_mul(label::SECTOR);
-        let Some(sector) = read(volume, at, 512)? else { return Ok(None) };
-        if let Some(label) = Label::parse(&sector, number) {
-            return Ok(Some(label));
+        let Some(bytes) = read(volume, at, 512)? else { return Ok(None) };
+        if let Some(label) = Label::parse(&bytes, number) {
+            return Ok(Some((label, LabelSector { at, bytes })));
         }
     }
     Ok(None)
+}
+
+/// The sector of a label.
+struct LabelSector {
+    /// Its first byte.
+    at: u64,
+    bytes: Vec<u8>,
 }
 
 /// A volume that was prepared and given to no group, which nothing can be in.

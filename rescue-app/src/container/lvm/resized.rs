@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::LabelSector;
 use super::area::{self, Found};
 use super::config::{Section, Value};
 use super::group::{self, Area, Group, Logical, Segment};
@@ -24,8 +25,7 @@ const MOVING: [&str; 2] = ["LOCKED", "PVMOVE"];
 /// A volume group that lies on one device alone.
 pub(crate) struct OneDevice {
     label: Label,
-    /// The sector of the label, and its number.
-    sector: (Vec<u8>, u64),
+    sector: LabelSector,
     text: String,
     group: Group,
     /// Byte of the first extent.
@@ -78,9 +78,9 @@ impl OneDevice {
     /// When there is none, it lies on other devices too, or something of it is not understood.
     pub(crate) fn open(volume: &dyn ReadAt) -> Result<Self, Doubt> {
         let reading = Doubt::reading("the label");
-        let label = super::label(volume).map_err(reading)?.filter(|label| label.intact);
-        let label = label.ok_or_else(|| Doubt::because("its label is damaged"))?;
-        let sector = label_sector(volume)?;
+        let found = super::label_sector(volume).map_err(reading)?;
+        let found = found.filter(|(label, _)| label.intact);
+        let (label, sector) = found.ok_or_else(|| Doubt::because("its label is damaged"))?;
         let text = newest_text(volume, &label)?;
         let group = group::parse(&text)?;
         let [physical] = &group.physical[..] else {
@@ -202,7 +202,7 @@ impl OneDevice {
     /// The bytes of a volume that is linear and that nothing depends on.
     fn linear(&self, volume: &Logical) -> Option<Placement> {
         let is_linear = |segment: &Segment| {
-            matches!(segment.areas[..], [Area::Physical(..)]) && segment.stripe.is_some()
+            segment.is_linear() && matches!(segment.areas[..], [Area::Physical(..)])
         };
         let is_plain = volume.visible && !volume.referred && volume.strange.is_none();
         if !is_plain || !volume.segments.iter().all(is_linear) {
@@ -223,7 +223,7 @@ impl OneDevice {
         let mut room = Room::new(extents);
         for (at, volume) in volumes.iter().enumerate() {
             for (number, segment) in volume.segments.iter().enumerate() {
-                let is_linear = segment.stripe.is_some() && segment.areas.len() == 1;
+                let is_linear = segment.is_linear();
                 for (index, area) in segment.areas.iter().enumerate() {
                     if let Area::Physical(_, first) = area {
                         room.add((at, number, index), *first, segment.area_extents, is_linear);
@@ -289,10 +289,9 @@ impl OneDevice {
     /// Label and metadata areas as they will be.
     fn written(&self, size: u64, text: &str) -> Result<Vec<(u64, Vec<u8>)>, Doubt> {
         let areas = self.areas(size);
-        let (sector, number) = &self.sector;
-        let label = label::rewritten(sector, size, &areas);
+        let label = label::rewritten(&self.sector.bytes, size, &areas);
         let label = label.ok_or_else(|| Doubt::because("its label is damaged"))?;
-        let mut written = vec![(number.saturating_mul(label::SECTOR), label)];
+        let mut written = vec![(self.sector.at, label)];
         for area in areas {
             let bytes = area::write(area, text.as_bytes()).ok_or_else(|| {
                 Doubt::because("its metadata areas are too small for what describes the move")
@@ -305,17 +304,6 @@ impl OneDevice {
 
 /// Where each area went: by volume, segment and place in the segment.
 pub(super) type Placed = HashMap<(usize, usize, usize), Vec<Stretch>>;
-
-fn label_sector(volume: &dyn ReadAt) -> Result<(Vec<u8>, u64), Doubt> {
-    for number in 0..label::SECTORS {
-        let at = number.saturating_mul(label::SECTOR);
-        let sector = volume.read_vec(at, 512).map_err(Doubt::reading("the label"))?;
-        if Label::parse(&sector, number).is_some() {
-            return Ok((sector, number));
-        }
-    }
-    Err(Doubt::because("it has no label"))
-}
 
 /// The one text that all areas hold.
 fn newest_text(volume: &dyn ReadAt, label: &Label) -> Result<String, Doubt> {
@@ -371,7 +359,7 @@ fn rewrite_segments<'a, 's>(
     for (number, segment) in volume.segments.iter().enumerate() {
         // One that is new is like the last one.
         let was = before.get(number).or(before.last())?;
-        let is_linear = segment.stripe.is_some() && segment.areas.len() == 1;
+        let is_linear = segment.is_linear();
         let lengths: Vec<u64> = match stretches(number, 0).filter(|_| is_linear) {
             Some(parts) => parts.iter().map(|part| part.count).collect(),
             None => vec![segment.extents],
