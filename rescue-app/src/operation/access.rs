@@ -9,7 +9,6 @@ use std::time::Duration;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::progress::Control;
 use crate::repository::{OpenedKey, PUBLIC_PASSPHRASE, Repository, RepositoryError};
@@ -20,27 +19,7 @@ use super::error::OperationError;
 use super::guard;
 use super::places::{self, OpenPlace, Place, Want};
 
-/// A passphrase; wiped from memory when dropped and never printed.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Passphrase(Zeroizing<String>);
-
-impl Passphrase {
-    /// Takes what was typed or read.
-    pub fn new(text: &str) -> Self {
-        Self(Zeroizing::new(text.to_owned()))
-    }
-
-    /// The text itself.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Passphrase(hidden)")
-    }
-}
+pub use crate::store::Secret as Passphrase;
 
 /// How often whoever waits for a server is asked whether to go on, and what is to be told of it.
 const ATTENTION: Duration = Duration::from_millis(100);

@@ -1,10 +1,10 @@
-//! What opens a server, and is shown to nobody.
+//! What opens a server or a repository, and is shown to nobody.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A password or key; wiped from memory when dropped and never printed.
+/// A password, passphrase or key; wiped from memory when dropped and never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
