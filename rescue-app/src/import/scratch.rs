@@ -5,10 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use nix::sys::statvfs::statvfs;
-
 use super::error::ImportError;
-use crate::bytes::{Extents, ReadAt, is_zero, le16, le64, unnamed_file};
+use crate::bytes::{Extents, ReadAt, free_space, is_zero, le16, le64, unnamed_file};
 use crate::console;
 use crate::disk::{View, data_of_file};
 
@@ -91,8 +89,7 @@ impl Scratch {
             io::ErrorKind::StorageFull
             | io::ErrorKind::QuotaExceeded
             | io::ErrorKind::FileTooLarge => {
-                let free = statvfs(&folder).ok();
-                let free = free.map(|it| it.blocks_available().saturating_mul(it.fragment_size()));
+                let free = free_space(&folder).ok();
                 ImportError::NoRoom { folder, written: self.written, free }
             }
             _ => {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::bytes::free_space;
 use crate::console;
 use crate::disk::mount::{
     Mounted, can_mount_read_only, can_mount_read_write, mount_read_only, mount_read_write,
@@ -165,9 +166,7 @@ fn look_mounted(place: &mut Place, cancel: &Cancel) {
         Ok(open) => {
             let found = search::repositories(&mut MountedFolders(open.root()), cancel);
             place.repositories = found.unwrap_or_default();
-            place.free = nix::sys::statvfs::statvfs(open.root())
-                .ok()
-                .map(|stat| stat.blocks_available() * stat.fragment_size());
+            place.free = free_space(open.root()).ok();
         }
         Err(error) => place.problem = Some(error.to_string()),
     }

@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::filesystem_type::FilesystemType;
 use super::{Claim, FileEntry, FileKind, Result, Store, StoreError, valid_name};
-use crate::bytes::DirectFile;
+use crate::bytes::{DirectFile, free_space};
 use crate::console;
 
 /// What our unfinished files have in their names after the 64 digits. Neither restic nor
@@ -471,8 +471,7 @@ impl Store for LocalStore {
     }
 
     fn free_space(&self) -> Option<u64> {
-        let stat = nix::sys::statvfs::statvfs(&self.root).ok()?;
-        stat.blocks_available().checked_mul(stat.fragment_size())
+        free_space(&self.root).ok()
     }
 
     fn location(&self) -> String {

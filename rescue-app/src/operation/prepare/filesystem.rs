@@ -6,12 +6,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::errno::Errno;
-use nix::unistd::{Whence, lseek};
 use serde::{Deserialize, Serialize};
 
 use crate::console;
-use crate::disk::{Agreement, Disk, DiskKind, Target, Transport};
+use crate::disk::{Agreement, Disk, DiskKind, Target, Transport, data_of_file};
 use crate::operation::error::OperationError;
 use crate::tool;
 use crate::volume::Kind;
@@ -191,12 +189,10 @@ impl Scratch {
 
     fn copy_data(&self, target: &Target, start: u64) -> io::Result<()> {
         let mut buffer = vec![0; COPY];
-        let mut at = 0;
-        while let Some(data) = self.seek(at, Whence::SeekData)? {
-            let end = self.seek(data, Whence::SeekHole)?.unwrap_or(data);
-            at = data;
-            while at < end {
-                let len = usize::try_from(end - at).unwrap_or(COPY).min(COPY);
+        for data in data_of_file(&self.file, self.file.metadata()?.len()).iter() {
+            let mut at = data.start;
+            while at < data.end {
+                let len = usize::try_from(data.end - at).unwrap_or(COPY).min(COPY);
                 let part = buffer.get_mut(..len).unwrap_or_default();
                 self.file.read_exact_at(part, at)?;
                 target.write_at(start + at, part)?;
@@ -204,16 +200,6 @@ impl Scratch {
             }
         }
         Ok(())
-    }
-
-    /// Where data or a hole begins from `at` on; `None` behind the last data.
-    fn seek(&self, at: u64, whence: Whence) -> io::Result<Option<u64>> {
-        let at = i64::try_from(at).map_err(|_| io::ErrorKind::InvalidInput)?;
-        match lseek(&self.file, at, whence) {
-            Ok(found) => Ok(u64::try_from(found).ok()),
-            Err(Errno::ENXIO) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

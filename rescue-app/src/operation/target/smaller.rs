@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access, geteuid};
 
-use crate::bytes::{Extents, OverlayRoom, ReadAt};
+use crate::bytes::{Extents, OverlayRoom, ReadAt, free_space};
 use crate::console;
 use crate::image::manifest::Manifest;
 use crate::operation::error::{Doing, OperationError};
@@ -81,10 +80,9 @@ fn refuse_lack_of_room(shrinks: &[Shrink], room: &OverlayRoom) -> Result<(), Ope
         return Ok(());
     }
     let folder = console::path(scratch);
-    let free = statvfs(scratch).map_err(|error| {
+    let free = free_space(scratch).map_err(|error| {
         OperationError::refused(format!("{folder}: {error}"), "name another folder with --scratch")
     })?;
-    let free = free.blocks_available().saturating_mul(free.fragment_size());
     if needed - memory <= free {
         return Ok(());
     }

@@ -234,6 +234,11 @@ pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
+/// How many bytes follow, or would (RFC 9110, 8.6).
+pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
+    text(headers, "content-length")?.parse().ok()
+}
+
 /// An answer in one line: its status, and the beginning of what it says.
 fn remark(answer: Response<Body>) -> String {
     let status = answer.status();

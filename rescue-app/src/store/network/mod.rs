@@ -154,7 +154,14 @@ impl Store for NetworkStore {
         let mut filled = 0;
         let read = self.on_file(kind, name, || {
             let before = filled;
-            let read = self.remote.read_range(kind, name, offset, buf, &mut filled);
+            let read = match filled < buf.len() {
+                true => self.remote.read_range(kind, name, offset, buf, &mut filled),
+                // No server gives a part without bytes.
+                false => match self.remote.size(kind, name)? {
+                    size if size < end => Err(Failure::TooShort),
+                    _ => Ok(()),
+                },
+            };
             read.map_err(|failure| match failure {
                 Failure::Temporary { why, wait, .. } => {
                     Failure::Temporary { why, wait, moved: filled > before }

@@ -53,7 +53,7 @@ pub(super) trait Remote: Send + Sync {
     /// Size in bytes.
     fn size(&self, kind: FileKind, name: &str) -> Attempt<u64>;
 
-    /// Fills `buf` from byte `offset` on; `filled` of it is there already, and is added to.
+    /// Fills `buf` from byte `offset` on; `filled` of it, but not all, is there already, and is added to.
     fn read_range(
         &self,
         kind: FileKind,

@@ -17,7 +17,7 @@ use ureq::{Body, http::header};
 use zeroize::Zeroizing;
 
 use super::address::Web;
-use super::client::{Asked, Client, text};
+use super::client::{Asked, Client, length, text};
 use super::options::NetworkOptions;
 use super::remote::{Attempt, Failure, Remote};
 use crate::store::{FileEntry, FileKind, StoreError};
@@ -154,8 +154,7 @@ impl Remote for Rest {
 
     fn size(&self, kind: FileKind, name: &str) -> Attempt<u64> {
         let answer = self.head(kind, name)?;
-        let size = text(answer.headers(), "content-length").and_then(|size| size.parse().ok());
-        size.ok_or_else(|| self.broken("it does not tell the size of a file"))
+        length(answer.headers()).ok_or_else(|| self.broken("it does not tell the size of a file"))
     }
 
     fn read_range(
@@ -167,9 +166,6 @@ impl Remote for Rest {
         filled: &mut usize,
     ) -> Attempt<()> {
         let (from, end) = (offset + *filled as u64, offset + buf.len() as u64);
-        if from == end {
-            return if self.size(kind, name)? < end { Err(Failure::TooShort) } else { Ok(()) };
-        }
         let range = vec![(header::RANGE.as_str(), format!("bytes={from}-{}", end - 1))];
         let mut answer = self.ask(Method::GET, &self.url(kind, name), range, &[])?;
         match answer.status() {
@@ -182,8 +178,7 @@ impl Remote for Rest {
             },
             // The whole file, from a server that knows no ranges.
             StatusCode::OK if from == 0 => {
-                let size = text(answer.headers(), "content-length");
-                if size.and_then(|size| size.parse::<u64>().ok()).is_some_and(|size| size < end) {
+                if length(answer.headers()).is_some_and(|size| size < end) {
                     return Err(Failure::TooShort);
                 }
             }

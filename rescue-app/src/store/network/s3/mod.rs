@@ -14,7 +14,7 @@ use ureq::Body;
 use ureq::http::{Method, Response, StatusCode, header};
 
 use super::address::{Address, Web, encode_but};
-use super::client::{Asked, Client, text};
+use super::client::{Asked, Client, length, text};
 use super::options::NetworkOptions;
 use super::remote::{Attempt, Failure, Remote};
 use super::rest::{age, content_range};
@@ -283,8 +283,8 @@ impl Remote for S3 {
 
     fn size(&self, kind: FileKind, name: &str) -> Attempt<u64> {
         let answer = self.head(kind, name)?;
-        let size = text(answer.headers(), "content-length").and_then(|size| size.parse().ok());
-        size.ok_or_else(|| Failure::temporary("it does not tell the size of a file"))
+        length(answer.headers())
+            .ok_or_else(|| Failure::temporary("it does not tell the size of a file"))
     }
 
     fn read_range(
@@ -296,9 +296,6 @@ impl Remote for S3 {
         filled: &mut usize,
     ) -> Attempt<()> {
         let (from, end) = (offset + *filled as u64, offset + buf.len() as u64);
-        if from == end {
-            return if self.size(kind, name)? < end { Err(Failure::TooShort) } else { Ok(()) };
-        }
         let (key, range) = (self.key(kind, name), format!("bytes={from}-{}", end - 1));
         let headers = vec![("range", range)];
         let mut answer = self.send(Call { key: &key, headers, ..Call::default() })?;
