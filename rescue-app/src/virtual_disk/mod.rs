@@ -98,22 +98,41 @@ fn by_block(
 /// Stretches of a disk that are told apart; what lies behind them counts as held.
 const MOST_STRETCHES: usize = 1 << 20;
 
-/// What of a disk of `size` bytes in blocks of `block` is held. `look` gets the number of a block; it says whether
-/// it and how many behind it are.
+/// Blocks of which the tables say the same.
+struct Run {
+    is_held: bool,
+    /// How many they are.
+    blocks: u64,
+    /// How many entries of tables were looked at for that.
+    entries: u64,
+}
+
+impl Run {
+    /// The same for what each entry of a directory finds a table of `per_table` blocks for, from the block in such a
+    /// table on that is number `into`.
+    fn of_tables(self, per_table: u64, into: u64) -> Self {
+        Self { blocks: self.blocks.saturating_mul(per_table).saturating_sub(into), ..self }
+    }
+}
+
+/// What of a disk of `size` bytes in blocks of `block` is held. `look` gets the number of a block, and says how it is
+/// with that and some behind it. What lies behind the blocks that `entries` entries of tables tell of counts as held.
 fn held(
     (size, block): (u64, u64),
-    mut look: impl FnMut(u64) -> io::Result<(bool, u64)>,
+    entries: u64,
+    mut look: impl FnMut(u64) -> io::Result<Run>,
 ) -> io::Result<Extents> {
     let mut data = Extents::new();
-    let mut number = 0;
+    let (mut number, mut looked) = (0, 0_u64);
     while let Some(at) = u64::checked_mul(number, block).filter(|at| *at < size) {
-        if data.count() >= MOST_STRETCHES {
+        if data.count() >= MOST_STRETCHES || looked > entries {
             data.push(at, size);
             break;
         }
-        let (is_held, count) = look(number)?;
-        number = number.saturating_add(count.max(1));
-        if is_held {
+        let run = look(number)?;
+        number = number.saturating_add(run.blocks.max(1));
+        looked = looked.saturating_add(run.entries.max(1));
+        if run.is_held {
             data.push(at, number.saturating_mul(block).min(size));
         }
     }

@@ -116,6 +116,26 @@ fn a_disk_without_anything_is_one_and_takes_no_room() {
     }
 }
 
+/// A qcow2 of 4,096 tables that are one and the same, of clusters that read as zeros: 2 PiB of them.
+#[test]
+fn tables_that_share_their_entries_are_not_walked_to_their_end() {
+    let mut file = vec![0; 6 << 20];
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    let (size, tables) = (1_u64 << 51, 4096_u32);
+    put(0, b"QFI\xfb\0\0\0\x02");
+    put(20, &21_u32.to_be_bytes());
+    put(24, &size.to_be_bytes());
+    put(36, &tables.to_be_bytes());
+    put(40, &(2_u64 << 20).to_be_bytes());
+    for table in 0..4096 {
+        put((2 << 20) + table * 8, &(4_u64 << 20).to_be_bytes());
+    }
+    let data = open(Format::Qcow2, Arc::new(file)).unwrap().data().unwrap();
+    // The file has room for three of them.
+    assert_eq!(data.end(), size);
+    assert!(data.total() > size / 2, "what was not looked at counts as held");
+}
+
 #[test]
 fn only_known_endings_stand_for_a_format() {
     let of = |name: &str| Format::of_ending(name.as_ref());

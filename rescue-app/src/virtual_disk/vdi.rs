@@ -22,6 +22,8 @@ const HEADER_LEN: u32 = 0x190;
 const DYNAMIC: u32 = 1;
 const STATIC: u32 = 2;
 const SECTOR: u32 = 512;
+/// Bytes of an entry of the table.
+const ENTRY: u64 = 4;
 /// Entries of the table: no block, which is read as zeros, and one that is known to be zero.
 const NONE: u32 = u32::MAX;
 const ZERO: u32 = u32::MAX - 1;
@@ -62,13 +64,17 @@ impl Reader {
     }
 
     fn entry(&self, block: u64) -> io::Result<u32> {
-        Ok(u32::from_le_bytes(self.tables.entry(self.table + block * 4)?))
+        Ok(u32::from_le_bytes(self.tables.entry(self.table + block * ENTRY)?))
     }
 }
 
 impl Disk for Reader {
     fn data(&self) -> io::Result<Extents> {
-        held((self.size, self.block), |block| Ok((!matches!(self.entry(block)?, NONE | ZERO), 1)))
+        held((self.size, self.block), self.tables.most(ENTRY), |block| {
+            self.tables.run(self.table + block * ENTRY, u64::MAX, |entry| {
+                !matches!(u32::from_le_bytes(entry), NONE | ZERO)
+            })
+        })
     }
 }
 

@@ -23,8 +23,8 @@ pub(in crate::virtual_disk) struct Reader {
     tables: Tables,
     size: u64,
     cluster_bits: u32,
-    /// Where the table of the first level begins, and how many entries it has.
-    first_level: (u64, u64),
+    /// Where the table of the first level begins.
+    first_level: u64,
     frames: Option<ZstdFrames>,
 }
 
@@ -59,8 +59,8 @@ impl Reader {
             ZSTD => Some(ZstdFrames::default()),
             other => return Err(wrong(format!("the qcow2 is packed in an unknown way ({other})"))),
         };
-        let (size, first_level) = (long(24)?, (long(40)?, u64::from(field(36)?)));
-        let covered = u128::from(first_level.1) << (2 * cluster_bits - 3);
+        let (size, first_level) = (long(24)?, long(40)?);
+        let covered = u128::from(field(36)?) << (2 * cluster_bits - 3);
         if covered < u128::from(size) {
             return Err(wrong("the qcow2 has tables for a part of its disk only"));
         }
@@ -79,12 +79,13 @@ impl Reader {
 
     /// Where a table of the second level begins; 0 where there is none.
     fn second_level(&self, table: u64) -> io::Result<u64> {
-        let (start, count) = self.first_level;
-        if table >= count {
-            return Ok(0);
-        }
-        let at = start.checked_add(table * ENTRY).ok_or_else(|| wrong("a table past all ends"))?;
-        Ok(u64::from_be_bytes(self.tables.entry(at)?) & PLACE)
+        Ok(u64::from_be_bytes(self.tables.entry(self.first_level_entry(table)?)?) & PLACE)
+    }
+
+    /// Where the entry of the first level begins for a table of the second one.
+    fn first_level_entry(&self, table: u64) -> io::Result<u64> {
+        let at = self.first_level.checked_add(table * ENTRY);
+        at.ok_or_else(|| wrong("a table past all ends"))
     }
 
     fn unpack(&self, entry: u64, into: u64, part: &mut [u8]) -> io::Result<()> {
@@ -116,13 +117,19 @@ impl Reader {
 impl Disk for Reader {
     fn data(&self) -> io::Result<Extents> {
         let per_table = 1 << (self.cluster_bits - 3);
-        held((self.size, 1 << self.cluster_bits), |cluster| {
-            if self.second_level(cluster / per_table)? == 0 {
-                return Ok((false, per_table - cluster % per_table));
+        held((self.size, 1 << self.cluster_bits), self.tables.most(ENTRY), |cluster| {
+            let (table, into) = (cluster / per_table, cluster % per_table);
+            let tables = self.tables.run(self.first_level_entry(table)?, u64::MAX, |entry| {
+                u64::from_be_bytes(entry) & PLACE != 0
+            })?;
+            if !tables.is_held {
+                return Ok(tables.of_tables(per_table, into));
             }
-            let entry = self.entry(cluster)?;
-            let is_zero = entry & PACKED == 0 && (entry & PLACE == 0 || entry & ZERO != 0);
-            Ok((!is_zero, 1))
+            let at = self.second_level(table)? + into * ENTRY;
+            self.tables.run(at, per_table - into, |entry| {
+                let entry = u64::from_be_bytes(entry);
+                entry & PACKED != 0 || (entry & PLACE != 0 && entry & ZERO == 0)
+            })
         })
     }
 }

@@ -11,6 +11,9 @@ use crate::bytes::{Extents, ReadAt, be32, be64};
 use crate::virtual_disk::tables::Tables;
 use crate::virtual_disk::{Disk, by_block, ensure_inside, held, wrong};
 
+/// Bytes of an entry of the table of blocks.
+const ENTRY: u64 = 4;
+
 /// The disk in a VHD file.
 pub(in crate::virtual_disk) struct Reader {
     tables: Tables,
@@ -55,12 +58,16 @@ impl Reader {
 
     /// The sector that a block begins at, with its map.
     fn sector_of(&self, blocks: &Blocks, block: u64) -> io::Result<u32> {
-        let at = blocks.table.checked_add(block * 4).ok_or(io::ErrorKind::UnexpectedEof)?;
-        Ok(u32::from_be_bytes(self.tables.entry(at)?))
+        Ok(u32::from_be_bytes(self.tables.entry(blocks.entry_of(block)?)?))
     }
 }
 
 impl Blocks {
+    /// Where the entry for a block begins.
+    fn entry_of(&self, block: u64) -> io::Result<u64> {
+        Ok(self.table.checked_add(block * ENTRY).ok_or(io::ErrorKind::UnexpectedEof)?)
+    }
+
     fn find(file: &dyn ReadAt, at: u64) -> io::Result<Self> {
         let header = file.read_vec(at, HEADER_LEN)?;
         if !header.starts_with(HEADER_COOKIE)
@@ -81,7 +88,10 @@ impl Blocks {
 impl Disk for Reader {
     fn data(&self) -> io::Result<Extents> {
         let Some(blocks) = &self.blocks else { return Ok(Extents::of(0, self.size)) };
-        held((self.size, blocks.size), |block| Ok((self.sector_of(blocks, block)? != NONE, 1)))
+        held((self.size, blocks.size), self.tables.most(ENTRY), |block| {
+            let at = blocks.entry_of(block)?;
+            self.tables.run(at, u64::MAX, |entry| u32::from_be_bytes(entry) != NONE)
+        })
     }
 }
 

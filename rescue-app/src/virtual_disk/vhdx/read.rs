@@ -14,6 +14,8 @@ use crate::virtual_disk::{Disk, by_block, ensure_inside, held, wrong};
 
 /// Bytes of an entry of a table of regions, and of one of the metadata; where the first is in either.
 const ENTRY: usize = 32;
+/// Bytes of an entry of the table of blocks.
+const BLOCK_ENTRY: u64 = 8;
 const FIRST_REGION: usize = 16;
 const FIRST_ITEM: usize = 32;
 /// The most entries of both tables (2.2.3.1, 2.6.1.1).
@@ -60,15 +62,15 @@ impl Reader {
         }
         let in_a_chunk = blocks_in_a_chunk(block, u64::from(sector));
         let last = size.div_ceil(block).saturating_sub(1);
-        if size > 0 && (entry_of(last, in_a_chunk) + 1).saturating_mul(8) > blocks.1 {
+        if size > 0 && (entry_of(last, in_a_chunk) + 1).saturating_mul(BLOCK_ENTRY) > blocks.1 {
             return Err(wrong("the VHDX has a table for a part of its disk only"));
         }
         Ok(Self { tables: Tables::new(file), size, sector, block, in_a_chunk, blocks })
     }
 
-    fn entry(&self, block: u64) -> io::Result<u64> {
-        let at = self.blocks.0.saturating_add(entry_of(block, self.in_a_chunk) * 8);
-        Ok(u64::from_le_bytes(self.tables.entry(at)?))
+    /// Where the entry for a block begins.
+    fn place_of(&self, block: u64) -> u64 {
+        self.blocks.0.saturating_add(entry_of(block, self.in_a_chunk) * BLOCK_ENTRY)
     }
 }
 
@@ -147,8 +149,12 @@ impl Disk for Reader {
     }
 
     fn data(&self) -> io::Result<Extents> {
-        held((self.size, self.block), |block| {
-            Ok((matches!(self.entry(block)? & STATE, PRESENT | PARTLY_PRESENT), 1))
+        held((self.size, self.block), self.tables.most(BLOCK_ENTRY), |block| {
+            // Up to the entry for a map of sectors.
+            let most = self.in_a_chunk - block % self.in_a_chunk;
+            self.tables.run(self.place_of(block), most, |entry| {
+                matches!(u64::from_le_bytes(entry) & STATE, PRESENT | PARTLY_PRESENT)
+            })
         })
     }
 }
@@ -161,7 +167,7 @@ impl ReadAt for Reader {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         ensure_inside(self.size, offset, buf.len())?;
         by_block(offset, buf, self.block, |block, into, part| {
-            let entry = self.entry(block)?;
+            let entry = u64::from_le_bytes(self.tables.entry(self.place_of(block))?);
             match entry & STATE {
                 PRESENT => {
                     let at = (entry & PLACE).checked_add(into);

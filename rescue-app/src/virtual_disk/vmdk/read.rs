@@ -11,6 +11,8 @@ use crate::virtual_disk::packing::inflate;
 use crate::virtual_disk::tables::Tables;
 use crate::virtual_disk::{Disk, by_block, ensure_inside, held, wrong};
 
+/// Bytes of an entry of the directory, and of a table of grains.
+const ENTRY: u64 = 4;
 /// An entry of a table of grains: a grain that is zero.
 const ZERO: u32 = 1;
 /// Where the second header is that a stream ends with: in front of the last marker, bytes from the end.
@@ -68,17 +70,19 @@ impl Reader {
     fn entry(&self, grain: u64) -> io::Result<u32> {
         match self.table_of(grain)? {
             0 => Ok(0),
-            table => {
-                let at = u64::from(table) * SECTOR + grain % PER_TABLE * 4;
-                Ok(u32::from_le_bytes(self.tables.entry(at)?))
-            }
+            table => Ok(u32::from_le_bytes(self.tables.entry(place_of(table, grain))?)),
         }
     }
 
     /// The sector that the table for a grain begins at; 0 where there is none.
     fn table_of(&self, grain: u64) -> io::Result<u32> {
-        let at = self.directory.checked_add(grain / PER_TABLE * 4);
-        Ok(u32::from_le_bytes(self.tables.entry(at.ok_or(io::ErrorKind::UnexpectedEof)?)?))
+        Ok(u32::from_le_bytes(self.tables.entry(self.directory_entry(grain)?)?))
+    }
+
+    /// Where the directory's entry for the table of a grain begins.
+    fn directory_entry(&self, grain: u64) -> io::Result<u64> {
+        let at = self.directory.checked_add(grain / PER_TABLE * ENTRY);
+        Ok(at.ok_or(io::ErrorKind::UnexpectedEof)?)
     }
 
     fn unpack(&self, at: u64, into: u64, part: &mut [u8]) -> io::Result<()> {
@@ -98,6 +102,11 @@ impl Reader {
         part.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
+}
+
+/// Where the entry for a grain begins in the table at sector `table`.
+fn place_of(table: u32, grain: u64) -> u64 {
+    u64::from(table) * SECTOR + grain % PER_TABLE * ENTRY
 }
 
 /// The description in the file says whether what it does not hold is in another one ("parentCID").
@@ -123,11 +132,17 @@ fn unpack(packed: &[u8], grain: &mut [u8]) -> io::Result<()> {
 
 impl Disk for Reader {
     fn data(&self) -> io::Result<Extents> {
-        held((self.size, self.grain), |grain| {
-            if self.table_of(grain)? == 0 {
-                return Ok((false, PER_TABLE - grain % PER_TABLE));
+        held((self.size, self.grain), self.tables.most(ENTRY), |grain| {
+            let into = grain % PER_TABLE;
+            let tables = self.tables.run(self.directory_entry(grain)?, u64::MAX, |table| {
+                u32::from_le_bytes(table) != 0
+            })?;
+            if !tables.is_held {
+                return Ok(tables.of_tables(PER_TABLE, into));
             }
-            Ok((!matches!(self.entry(grain)?, 0 | ZERO), 1))
+            let at = place_of(self.table_of(grain)?, grain);
+            self.tables
+                .run(at, PER_TABLE - into, |entry| !matches!(u32::from_le_bytes(entry), 0 | ZERO))
         })
     }
 }

@@ -1,6 +1,6 @@
 //! A network that fails: a relay between the program and a server.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,8 +28,9 @@ struct State {
     up: AtomicU64,
     /// Faults that have struck.
     struck: AtomicU64,
-    /// The connections that are open.
-    open: Mutex<Vec<TcpStream>>,
+    /// The connections that are open, both ends of each, by the port of the client. One that is over is not kept:
+    /// who sends into it would wait instead of being told.
+    open: Mutex<HashMap<u16, [TcpStream; 2]>>,
 }
 
 /// The relay; its threads end with the connections.
@@ -72,8 +73,10 @@ impl Proxy {
     /// Cuts all connections, and lets none through until it is light again.
     pub fn set_dark(&self, dark: bool) {
         self.state.dark.store(dark, Ordering::Release);
-        for stream in self.state.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+        for (_, ends) in self.state.open.lock().unwrap().drain() {
+            for stream in ends {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
         }
     }
 }
@@ -97,10 +100,9 @@ impl State {
             return;
         }
         let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
-        self.open
-            .lock()
-            .unwrap()
-            .extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+        let peer = client.peer_addr().unwrap().port();
+        let ends = [&client, &server].map(|stream| stream.try_clone().unwrap());
+        self.open.lock().unwrap().insert(peer, ends);
         let (up, down) = match fault {
             Some(Fault::CutUp(bytes)) => (bytes, u64::MAX),
             Some(Fault::CutDown(bytes)) => (u64::MAX, bytes),
@@ -110,6 +112,7 @@ impl State {
             scope.spawn(|| self.pump(&client, &server, up, Some(&self.up)));
             self.pump(&server, &client, down, None);
         });
+        self.open.lock().unwrap().remove(&peer);
     }
 
     fn pump(&self, from: &TcpStream, to: &TcpStream, mut left: u64, count: Option<&AtomicU64>) {
