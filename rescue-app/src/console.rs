@@ -28,6 +28,17 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if harmless(c) { c } else { '?' }).collect()
 }
 
+/// A text without the numbers that Rust's standard library puts behind the words of the system's errors.
+pub fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let behind = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        kept.push_str(behind.strip_prefix(')').unwrap_or(part));
+    }
+    kept
+}
+
 /// A name within a line, which it must not end: like [`plain`], line ends and tabs become `?` too.
 pub fn name(text: &str) -> String {
     text.chars().map(|c| if steers(c) { '?' } else { c }).collect()

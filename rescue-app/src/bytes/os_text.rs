@@ -71,3 +71,27 @@ pub mod option {
         Ok(written.map(|written| written.name().into()))
     }
 }
+
+/// The same for a list of paths or names.
+pub mod list {
+    use super::{Deserialize, Deserializer, OsStr, OsString, Serializer, Written};
+
+    /// Writes paths or names.
+    ///
+    /// # Errors
+    /// Only those of the serializer.
+    pub fn serialize<S: Serializer>(names: &[impl AsRef<OsStr>], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(names.iter().map(|name| Written::of(name.as_ref())))
+    }
+
+    /// Reads what [`serialize`] wrote.
+    ///
+    /// # Errors
+    /// When one is neither text nor bytes.
+    pub fn deserialize<'de, D: Deserializer<'de>, T: From<OsString>>(
+        from: D,
+    ) -> Result<Vec<T>, D::Error> {
+        let written = Vec::<Written>::deserialize(from)?;
+        Ok(written.into_iter().map(|written| written.name().into()).collect())
+    }
+}

@@ -29,7 +29,7 @@ pub(super) fn test(
     let limit = args.limit();
     let report = printer
         .watch_on(&request.repo, |control| operation::verify_boot(&request, limit, control))?;
-    printer.result(&report, &text(&report))?;
+    printer.report(&report, &text(&report))?;
     Ok(if report.boots { Ending::Done } else { Ending::NeedsAttention })
 }
 

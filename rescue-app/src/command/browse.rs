@@ -40,7 +40,7 @@ pub(super) fn copy(args: &CopyArgs) -> anyhow::Result<Ending> {
         report.links,
         console::path(&report.to)
     );
-    printer.result(&report, &text)?;
+    printer.report(&report, &text)?;
     Ok(if report.warnings.is_empty() { Ending::Done } else { Ending::NeedsAttention })
 }
 

@@ -18,12 +18,12 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<Ending> {
     if args.plan {
         let plan = printer
             .watch_on(&request.repo, |control| operation::plan_capture(&request, control))?;
-        printer.result(&plan, &plan_text(&plan))?;
+        printer.answer(&plan, &plan_text(&plan))?;
         return Ok(Ending::Done);
     }
     let report =
         printer.watch_at(&request.repo, |control| operation::capture(&request, control))?;
-    printer.result(&report, &text(&report))?;
+    printer.report(&report, &text(&report))?;
     match report.table_unreadable {
         true => Ok(Ending::NeedsAttention),
         false => Ok(Ending::lacking(report.unreadable)),

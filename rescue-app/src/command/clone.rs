@@ -8,18 +8,19 @@ use crate::operation::{self, ClonePlan, CloneReport, Timed};
 
 use super::ending::Ending;
 use super::output::Printer;
-use super::{source, target, unlock};
+use super::{consent, source, target, unlock};
 
 pub(super) fn run(args: &CloneArgs) -> anyhow::Result<Ending> {
-    let request = args.request(unlock::keys(&args.source)?);
+    let mut request = args.request(unlock::keys(&args.source)?);
     let printer = Printer::new(args.json);
     let plan = printer.watch(|control| operation::plan_clone(&request, control))?;
     printer.plan(&plan, &plan_text(&plan), (&plan.onto.erase, args.plan))?;
     if args.plan {
         return Ok(Ending::Done);
     }
+    request.target.erase = consent::given(&args.target, &plan.onto, args.json)?;
     let report = printer.watch(|control| plan.run(&request, control))?;
-    printer.result(&report, &report_text(&report))?;
+    printer.report(&report, &report_text(&report))?;
     Ok(match report.missing.is_empty() && !report.table_unreadable {
         true => Ending::lacking(report.unreadable),
         false => Ending::NeedsAttention,

@@ -12,7 +12,11 @@ use super::ending::Ending;
 use super::output::{document, least_size, logical_volume};
 
 pub(super) fn run(args: &DisksArgs) -> anyhow::Result<Ending> {
-    let disks = operation::survey_machine()?;
+    let named = args.disks.iter().map(|disk| operation::survey_disk(disk, args.sector_size));
+    let disks = match args.disks.is_empty() {
+        true => operation::survey_machine()?,
+        false => named.collect::<Result<Vec<_>, _>>()?,
+    };
     if args.json {
         document(&disks)?;
         return Ok(Ending::Done);

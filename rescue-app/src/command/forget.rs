@@ -8,14 +8,20 @@ use crate::operation::{self, ForgetReport, ForgottenImage};
 
 use super::ending::Ending;
 use super::output::Printer;
-use super::{passphrase, prune};
+use super::{consent, passphrase, prune};
 
 pub(super) fn run(args: &ForgetArgs) -> anyhow::Result<Ending> {
     let want = passphrase::writing_unless(args.dry_run);
     let request = args.request(passphrase::access(&args.work.repo, want)?);
+    if args.all && !args.dry_run && !args.yes {
+        consent::to_forget_all(request.repo.location(), args.work.json)?;
+    }
     let printer = Printer::new(args.work.json);
     let report = printer.watch_at(&request.repo, |control| operation::forget(&request, control))?;
-    printer.result(&report, &text(&report))?;
+    match report.dry_run {
+        true => printer.answer(&report, &text(&report))?,
+        false => printer.report(&report, &text(&report))?,
+    }
     Ok(report.pruned.as_ref().map_or(Ending::Done, prune::ending))
 }
 

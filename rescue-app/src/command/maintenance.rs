@@ -17,7 +17,10 @@ pub(super) fn check(args: &CheckArgs) -> anyhow::Result<Ending> {
     let printer = Printer::new(args.work.json);
     let report =
         printer.watch_at(&access, |control| operation::check(&access, args.read_data, control))?;
-    printer.result(&report, &check_text(&report))?;
+    match report.is_sound() {
+        true => printer.report(&report, &check_text(&report))?,
+        false => printer.answer(&report, &check_text(&report))?,
+    }
     Ok(if report.is_sound() { Ending::Done } else { Ending::Damaged })
 }
 
@@ -58,7 +61,7 @@ pub(super) fn repair(args: &RepairArgs) -> anyhow::Result<Ending> {
         Repaired::Index(report) => (index_text(report), ending(report.damaged.is_empty())),
         Repaired::Packs(report) => (packs_text(report), ending(report.incomplete.is_empty())),
     };
-    printer.result(&repaired, &text)?;
+    printer.report(&repaired, &text)?;
     Ok(ending)
 }
 

@@ -5,10 +5,13 @@ mod boot;
 mod browse;
 mod capture;
 mod clone;
+mod consent;
 mod diff;
 mod disks;
 mod ending;
+mod failure;
 mod forget;
+mod given;
 mod hardening;
 mod images;
 mod maintenance;
@@ -16,11 +19,13 @@ mod manual;
 mod mount;
 mod network;
 mod output;
+mod parse;
 mod passphrase;
 mod prepare;
 mod prune;
 mod restore;
 mod serve;
+mod settings;
 mod signals;
 mod source;
 mod target;
@@ -30,26 +35,25 @@ mod verify;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::Parser;
 
 use crate::console;
 use crate::job::Verb;
-use crate::operation::OperationError;
 
-use args::{Cli, Command};
+use args::Command;
 use ending::Ending;
 
 /// Runs the program; the returned code is the process's exit status.
 pub fn main() -> ExitCode {
     hardening::no_core_dumps();
-    let cli = Cli::parse();
-    match run(cli.command).and_then(all_was_said) {
+    let cli = parse::command_line();
+    let manner = cli.manner;
+    match output::tell_as(manner).and_then(|()| run(cli.command)).and_then(all_was_said) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::NeedsAttention) => ExitCode::from(3),
         Ok(Ending::Damaged) => ExitCode::FAILURE,
         Err(error) => {
-            console::tell(&format!("lifeboat: {error:#}"));
-            exit_code(&error)
+            console::tell(&format!("lifeboat: {}", failure::text(&error)));
+            ExitCode::from(failure::status(&error))
         }
     }
 }
@@ -60,15 +64,6 @@ fn all_was_said(ending: Ending) -> anyhow::Result<Ending> {
         bail!("writing standard output failed: its place may be full; the work itself was done");
     }
     Ok(ending)
-}
-
-fn exit_code(error: &anyhow::Error) -> ExitCode {
-    match error.downcast_ref::<OperationError>() {
-        Some(error) if error.is_cancelled() => ExitCode::from(130),
-        Some(error) if error.is_refusal() => ExitCode::from(4),
-        Some(error) if error.is_full() => ExitCode::from(5),
-        _ => ExitCode::FAILURE,
-    }
 }
 
 fn run(command: Option<Command>) -> anyhow::Result<Ending> {

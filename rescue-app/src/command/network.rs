@@ -14,8 +14,6 @@ const PATIENCE: &str = "LIFEBOAT_NETWORK_PATIENCE";
 
 /// The options for a repository. To be called while there is one thread only.
 pub(super) fn options(args: &RepoArgs) -> anyhow::Result<NetworkOptions> {
-    // It may have a password in it, and is no affair of the programs that are started.
-    let _ = hardening::take_variable("LIFEBOAT_REPO");
     let mut options = NetworkOptions {
         cacert: args.cacert.clone().or_else(|| Some(std::env::var_os("RESTIC_CACERT")?.into())),
         rest: Login {

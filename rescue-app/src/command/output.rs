@@ -1,7 +1,7 @@
 //! Progress and results on a terminal, in a log, or as JSON lines.
 
 use std::io::IsTerminal;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -13,6 +13,7 @@ use crate::operation::log::{self, Log};
 use crate::operation::{Control, Event, Level, Meter, OperationError, Phase, RepoAccess, Volume};
 use crate::volume::LogicalVolume;
 
+use super::args::MannerArgs;
 use super::signals::{self, CANCEL};
 
 /// Version of the JSON events; a reader should refuse another first number.
@@ -24,9 +25,23 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 /// Columns of a terminal that does not tell how many it has.
 const USUAL_COLUMNS: usize = 80;
 
+/// How much is told, as the person asked for it.
+static MANNER: OnceLock<MannerArgs> = OnceLock::new();
+
+/// Tells from now on as much as was asked for.
+///
+/// # Errors
+/// When the log that was named cannot be written.
+pub(super) fn tell_as(manner: MannerArgs) -> anyhow::Result<()> {
+    manner.log.clone().map_or(Ok(()), log::keep_in)?;
+    let _ = MANNER.set(manner);
+    Ok(())
+}
+
 /// Prints the events of one operation.
 pub(super) struct Printer {
     mode: Mode,
+    manner: MannerArgs,
     started: Instant,
     log: Log,
     state: Mutex<State>,
@@ -36,7 +51,7 @@ pub(super) struct Printer {
 enum Mode {
     /// One line, overwritten.
     Bar,
-    /// A line every few seconds.
+    /// A line every few seconds, where it was asked for.
     Plain,
     /// One JSON object a line, on standard output.
     Json,
@@ -59,7 +74,8 @@ impl Printer {
         };
         let words: Vec<String> = std::env::args_os().map(console::path).collect();
         let log = Log::start(&words.join(" "));
-        Self { mode, started: Instant::now(), log, state: Mutex::default() }
+        let manner = MANNER.get().cloned().unwrap_or_default();
+        Self { mode, manner, started: Instant::now(), log, state: Mutex::default() }
     }
 
     /// Runs an operation, printing what it tells; its result is left to the caller.
@@ -77,7 +93,8 @@ impl Printer {
             (Err(error), mode) => {
                 self.log.line(&format!("failed: {error}"));
                 if mode == Mode::Json {
-                    print_json(&json!({"event": "error", "message": error.to_string()}));
+                    let message = console::without_numbers(&error.to_string());
+                    print_json(&json!({"event": "error", "message": message}));
                 }
             }
         }
@@ -104,8 +121,23 @@ impl Printer {
         result
     }
 
-    /// Prints the result: `text` for people, the whole of `value` for programs.
-    pub(super) fn result(&self, value: &impl Serialize, text: &str) -> anyhow::Result<()> {
+    /// Whether lines and events of progress are told.
+    fn shows_progress(&self) -> bool {
+        let is_asked = self.mode != Mode::Plain || self.manner.verbose;
+        is_asked && !self.manner.quiet && !self.manner.no_progress
+    }
+
+    /// Prints what came of work that went well: `text` for people, unless they want none of it, the whole
+    /// of `value` for programs.
+    pub(super) fn report(&self, value: &impl Serialize, text: &str) -> anyhow::Result<()> {
+        match self.manner.quiet && self.mode != Mode::Json {
+            true => Ok(()),
+            false => self.answer(value, text),
+        }
+    }
+
+    /// Prints what was asked for: `text` for people, the whole of `value` for programs.
+    pub(super) fn answer(&self, value: &impl Serialize, text: &str) -> anyhow::Result<()> {
         if self.mode == Mode::Json {
             print_json(&json!({"event": "result", "result": serde_json::to_value(value)?}));
         } else {
@@ -122,9 +154,9 @@ impl Printer {
         (erase, is_all): (&str, bool),
     ) -> anyhow::Result<()> {
         if is_all {
-            return self.result(plan, &format!("{text}\nto agree: --erase {erase}"));
+            return self.answer(plan, &format!("{text}\nto agree: --erase {erase}"));
         }
-        if self.mode != Mode::Json {
+        if self.mode != Mode::Json && !self.manner.quiet {
             say(text);
         }
         Ok(())
@@ -134,6 +166,9 @@ impl Printer {
         self.log.event(event);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.meter.on_event(event, self.started.elapsed());
+        if matches!(event, Event::Progress(_)) && !self.shows_progress() {
+            return;
+        }
         if self.mode == Mode::Json {
             if let Ok(value) = serde_json::to_value(event) {
                 print_json(&value);
@@ -144,11 +179,17 @@ impl Printer {
             Event::Phase { phase } => {
                 state.phase = Some(*phase);
                 state.last_line = None;
+                if self.manner.verbose {
+                    erase(&mut state);
+                    let since = format::duration(self.started.elapsed());
+                    tell(&format!("{} ({since} after the start)", phase.title()));
+                }
             }
+            Event::Notice(notice) if self.manner.quiet && notice.level != Level::Warning => {}
             Event::Notice(notice) => {
                 erase(&mut state);
                 let mark = if notice.level == Level::Warning { "warning: " } else { "" };
-                tell(&format!("{mark}{}", notice.text));
+                tell(&format!("{mark}{}", console::without_numbers(&notice.text)));
             }
             Event::Progress(_) => self.draw(&mut state),
             // Nobody can be asked here: a full place ends the operation instead.

@@ -1,7 +1,6 @@
-//! Where a repository's passphrase comes from: a file, the environment, or a prompt.
+//! Access to repositories, and asking for their passphrases.
 
-use std::fs::File;
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
 use anyhow::{Context, bail};
@@ -10,60 +9,33 @@ use zeroize::Zeroizing;
 use crate::console;
 use crate::job::RepoArgs;
 use crate::operation::{OperationError, Passphrase, RepoAccess, Want};
+use crate::store::Location;
 
+use super::given::given;
+use super::network;
 use super::signals::{self, CANCEL};
-use super::{hardening, network};
 
-const VARIABLE: &str = "LIFEBOAT_PASSPHRASE";
-
-/// The largest passphrase file, bytes; whatever is larger is another file named by mistake.
-const LONGEST_FILE: u64 = 1 << 20;
+/// How often a person may mistype.
+pub(super) const ATTEMPTS: u32 = 3;
 
 /// The longest line that is read from a terminal, bytes (`N_TTY_BUF_SIZE` of Linux).
 const LONGEST_LINE: usize = 4096;
 
-/// The passphrase that was given with the command, if any.
-fn given(args: &RepoArgs) -> anyhow::Result<Option<Passphrase>> {
-    let variable = hardening::take_variable(VARIABLE);
-    if let Some(file) = &args.passphrase_file {
-        let named = format!("the passphrase file {}", console::path(file));
-        let mut bytes = Zeroizing::new(Vec::new());
-        File::open(file)
-            .and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes))
-            .with_context(|| format!("reading {named}"))?;
-        return match in_file(&bytes) {
-            None => bail!("{named} is not UTF-8 (or UTF-16 with its mark); save it as UTF-8"),
-            Some(word) if word.is_empty() => bail!("{named} is empty; put the passphrase in it"),
-            Some(word) => Ok(Some(Passphrase::new(&word))),
-        };
-    }
-    let Some(bytes) = variable else { return Ok(None) };
-    match std::str::from_utf8(&bytes) {
-        Ok(word) => Ok(Some(word).filter(|word| !word.is_empty()).map(Passphrase::new)),
-        Err(_) => bail!(
-            "the passphrase in {VARIABLE} is not UTF-8; set it in a UTF-8 locale, or use \
-             --passphrase-file"
-        ),
-    }
-}
-
-/// The passphrase in a file, as restic reads it (`internal/textfile` and the reading of
-/// `--password-file` in `internal/global`): UTF-16 with a byte order mark is decoded, that of UTF-8
-/// dropped, and blanks and line ends around the text do not count. `None` when it is not text.
-fn in_file(bytes: &[u8]) -> Option<Zeroizing<String>> {
-    let utf16 = |unit: fn([u8; 2]) -> u16, bytes: &[u8]| {
-        let units = bytes.chunks_exact(2).filter_map(|pair| Some(unit(pair.try_into().ok()?)));
-        let text = char::decode_utf16(units);
-        Zeroizing::new(text.map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
-    };
-    let utf8 = |bytes| Some(Zeroizing::new(std::str::from_utf8(bytes).ok()?.to_owned()));
-    let text = match bytes {
-        [0xef, 0xbb, 0xbf, rest @ ..] => utf8(rest)?,
-        [0xff, 0xfe, rest @ ..] => utf16(u16::from_le_bytes, rest),
-        [0xfe, 0xff, rest @ ..] => utf16(u16::from_be_bytes, rest),
-        _ => utf8(bytes)?,
-    };
-    Some(Zeroizing::new(text.trim().to_owned()))
+/// Why a repository is not opened, where no person could have answered otherwise.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoPassphrase {
+    #[error("the passphrase in {from} does not open the repository in {location}")]
+    Wrong { from: String, location: String },
+    #[error(
+        "the passphrase in {from} does not open the repository in {location}, which has none of its \
+         own: give none"
+    )]
+    NotNeeded { from: String, location: String },
+    #[error(
+        "the repository in {location} needs a passphrase and there is no terminal to ask at; use \
+         --passphrase-file or LIFEBOAT_PASSPHRASE, or --no-passphrase for a new one"
+    )]
+    NobodyToAsk { location: String },
 }
 
 /// What is wanted of a repository in which something is stored or removed, unless that is only planned.
@@ -76,44 +48,67 @@ pub(super) fn writing_unless(planned: bool) -> Want {
 /// given passphrase the public word is tried; when the repository has its own, a person at a
 /// terminal is asked.
 pub(super) fn access(args: &RepoArgs, want: Want) -> anyhow::Result<RepoAccess> {
-    let access = RepoAccess::at(&args.repo, want, given(args)?, &network::options(args)?)?;
-    match access.try_open() {
-        Ok(()) => Ok(access),
-        Err(error) if access.is_public() && error.needs_passphrase() => {
-            let prompt = format!("Passphrase of {}: ", access.location());
-            let word = ask_for_repository(&prompt)?;
-            let access = access.with_passphrase(Passphrase::new(&word));
-            access.try_open()?;
-            Ok(access)
+    let network = network::options(args)?;
+    let (word, from) = given(args)?.map(|given| (given.word, given.from)).unzip();
+    let access = RepoAccess::at(&args.repo, want, word, &network)?;
+    match (access.try_open(), from) {
+        (Ok(()), _) => Ok(access),
+        (Err(error), Some(from)) if error.needs_passphrase() => {
+            Err(does_not_fit(access, from).into())
         }
-        Err(error) => Err(error.into()),
+        (Err(error), None) if error.needs_passphrase() => attempts(&access),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// What is said of a passphrase that was given and is wrong.
+fn does_not_fit(access: RepoAccess, from: String) -> NoPassphrase {
+    let location = access.location().to_string();
+    match access.without_passphrase().try_open() {
+        Ok(()) => NoPassphrase::NotNeeded { from, location },
+        Err(_) => NoPassphrase::Wrong { from, location },
+    }
+}
+
+/// Asks until a passphrase fits.
+fn attempts(access: &RepoAccess) -> anyhow::Result<RepoAccess> {
+    let prompt = format!("Passphrase of {}: ", access.location());
+    let mut left = ATTEMPTS;
+    loop {
+        let word = ask_for_repository(access.location(), &prompt)?;
+        let access = access.clone().with_passphrase(Passphrase::new(&word));
+        left = left.saturating_sub(1);
+        match access.try_open() {
+            Ok(()) => return Ok(access),
+            Err(error) if error.needs_passphrase() && left > 0 => {
+                console::tell(&format!("{error}: try again"));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
 /// Access to a repository that is to be created.
 pub(super) fn new_access(args: &RepoArgs, no_passphrase: bool) -> anyhow::Result<RepoAccess> {
-    let given = given(args)?;
     let options = network::options(args)?;
+    let given = given(args)?.map(|given| given.word);
     let new = |passphrase| Ok(RepoAccess::at(&args.repo, Want::Write, passphrase, &options)?);
     if no_passphrase || given.is_some() {
         return new(given.filter(|_| !no_passphrase));
     }
-    let first = ask_for_repository("New passphrase: ")?;
+    let first = ask_for_repository(&args.repo, "New passphrase: ")?;
     if first.is_empty() {
         bail!("an empty passphrase cannot be used; give one, or say --no-passphrase");
     }
-    if ask_for_repository("The same again: ")? != first {
+    if ask_for_repository(&args.repo, "The same again: ")? != first {
         bail!("the two passphrases differ; nothing was created");
     }
     new(Some(Passphrase::new(&first)))
 }
 
-fn ask_for_repository(prompt: &str) -> anyhow::Result<Zeroizing<String>> {
+fn ask_for_repository(location: &Location, prompt: &str) -> anyhow::Result<Zeroizing<String>> {
     if !std::io::stdin().is_terminal() {
-        bail!(
-            "the repository needs a passphrase and there is no terminal to ask at; \
-             use --passphrase-file, {VARIABLE}, or --no-passphrase for a new one"
-        );
+        return Err(NoPassphrase::NobodyToAsk { location: location.to_string() }.into());
     }
     ask(prompt)
 }
@@ -129,6 +124,13 @@ pub(super) fn ask(prompt: &str) -> anyhow::Result<Zeroizing<String>> {
     let word = word?;
     let word = std::str::from_utf8(&word).context("what was typed is not UTF-8")?;
     Ok(Zeroizing::new(word.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// Asks at the terminal for what may be seen.
+pub(super) fn ask_openly(prompt: &str) -> anyhow::Result<String> {
+    console::draw(&console::name(prompt));
+    let answer = line()?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// A line of standard input. Ctrl-C ends it, and leaves time to put the echo back.
@@ -160,29 +162,4 @@ fn without_echo<T>(read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T
     let result = read();
     tcsetattr(&stdin, SetArg::TCSAFLUSH, &before)?;
     result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn marks_and_blanks_around_do_not_count() {
-        let files: [&[u8]; 8] = [
-            b"two words",
-            b"two words\r\n",
-            b"\xef\xbb\xbftwo words\r\n",
-            b"\xff\xfet\0w\0o\0 \0w\0o\0r\0d\0s\0\r\0\n\0",
-            b"\xfe\xff\0t\0w\0o\0 \0w\0o\0r\0d\0s\0\n",
-            b" \t two words \n\n",
-            "\u{a0}two words\u{3000}\n".as_bytes(),
-            b"\n\ntwo words",
-        ];
-        for file in files {
-            assert_eq!(in_file(file).unwrap().as_str(), "two words", "{file:?}");
-        }
-        assert_eq!(in_file(b"one\ntwo\n").unwrap().as_str(), "one\ntwo");
-        assert_eq!(in_file(b"M\xfcller"), None);
-        assert_eq!(in_file(b"\xff\xfe\r\0\n\0").unwrap().as_str(), "");
-    }
 }

@@ -21,7 +21,7 @@ pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<Ending> {
     }
     request.agreed = Some(plan.agreement.clone());
     let report = printer.watch(|control| operation::prepare(&request, control))?;
-    printer.result(&report, &report_text(&report))?;
+    printer.report(&report, &report_text(&report))?;
     Ok(Ending::Done)
 }
 

@@ -14,7 +14,10 @@ pub(super) fn run(args: &PruneArgs) -> anyhow::Result<Ending> {
     let request = args.request(passphrase::access(&args.work.repo, want)?);
     let printer = Printer::new(args.work.json);
     let report = printer.watch_at(&request.repo, |control| operation::prune(&request, control))?;
-    printer.result(&report, &text(&report))?;
+    match report.dry_run {
+        true => printer.answer(&report, &text(&report))?,
+        false => printer.report(&report, &text(&report))?,
+    }
     Ok(ending(&report))
 }
 

@@ -8,18 +8,19 @@ use crate::operation::{self, RestorePlan, RestoreReport, Timed, Want};
 
 use super::ending::Ending;
 use super::output::Printer;
-use super::{passphrase, target};
+use super::{consent, passphrase, target};
 
 pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Ending> {
-    let request = args.request(passphrase::access(&args.repo, Want::Read)?);
+    let mut request = args.request(passphrase::access(&args.repo, Want::Read)?);
     let printer = Printer::new(args.json);
     let plan = operation::plan_restore(&request)?;
     printer.plan(&plan, &plan_text(&plan), (&plan.onto.erase, args.plan))?;
     if args.plan {
         return Ok(Ending::Done);
     }
+    request.target.erase = consent::given(&args.target, &plan.onto, args.json)?;
     let report = printer.watch_at(&request.repo, |control| plan.run(&request, control))?;
-    printer.result(&report, &report_text(&report))?;
+    printer.report(&report, &report_text(&report))?;
     Ok(match report.missing.is_empty() {
         true => Ending::lacking(report.unreadable),
         false => Ending::NeedsAttention,

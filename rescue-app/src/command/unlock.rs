@@ -12,10 +12,7 @@ use crate::job::SourceArgs;
 use crate::operation::{Container, Keys, LockedDisk, OperationError};
 use crate::volume::VolumeKey;
 
-use super::passphrase::ask;
-
-/// How often a person may mistype.
-const ATTEMPTS: u32 = 3;
+use super::passphrase::{ATTEMPTS, ask};
 
 /// `cryptsetup` takes no larger key files, bytes.
 const LONGEST_FILE: u64 = 8 << 20;

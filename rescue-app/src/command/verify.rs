@@ -24,6 +24,6 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Ending> {
         report.blobs,
         duration(report.time)
     );
-    printer.result(&report, &text)?;
+    printer.report(&report, &text)?;
     Ok(Ending::lacking(report.unreadable))
 }

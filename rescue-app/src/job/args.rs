@@ -66,7 +66,9 @@ impl Words {
             self.placed.extend(texts(value));
             return;
         };
-        let is_list = arg.get_value_delimiter().is_some();
+        // What is set once is all of the list.
+        let is_list =
+            arg.get_value_delimiter().is_some() || matches!(arg.get_action(), ArgAction::Set);
         match (arg.get_action(), value) {
             (ArgAction::SetTrue, value) => {
                 if value.as_bool() == Some(true) {

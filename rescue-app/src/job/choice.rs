@@ -6,6 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::operation::{self, Reading, With};
 
+use super::values::{Numbers, parse_numbers};
+
 /// What of an image is restored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum What {
@@ -45,9 +47,9 @@ impl What {
 #[derive(Args, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct WhatArgs {
-    /// Partition numbers to restore; the whole disk when absent.
-    #[arg(long, value_name = "N,…", value_delimiter = ',')]
-    partitions: Option<Vec<u32>>,
+    /// Partition numbers and ranges such as 1-3,5 to restore; the whole disk when absent.
+    #[arg(long, value_name = "N,…", value_parser = parse_numbers)]
+    partitions: Option<Numbers>,
     /// One logical volume to restore, as `show` lists it, to the start of DISK: a disk, a logical
     /// volume that is at least as large, or a file.
     #[arg(long, value_name = "GROUP/NAME", conflicts_with = "partitions")]

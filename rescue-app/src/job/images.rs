@@ -249,12 +249,12 @@ pub struct ForgetArgs {
     /// Which disk rules and `latest` are for: its serial number, or another name that is its own.
     #[arg(long, value_name = "NAME", conflicts_with = "all")]
     pub disk: Option<String>,
-    /// Let rules also remove the image of a disk that was stored last, when a wrong clock makes
-    /// others look newer.
-    #[arg(long, requires = "rules")]
+    /// Ask nothing: with --all forget everything; let rules also remove the image of a disk that was
+    /// stored last, when a wrong clock makes others look newer.
+    #[arg(long, conflicts_with = "images")]
     #[serde(default)]
     pub yes: bool,
-    /// Forget every image of every disk.
+    /// Forget every image of every disk: a person at a terminal is asked, and otherwise --yes is needed.
     #[arg(long, group = "unwanted", conflicts_with = "rules")]
     #[serde(default)]
     pub all: bool,

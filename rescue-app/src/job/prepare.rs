@@ -15,6 +15,13 @@ use super::values::parse_sector_size;
 /// Arguments of `disks`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DisksArgs {
+    /// Only these: block devices or image files; all disks of this machine when absent.
+    #[arg(value_name = "DISK")]
+    #[serde(default, with = "os_text::list", skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<PathBuf>,
+    /// Logical sector size of the image files, in bytes.
+    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size, requires = "disks")]
+    pub sector_size: Option<u32>,
     /// One JSON document instead of a table.
     #[arg(long)]
     #[serde(default)]
@@ -24,6 +31,10 @@ pub struct DisksArgs {
 /// Arguments of `init`.
 #[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InitArgs {
+    /// The repository to create, in place of --repo.
+    #[arg(value_name = "DIR", conflicts_with = "repo")]
+    #[serde(skip)]
+    pub place: Option<OsString>,
     /// The repository to create.
     #[command(flatten)]
     #[serde(flatten)]

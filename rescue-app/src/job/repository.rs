@@ -14,11 +14,8 @@ use crate::store::Location;
 pub struct RepoArgs {
     /// The repository: a folder; `partition:DEVICE:/FOLDER`, which is mounted while it is used; or on
     /// the network, as restic names it: `rest:https://USER@HOST/PATH/`, `s3:https://HOST/BUCKET/PREFIX`,
-    /// `sftp:USER@HOST:/FOLDER`.
-    #[arg(
-        long, value_name = "DIR", env = "LIFEBOAT_REPO", hide_env_values = true,
-        value_parser = location()
-    )]
+    /// `sftp:USER@HOST:/FOLDER`; or `@NAME` of a configured place. May stand before the verb too. [env: LIFEBOAT_REPO, RESTIC_REPOSITORY]
+    #[arg(long, short = 'r', value_name = "DIR", value_parser = location())]
     pub repo: Location,
     /// File with the certificates (PEM) of those who may vouch for a server on the network; otherwise
     /// those that this machine trusts.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::bytes::os_text;
 use crate::layout::{Mode, Wishes};
 
-use super::values::parse_size;
+use super::values::{parse_number, parse_size};
 
 /// What partitions become on a disk of another size.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,11 +28,11 @@ pub struct SizeArgs {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub size_of: Vec<SizeOf>,
     /// Numbers of partitions that take what room is left.
-    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = parse_number)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub grow: Vec<u32>,
     /// Numbers of the partitions that may become smaller, and no others.
-    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = parse_number)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shrink: Vec<u32>,
     /// Folder for what has no place in memory while filesystems are made smaller; without this the
@@ -83,8 +83,7 @@ impl FromStr for SizeOf {
         let (number, size) = text
             .split_once('=')
             .ok_or_else(|| format!("`{text}` is not a partition and its size, such as 3=40G"))?;
-        let number = number.parse().map_err(|_| format!("`{number}` is no partition's number"))?;
-        Ok(Self { number, size: parse_size(size)? })
+        Ok(Self { number: parse_number(number)?, size: parse_size(size)? })
     }
 }
 

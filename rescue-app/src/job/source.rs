@@ -13,7 +13,7 @@ use crate::operation::{
 };
 
 use super::repository::RepoArgs;
-use super::values::{parse_chunk_size, parse_sector_size};
+use super::values::{Numbers, parse_chunk_size, parse_numbers, parse_sector_size};
 
 /// What of which disk is read, and how.
 #[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,9 +24,9 @@ pub struct SourceArgs {
     #[arg(value_name = "DISK")]
     #[serde(with = "os_text")]
     pub source: PathBuf,
-    /// Partition numbers; all when absent. The table always comes along.
-    #[arg(long, value_name = "N,…", value_delimiter = ',')]
-    pub partitions: Option<Vec<u32>>,
+    /// Partition numbers and ranges such as 1-3,5; all when absent. The table always comes along.
+    #[arg(long, value_name = "N,…", value_parser = parse_numbers)]
+    pub partitions: Option<Numbers>,
     /// Read an image file although a running machine or another program has it open for writing, or
     /// a device that something out of sight holds, such as a mount in another mount namespace. What is
     /// written meanwhile leaves what is read as after a power cut, or worse.
@@ -41,8 +41,11 @@ pub struct SourceArgs {
     /// writing it to a disk needs no passphrase. N: the partitions that are encrypted, or hold what
     /// is in logical volumes or as members of a mirror; all when absent. The passphrase, for BitLocker
     /// the password or recovery key, is asked for.
-    #[arg(long, value_name = "N,…", value_delimiter = ',', num_args = 0.., require_equals = true)]
-    pub unlock: Option<Vec<u32>>,
+    #[arg(
+        long, value_name = "N,…", value_parser = parse_numbers, num_args = 0..=1, require_equals = true,
+        default_missing_value = ""
+    )]
+    pub unlock: Option<Numbers>,
     /// File with the passphrase for --unlock in its only line; any other content is the key itself.
     #[arg(long, value_name = "FILE", requires = "unlock")]
     #[serde(default, with = "os_text::option")]

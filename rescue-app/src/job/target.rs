@@ -26,8 +26,9 @@ pub struct TargetArgs {
     #[serde(with = "os_text")]
     pub target: PathBuf,
     /// Serial number or WWN of the disk to overwrite, the path of an image file, or the word that
-    /// --plan ends with: the consent to erase it.
-    #[arg(long, value_name = "SERIAL-OR-PATH", required_unless_present = "plan")]
+    /// --plan ends with: the consent to erase it. Without it a person at a terminal is shown the plan and
+    /// asked; a file that does not exist yet needs none.
+    #[arg(long, value_name = "SERIAL-OR-PATH")]
     #[serde(default, with = "os_text::option")]
     pub erase: Option<OsString>,
     /// Read the target first and write only what differs.

@@ -18,6 +18,34 @@ pub(super) fn parse_chunk_size(text: &str) -> Result<ChunkSize, String> {
     ChunkSize::try_from(parse_size(text)?).map_err(|error: NoChunkSize| error.to_string())
 }
 
+/// Numbers of partitions. The name keeps clap from taking each of them for a value of its own.
+pub(super) type Numbers = Vec<u32>;
+
+/// How many partitions a range may have: more than any table that is met.
+const MOST_IN_RANGE: u32 = 1024;
+
+/// Numbers of partitions and ranges of them: `1,3` or `1-3,5`; none for an empty text.
+pub(super) fn parse_numbers(text: &str) -> Result<Numbers, String> {
+    let mut numbers = Numbers::new();
+    for word in text.split(',').filter(|_| !text.is_empty()) {
+        let (first, last) = word.split_once('-').unwrap_or((word, word));
+        let (first, last) = (parse_number(first)?, parse_number(last)?);
+        if first > last || last - first >= MOST_IN_RANGE {
+            return Err(format!("'{word}' is not a range of partitions; give one such as 2-4"));
+        }
+        numbers.extend(first..=last);
+    }
+    Ok(numbers)
+}
+
+/// The number of a partition.
+pub(super) fn parse_number(text: &str) -> Result<u32, String> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number).ok_or_else(|| {
+        format!("'{text}' is not a partition number; give numbers such as 1,3 or 2-4")
+    })
+}
+
 /// A size in bytes, or with a unit: `512M` and `1.5GiB` count in powers of 1024, `2TB` in powers of 1000, as the
 /// labels of disks do.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
@@ -63,6 +91,17 @@ const MOST_DECIMALS: usize = 6;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn partitions_are_numbers_and_ranges() {
+        assert_eq!(parse_numbers("1-3,5"), Ok(vec![1, 2, 3, 5]));
+        assert_eq!(parse_numbers("7"), Ok(vec![7]));
+        assert_eq!(parse_numbers(""), Ok(vec![]));
+        for wrong in ["sda1", "1,", "3-1", "-3", "1-", "+1", "1-2-3", "1-99999", "4294967296"] {
+            let said = parse_numbers(wrong).unwrap_err();
+            assert!(said.contains("such as"), "{said}");
+        }
+    }
 
     #[test]
     fn sizes_take_units() {

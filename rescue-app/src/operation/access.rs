@@ -121,6 +121,12 @@ impl RepoAccess {
         Self { passphrase: Some(passphrase), key: Arc::default(), ..self }
     }
 
+    /// The same with the word that everybody knows.
+    #[must_use]
+    pub fn without_passphrase(self) -> Self {
+        Self { passphrase: None, key: Arc::default(), ..self }
+    }
+
     /// Where it is.
     pub fn location(&self) -> &Location {
         &self.location

@@ -99,6 +99,11 @@ pub(super) fn check(disk: &Disk, words: &Words, name: &str) -> Result<(), Operat
     if !names(disk, words, name) {
         return Err(wrong_name(disk, words, name));
     }
+    only_one(disk, name)
+}
+
+/// Refuses a name of a disk that another attached disk has too: no person can mean one of them by it.
+pub(super) fn only_one(disk: &Disk, name: &str) -> Result<(), OperationError> {
     match disk.kind {
         DiskKind::Device => is_alone(disk, name, &disk::list()?),
         DiskKind::ImageFile => Ok(()),

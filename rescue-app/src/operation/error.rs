@@ -173,6 +173,16 @@ impl OperationError {
         )
     }
 
+    /// Whether there is no repository in the place that was named.
+    pub fn is_no_repository(&self) -> bool {
+        matches!(self.root(), Self::Repository(RepositoryError::NotARepository { .. }))
+    }
+
+    /// Whether somebody else is at work on the repository.
+    pub fn is_locked(&self) -> bool {
+        matches!(self.root(), Self::Repository(RepositoryError::Locked { .. }))
+    }
+
     /// Whether the repository has a passphrase of its own that is missing or wrong.
     pub fn needs_passphrase(&self) -> bool {
         matches!(self.root(), Self::Repository(RepositoryError::WrongPassphrase { .. }))

@@ -2,10 +2,10 @@
 //! until it is kept beside images.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -25,9 +25,30 @@ const USUAL: &str = "/var/log/lifeboat.log";
 /// Characters of the time that a line begins with.
 const TIME: usize = "2026-01-01 00:00:00Z".len();
 
+/// The file that a person named.
+static NAMED: OnceLock<PathBuf> = OnceLock::new();
+
 /// Where the log is.
 pub fn path() -> PathBuf {
-    std::env::var_os(VARIABLE).map_or_else(|| PathBuf::from(USUAL), PathBuf::from)
+    let usual = || std::env::var_os(VARIABLE).map_or_else(|| PathBuf::from(USUAL), PathBuf::from);
+    NAMED.get().cloned().unwrap_or_else(usual)
+}
+
+/// Keeps the log of this process in `file`; the first one that is named counts.
+///
+/// # Errors
+/// When it cannot be written: whoever names a file wants to find the log there.
+pub fn keep_in(file: PathBuf) -> Result<(), OperationError> {
+    let opened = open(&file);
+    opened.map_err(|error| {
+        OperationError::io(format!("opening the log {}", console::path(&file)), error)
+    })?;
+    let _ = NAMED.set(file);
+    Ok(())
+}
+
+fn open(file: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(file)
 }
 
 /// Writes the log to `logs/` beside the images of a repository, with all that was noted since this
@@ -72,8 +93,7 @@ pub struct Log(Mutex<Option<File>>);
 impl Log {
     /// Opens the log and notes what begins.
     pub fn start(what: &str) -> Self {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path()).ok();
-        let log = Self(Mutex::new(file));
+        let log = Self(Mutex::new(open(&path()).ok()));
         log.line(&without_passwords(what));
         log
     }

@@ -36,7 +36,7 @@ pub enum RepositoryError {
         location: String,
     },
     /// No key opens with this passphrase.
-    #[error("the passphrase does not open the repository in {location}: try again")]
+    #[error("the passphrase does not open the repository in {location}")]
     WrongPassphrase {
         /// The place.
         location: String,

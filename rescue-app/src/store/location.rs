@@ -15,6 +15,9 @@ use crate::console;
 /// What the text of a [`Location::Partition`] begins with; a folder of that name is `./partition:…`.
 const PARTITION: &str = "partition:";
 
+/// What the name of a configured place begins with; a folder of that name is `./@…`.
+const NAMED: u8 = b'@';
+
 /// Where a repository is, as a person names it: a folder, `partition:DEVICE:/FOLDER`, or an address on
 /// the network. A password in an address is used by this process, and in no text that is made of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,9 @@ pub enum LocationError {
     /// Neither a folder nor one on a partition.
     #[error("it has to be a folder, or partition:DEVICE:/FOLDER as in partition:/dev/sdb1:/images")]
     Place,
+    /// It begins as the name of a configured place does.
+    #[error("no place of this name is configured (a folder of this name is ./@…)")]
+    Named,
     /// It begins as an address on the network.
     #[error("{0}")]
     Address(&'static str),
@@ -47,15 +53,16 @@ impl Location {
     /// The location that a word of a command line names, which need not be UTF-8.
     ///
     /// # Errors
-    /// When it is empty, or begins as a partition or an address and does not go on as one.
+    /// When it is empty or the name of a configured place, or begins as a partition or an address and does not go on as one.
     pub fn from_os(word: &OsStr) -> Result<Self, LocationError> {
         if let Some(address) = word.to_str().and_then(Address::parse) {
             return address.map(Box::new).map(Self::Network).map_err(LocationError::Address);
         }
         let Some(rest) = word.as_bytes().strip_prefix(PARTITION.as_bytes()) else {
-            return match word.is_empty() {
-                true => Err(LocationError::Place),
-                false => Ok(Self::Folder(word.into())),
+            return match word.as_bytes() {
+                [] => Err(LocationError::Place),
+                [NAMED, ..] => Err(LocationError::Named),
+                _ => Ok(Self::Folder(word.into())),
             };
         };
         // A device is no folder, so that its path has no ":/" in it.
@@ -91,6 +98,7 @@ impl Location {
 /// Whether the name of a folder begins as what is none.
 fn is_taken_for_another(folder: &OsStr) -> bool {
     folder.as_bytes().starts_with(PARTITION.as_bytes())
+        || folder.as_bytes().first() == Some(&NAMED)
         || folder.to_str().is_some_and(|folder| Address::parse(folder).is_some())
 }
 

@@ -82,9 +82,9 @@ impl Drop for Asleep<'_> {
 fn a_capture_whose_lock_was_taken_away_ends_and_makes_no_image() {
     let bench = Bench::new();
     let asleep = Asleep::start(&bench, &[]);
-    bench.run(&["prune"]).ended(1);
+    bench.run(&["prune"]).ended(11);
     bench.run(&["unlock", "--all"]).ended(0);
-    bench.run(&["forget", "--all", "--prune"]).ended(0);
+    bench.run(&["forget", "--all", "--yes", "--prune"]).ended(0);
     asleep.assert_nothing_came_of_it();
     let said = asleep.wake().ended(1).stderr;
     assert!(said.contains("lock") && said.contains("same command again"), "{said}");

@@ -12,6 +12,7 @@ mod btrfs;
 mod clone;
 mod clonezilla;
 mod diff;
+mod everyday;
 mod export;
 mod failing;
 mod faulty;
@@ -237,7 +238,7 @@ fn refusals_come_before_the_first_write() {
     refused(&["restore", "latest", &out, "--erase", &out], "at least as large");
     refused(&["restore", "latest", &out, "--erase", &disk], "does not name");
     refused(&["restore", "latest", &out, "--erase", "/dev/sda"], "does not name");
-    bench.run(&["restore", "latest", &out]).ended(2);
+    bench.run(&["restore", "latest", &out]).ended(4);
     assert!(fs::read(bench.path("out")).unwrap() == before);
     bench.run(&["restore", "latest", &out, "--erase", &out, "--size", "much"]).ended(2);
     let plan = bench.run(&["restore", "latest", &bench.arg("new"), "--plan"]).ended(0);
@@ -271,14 +272,14 @@ fn passphrases_come_from_a_file_or_the_environment() {
     fs::write(bench.path("word"), "correct horse\n").unwrap();
     let word = bench.arg("word");
     bench.run(&["init", "--passphrase-file", &word]).ended(0);
-    let missing = bench.run(&["images"]).ended(1);
+    let missing = bench.run(&["images"]).ended(12);
     assert!(missing.stderr.contains("--passphrase-file"), "{}", missing.stderr);
     bench.run(&["images", "--passphrase-file", &word]).ended(0);
     let with = |word: &str| {
         bench.command(&["images"]).env("LIFEBOAT_PASSPHRASE", word).output().unwrap().status
     };
     assert!(with("correct horse").success());
-    assert_eq!(with("wrong").code(), Some(1));
+    assert_eq!(with("wrong").code(), Some(12));
     let again = bench.run(&["init", "--passphrase-file", &word]).ended(1);
     assert!(again.stderr.contains("already"), "{}", again.stderr);
 }

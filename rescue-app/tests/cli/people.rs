@@ -244,7 +244,7 @@ fn a_removal_that_came_undone_hides_no_other_image() {
     fs::write(bench.path("kept"), noise(2, 1 << 20)).unwrap();
     bench.capture("gone");
     tool("cp", &["-a", &bench.arg("repo/snapshots"), &bench.arg("before")]);
-    bench.run(&["forget", "--all", "--prune"]).ended(0);
+    bench.run(&["forget", "--all", "--yes", "--prune"]).ended(0);
     bench.capture("kept");
     tool("sh", &["-c", &format!("cp {}/* {}", bench.arg("before"), bench.arg("repo/snapshots"))]);
     let listed = bench.run(&["images"]).ended(0).stdout;

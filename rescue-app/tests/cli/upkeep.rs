@@ -68,7 +68,7 @@ fn rules_forget_for_each_disk_and_pruning_frees_the_space() {
     bench.restic(&["check", "--read-data"]);
     bench.restore("out", &[]);
     assert!(same(&bench.path("one"), &bench.path("out")));
-    bench.run(&["forget", "--all", "--prune"]).ended(0);
+    bench.run(&["forget", "--all", "--yes", "--prune"]).ended(0);
     assert!(images().contains("no images"));
     assert_eq!(files(&bench, "data"), [""; 0].map(PathBuf::from));
 }

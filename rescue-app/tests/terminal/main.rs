@@ -387,3 +387,56 @@ fn the_menu_tells_after_verifying_what_an_image_lacks() {
     session.wait_for("512 bytes of the disk could not be read");
     session.wait_for("What is stored is whole");
 }
+
+#[test]
+fn the_passphrase_of_a_repository_is_asked_for_three_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let repo = folder.path().join("repo");
+    let repo = repo.to_str().unwrap();
+    let log = folder.path().join("log");
+    let mut init = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+    let made = init.args(["init", repo]).env("LIFEBOAT_PASSPHRASE", "ebb").status();
+    assert!(made.unwrap().success());
+    let environment = [("LIFEBOAT_LOG", log.to_str().unwrap())];
+    let ask = |words: &[&str]| {
+        let args = ["-r", repo, "images"];
+        let mut session = Session::run(&args, 24, 80, (24, 80), &environment);
+        for (at, word) in words.iter().enumerate() {
+            session.wait_until("a question", |session| {
+                session.screen().matches("Passphrase of").count() == at + 1
+            });
+            session.send(&format!("{word}\r"));
+        }
+        (session.wait_for_end(), session.screen())
+    };
+    let (status, screen) = ask(&["flood", "ebb"]);
+    assert!(status == 0 && screen.matches("try again").count() == 1, "{screen}");
+    let (status, screen) = ask(&["flood", "flood", "flood"]);
+    assert!(status == 12 && screen.matches("try again").count() == 2, "{screen}");
+}
+
+#[test]
+fn a_restore_without_consent_shows_the_plan_and_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (repo, disk, out, log) = (path("repo"), path("disk"), path("out"), path("log"));
+    fs::write(&disk, [7; 1 << 20]).unwrap();
+    fs::write(&out, [9; 1 << 20]).unwrap();
+    for args in [&["init", &repo, "--no-passphrase"][..], &["capture", &disk, "-r", &repo]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+        assert!(command.args(args).env("LIFEBOAT_LOG", &log).output().unwrap().status.success());
+    }
+    let args = ["restore", "latest", &out, "-r", &repo];
+    let environment = [("LIFEBOAT_LOG", log.as_str())];
+    let answer = |word: &str| {
+        let mut session = Session::run(&args, 40, 120, (40, 120), &environment);
+        session.wait_for("to agree, type what is in brackets");
+        assert!(session.has("lost: ") && session.has(&format!("[{out}]")), "{}", session.screen());
+        session.send(&format!("{word}\r"));
+        session.wait_for_end()
+    };
+    assert_eq!(answer("yes"), 1);
+    assert!(fs::read(&out).unwrap() == [9; 1 << 20]);
+    assert_eq!(answer(&out), 0);
+    assert!(fs::read(&out).unwrap() == [7; 1 << 20]);
+}

@@ -194,7 +194,7 @@ prop_compose! {
         Verb::Forget(ForgetArgs {
             images,
             disk: disk.filter(|_| !all),
-            yes: yes && by_rules,
+            yes: yes && (by_rules || all),
             all,
             keep: if by_rules { keep } else { KeepArgs::default() },
             dry_run,
@@ -252,8 +252,12 @@ fn others() -> impl Strategy<Value = Verb> {
     });
     let rest = (0..7u8, repo(), any::<(bool, bool)>(), any::<u8>());
     let rest = rest.prop_map(|(which, repo, (flag, json), max_unused)| match which {
-        0 => Verb::Disks(DisksArgs { json }),
-        1 => Verb::Init(InitArgs { repo, no_passphrase: flag, in_memory: json }),
+        0 => Verb::Disks(DisksArgs {
+            disks: repo.passphrase_file.into_iter().collect(),
+            sector_size: None,
+            json,
+        }),
+        1 => Verb::Init(InitArgs { place: None, repo, no_passphrase: flag, in_memory: json }),
         2 => Verb::Images(ImagesArgs { repo, json }),
         3 => Verb::Verify(VerifyArgs {
             image: None,

@@ -27,7 +27,7 @@ use crate::table::{self, Scheme, Table};
 use crate::volume::{Filesystem, LogicalVolume};
 
 use super::error::OperationError;
-use super::format::size as human;
+use super::format::{numbers, size as human};
 use super::machine_volumes::MachineVolumes;
 use super::survey::read_table;
 use super::unlock::{Keys, name_of};
@@ -393,7 +393,7 @@ fn check_partitions(table: &Table, chosen: &[u32]) -> Result<(), OperationError>
             "capture the whole disk: without --partitions all of it is stored",
         ),
         None => OperationError::refused(
-            format!("the disk has no partition {number}, only {known:?}"),
+            format!("the disk has no partition {number}; it has {}", numbers(&known)),
             "look at it with `lifeboat disks`",
         ),
     })

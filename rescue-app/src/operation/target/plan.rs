@@ -5,6 +5,8 @@ use serde::Serialize;
 use crate::bytes::{Extents, OverlayRoom};
 use crate::disk::{Agreement, Disk, Hold};
 use crate::image::marker::Marker;
+use crate::operation::OperationError;
+use crate::operation::consent;
 use crate::resize::Shrink;
 use crate::signature::Signature;
 use crate::table::Patch;
@@ -91,6 +93,15 @@ pub struct TargetPlan {
 }
 
 impl TargetPlan {
+    /// The consent of a person who was shown this plan and agreed, for [`super::TargetRequest::erase`].
+    ///
+    /// # Errors
+    /// Refuses where the word for the target is that of another attached disk too.
+    pub fn agreed(&self) -> Result<String, OperationError> {
+        consent::only_one(&self.target, &self.erase)?;
+        Ok(self.erase.clone())
+    }
+
     /// How much of what is written lies in `unreadable`, bytes of the source.
     pub(in crate::operation) fn lacking(&self, unreadable: &Extents) -> u64 {
         let lacking = |transfer: &Transfer| transfer.used.intersection(unreadable).total();

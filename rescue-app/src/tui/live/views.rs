@@ -27,6 +27,7 @@ pub(super) fn failure(error: OperationError) -> Failure {
 
 /// `text` with a capital letter and a full stop.
 fn sentence(text: &str) -> String {
+    let text = console::without_numbers(text);
     let mut chars = text.chars();
     let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };

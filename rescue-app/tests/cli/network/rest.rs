@@ -240,7 +240,7 @@ fn a_server_that_is_not_there_is_told_soon() {
     let none = far.run(&["images"]).ended(1);
     assert!(none.stderr.contains("cannot be reached"), "{}", none.stderr);
     server.resume();
-    let none = far.run(&["images"]).ended(1);
+    let none = far.run(&["images"]).ended(10);
     assert!(none.stderr.contains("no image repository"), "{}", none.stderr);
     far.address = "rest:http://127.0.0.1:1/x?y".to_owned();
     far.run(&["images"]).ended(2);
