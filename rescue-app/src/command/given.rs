@@ -67,7 +67,7 @@ pub(super) fn given(args: &RepoArgs) -> anyhow::Result<Option<Given>> {
 }
 
 /// The passphrase in a file; `named` is the file in words.
-fn of_file(file: &Path, named: String) -> anyhow::Result<Given> {
+pub(super) fn of_file(file: &Path, named: String) -> anyhow::Result<Given> {
     let mut bytes = Zeroizing::new(Vec::new());
     File::open(file)
         .and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes))

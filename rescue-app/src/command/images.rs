@@ -1,6 +1,6 @@
 //! `lifeboat init`, `images` and `show`.
 
-use crate::console::{say, tell};
+use crate::console::{self, say, tell};
 use crate::image::manifest::Stored;
 use crate::job::{ImagesArgs, InitArgs, ShowArgs};
 use crate::operation::format::{size, time_of};
@@ -41,6 +41,10 @@ fn line(image: &ImageSummary) -> String {
     if let Some(note) = &image.boot_test {
         marks.push_str(if note.verdict.boots() { "  [boots]" } else { "  [does not boot]" });
     }
+    marks.extend(image.tags.iter().map(|tag| format!("  #{tag}")));
+    if let Some(note) = &image.note {
+        marks.push_str(&format!("  {}", console::name(note)));
+    }
     format!(
         "{}  {}  {:>10}  {:>10} used  {}{marks}",
         image.short_id(),
@@ -75,6 +79,12 @@ fn print_image(image: &ImageSummary) {
     say(&format!("image   {}", image.id));
     say(&format!("made    {}", time_of(&image.time)));
     say(&format!("disk    {}, {} ({} bytes)", image.disk_name, size(image.size), image.size));
+    if let Some(note) = &image.note {
+        say(&format!("note    {}", console::name(note)));
+    }
+    if !image.tags.is_empty() {
+        say(&format!("tags    {}", image.tags.join(", ")));
+    }
     if let Some(form) = &image.imported_from {
         say(&format!("was     {}", form));
     }

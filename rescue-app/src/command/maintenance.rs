@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use crate::console::say;
 use crate::job::{CheckArgs, RepairArgs, RepairTarget, UnlockArgs};
-use crate::operation::format::size;
-use crate::operation::{self, Repair, Repaired, Want};
+use crate::operation::format::{size, time_of};
+use crate::operation::{self, Repair, Repaired, RepoAccess, Want};
 use crate::repository::{CheckReport, RebuiltIndex, RepairedPacks, Unlocked};
 
 use super::ending::Ending;
@@ -18,13 +18,13 @@ pub(super) fn check(args: &CheckArgs) -> anyhow::Result<Ending> {
     let report =
         printer.watch_at(&access, |control| operation::check(&access, args.read_data, control))?;
     match report.is_sound() {
-        true => printer.report(&report, &check_text(&report))?,
-        false => printer.answer(&report, &check_text(&report))?,
+        true => printer.report(&report, &check_text(&report, &access))?,
+        false => printer.answer(&report, &check_text(&report, &access))?,
     }
     Ok(if report.is_sound() { Ending::Done } else { Ending::Damaged })
 }
 
-fn check_text(report: &CheckReport) -> String {
+fn check_text(report: &CheckReport, access: &RepoAccess) -> String {
     let mut text = format!(
         "checked {} image(s), {} pack(s) and {} blob(s)",
         report.snapshots, report.packs, report.blobs
@@ -38,12 +38,10 @@ fn check_text(report: &CheckReport) -> String {
         return text;
     }
     let _ = write!(text, "; {damage} problem(s), see above");
-    for image in &report.incomplete {
-        let _ = write!(text, "\nimage {} cannot be restored whole", image.short());
-    }
+    add_incomplete(&mut text, access, report.incomplete.iter().map(ToString::to_string));
     text.push_str(
-        "\n'lifeboat repair index' mends the index, 'lifeboat repair packs' saves what is good in \
-         damaged packs; capturing a disk again brings back what is still on it",
+        "\nbefore that, 'lifeboat repair index' mends a damaged index, and 'lifeboat repair packs' saves what \
+         is good in damaged packs",
     );
     text
 }
@@ -59,7 +57,9 @@ pub(super) fn repair(args: &RepairArgs) -> anyhow::Result<Ending> {
         printer.watch_at(&access, |control| operation::repair(&access, what, control))?;
     let (text, ending) = match &repaired {
         Repaired::Index(report) => (index_text(report), ending(report.damaged.is_empty())),
-        Repaired::Packs(report) => (packs_text(report), ending(report.incomplete.is_empty())),
+        Repaired::Packs(report) => {
+            (packs_text(report, &access), ending(report.incomplete.is_empty()))
+        }
     };
     printer.report(&repaired, &text)?;
     Ok(ending)
@@ -84,19 +84,31 @@ fn index_text(report: &RebuiltIndex) -> String {
     text
 }
 
-fn packs_text(report: &RepairedPacks) -> String {
+fn packs_text(report: &RepairedPacks, access: &RepoAccess) -> String {
     let mut text = format!(
         "read {} pack(s), {} of them damaged or missing: {} blob(s) saved, {} lost",
         report.packs, report.damaged, report.saved, report.lost
     );
-    for image in &report.incomplete {
-        let id = image.get(..8).unwrap_or(image);
-        let _ = write!(text, "\nimage {id} cannot be restored whole");
-    }
-    if !report.incomplete.is_empty() {
-        text.push_str("\ncapture their disks again: what is still on them comes back");
-    }
+    add_incomplete(&mut text, access, report.incomplete.iter().cloned());
     text
+}
+
+/// Adds the images that lack data, and what helps each of them.
+fn add_incomplete(text: &mut String, access: &RepoAccess, ids: impl Iterator<Item = String>) {
+    let mut ids = ids.peekable();
+    // Without the list there are still the ids.
+    let images = ids.peek().and_then(|_| operation::list_images(access).ok()).unwrap_or_default();
+    for id in ids {
+        let named = images.iter().find(|image| image.id == id);
+        let named =
+            named.map(|image| format!(" of {}, {},", image.disk_name, time_of(&image.time)));
+        let (short, named) = (id.get(..8).unwrap_or(&id), named.unwrap_or_default());
+        let _ = write!(
+            text,
+            "\nimage {short}{named} cannot be restored whole: capture that disk again, which brings back \
+             what is still on it; if the disk is gone, 'lifeboat forget {short}'"
+        );
+    }
 }
 
 pub(super) fn unlock(args: &UnlockArgs) -> anyhow::Result<Ending> {

@@ -16,7 +16,10 @@ pub(super) fn completions(shell: Shell) -> anyhow::Result<Ending> {
     let command = Cli::command();
     // clap_complete's script for bash offers hidden commands too.
     let shown = command.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
-    let mut shown = Command::new("lifeboat").version(env!("CARGO_PKG_VERSION")).subcommands(shown);
+    let mut shown = Command::new("lifeboat")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(command.get_arguments().cloned())
+        .subcommands(shown);
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut shown, "lifeboat", &mut script);
     console::say(String::from_utf8(script)?.trim_end());

@@ -14,6 +14,7 @@ mod forget;
 mod given;
 mod hardening;
 mod images;
+mod key;
 mod maintenance;
 mod manual;
 mod mount;
@@ -39,21 +40,25 @@ use anyhow::bail;
 use crate::console;
 use crate::job::Verb;
 
-use args::Command;
+use args::{Cli, Command};
 use ending::Ending;
 
 /// Runs the program; the returned code is the process's exit status.
 pub fn main() -> ExitCode {
     hardening::no_core_dumps();
-    let cli = parse::command_line();
-    let manner = cli.manner;
-    match output::tell_as(manner).and_then(|()| run(cli.command)).and_then(all_was_said) {
+    let Cli { manner, command, .. } = parse::command_line();
+    let is_json = matches!(&command, Some(Command::Verb(verb)) if verb.answers_in_json());
+    match output::tell_as(manner).and_then(|()| run(command)).and_then(all_was_said) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::NeedsAttention) => ExitCode::from(3),
         Ok(Ending::Damaged) => ExitCode::FAILURE,
         Err(error) => {
-            console::tell(&format!("lifeboat: {}", failure::text(&error)));
-            ExitCode::from(failure::status(&error))
+            let (text, status) = (failure::text(&error), failure::status(&error));
+            if is_json {
+                output::error(&text, status);
+            }
+            console::tell(&format!("lifeboat: {text}"));
+            ExitCode::from(status)
         }
     }
 }
@@ -98,6 +103,7 @@ fn carry_out(verb: &Verb) -> anyhow::Result<Ending> {
         Verb::Check(args) => maintenance::check(args),
         Verb::Repair(args) => maintenance::repair(args),
         Verb::Unlock(args) => maintenance::unlock(args),
+        Verb::Key(args) => key::run(args),
         Verb::Prepare(args) => prepare::run(args),
     }
 }

@@ -88,15 +88,9 @@ impl Printer {
         let result = operation(Control { sink: &sink, cancel: &CANCEL, resume: None });
         drop(caught);
         self.clear_bar();
-        match (&result, self.mode) {
-            (Ok(_), _) => self.log.line("done"),
-            (Err(error), mode) => {
-                self.log.line(&format!("failed: {error}"));
-                if mode == Mode::Json {
-                    let message = console::without_numbers(&error.to_string());
-                    print_json(&json!({"event": "error", "message": message}));
-                }
-            }
+        match &result {
+            Ok(_) => self.log.line("done"),
+            Err(error) => self.log.line(&format!("failed: {error}")),
         }
         result
     }
@@ -265,6 +259,11 @@ fn line(state: &State, with_average: bool) -> String {
         line.push_str(&format!(", {}", format::count(progress.bad_areas, "bad area")));
     }
     line
+}
+
+/// Prints how a run failed, as the last line for programs.
+pub(super) fn error(message: &str, status: u8) {
+    print_json(&json!({"event": "error", "message": message, "status": status}));
 }
 
 fn print_json(value: &Value) {

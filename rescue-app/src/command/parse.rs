@@ -75,7 +75,7 @@ fn usually(arg: Arg, value: Option<OsString>) -> Arg {
 
 /// The words by their places: what stands before the verb, and elsewhere behind it, is known only once
 /// all was parsed. A repository may be named anywhere, and by whatever name.
-fn seen(words: &[OsString]) -> Result<ArgMatches, clap::Error> {
+pub(super) fn seen(words: &[OsString]) -> Result<ArgMatches, clap::Error> {
     let any = |arg: Arg| match arg.get_id() == "repo" {
         true => arg.required(false).value_parser(OsStringValueParser::new()),
         false => arg,

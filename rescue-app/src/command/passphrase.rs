@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use zeroize::Zeroizing;
@@ -9,9 +10,8 @@ use zeroize::Zeroizing;
 use crate::console;
 use crate::job::RepoArgs;
 use crate::operation::{OperationError, Passphrase, RepoAccess, Want};
-use crate::store::Location;
 
-use super::given::given;
+use super::given::{given, of_file};
 use super::network;
 use super::signals::{self, CANCEL};
 
@@ -75,7 +75,7 @@ fn attempts(access: &RepoAccess) -> anyhow::Result<RepoAccess> {
     let prompt = format!("Passphrase of {}: ", access.location());
     let mut left = ATTEMPTS;
     loop {
-        let word = ask_for_repository(access.location(), &prompt)?;
+        let word = ask_for_repository(&access.location().to_string(), &prompt)?;
         let access = access.clone().with_passphrase(Passphrase::new(&word));
         left = left.saturating_sub(1);
         match access.try_open() {
@@ -92,23 +92,46 @@ fn attempts(access: &RepoAccess) -> anyhow::Result<RepoAccess> {
 pub(super) fn new_access(args: &RepoArgs, no_passphrase: bool) -> anyhow::Result<RepoAccess> {
     let options = network::options(args)?;
     let given = given(args)?.map(|given| given.word);
-    let new = |passphrase| Ok(RepoAccess::at(&args.repo, Want::Write, passphrase, &options)?);
-    if no_passphrase || given.is_some() {
-        return new(given.filter(|_| !no_passphrase));
-    }
-    let first = ask_for_repository(&args.repo, "New passphrase: ")?;
-    if first.is_empty() {
-        bail!("an empty passphrase cannot be used; give one, or say --no-passphrase");
-    }
-    if ask_for_repository(&args.repo, "The same again: ")? != first {
-        bail!("the two passphrases differ; nothing was created");
-    }
-    new(Some(Passphrase::new(&first)))
+    let word = match (no_passphrase, given) {
+        (true, _) => None,
+        (false, Some(word)) => Some(word),
+        (false, None) => Some(ask_for_new(&args.repo.to_string())?),
+    };
+    Ok(RepoAccess::at(&args.repo, Want::Write, word, &options)?)
 }
 
-fn ask_for_repository(location: &Location, prompt: &str) -> anyhow::Result<Zeroizing<String>> {
+/// A new passphrase for a repository that is there, from a file or a person.
+pub(super) fn new_passphrase(
+    file: Option<&Path>,
+    access: &RepoAccess,
+) -> anyhow::Result<Passphrase> {
+    match file {
+        Some(file) => Ok(of_file(file, format!("the file {}", console::path(file)))?.word),
+        None if !std::io::stdin().is_terminal() => {
+            bail!(
+                "there is no terminal to ask for the new passphrase at; use --new-passphrase-file"
+            )
+        }
+        None => ask_for_new(&access.location().to_string()),
+    }
+}
+
+fn ask_for_new(location: &str) -> anyhow::Result<Passphrase> {
+    let first = ask_for_repository(location, "New passphrase: ")?;
+    if first.is_empty() {
+        bail!(
+            "an empty passphrase cannot be used; only a new repository can do without, by --no-passphrase"
+        );
+    }
+    if ask_for_repository(location, "The same again: ")? != first {
+        bail!("the two passphrases differ; nothing was changed");
+    }
+    Ok(Passphrase::new(&first))
+}
+
+fn ask_for_repository(location: &str, prompt: &str) -> anyhow::Result<Zeroizing<String>> {
     if !std::io::stdin().is_terminal() {
-        return Err(NoPassphrase::NobodyToAsk { location: location.to_string() }.into());
+        return Err(NoPassphrase::NobodyToAsk { location: location.to_owned() }.into());
     }
     ask(prompt)
 }

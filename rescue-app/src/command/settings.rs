@@ -17,6 +17,8 @@ use toml_edit::{Document, Item, TableLike};
 use crate::console;
 use crate::store::Location;
 
+use super::parse::seen;
+
 const OF_ALL: &str = "/etc/lifeboat.toml";
 
 /// Options of `capture` that may be configured: those that say how, none that says what.
@@ -102,7 +104,9 @@ impl Settings {
             if !OF_CAPTURE.contains(&key) {
                 bail!("{} is not known; of capture there are {}", here(), OF_CAPTURE.join(", "));
             }
-            self.capture.insert(key.to_owned(), word(item).with_context(here)?);
+            let value = word(item).with_context(here)?;
+            understood(key, &value).with_context(here)?;
+            self.capture.insert(key.to_owned(), value);
         }
         Ok(())
     }
@@ -143,6 +147,16 @@ fn word(item: &Item) -> anyhow::Result<String> {
         .context("has to be a text in quotes, or a number")
 }
 
+/// Refuses a value that the option of `capture` does not take.
+fn understood(option: &str, value: &str) -> anyhow::Result<()> {
+    let words = ["lifeboat", "capture", "-", &format!("--{option}={value}")].map(OsString::from);
+    seen(&words).map(drop).map_err(|error| {
+        let said = error.to_string();
+        let said: Vec<&str> = said.lines().take_while(|line| !line.is_empty()).collect();
+        anyhow!("{}", said.join(" ").trim_start_matches("error: "))
+    })
+}
+
 /// The line that a key of a table is in.
 fn line_of(text: &str, table: &dyn TableLike, key: &str) -> usize {
     let named = table.get_key_value(key).and_then(|(key, item)| key.span().or_else(|| item.span()));
@@ -177,6 +191,9 @@ mod tests {
         assert!(told("[places.a]\ncacert = \"y\"\n").contains("line 1: place a: repo is missing"));
         assert!(told("[capture]\nerase = \"x\"\n").contains("line 2: erase is not known"));
         assert!(told("[capture]\nlevel = true\n").contains("line 2: level: has to be a text"));
+        assert!(
+            told("[capture]\nlevel = \"big\"\n").contains("line 2: level: invalid value 'big'")
+        );
     }
 
     #[test]

@@ -27,6 +27,11 @@ impl Verb {
         words.finish()
     }
 
+    /// Whether it is to be answered in JSON.
+    pub fn answers_in_json(&self) -> bool {
+        serde_json::to_value(self).is_ok_and(|written| has_json(&written))
+    }
+
     /// The command line that asks for this, for a POSIX shell.
     pub fn command_line(&self) -> String {
         let mut line = "lifeboat".to_owned();
@@ -36,6 +41,12 @@ impl Verb {
         }
         line
     }
+}
+
+/// Whether the arguments of a verb, or of one below it, ask for JSON.
+fn has_json(written: &Value) -> bool {
+    let Value::Object(written) = written else { return false };
+    written.get("json") == Some(&Value::Bool(true)) || written.values().any(has_json)
 }
 
 /// A command line in the making: what stands by its name, and what by its place.

@@ -18,7 +18,8 @@ Examples:
   lifeboat capture /dev/sda --plan                 # how much, and does it fit
   lifeboat capture /dev/sda --partitions 1-3,5
   lifeboat capture /dev/nvme0n1 --unlock           # of encrypted partitions what is used
-  lifeboat capture /dev/sda --retries 5 --keep-map # a failing disk";
+  lifeboat capture /dev/sda --retries 5 --keep-map # a failing disk
+  lifeboat capture /dev/sda --tag monthly";
 
 pub(super) const IMAGES: &str = "\
 Examples:
@@ -112,6 +113,13 @@ pub(super) const UNLOCK: &str = "\
 Examples:
   lifeboat unlock
   lifeboat unlock --all            # when nobody can be at work on it";
+
+pub(super) const KEY: &str = "\
+Examples:
+  lifeboat key list
+  lifeboat key change              # asks for the new passphrase twice
+  lifeboat key add --new-passphrase-file word.txt
+  lifeboat key remove 5f3a9c01";
 
 pub(super) const PREPARE: &str = "\
 Examples:

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::os_text;
 use crate::operation::{
-    BrowseRequest, ForgetRequest, ImagePlace, KeepRules, MountRequest, RepoAccess, Rules, Unwanted,
+    BrowseRequest, ForgetRequest, ImagePlace, KeepRules, MountRequest, RepoAccess, Rules, Tag,
+    Unwanted, Within,
 };
 
 use super::boot::BootTestArgs;
@@ -300,6 +301,7 @@ impl ForgetArgs {
             }
             (false, true) => Unwanted::AllBut(Rules {
                 keep: self.keep.rules(),
+                tags: self.keep.keep_tag.clone(),
                 disk: self.disk.clone(),
                 stored_last_too: self.yes,
             }),
@@ -308,7 +310,7 @@ impl ForgetArgs {
 }
 
 /// Keep rules.
-#[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[group(id = "rules", multiple = true)]
 pub struct KeepArgs {
@@ -330,6 +332,15 @@ pub struct KeepArgs {
     /// Keep the newest image of each of the last N years that have any.
     #[arg(long, value_name = "N", group = "unwanted", value_parser = at_least_one())]
     pub keep_yearly: Option<u32>,
+    /// Keep all images that are no older than the newest of the disk by this time: years, months, days and
+    /// hours, such as 30d or 1y6m.
+    #[arg(long, value_name = "TIME", group = "unwanted")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_within: Option<Within>,
+    /// Keep all images with this tag; once for each.
+    #[arg(long, value_name = "TAG", group = "unwanted")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keep_tag: Vec<Tag>,
 }
 
 impl KeepArgs {
@@ -342,6 +353,7 @@ impl KeepArgs {
             weekly: self.keep_weekly.unwrap_or(0),
             monthly: self.keep_monthly.unwrap_or(0),
             yearly: self.keep_yearly.unwrap_or(0),
+            within: self.keep_within,
         }
     }
 }

@@ -10,6 +10,7 @@ mod choice;
 mod diff;
 mod examples;
 mod images;
+mod key;
 mod open;
 mod prepare;
 mod repository;
@@ -29,6 +30,7 @@ pub use images::{
     CopyArgs, FindArgs, ForgetArgs, FromArgs, ImagesArgs, KeepArgs, ListArgs, LsArgs, MountArgs,
     ShowArgs, VerifyArgs,
 };
+pub use key::{KeyArgs, KeyVerb, NewKeyArgs, RemoveKeyArgs};
 pub use open::{LayerArgs, ServeArgs};
 pub use prepare::{DisksArgs, InitArgs, PrepareArgs};
 pub use repository::{RepoArgs, WorkArgs};
@@ -160,6 +162,13 @@ pub enum Verb {
     /// every command anyway. `--all` is for locks of a machine that is certainly gone.
     #[command(after_help = examples::UNLOCK)]
     Unlock(UnlockArgs),
+    /// Lists, adds, removes and changes the passphrases that open a repository.
+    ///
+    /// Each key is a file with the same master key behind a passphrase of its own. Whoever knew a
+    /// passphrase and had the files may have kept the master key: removing its key keeps out those who
+    /// had neither.
+    #[command(after_help = examples::KEY)]
+    Key(KeyArgs),
     /// Erases a disk and makes it a place for images: one partition with an empty filesystem.
     ///
     /// The disk has to be named twice, as for a restore: as DISK and, by its serial number, WWN,

@@ -9,7 +9,8 @@ use crate::bytes::os_text;
 use crate::image::chunks::ChunkSize;
 use crate::image::left_out::Excluded;
 use crate::operation::{
-    CaptureRequest, Compression, Keys, Reading, RepoAccess, RescueOptions, SourceRequest,
+    CaptureRequest, Compression, Keys, Label, Reading, RepoAccess, RescueOptions, SourceRequest,
+    Tag,
 };
 
 use super::repository::RepoArgs;
@@ -147,6 +148,14 @@ pub struct CaptureArgs {
     #[arg(long, value_name = "DIR")]
     #[serde(default, with = "os_text::option", skip_serializing_if = "Option::is_none")]
     pub scratch: Option<PathBuf>,
+    /// A word to find the image by, for `forget --keep-tag` and restic; once for each.
+    #[arg(long, value_name = "TAG")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tag: Vec<Tag>,
+    /// What people are to know of the image; `images` and `show` tell it.
+    #[arg(long, value_name = "TEXT")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Afterwards read back all data of the image, also what the repository held before.
     #[arg(long)]
     #[serde(default)]
@@ -180,6 +189,7 @@ impl CaptureArgs {
             chunk_size: self.chunk_size,
             keep_map: self.keep_map,
             verify_all: self.verify_all,
+            label: Label { tags: self.tag.clone(), note: self.note.clone() },
             in_memory: self.in_memory,
         }
     }
@@ -195,6 +205,8 @@ impl CaptureArgs {
             keep_swap_files: false,
             exclude: Vec::new(),
             scratch: None,
+            tag: Vec::new(),
+            note: None,
             verify_all: false,
             in_memory: false,
             plan: false,

@@ -15,6 +15,7 @@ use super::boot::BootNote;
 use super::catalog::{Catalog, Listed, clock_warning};
 use super::error::{Doing, OperationError};
 use super::images::rfc3339;
+use super::label::Tag;
 use super::latest::{self, OfSeveral};
 use super::order;
 use crate::image::stored::folder_of;
@@ -36,6 +37,8 @@ pub enum Unwanted {
 pub struct Rules {
     /// What is kept of each disk.
     pub keep: KeepRules,
+    /// Images with one of these tags are kept.
+    pub tags: Vec<Tag>,
     /// The one disk they are for, by serial number or another name of its own; `None` for each.
     pub disk: Option<String>,
     /// Whether the image of a disk that was stored last may go too, when a wrong clock makes others
@@ -101,7 +104,8 @@ pub fn forget(
     request: &ForgetRequest,
     control: Control<'_>,
 ) -> Result<ForgetReport, OperationError> {
-    if matches!(&request.unwanted, Unwanted::AllBut(rules) if rules.keep.is_empty()) {
+    if matches!(&request.unwanted, Unwanted::AllBut(rules) if rules.keep.is_empty() && rules.tags.is_empty())
+    {
         return Err(OperationError::refused(
             "no rule says what to keep, so every image would go",
             "give at least one rule such as --keep-last 3, or say --all",
@@ -242,6 +246,10 @@ fn kept(disk: &[&Listed], rules: &Rules, control: Control<'_>) -> BTreeMap<Id, V
     for files in classes.into_values() {
         let last = order::stored_last(files.iter()).map(|file| file.id);
         for Choice { file, mut kept_as } in rules.keep.apply(files) {
+            let tags = &file.snapshot.tags;
+            if rules.tags.iter().any(|wanted| tags.contains(&wanted.to_string())) {
+                kept_as.push(KeptAs::Tag);
+            }
             if kept_as.is_empty() && Some(file.id) == last && !rules.stored_last_too {
                 control.warn(format!(
                     "image {} stays: it was stored last; --yes lets the rules remove it",

@@ -21,6 +21,7 @@ use super::catalog::{Catalog, Listed};
 use super::error::OperationError;
 use super::format::content_name;
 use super::format::count;
+use super::label;
 use super::latest::{self, OfSeveral};
 use super::survey::Volume;
 
@@ -68,6 +69,12 @@ pub struct ImageSummary {
     /// in its snapshot may be unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
+    /// The words that people gave it to find it by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// What people noted of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// How it came out when it was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_test: Option<BootNote>,
@@ -162,6 +169,8 @@ impl ImageSummary {
                 .total()
                 .div_ceil(u64::from(manifest.disk.logical_sector)),
             incomplete: None,
+            tags: label::tags(snapshot),
+            note: label::note(snapshot),
             boot_test: None,
         }
     }
@@ -185,6 +194,8 @@ impl ImageSummary {
             excluded: Vec::new(),
             missing_sectors: 0,
             incomplete: Some(problem),
+            tags: label::tags(&file.snapshot),
+            note: label::note(&file.snapshot),
             boot_test: None,
         }
     }

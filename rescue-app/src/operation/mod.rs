@@ -16,6 +16,8 @@ pub mod format;
 mod guard;
 mod image_files;
 mod images;
+mod keys;
+mod label;
 mod latest;
 pub mod log;
 mod machine;
@@ -59,6 +61,8 @@ pub use forget::{
 };
 pub use image_files::ThrowAway;
 pub use images::{ImagePartition, ImageSummary, list_images, show_image};
+pub use keys::{KeyReport, KeyWork, change_keys, list_keys};
+pub use label::{Label, Tag};
 pub use maintenance::{Repair, Repaired, check, repair, unlock};
 pub use mount::{MountRequest, mount};
 pub use peek::peek;
@@ -85,7 +89,7 @@ pub use crate::image::layout::Reading;
 pub use crate::progress::{
     Cancel, Control, Event, Level, Meter, Notice, Phase, Progress, Resume, Shortage,
 };
-pub use crate::repository::{CheckReport, KeepRules, PruneReport};
+pub use crate::repository::{CheckReport, KeepRules, PruneReport, Within};
 pub use crate::transfer::RescueOptions;
 pub use crate::virtual_disk::Format;
 pub use crate::virtual_machine::{Firmware, Screen};

@@ -6,12 +6,18 @@
 
 use crate::repository::{Snapshot, SnapshotFile};
 
-const TAG: &str = "stored=";
+/// What the tag begins with.
+pub(super) const TAG: &str = "stored=";
 
 /// The place of an image in the order; 0 without one.
 fn number(snapshot: &Snapshot) -> u64 {
     let numbers = snapshot.tags.iter().filter_map(|tag| tag.strip_prefix(TAG)?.parse().ok());
     numbers.max().unwrap_or(0)
+}
+
+/// Whether a tag says the place in the order.
+pub(super) fn is_order_s(tag: &str) -> bool {
+    tag.starts_with(TAG)
 }
 
 /// The tag of an image that is stored after all these.

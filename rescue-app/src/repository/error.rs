@@ -44,6 +44,14 @@ pub enum RepositoryError {
     /// restic refuses empty passphrases, so nobody could open it elsewhere.
     #[error("the passphrase is empty: give one, or create the repository without passphrase")]
     EmptyPassphrase,
+    /// A key that is not removed.
+    #[error("key {key:?} is not removed: {problem}")]
+    KeyRefused {
+        /// As it was named.
+        key: String,
+        /// Why not, and what to do.
+        problem: &'static str,
+    },
     /// A repository of a later format.
     #[error(
         "the repository in {location} has format version {version}, but this Lifeboat knows \

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `format` | what is on disk: ids, packs, index files, trees, snapshots, keys, compression, sealing |
 //! | `repo.rs`, `indexed.rs` | the repository as it is open: its place and its key; with its index in memory |
+//! | `keys.rs` | who can open it |
 //! | `lock` | who is working on it |
 //! | `read` | finding and reading blobs, trees and snapshots, and proving that they can be read |
 //! | `write` | storing them, and removing files |
@@ -41,6 +42,7 @@ pub(crate) mod fuzzing;
 #[cfg(test)]
 mod hostile;
 mod indexed;
+mod keys;
 mod lock;
 mod prune;
 mod read;
@@ -54,8 +56,9 @@ pub use format::{
     Snapshot, SnapshotFile, Summary, TOGETHER, Tree,
 };
 pub use indexed::IndexedRepository;
+pub use keys::KeyNote;
 pub use lock::{ExclusiveLock, Lock, SharedLock, Unlocked};
-pub use prune::{Choice, KeepRules, KeptAs, PruneOptions, PruneReport};
+pub use prune::{Choice, KeepRules, KeptAs, PruneOptions, PruneReport, Within};
 pub use read::{BlobReader, PackRun, ReadPlan, SnapshotList, Verified};
 pub use repo::{OpenedKey, Repository};
 pub use write::{Adopted, BlobWriter, PackWriter, Saved, Totals, Written};

@@ -20,7 +20,7 @@ const KEYS_TRIED: usize = 20;
 
 /// Why a key file is not tried.
 const TOO_COSTLY: &str = "the work for it and for those before it is more than is done to open one \
-                          repository; remove keys that nobody uses (`restic key remove`)";
+                          repository; remove keys that nobody uses (`lifeboat key remove`)";
 
 /// The largest config or key file accepted, in bytes.
 pub(super) const SMALL_FILE_LIMIT: u64 = 1 << 20;
@@ -37,6 +37,8 @@ struct Config {
 #[derive(Clone)]
 pub struct OpenedKey {
     key: Arc<Key>,
+    /// The file it came from.
+    file: Id,
     public: bool,
 }
 
@@ -52,6 +54,8 @@ impl fmt::Debug for OpenedKey {
 pub struct Repository {
     pub(super) store: Arc<dyn Store>,
     pub(super) key: Arc<Key>,
+    /// The key file that it was opened with.
+    pub(super) key_file: Id,
     pub(super) identity: Identity,
     config: Config,
     public: bool,
@@ -81,7 +85,8 @@ impl Repository {
         let config = new_config()?;
         let sealed_config = key.seal(&json_file::to_json(&config)?)?;
         let public = passphrase == PUBLIC_PASSPHRASE;
-        let key_name = Id::of(&key_json).to_string();
+        let key_file = Id::of(&key_json);
+        let key_name = key_file.to_string();
         store.write(FileKind::Key, &key_name, &key_json)?;
         if store.takes_notes() {
             store.write_note(readme::NAME, &readme::text(public))?;
@@ -97,14 +102,15 @@ impl Repository {
             remove_keys_but(&*store, Some(&key_name))?;
         }
         drop(claim);
-        Ok(Self { store, key: Arc::new(key), identity, config, public })
+        Ok(Self { store, key: Arc::new(key), key_file, identity, config, public })
     }
 
     /// Opens a repository.
     pub fn open(store: Arc<dyn Store>, passphrase: &str) -> Result<Self> {
         require_config(&*store)?;
-        let key = Arc::new(find_key(&*store, passphrase)?);
-        Self::with_key(store, OpenedKey { key, public: passphrase == PUBLIC_PASSPHRASE })
+        let (key, file) = find_key(&*store, passphrase)?;
+        let public = passphrase == PUBLIC_PASSPHRASE;
+        Self::with_key(store, OpenedKey { key: Arc::new(key), file, public })
     }
 
     /// Opens a repository again, without deriving its key anew.
@@ -113,18 +119,19 @@ impl Repository {
         Self::with_key(store, opened)
     }
 
-    fn with_key(store: Arc<dyn Store>, OpenedKey { key, public }: OpenedKey) -> Result<Self> {
+    fn with_key(store: Arc<dyn Store>, OpenedKey { key, file, public }: OpenedKey) -> Result<Self> {
         let config = read_config(&*store, &key)?;
         if config.version > VERSION {
             let (location, version) = (store.location(), config.version);
             return Err(RepositoryError::TooNew { location, version });
         }
-        Ok(Self { store, key, identity: Identity::of_this_process(), config, public })
+        let identity = Identity::of_this_process();
+        Ok(Self { store, key, key_file: file, identity, config, public })
     }
 
     /// What [`Self::open_with`] takes.
     pub fn opened_key(&self) -> OpenedKey {
-        OpenedKey { key: Arc::clone(&self.key), public: self.public }
+        OpenedKey { key: Arc::clone(&self.key), file: self.key_file, public: self.public }
     }
 
     /// The same repository as somebody else opens it.
@@ -216,9 +223,9 @@ fn require_config(store: &dyn Store) -> Result<()> {
     }
 }
 
-/// The master key that the passphrase gives access to. Key files are tried in the order of the work
+/// The master key that the passphrase gives access to, and its key file. Key files are tried in the order of the work
 /// they take, as far as all of it together is no more than [`WORK_LIMIT`].
-fn find_key(store: &dyn Store, passphrase: &str) -> Result<Key> {
+fn find_key(store: &dyn Store, passphrase: &str) -> Result<(Key, Id)> {
     let keys = store.list(FileKind::Key)?;
     if keys.is_empty() {
         return Err(RepositoryError::damaged(FileKind::Key, "(any)", "there is none"));
@@ -241,7 +248,10 @@ fn find_key(store: &dyn Store, passphrase: &str) -> Result<Key> {
         };
         left = rest;
         match file.open(passphrase) {
-            Ok(Some(key)) => return Ok(key),
+            Ok(Some(key)) => match name.parse() {
+                Ok(file) => return Ok((key, file)),
+                Err(_) => problem = Some(RepositoryError::Internal("the name of a key file")),
+            },
             Ok(None) => {}
             Err(error) => problem = Some(RepositoryError::damaged(FileKind::Key, name, error)),
         }

@@ -236,3 +236,58 @@ fn places_have_names_where_they_are_configured() {
     assert!(wrong.contains("config.toml: line 2: places is not known"), "{wrong}");
     lifeboat(&["--version"]).ended(0);
 }
+
+#[test]
+fn images_are_told_apart_by_what_people_say_of_them() {
+    let bench = Bench::new();
+    fs::write(bench.path("disk"), noise(1, 1 << 20)).unwrap();
+    let disk = bench.arg("disk");
+    let capture = |more: &[&str]| {
+        bench.run(&[&["capture", &disk, "--json"], more].concat()).ended(0).result()
+    };
+    let first = capture(&["--tag", "monthly", "--note", "before, and after"]);
+    assert_eq!(first["image"]["note"], "before, and after", "{first}");
+    capture(&[]);
+    capture(&["--tag", "weekly"]);
+    bench.run(&["capture", &disk, "--tag", "a,b"]).ended(2);
+    let listed = bench.run(&["images"]).ended(0).stdout;
+    assert!(listed.contains("#monthly  before, and after"), "{listed}");
+    let shown = bench.run(&["show", first["image"]["id"].as_str().unwrap()]).ended(0).stdout;
+    assert!(shown.contains("note    before") && shown.contains("tags    monthly"), "{shown}");
+    let theirs = bench.restic(&["snapshots", "--tag", "monthly", "--json"]);
+    let theirs: serde_json::Value = serde_json::from_str(&theirs).unwrap();
+    assert_eq!(theirs.as_array().unwrap().len(), 1, "{theirs}");
+    assert_eq!(theirs[0]["id"], first["image"]["id"]);
+
+    let all = bench.run(&["forget", "--keep-within", "1d", "--dry-run"]).ended(0).stdout;
+    assert!(all.contains("would forget 0 image(s) and keep 3"), "{all}");
+    bench.run(&["forget", "--keep-within", "soon", "--dry-run"]).ended(2);
+    bench.run(&["forget", "--keep-last", "1", "--keep-tag", "monthly"]).ended(0);
+    let left = bench.run(&["images"]).ended(0).stdout;
+    assert!(left.lines().count() == 2 && left.contains("#monthly") && left.contains("#weekly"));
+}
+
+#[test]
+fn programs_are_told_of_every_failure() {
+    let bench = Bench::new();
+    fs::write(bench.path("disk"), noise(1, 1 << 20)).unwrap();
+    bench.capture("disk");
+    let (disk, none) = (bench.arg("disk"), bench.arg("none"));
+    for (args, status) in [
+        (&["show", "abcdef", "--json"][..], 1),
+        (&["images", "--json", "-r", &none], 10),
+        (&["restore", "latest", &disk, "--json"], 4),
+        (&["capture", &none, "--json"], 1),
+        (&["key", "remove", "x", "--json"], 1),
+    ] {
+        let run = bench.run(args).ended(status);
+        let last = run.stdout.lines().last().unwrap_or_default();
+        let event: serde_json::Value = serde_json::from_str(last).unwrap();
+        assert_eq!(
+            (&event["event"], &event["status"]),
+            (&"error".into(), &status.into()),
+            "{args:?}"
+        );
+        assert!(run.stderr.contains(event["message"].as_str().unwrap()), "{event}");
+    }
+}

@@ -9,8 +9,8 @@ use std::thread;
 use common::{noise, succeeds, tool};
 use lifeboat::image::chunks::ChunkSize;
 use lifeboat::operation::{
-    self, Cancel, CaptureReport, CaptureRequest, Compression, Control, Event, OperationError,
-    Phase, RepoAccess, Resume, Shortage, SourceRequest, Timed,
+    self, Cancel, CaptureReport, CaptureRequest, Compression, Control, Event, Label,
+    OperationError, Phase, RepoAccess, Resume, Shortage, SourceRequest, Timed,
 };
 
 use crate::support::{Bench, MIB, same};
@@ -95,6 +95,7 @@ impl SmallPlace {
             chunk_size: ChunkSize::default(),
             keep_map: false,
             verify_all: false,
+            label: Label::default(),
             in_memory: false,
         }
     }

@@ -19,6 +19,7 @@ mod faulty;
 mod full;
 mod hostile;
 mod import;
+mod keys;
 mod kill;
 mod locks;
 mod lying_place;

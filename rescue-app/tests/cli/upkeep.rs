@@ -109,7 +109,8 @@ fn what_check_finds_is_mended_by_repair_and_another_capture() {
     // … unless it is asked not to.
     let refused = bench.run(&["capture", &bench.arg("one"), "--verify-all"]).ended(1).stderr;
     assert!(refused.contains("repair packs"), "{refused}");
-    bench.run(&["repair", "packs"]).ended(3);
+    let told = bench.run(&["repair", "packs"]).ended(3).stdout;
+    assert!(told.contains(" of one, 20") && told.contains("'lifeboat forget "), "{told}");
     bench.run(&["capture", &bench.arg("one"), "--verify-all"]).ended(0);
     bench.run(&["verify"]).ended(0);
     bench.restic(&["check", "--read-data"]);

@@ -245,6 +245,8 @@ fn image(id: char, time: &str, warnings: &[&str]) -> ImageSummary {
         excluded: Vec::new(),
         missing_sectors: 0,
         incomplete: None,
+        tags: Vec::new(),
+        note: None,
         boot_test: None,
     }
 }

@@ -32,14 +32,20 @@ fn times(random: &mut Random) -> Vec<OffsetDateTime> {
 }
 
 fn rules(random: &mut Random) -> KeepRules {
+    let has_span = random.below(3);
     let mut one = || if random.below(3) == 0 { u32::try_from(random.below(9)).unwrap() } else { 0 };
     let (last, hourly, daily) = (one(), one(), one());
-    let rules = KeepRules { last, hourly, daily, weekly: one(), monthly: one(), yearly: one() };
+    let (weekly, monthly, yearly) = (one(), one(), one());
+    let within = match has_span {
+        0 => format!("{}y{}m{}d{}h", one() / 8, one(), one(), one()).parse().ok(),
+        _ => None,
+    };
+    let rules = KeepRules { last, hourly, daily, weekly, monthly, yearly, within };
     if rules.is_empty() { KeepRules { monthly: 2, ..rules } } else { rules }
 }
 
 fn by_restic(restic: &Restic, rules: &KeepRules) -> BTreeSet<String> {
-    let KeepRules { last, hourly, daily, weekly, monthly, yearly } = *rules;
+    let KeepRules { last, hourly, daily, weekly, monthly, yearly, within } = *rules;
     let numbers = [
         ("--keep-last", last),
         ("--keep-hourly", hourly),
@@ -52,6 +58,7 @@ fn by_restic(restic: &Restic, rules: &KeepRules) -> BTreeSet<String> {
         ["forget", "--dry-run", "--json", "--group-by", "host,paths"].map(str::to_owned).to_vec();
     let set = numbers.iter().filter(|(_, number)| *number > 0);
     args.extend(set.flat_map(|(name, number)| [(*name).to_owned(), number.to_string()]));
+    args.extend(within.into_iter().flat_map(|span| ["--keep-within".to_owned(), span.to_string()]));
     let json = restic.ok(&args.iter().map(String::as_str).collect::<Vec<_>>());
     let groups: serde_json::Value = serde_json::from_str(&json).unwrap();
     let kept = groups.as_array().unwrap().iter().flat_map(|group| group["keep"].as_array());

@@ -128,6 +128,8 @@ prop_compose! {
         keep_swap_files: bool,
         exclude in vec((any::<u32>(), "[a-z é,'-][a-z/é,-]{0,6}[a-z]"), 0..3),
         scratch in option::of(path()),
+        tag in vec("[a-z -]{1,6}[a-z]".prop_filter_map("a tag", |tag| tag.parse().ok()), 0..3),
+        note in option::of(text()),
         flags: (bool, bool, bool, bool),
     ) -> Verb {
         let chunk_size = ChunkSize::new(1 << shift).unwrap();
@@ -136,7 +138,7 @@ prop_compose! {
         let exclude = exclude.into_iter().map(|(partition, path)| Excluded { partition, path });
         let exclude = exclude.collect();
         Verb::Capture(Box::new(CaptureArgs {
-            source, repo, level, chunk_size, keep_map, keep_swap_files, exclude, scratch, verify_all,
+            source, repo, level, chunk_size, keep_map, keep_swap_files, exclude, scratch, tag, note, verify_all,
             in_memory, plan, json,
         }))
     }
@@ -250,7 +252,7 @@ fn others() -> impl Strategy<Value = Verb> {
     let diff = diff.prop_map(|(before, after, disk, repo, json)| {
         Verb::Diff(DiffArgs { before, after, from: FromArgs { disk, repo }, json })
     });
-    let rest = (0..7u8, repo(), any::<(bool, bool)>(), any::<u8>());
+    let rest = (0..8u8, repo(), any::<(bool, bool)>(), any::<u8>());
     let rest = rest.prop_map(|(which, repo, (flag, json), max_unused)| match which {
         0 => Verb::Disks(DisksArgs {
             disks: repo.passphrase_file.into_iter().collect(),
@@ -259,6 +261,15 @@ fn others() -> impl Strategy<Value = Verb> {
         }),
         1 => Verb::Init(InitArgs { place: None, repo, no_passphrase: flag, in_memory: json }),
         2 => Verb::Images(ImagesArgs { repo, json }),
+        7 => {
+            let new_passphrase_file = repo.passphrase_file.clone();
+            let work = WorkArgs { repo, json };
+            let work = match flag {
+                true => KeyVerb::Remove(RemoveKeyArgs { key: max_unused.to_string(), work }),
+                false => KeyVerb::Add(NewKeyArgs { new_passphrase_file, work }),
+            };
+            Verb::Key(KeyArgs { work })
+        }
         3 => Verb::Verify(VerifyArgs {
             image: None,
             disk: None,

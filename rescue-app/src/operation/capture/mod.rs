@@ -256,7 +256,8 @@ fn store(
     if into.bad_packs > 0 {
         into.drop_bad_packs(control)?;
     }
-    let tags = vec![TAG.to_owned(), order::next_tag(&images)];
+    let mut tags = vec![TAG.to_owned(), order::next_tag(&images)];
+    tags.extend(request.label.to_tags());
     let snapshot = writer::snapshot((&folder, &manifest), tags, tree, &totals, started);
     let id = repo.save_snapshot(&into.lock, &snapshot)?;
     Ok(CaptureReport {

@@ -9,6 +9,7 @@ use crate::operation::access::{Compression, RepoAccess};
 use crate::operation::clock;
 use crate::operation::error::OperationError;
 use crate::operation::guard;
+use crate::operation::label::Label;
 use crate::operation::source::{SourcePlan, SourceRequest, Unpartitioned};
 use crate::progress::{Control, Phase};
 use crate::repository::IndexedRepository;
@@ -31,6 +32,8 @@ pub struct CaptureRequest {
     pub keep_map: bool,
     /// Read back also what the repository held before.
     pub verify_all: bool,
+    /// What is said of it.
+    pub label: Label,
     /// Whether the image may go where it is gone when the machine is switched off.
     pub in_memory: bool,
 }

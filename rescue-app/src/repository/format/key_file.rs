@@ -10,6 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::crypto::{self, Key};
 use super::identity::Identity;
 use super::readme::PUBLIC_PASSPHRASE;
+use crate::repository::KeyNote;
 use crate::repository::error::{RepositoryError, Result};
 
 /// Cost of a new key: 32 MiB and about a tenth of a second, as restic's calibration picks.
@@ -106,6 +107,12 @@ impl KeyFile {
         json.zeroize();
         let key = master.map_err(|error| error.to_string())?.key();
         key.map(Some).ok_or_else(|| "its master key is incomplete".to_owned())
+    }
+
+    /// What is told of it.
+    pub(in crate::repository) fn note(self, id: String, current: bool) -> KeyNote {
+        let Self { created, username, hostname, .. } = self;
+        KeyNote { id, created, username, hostname, current }
     }
 
     /// N·r·p, which the time to derive the key grows with; in words when the parameters are out of

@@ -4,6 +4,7 @@
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::within::Within;
 use crate::repository::format::SnapshotFile;
 
 /// How many snapshots of a group are kept, for each unit of time; 0 leaves a rule out.
@@ -21,6 +22,8 @@ pub struct KeepRules {
     pub monthly: u32,
     /// The newest of as many years that have any.
     pub yearly: u32,
+    /// All that are no older than the newest by as much.
+    pub within: Option<Within>,
 }
 
 /// Why a snapshot is kept.
@@ -39,6 +42,10 @@ pub enum KeptAs {
     Monthly,
     /// By [`KeepRules::yearly`].
     Yearly,
+    /// By [`KeepRules::within`].
+    Within,
+    /// By one of its tags.
+    Tag,
     /// By no rule, but it was stored last.
     #[serde(rename = "stored last")]
     StoredLast,
@@ -56,6 +63,8 @@ impl KeptAs {
             Self::Weekly => "weekly",
             Self::Monthly => "monthly",
             Self::Yearly => "yearly",
+            Self::Within => "within",
+            Self::Tag => "tag",
             Self::StoredLast => "stored last",
             Self::Incomplete => "incomplete",
         }
@@ -67,7 +76,7 @@ impl KeptAs {
         let (year, month) = (i64::from(date.year()), i64::from(u8::from(date.month())));
         let day = (year * 100 + month) * 100 + i64::from(date.day());
         match self {
-            Self::Last | Self::StoredLast | Self::Incomplete => number,
+            Self::Last | Self::Within | Self::Tag | Self::StoredLast | Self::Incomplete => number,
             Self::Hourly => day * 100 + i64::from(time.hour()),
             Self::Daily => day,
             Self::Weekly => {
@@ -107,6 +116,7 @@ impl KeepRules {
             (KeptAs::Monthly, self.monthly, None),
             (KeptAs::Yearly, self.yearly, None),
         ];
+        let since = group.first().and_then(|newest| self.within?.before(newest.snapshot.time));
         let mut choose = |(number, file): (i64, SnapshotFile)| {
             let mut kept_as = Vec::new();
             for (rule, left, last) in &mut rules {
@@ -115,6 +125,9 @@ impl KeepRules {
                     (*left, *last) = (*left - 1, unit);
                     kept_as.push(*rule);
                 }
+            }
+            if self.within.is_some() && since.is_none_or(|since| file.snapshot.time > since) {
+                kept_as.push(KeptAs::Within);
             }
             Choice { file, kept_as }
         };

@@ -18,6 +18,7 @@ mod keep;
 mod plan;
 mod repack;
 mod used;
+mod within;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use keep::{Choice, KeepRules, KeptAs};
 use plan::{PackPlan, Plan};
 pub(super) use repack::Mover;
 use used::{EntrySet, Search};
+pub use within::Within;
 
 /// Bytes of needed blobs that are moved before the packs they come from are removed.
 const BATCH_LEN: u64 = 512 << 20;
