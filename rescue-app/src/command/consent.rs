@@ -9,6 +9,7 @@ use crate::job::TargetArgs;
 use crate::operation::{OperationError, TargetPlan};
 use crate::store::Location;
 
+use super::output::is_quiet;
 use super::passphrase::ask_openly;
 
 /// Characters at the end of a serial number that are typed.
@@ -67,7 +68,7 @@ pub(super) fn to_forget_all(location: &Location, json: bool) -> anyhow::Result<(
 
 /// Whether there is a person who can be asked.
 fn is_attended() -> bool {
-    stdin().is_terminal() && stderr().is_terminal()
+    stdin().is_terminal() && stderr().is_terminal() && !is_quiet()
 }
 
 /// A word in two: what is shown, and what of it is typed: the end of a number, else all of it.

@@ -19,7 +19,8 @@ pub(super) fn text(error: &anyhow::Error) -> String {
     without_numbers(&text)
 }
 
-/// The exit status; those from 10 on are restic's own (its `doc/075_scripting.rst`, "Exit codes").
+/// The exit status; those from 10 on are those of restic since 0.17 (its
+/// `doc/075_scripting.rst`, "Exit codes").
 pub(super) fn status(error: &anyhow::Error) -> u8 {
     if error.is::<NoPassphrase>() {
         return 12;

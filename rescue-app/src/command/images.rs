@@ -41,7 +41,7 @@ fn line(image: &ImageSummary) -> String {
     if let Some(note) = &image.boot_test {
         marks.push_str(if note.verdict.boots() { "  [boots]" } else { "  [does not boot]" });
     }
-    marks.extend(image.tags.iter().map(|tag| format!("  #{tag}")));
+    marks.extend(image.tags.iter().map(|tag| format!("  #{}", console::name(tag))));
     if let Some(note) = &image.note {
         marks.push_str(&format!("  {}", console::name(note)));
     }
@@ -83,7 +83,7 @@ fn print_image(image: &ImageSummary) {
         say(&format!("note    {}", console::name(note)));
     }
     if !image.tags.is_empty() {
-        say(&format!("tags    {}", image.tags.join(", ")));
+        say(&format!("tags    {}", console::name(&image.tags.join(", "))));
     }
     if let Some(form) = &image.imported_from {
         say(&format!("was     {}", form));

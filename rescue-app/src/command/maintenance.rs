@@ -61,7 +61,10 @@ pub(super) fn repair(args: &RepairArgs) -> anyhow::Result<Ending> {
             (packs_text(report, &access), ending(report.incomplete.is_empty()))
         }
     };
-    printer.report(&repaired, &text)?;
+    match ending {
+        Ending::Done => printer.report(&repaired, &text)?,
+        _ => printer.answer(&repaired, &text)?,
+    }
     Ok(ending)
 }
 

@@ -38,6 +38,11 @@ pub(super) fn tell_as(manner: MannerArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether little is to be told, and so nothing asked: the plan that a question is about is not shown.
+pub(super) fn is_quiet() -> bool {
+    MANNER.get().is_some_and(|manner| manner.quiet)
+}
+
 /// Prints the events of one operation.
 pub(super) struct Printer {
     mode: Mode,

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::env::var_os;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -50,12 +49,11 @@ impl Settings {
     pub(super) fn load() -> anyhow::Result<Self> {
         let mut settings = Self::default();
         for file in std::iter::once(PathBuf::from(OF_ALL)).chain(of_this_user()) {
-            match fs::read_to_string(&file) {
-                Ok(text) => settings.add(&text).with_context(|| console::path(&file))?,
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => {
-                    return Err(error).with_context(|| format!("reading {}", console::path(&file)));
-                }
+            // What cannot even be seen, as in the home of the user who called `sudo`, is not there.
+            if fs::metadata(&file).is_ok() {
+                let text = fs::read_to_string(&file)
+                    .with_context(|| format!("reading {}", console::path(&file)))?;
+                settings.add(&text).with_context(|| console::path(&file))?;
             }
         }
         Ok(settings)

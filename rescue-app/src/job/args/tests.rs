@@ -207,6 +207,16 @@ prop_compose! {
     }
 }
 
+fn key(repo: RepoArgs, (flag, json): (bool, bool), number: u8) -> Verb {
+    let new_passphrase_file = repo.passphrase_file.clone();
+    let work = WorkArgs { repo, json };
+    let work = match flag {
+        true => KeyVerb::Remove(RemoveKeyArgs { key: number.to_string(), work }),
+        false => KeyVerb::Add(NewKeyArgs { new_passphrase_file, work }),
+    };
+    Verb::Key(KeyArgs { work })
+}
+
 fn others() -> impl Strategy<Value = Verb> {
     let repair = (any::<(bool, bool)>(), repo()).prop_map(|((index, json), repo)| {
         let part = WorkArgs { repo, json };
@@ -261,15 +271,7 @@ fn others() -> impl Strategy<Value = Verb> {
         }),
         1 => Verb::Init(InitArgs { place: None, repo, no_passphrase: flag, in_memory: json }),
         2 => Verb::Images(ImagesArgs { repo, json }),
-        7 => {
-            let new_passphrase_file = repo.passphrase_file.clone();
-            let work = WorkArgs { repo, json };
-            let work = match flag {
-                true => KeyVerb::Remove(RemoveKeyArgs { key: max_unused.to_string(), work }),
-                false => KeyVerb::Add(NewKeyArgs { new_passphrase_file, work }),
-            };
-            Verb::Key(KeyArgs { work })
-        }
+        7 => key(repo, (flag, json), max_unused),
         3 => Verb::Verify(VerifyArgs {
             image: None,
             disk: None,
