@@ -44,6 +44,22 @@ pub struct MannerArgs {
     pub log: Option<PathBuf>,
 }
 
+/// Arguments of `run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// The file with the job.
+    #[arg(value_name = "JOB")]
+    pub job: PathBuf,
+    /// Print the commands, with the disks that are found, and do nothing.
+    #[arg(long, visible_alias = "dry-run", short_alias = 'n')]
+    pub plan: bool,
+}
+
+const RUN: &str = "\
+Examples:
+  lifeboat run nightly.toml --plan   # which disks, which commands
+  lifeboat run nightly.toml";
+
 const HELP: &str = "\
 `lifeboat COMMAND -h` lists the options in brief, with examples; `--help` tells all of each.";
 
@@ -83,6 +99,13 @@ pub enum Command {
     /// Work on disks and images.
     #[command(flatten)]
     Verb(Box<Verb>),
+    /// Does what is in a file, without a person: captures, restores, clones, verifies, one after the other.
+    ///
+    /// Disks are named by rules that exactly one disk of this machine has to keep. The rule of a target is the consent to
+    /// erase it. All of the file is looked at, and all disks are looked for, before the first step; a step that fails ends
+    /// the job. Results are JSON lines. docs/unattended.md says what the file looks like.
+    #[command(after_help = RUN)]
+    Run(RunArgs),
     /// Prints the script that completes commands and options in a shell.
     ///
     /// For bash: `lifeboat completions bash > /usr/share/bash-completion/completions/lifeboat`.

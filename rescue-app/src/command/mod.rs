@@ -25,11 +25,13 @@ mod passphrase;
 mod prepare;
 mod prune;
 mod restore;
+
 mod serve;
 mod settings;
 mod signals;
 mod source;
 mod target;
+mod unattended;
 mod unlock;
 mod verify;
 
@@ -75,6 +77,7 @@ fn run(command: Option<Command>) -> anyhow::Result<Ending> {
     match command {
         None => menu(),
         Some(Command::Verb(verb)) => carry_out(&verb),
+        Some(Command::Run(args)) => unattended::run(&args),
         Some(Command::Completions { shell }) => manual::completions(shell),
         Some(Command::Man { folder }) => manual::pages(&folder),
         Some(Command::StartMedium) => Ok(crate::boot::run().map(|()| Ending::Done)?),

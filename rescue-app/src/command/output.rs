@@ -17,7 +17,7 @@ use super::args::MannerArgs;
 use super::signals::{self, CANCEL};
 
 /// Version of the JSON events; a reader should refuse another first number.
-const SCHEMA: &str = "1.0";
+pub(super) const SCHEMA: &str = "1.0";
 
 /// How often a line of progress is printed where lines cannot be overwritten.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);

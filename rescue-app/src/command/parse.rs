@@ -5,11 +5,14 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
+use anyhow::{anyhow, bail};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use super::args::Cli;
+use crate::job::Verb;
+
+use super::args::{self, Cli};
 use super::hardening;
 use super::settings::Settings;
 
@@ -71,6 +74,27 @@ fn usually(arg: Arg, value: Option<OsString>) -> Arg {
         // An address may have a password in it.
         Some(value) => arg.required(false).default_value(value).hide_default_value(true),
     }
+}
+
+/// The verb that words without the program's name ask for, of which a repository need not be named.
+///
+/// # Errors
+/// What the command line would be refused for.
+pub(super) fn verb(words: &[OsString]) -> anyhow::Result<Verb> {
+    let words: Vec<OsString> = [OsString::from("lifeboat")].iter().chain(words).cloned().collect();
+    let cli =
+        parsed(&words, Some("/".into()), Settings::default()).map_err(|error| refusal(&error))?;
+    match cli.command {
+        Some(args::Command::Verb(verb)) => Ok(*verb),
+        _ => bail!("it is no command on disks or images"),
+    }
+}
+
+/// What the command line was refused for, in one line.
+pub(super) fn refusal(error: &clap::Error) -> anyhow::Error {
+    let said = error.to_string();
+    let said: Vec<&str> = said.lines().take_while(|line| !line.is_empty()).collect();
+    anyhow!("{}", said.join(" ").trim_start_matches("error: "))
 }
 
 /// The words by their places: what stands before the verb, and elsewhere behind it, is known only once

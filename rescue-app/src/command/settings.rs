@@ -16,7 +16,7 @@ use toml_edit::{Document, Item, TableLike};
 use crate::console;
 use crate::store::Location;
 
-use super::parse::seen;
+use super::parse::{refusal, seen};
 
 const OF_ALL: &str = "/etc/lifeboat.toml";
 
@@ -80,10 +80,7 @@ impl Settings {
     }
 
     fn add(&mut self, text: &str) -> anyhow::Result<()> {
-        let document = Document::parse(text).map_err(|error| {
-            let at = error.span().unwrap_or_default();
-            anyhow!("line {}: {}", line(text, &at), error.message())
-        })?;
+        let document = parsed(text)?;
         for (key, item) in document.iter() {
             let here = || format!("line {}: {key}", line_of(text, document.as_table(), key));
             match (key, item.as_table_like()) {
@@ -121,6 +118,14 @@ impl Settings {
     }
 }
 
+/// A file in TOML; what is wrong in it, with the line.
+pub(super) fn parsed(text: &str) -> anyhow::Result<Document<&str>> {
+    Document::parse(text).map_err(|error| {
+        let at = error.span().unwrap_or_default();
+        anyhow!("line {}: {}", line(text, &at), error.message())
+    })
+}
+
 fn place(text: &str, entries: &dyn TableLike) -> anyhow::Result<Place> {
     let mut words = BTreeMap::new();
     for (key, item) in entries.iter() {
@@ -139,7 +144,7 @@ fn place(text: &str, entries: &dyn TableLike) -> anyhow::Result<Place> {
 }
 
 /// A text or number as it would stand on the command line.
-fn word(item: &Item) -> anyhow::Result<String> {
+pub(super) fn word(item: &Item) -> anyhow::Result<String> {
     let text = item.as_str().map(str::to_owned);
     text.or_else(|| item.as_integer().map(|number| number.to_string()))
         .context("has to be a text in quotes, or a number")
@@ -148,15 +153,11 @@ fn word(item: &Item) -> anyhow::Result<String> {
 /// Refuses a value that the option of `capture` does not take.
 fn understood(option: &str, value: &str) -> anyhow::Result<()> {
     let words = ["lifeboat", "capture", "-", &format!("--{option}={value}")].map(OsString::from);
-    seen(&words).map(drop).map_err(|error| {
-        let said = error.to_string();
-        let said: Vec<&str> = said.lines().take_while(|line| !line.is_empty()).collect();
-        anyhow!("{}", said.join(" ").trim_start_matches("error: "))
-    })
+    seen(&words).map(drop).map_err(|error| refusal(&error))
 }
 
 /// The line that a key of a table is in.
-fn line_of(text: &str, table: &dyn TableLike, key: &str) -> usize {
+pub(super) fn line_of(text: &str, table: &dyn TableLike, key: &str) -> usize {
     let named = table.get_key_value(key).and_then(|(key, item)| key.span().or_else(|| item.span()));
     line(text, &named.unwrap_or_default())
 }

@@ -38,6 +38,7 @@ pub use sizes::{SizeArgs, SizeOf};
 pub use source::{CaptureArgs, SourceArgs};
 pub use target::{CloneArgs, RestoreArgs, TargetArgs};
 pub use upkeep::{CheckArgs, PruneArgs, RepairArgs, RepairTarget, UnlockArgs, UnusedArgs};
+pub use values::parse_size;
 
 /// A command with its arguments.
 #[derive(Clone, Debug, PartialEq, Subcommand, Serialize, Deserialize)]

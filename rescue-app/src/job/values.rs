@@ -48,7 +48,7 @@ pub(super) fn parse_number(text: &str) -> Result<u32, String> {
 
 /// A size in bytes, or with a unit: `512M` and `1.5GiB` count in powers of 1024, `2TB` in powers of 1000, as the
 /// labels of disks do.
-pub(super) fn parse_size(text: &str) -> Result<u64, String> {
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let wrong = || {
         format!(
             "`{text}` is not a size; give bytes, or a number with K, M, G or T (1G is 1024 x 1024 x 1024 bytes, \

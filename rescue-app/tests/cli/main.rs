@@ -42,6 +42,7 @@ mod swap_files;
 mod tables;
 mod targets;
 mod terminal;
+mod unattended;
 mod unlock;
 mod unlock_bitlocker;
 mod upkeep;
