@@ -88,8 +88,13 @@ pub struct Wishes {
 impl Wishes {
     /// Whether other sizes are asked for than those that were captured.
     pub fn ask_for_sizes(&self) -> bool {
+        self.mode == Some(Mode::Fit) || self.name_partitions()
+    }
+
+    /// Whether something is said of single partitions.
+    pub fn name_partitions(&self) -> bool {
         let named = [self.sizes.len(), self.grow.len(), self.shrink.len()];
-        self.mode == Some(Mode::Fit) || named.iter().any(|count| *count > 0)
+        named.iter().any(|count| *count > 0)
     }
 
     fn size_of(&self, number: u32) -> Option<u64> {

@@ -13,7 +13,7 @@ use crate::image::layout::{self, Span};
 use crate::import;
 use crate::inspect;
 use crate::progress::available_memory;
-use crate::table::{Purpose, Table};
+use crate::table::{self, Purpose, Table};
 use crate::volume::{Effort, LockedContainer, UnlockError, VolumeKey};
 
 use super::error::OperationError;
@@ -39,7 +39,7 @@ impl fmt::Display for Container {
         if let Some(volume) = &self.locked.logical_volume {
             write!(f, "{volume} in ")?;
         }
-        f.write_str(&name_of(self.partition))
+        f.write_str(&table::name_of(self.partition))
     }
 }
 
@@ -107,11 +107,6 @@ impl LockedDisk {
             OperationError::refused(format!("{container} stays locked: {error}"), next)
         })
     }
-}
-
-/// A partition, or a disk without a table, for a person.
-pub(super) fn name_of(partition: Option<u32>) -> String {
-    partition.map_or_else(|| "the disk".to_owned(), |number| format!("partition {number}"))
 }
 
 fn next_step(error: &UnlockError) -> &'static str {

@@ -29,8 +29,8 @@ pub(super) fn shrink(
     check(file, "-n", cancel)?;
     Ok(mended.then(|| {
         format!(
-            "e2fsck corrected the {} of partition {} before it was made smaller: look into lost+found there",
-            task.kind, task.number
+            "e2fsck corrected {} before it was made smaller: look into lost+found there",
+            task.name()
         )
     }))
 }

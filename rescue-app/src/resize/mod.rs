@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn task() -> Shrink {
-        let (number, kind, block) = (1, Kind::Ext4, 1024);
+        let (number, kind, block) = (Some(1), Kind::Ext4, 1024);
         let (start, from, size) = (0, SIZE, 40 * MIB);
         Shrink {
             number,

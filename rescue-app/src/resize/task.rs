@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::image::manifest::Region;
 use crate::layout;
+use crate::table;
 use crate::tool;
 use crate::volume::{Filesystem, Kind};
 
@@ -13,8 +14,8 @@ const BESIDES: u64 = 16 << 20;
 /// A filesystem that is made smaller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Shrink {
-    /// Number of its partition.
-    pub number: u32,
+    /// Number of its partition; `None` on a disk without a table.
+    pub number: Option<u32>,
     /// What it is.
     pub kind: Kind,
     /// First byte in the source.
@@ -39,6 +40,11 @@ pub struct Shrink {
 const BY_HAND: &str = "lifeboat";
 
 impl Shrink {
+    /// What it is and where, for a person.
+    pub fn name(&self) -> String {
+        format!("the {} of {}", self.kind, table::name_of(self.number))
+    }
+
     /// Whether the filesystem is made anew and filled with its files.
     pub fn is_made_anew(&self) -> bool {
         is_made_anew(self.kind)
@@ -78,7 +84,7 @@ impl Shrink {
         let from = if is_filled { region.start } else { region.start + size };
         let moved: u64 = region.used.within(from, region.end()).map(|it| it.len()).sum();
         Some(Self {
-            number: region.partition.unwrap_or_default(),
+            number: region.partition,
             kind: found.kind,
             start: region.start,
             from: region.size,

@@ -56,6 +56,11 @@ impl fmt::Display for Scheme {
     }
 }
 
+/// A partition by its number, or a disk without a table, for a person.
+pub fn name_of(partition: Option<u32>) -> String {
+    partition.map_or_else(|| "the disk".to_owned(), |number| format!("partition {number}"))
+}
+
 /// What a partition is in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -345,8 +345,58 @@ fn a_filesystem_without_a_table_fits_a_disk_of_its_own_size() {
     tool("e2fsck", &["-fn", out.to_str().unwrap()]);
     blank(&bench, "small", 39 * MIB);
     let path = bench.arg("small");
-    let refused = bench.run(&["restore", "latest", &path, "--erase", &path]).ended(4).stderr;
+    let keep = ["restore", "latest", &path, "--layout", "keep", "--erase", &path];
+    let refused = bench.run(&keep).ended(4).stderr;
     assert!(refused.contains(&format!("({} bytes)", 40 * MIB)), "{refused}");
+}
+
+/// The bytes of an ext4 that it says itself, and its files; it is in order.
+fn ext4_of(bench: &Bench, file: &Path) -> (u64, String) {
+    let path = file.to_str().unwrap();
+    tool("e2fsck", &["-fn", path]);
+    let text = tool("dumpe2fs", &["-h", path]);
+    let field = |name: &str| -> u64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().parse().unwrap()
+    };
+    let out = bench.arg("dumped");
+    tool("debugfs", &["-R", &format!("dump file {out}"), path]);
+    (field("Block count:") * field("Block size:"), tool("sha256sum", &[&out]))
+}
+
+#[test]
+fn a_filesystem_without_a_table_gets_smaller_and_larger_with_its_disk() {
+    let bench = Bench::new();
+    let disk = blank(&bench, "disk", 64 * MIB);
+    let tree = bench.path("tree");
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("file"), noise(41, 9 << 20)).unwrap();
+    let root = tree.to_str().unwrap();
+    tool("mke2fs", &["-q", "-F", "-t", "ext4", "-d", root, disk.to_str().unwrap()]);
+    bench.capture("disk");
+    let (_, file) = ext4_of(&bench, &disk);
+    for size in [30 * MIB, 200 * MIB] {
+        let out = blank(&bench, "out", size);
+        let plan = bench.run(&["restore", "latest", &bench.arg("out"), "--plan"]).ended(0).stdout;
+        assert!(
+            plan.contains("the ext4 of the disk is made smaller") == (size < 64 * MIB),
+            "{plan}"
+        );
+        assert!(!plan.contains("no place on the target"), "{plan}");
+        bench.restore("out", &[]);
+        assert_eq!(ext4_of(&bench, &out), (size, file.clone()));
+        let cloned = blank(&bench, "cloned", size);
+        let [from, to] = ["disk", "cloned"].map(|name| bench.arg(name));
+        bench.run(&["clone", &from, &to, "--erase", &to]).ended(0);
+        assert_eq!(ext4_of(&bench, &cloned), (size, file.clone()));
+    }
+    let path = bench.arg("small");
+    blank(&bench, "small", 10 * MIB);
+    let refused = bench.run(&["restore", "latest", &path, "--erase", &path]).ended(4).stderr;
+    assert!(refused.contains("made as small as can be"), "{refused}");
+    let named = ["restore", "latest", &path, "--size-of", "1=9M", "--erase", &path];
+    let refused = bench.run(&named).ended(4).stderr;
+    assert!(refused.contains("has no partition table"), "{refused}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ use super::error::OperationError;
 use super::format::{numbers, size as human};
 use super::machine_volumes::MachineVolumes;
 use super::survey::read_table;
-use super::unlock::{Keys, name_of};
+use super::unlock::Keys;
 use super::{guard, machine};
 use crate::transfer::{DiskMedium, DiskSource, RescueOptions, Transfer};
 
@@ -436,7 +436,9 @@ fn summed_up(told: Vec<(Option<u32>, String)>) -> Vec<String> {
     let line = |(text, partitions): (String, Vec<Option<u32>>)| {
         let numbers: Vec<String> = partitions.iter().flatten().map(u32::to_string).collect();
         match numbers.as_slice() {
-            [] | [_] => format!("{}: {text}", name_of(partitions.into_iter().flatten().next())),
+            [] | [_] => {
+                format!("{}: {text}", table::name_of(partitions.into_iter().flatten().next()))
+            }
             _ => format!("partitions {}: {text}", numbers.join(", ")),
         }
     };

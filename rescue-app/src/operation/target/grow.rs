@@ -7,6 +7,7 @@ use crate::bytes::Extent;
 use crate::operation::error::OperationError;
 use crate::progress::{Control, Phase};
 use crate::resize;
+use crate::table;
 use crate::volume::Kind;
 
 use super::partition::Partition;
@@ -15,8 +16,8 @@ use super::plan::TargetPlan;
 /// A filesystem that is grown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Growth {
-    /// Number of its partition.
-    pub number: u32,
+    /// Number of its partition; `None` on a disk without a table.
+    pub number: Option<u32>,
     /// First byte of that.
     pub start: u64,
     /// Size of that in bytes.
@@ -50,5 +51,6 @@ pub(super) fn grow(plan: &TargetPlan, control: Control<'_>) -> Vec<String> {
 /// The warning of a filesystem that was not grown.
 pub(super) fn not_grown(growth: &Growth, error: &OperationError) -> String {
     let Growth { number, kind, .. } = growth;
-    format!("partition {number}: its {kind} was not grown and has the size that it had: {error}")
+    let name = table::name_of(*number);
+    format!("{name}: its {kind} was not grown and has the size that it had: {error}")
 }

@@ -28,7 +28,7 @@ use crate::image::manifest::Region;
 use crate::image::marker::Marker;
 use crate::layout;
 use crate::resize::Shrink;
-use crate::table::{self, Patch, Position, TableError};
+use crate::table::{self, Patch, Position, Scheme, TableError};
 use crate::transfer::Transfer;
 
 use super::consent::Words;
@@ -215,7 +215,8 @@ impl<'a> Aim<'a> {
         let mut patches = Vec::new();
         for transfer in &self.transfers {
             let region = manifest.regions.iter().find(|region| region.start == transfer.from);
-            let region = region.filter(|region| region.partition.is_some());
+            let is_whole = manifest.table.scheme == Scheme::None;
+            let region = region.filter(|region| region.partition.is_some() || is_whole);
             // Those of a filesystem that is made smaller are written into it.
             let is_shrunk = self.shrinks.iter().any(|shrink| shrink.start == transfer.from);
             let Some(region) = region.filter(|_| self.scope != Scope::Volume && !is_shrunk) else {
@@ -229,7 +230,8 @@ impl<'a> Aim<'a> {
             let new = Position { number, start: transfer.to, size, record: 0 };
             let found = layout::patches(*disk, region, &new, manifest.disk.logical_sector);
             patches.extend(found.map_err(|error| {
-                OperationError::io(format!("looking into partition {number} of the source"), error)
+                let name = table::name_of(region.partition);
+                OperationError::io(format!("looking into {name} of the source"), error)
             })?);
         }
         Ok(patches)

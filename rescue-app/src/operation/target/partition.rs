@@ -15,11 +15,19 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// The kernel's own device of partition `number`, or a loop device over its `place` on the disk where
-    /// it shows none.
-    pub(super) fn find(disk: &Disk, number: u32, place: Extent) -> Result<Self, OperationError> {
+    /// The kernel's own device of partition `number`, or of the disk where that has no table, or a loop device
+    /// over its `place` on the disk where it shows none.
+    pub(super) fn find(
+        disk: &Disk,
+        number: Option<u32>,
+        place: Extent,
+    ) -> Result<Self, OperationError> {
         use std::os::unix::fs::FileTypeExt;
-        let shown = disk.partition_path(number).filter(|_| disk.kind == DiskKind::Device);
+        let shown = match number {
+            Some(number) => disk.partition_path(number),
+            None => Some(disk.path.clone()),
+        };
+        let shown = shown.filter(|_| disk.kind == DiskKind::Device);
         let is_device =
             |path: &PathBuf| path.metadata().is_ok_and(|meta| meta.file_type().is_block_device());
         if let Some(path) = shown.filter(is_device) {

@@ -8,7 +8,7 @@ use crate::image::manifest::{Manifest, Region};
 use crate::operation::error::OperationError;
 use crate::operation::format::{content_name, size as human};
 use crate::operation::survey::Survey;
-use crate::table::{Scheme, UNKNOWN_TYPE};
+use crate::table::{self, Scheme, UNKNOWN_TYPE};
 use crate::transfer::Transfer;
 use crate::volume::LogicalVolume;
 
@@ -130,9 +130,7 @@ pub(in crate::operation) fn lost(
         .iter()
         .filter(|entry| !entry.kept && entry.text != EMPTY)
         .map(|entry| {
-            let name =
-                entry.number.map_or_else(|| "the disk".to_owned(), |n| format!("partition {n}"));
-            format!("{name}: {} ({})", entry.text, human(entry.size))
+            format!("{}: {} ({})", table::name_of(entry.number), entry.text, human(entry.size))
         })
         .collect();
     if scope.replaces_all() && survey.table.scheme != Scheme::None {

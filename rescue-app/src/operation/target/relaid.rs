@@ -30,6 +30,9 @@ const NEARLY_THE_SAME: u64 = 32;
 const MOVED_TOGETHER: &str =
     ": partitions are moved together there, and filesystems made as small as can be";
 
+/// The same for a disk without partitions.
+const MADE_SMALL: &str = ": the filesystem on it is made as small as can be";
+
 /// What differs from the captured disk.
 pub(in crate::operation) struct Relaid {
     /// The partitions as they will be.
@@ -40,6 +43,8 @@ pub(in crate::operation) struct Relaid {
     outside: Outside,
     /// Size of the target, bytes.
     size: u64,
+    /// Whether there are partitions, and not one volume that is all of the disk.
+    is_divided: bool,
 }
 
 impl Relaid {
@@ -110,32 +115,38 @@ impl Relaid {
         let written = Extents::from(written.collect::<Vec<_>>());
         let old = table::metadata_extents(*disk, &manifest.table);
         let outside = layout::outside(manifest, &layout, target.size, &written, &old);
-        Ok(Self { layout, table, outside, size: target.size })
+        Ok(Self { layout, table, outside, size: target.size, is_divided: true })
     }
 
-    /// A disk without a table: what is on it begins at its first byte.
+    /// A disk without a table: what is on it begins at its first byte, and takes all of it.
     fn of_one_volume(
         target: &Disk,
         manifest: &Manifest,
         wishes: &Wishes,
     ) -> Result<Self, OperationError> {
-        if wishes.ask_for_sizes() {
+        if wishes.name_partitions() {
             return Err(OperationError::refused(
                 "the captured disk has no partition table, and so no partitions of other sizes",
                 "leave out what is said of sizes",
             ));
         }
-        let least = manifest.regions.iter().map(layout::least_size).sum();
+        let least_of = match wishes.mode {
+            Some(Mode::Keep) => layout::least_size,
+            _ => layout::shrunk_size,
+        };
+        let least = manifest.regions.iter().map(least_of).sum();
         if let Some(small) = TooSmall::judge(target.size, least) {
-            return Err(guard::too_small(target, small, MOVED_TOGETHER));
+            return Err(guard::too_small(target, small, MADE_SMALL));
         }
         let layout = Layout { placed: Vec::new(), left_out: Vec::new() };
         let behind =
             |region: &Region| region.used.intersection(&Extents::of(target.size, u64::MAX));
-        let dropped = manifest.regions.iter().map(behind);
+        // What is made smaller has nothing there afterwards.
+        let kept = manifest.regions.iter().filter(|it| !layout::is_shrunk(it, target.size));
+        let dropped = kept.map(behind);
         let dropped = dropped.fold(Extents::new(), |all, part| all.union(&part));
         let outside = Outside { stays: Extents::new(), dropped };
-        Ok(Self { layout, table: Vec::new(), outside, size: target.size })
+        Ok(Self { layout, table: Vec::new(), outside, size: target.size, is_divided: false })
     }
 
     /// Where a region goes: its first byte and its size; `None` where it has no place.
@@ -143,7 +154,8 @@ impl Relaid {
         match region.partition {
             Some(number) => self.layout.position(number).map(|it| (it.start, it.size)),
             None => {
-                let size = self.size.checked_sub(region.start)?.min(region.size);
+                let room = self.size.checked_sub(region.start)?;
+                let size = if self.is_divided { room.min(region.size) } else { room };
                 (size > 0).then_some((region.start, size))
             }
         }
@@ -155,14 +167,13 @@ impl Relaid {
         manifest: &Manifest,
         wanted: impl Fn(&Region) -> bool,
     ) -> Vec<Transfer> {
-        let is_divided = manifest.table.scheme != Scheme::None;
         let regions = manifest.regions.iter().filter(|region| is_stored(region));
         let transfers = regions.filter_map(|region| {
             let (to, size) = self.place(region)?;
             let end = region.start.saturating_add(size.min(region.size));
             let within = Extents::of(region.start, end);
             let used = match region.partition {
-                None if is_divided => self.outside.stays.intersection(&within),
+                None if self.is_divided => self.outside.stays.intersection(&within),
                 None => region.used.intersection(&within),
                 Some(_) if wanted(region) => region.used.intersection(&within),
                 Some(_) => return None,
@@ -177,12 +188,13 @@ impl Relaid {
     /// The filesystems that get the room of a larger partition.
     pub(in crate::operation) fn grows(&self, manifest: &Manifest) -> Vec<Growth> {
         let restored = self.layout.placed.iter().filter(|placed| placed.wanted);
-        let growths = restored.filter_map(|placed| {
-            let Position { number, start, size, .. } = placed.position;
-            let region = manifest.partition(number).filter(|region| region.size < size)?;
+        let partitions = restored.filter_map(|placed| manifest.partition(placed.position.number));
+        let whole = manifest.regions.iter().filter(|_| !self.is_divided);
+        let growths = partitions.chain(whole).filter_map(|region| {
+            let (start, size) = self.place(region).filter(|(_, size)| region.size < *size)?;
             let kind = region.filesystem.as_ref()?.kind;
             let tool = resize::grower(kind).filter(|_| may_grow(kind, region.size, size))?;
-            Some(Growth { number, start, size, kind, tool })
+            Some(Growth { number: region.partition, start, size, kind, tool })
         });
         growths.collect()
     }
@@ -194,28 +206,17 @@ impl Relaid {
         disk: &dyn ReadAt,
     ) -> Vec<String> {
         let growths = self.grows(manifest);
-        let resized = self.layout.placed.iter().filter_map(|placed| {
-            let Position { number, size, .. } = placed.position;
-            let region = manifest.partition(number).filter(|region| region.size != size)?;
-            let growth = growths.iter().find(|growth| growth.number == number);
-            let inside = match (growth, &region.filesystem) {
-                _ if size < region.size || !placed.wanted => String::new(),
-                (Some(Growth { kind, tool, .. }), _) if !resize::is_there(tool) => format!(
-                    "; {tool}, which would grow its {kind}, is not installed: that keeps its size"
-                ),
-                (Some(Growth { kind: Kind::Ntfs, tool, .. }), _) => format!(
-                    "; its NTFS is grown by {tool} afterwards, and Windows checks it at its first start"
-                ),
-                (Some(Growth { kind, tool, .. }), _) => {
-                    format!("; its {kind} is grown by {tool} afterwards")
-                }
-                (None, Some(found)) if found.kind != Kind::Swap => {
-                    format!("; its {} keeps its size until it is grown with its own tool", found.kind)
-                }
-                (None, _) => String::new(),
+        let resized = manifest.regions.iter().filter_map(|region| {
+            let (_, size) = self.place(region).filter(|(_, size)| *size != region.size)?;
+            let growth = growths.iter().find(|growth| growth.number == region.partition);
+            let inside = match region.partition {
+                Some(number) if !self.is_wanted(number) => String::new(),
+                None if self.is_divided => return None,
+                _ => became_of(region, size, growth),
             };
-            let (before, after) = (human(region.size), human(size));
-            Some(format!("partition {number} gets {after} instead of {before}{inside}"))
+            let (name, before, after) =
+                (table::name_of(region.partition), human(region.size), human(size));
+            Some(format!("{name} gets {after} instead of {before}{inside}"))
         });
         let left_out = self.layout.left_out.iter().filter(|number| {
             manifest.table.partition(**number).is_some_and(|it| it.role == Role::Extended)
@@ -223,6 +224,11 @@ impl Relaid {
         let left_out = left_out
             .map(|number| format!("partition {number}, an extended one, would be empty and goes"));
         resized.chain(left_out).chain(self.dropped(disk)).collect()
+    }
+
+    /// Whether a partition is restored.
+    fn is_wanted(&self, number: u32) -> bool {
+        self.layout.placed.iter().any(|placed| placed.wanted && placed.position.number == number)
     }
 
     fn dropped(&self, disk: &dyn ReadAt) -> Option<String> {
@@ -237,6 +243,26 @@ impl Relaid {
              place on the target and are not restored",
             human(filled.total())
         ))
+    }
+}
+
+/// What becomes of the filesystem in a region that gets `size` bytes.
+fn became_of(region: &Region, size: u64, growth: Option<&Growth>) -> String {
+    match (growth, &region.filesystem) {
+        _ if size < region.size => String::new(),
+        (Some(Growth { kind, tool, .. }), _) if !resize::is_there(tool) => {
+            format!("; {tool}, which would grow its {kind}, is not installed: that keeps its size")
+        }
+        (Some(Growth { kind: Kind::Ntfs, tool, .. }), _) => format!(
+            "; its NTFS is grown by {tool} afterwards, and Windows checks it at its first start"
+        ),
+        (Some(Growth { kind, tool, .. }), _) => {
+            format!("; its {kind} is grown by {tool} afterwards")
+        }
+        (None, Some(found)) if found.kind != Kind::Swap => {
+            format!("; its {} keeps its size until it is grown with its own tool", found.kind)
+        }
+        (None, _) => String::new(),
     }
 }
 

@@ -43,23 +43,18 @@ pub(super) fn find(
     let found: Vec<Shrink> = found.collect();
     for shrink in &found {
         if let Some(tool) = shrink.programs().find(|program| !resize::is_there(program)) {
-            let Shrink { kind, number, .. } = shrink;
             return Err(OperationError::refused(
-                format!(
-                    "{tool}, which makes the {kind} of partition {number} smaller, is not installed"
-                ),
+                format!("{tool}, which makes {} smaller, is not installed", shrink.name()),
                 "install it, or choose a disk on which all partitions keep their sizes",
             ));
         }
     }
-    if let Some(Shrink { kind, number, .. }) = found.iter().find(|it| it.is_mounted())
+    if let Some(shrink) = found.iter().find(|it| it.is_mounted())
         && !geteuid().is_root()
     {
         return Err(OperationError::refused(
-            format!(
-                "the {kind} of partition {number} is mounted to make it smaller, which root alone may do"
-            ),
-            "run it as root (sudo), or choose a disk on which that partition keeps its size",
+            format!("{} is mounted to make it smaller, which root alone may do", shrink.name()),
+            "run it as root (sudo), or choose a disk on which it keeps its size",
         ));
     }
     if found.iter().any(|shrink| !shrink.is_moved()) && !Path::new(FUSE).exists() {
@@ -101,7 +96,7 @@ fn refuse_lack_of_room(shrinks: &[Shrink], room: &OverlayRoom) -> Result<(), Ope
 /// What a person should know before.
 pub(super) fn notices(shrinks: &[Shrink]) -> impl Iterator<Item = String> + '_ {
     shrinks.iter().map(|shrink| {
-        let Shrink { number, kind, tool, scratch, .. } = shrink;
+        let Shrink { kind, tool, scratch, .. } = shrink;
         let then = match kind {
             Kind::Ntfs => "; Windows checks it at its first start",
             _ => "",
@@ -111,8 +106,8 @@ pub(super) fn notices(shrinks: &[Shrink]) -> impl Iterator<Item = String> + '_ {
             false => "smaller",
         };
         format!(
-            "the {kind} of partition {number} is made {how} by {tool} before anything is written, for \
-             which up to {} are kept apart{then}",
+            "{} is made {how} by {tool} before anything is written, for which up to {} are kept apart{then}",
+            shrink.name(),
             human(*scratch)
         )
     })
@@ -169,12 +164,8 @@ impl TargetPlan {
         let memory = self.room.memory / self.shrinks.len() as u64;
         let room = OverlayRoom { memory, ..self.room.clone() };
         for shrink in &self.shrinks {
-            let doing = || {
-                format!(
-                    "making the {} of partition {} smaller (nothing was written to the target)",
-                    shrink.kind, shrink.number
-                )
-            };
+            let doing =
+                || format!("making {} smaller (nothing was written to the target)", shrink.name());
             let to = self.transfers.iter().find(|transfer| transfer.from == shrink.start);
             let place = (to.map_or(0, |transfer| transfer.to), self.target.logical_sector);
             let disk = Arc::clone(&disk);

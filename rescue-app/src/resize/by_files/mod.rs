@@ -48,8 +48,8 @@ pub(super) fn xfs(
     }
     let warning = has_quotas.then(|| {
         format!(
-            "the limits of quotas of the XFS of partition {} are lost, since it was made anew: set them again",
-            task.number
+            "the limits of quotas of {} are lost, since it was made anew: set them again",
+            task.name()
         )
     });
     Ok((made, warning))

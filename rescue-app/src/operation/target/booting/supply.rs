@@ -110,7 +110,7 @@ impl Supply {
     }
 
     fn copy(&self, target: &Disk) -> Result<(), OperationError> {
-        let device = Partition::find(target, self.partition, self.place)?;
+        let device = Partition::find(target, Some(self.partition), self.place)?;
         let folder = TemporaryFolder::new()?;
         let mounted = mount_read_write(&target.path, &device.path, "vfat", &folder.0)?;
         for copy in &self.copies {
