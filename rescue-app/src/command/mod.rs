@@ -30,6 +30,7 @@ mod serve;
 mod settings;
 mod signals;
 mod source;
+mod stick;
 mod target;
 mod unattended;
 mod unlock;
@@ -108,6 +109,7 @@ fn carry_out(verb: &Verb) -> anyhow::Result<Ending> {
         Verb::Unlock(args) => maintenance::unlock(args),
         Verb::Key(args) => key::run(args),
         Verb::Prepare(args) => prepare::run(args),
+        Verb::MakeStick(args) => stick::run(args),
     }
 }
 

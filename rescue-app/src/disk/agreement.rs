@@ -4,6 +4,7 @@
 //! its own serial number to every card. So everything that tells a disk from another is noted when it
 //! is looked at, and once more from the descriptor that is written to, before the first write.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub struct Agreement {
     found: Found,
     /// Whether this program itself has written the ends since.
     written: bool,
+    /// Whether the disk may be the medium that Lifeboat was started from.
+    on_medium: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +65,7 @@ impl Hold {
 impl Agreement {
     /// On a file of `size` bytes that does not exist yet.
     pub fn to_make(path: &Path, size: u64) -> Self {
-        Self { path: path.to_owned(), found: Found::Nothing { size }, written: false }
+        Self { path: path.to_owned(), found: Found::Nothing { size }, written: false, on_medium: false }
     }
 
     /// On `disk`, which is open as `source`.
@@ -112,7 +115,8 @@ impl Agreement {
             sequence: ioctl::disk_sequence(file).ok().filter(|_| is_device),
             ends: Ends::read(reader).ok(),
         };
-        Ok((now, Self { path, found: Found::There(Box::new(facts)), written: false }))
+        let found = Found::There(Box::new(facts));
+        Ok((now, Self { path, found, written: false, on_medium: false }))
     }
 
     /// The same for a disk whose ends this program itself has written since.
@@ -120,6 +124,19 @@ impl Agreement {
     pub fn after_writing(mut self) -> Self {
         self.written = true;
         self
+    }
+
+    /// The same for work that adds to the medium Lifeboat was started from, and leaves what it is
+    /// started from as it is.
+    #[must_use]
+    pub fn on_the_medium(mut self) -> Self {
+        self.on_medium = true;
+        self
+    }
+
+    /// The disk as it is to be judged by whether it is busy.
+    pub(super) fn judged<'a>(&self, disk: &'a Disk) -> Cow<'a, Disk> {
+        if self.on_medium { Cow::Owned(disk.apart_from_the_medium()) } else { Cow::Borrowed(disk) }
     }
 
     /// The size of the file that is to be made, if one is.
@@ -210,7 +227,8 @@ mod tests {
     }
 
     fn agreement(facts: Facts) -> Agreement {
-        Agreement { path: "/dev/sdb".into(), found: Found::There(Box::new(facts)), written: false }
+        let found = Found::There(Box::new(facts));
+        Agreement { path: "/dev/sdb".into(), found, written: false, on_medium: false }
     }
 
     #[test]

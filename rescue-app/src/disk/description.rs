@@ -224,6 +224,13 @@ impl Disk {
         }
     }
 
+    /// The same disk, judged by its uses alone: for work that adds to the boot medium and leaves what it
+    /// is started from as it is.
+    #[must_use]
+    pub fn apart_from_the_medium(&self) -> Self {
+        Self { boot_medium: false, ..self.clone() }
+    }
+
     /// The device node of partition `number` as the kernel names it (`sda1`, `nvme0n1p1`);
     /// `None` for image files.
     pub fn partition_path(&self, number: u32) -> Option<PathBuf> {

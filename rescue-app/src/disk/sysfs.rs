@@ -59,6 +59,18 @@ impl Sysfs {
         Ok(names.iter().filter_map(disk).collect())
     }
 
+    /// The device, stick or disc, that the running system was started from; `None` when that was
+    /// something else than our medium, or when it was pulled out.
+    pub fn medium(&self) -> Option<PathBuf> {
+        let id = boot_medium::marker(&self.proc)?;
+        let entries = fs::read_dir(self.sys.join("block")).ok()?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut nodes: Vec<PathBuf> =
+            names.filter(|name| is_disk_name(name)).map(|name| self.node(&name)).collect();
+        nodes.sort();
+        nodes.into_iter().find(|node| boot_medium::is_on(node, &id))
+    }
+
     /// As [`super::open`].
     ///
     /// # Errors

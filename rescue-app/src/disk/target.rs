@@ -95,7 +95,7 @@ impl Target {
     fn check(&self, disk: &Disk, agreed: &Agreement) -> Result<(), DiskError> {
         let (now, found) = Agreement::read(self.file.file(), self, disk)?;
         agreed.refuse_another(&found)?;
-        refuse_busy(&now)
+        refuse_busy(&agreed.judged(&now))
     }
 
     fn new(file: File, disk: &Disk, protection: Option<WriteLift>) -> Result<Self, DiskError> {

@@ -32,7 +32,7 @@ pub use images::{
 };
 pub use key::{KeyArgs, KeyVerb, NewKeyArgs, RemoveKeyArgs};
 pub use open::{LayerArgs, ServeArgs};
-pub use prepare::{DisksArgs, InitArgs, PrepareArgs};
+pub use prepare::{DisksArgs, InitArgs, PrepareArgs, StickArgs};
 pub use repository::{RepoArgs, WorkArgs};
 pub use sizes::{SizeArgs, SizeOf};
 pub use source::{CaptureArgs, SourceArgs};
@@ -177,4 +177,11 @@ pub enum Verb {
     /// that Lifeboat was started from, is refused.
     #[command(after_help = examples::PREPARE)]
     Prepare(PrepareArgs),
+    /// Erases a disk and makes it a stick that Lifeboat starts from, with a partition for images.
+    ///
+    /// Writes the ISO, and behind it, from 256 MiB to the end, an exFAT partition for images that every
+    /// system reads. One that is there already, of an older Lifeboat, is kept with all that is in it.
+    /// The disk has to be named twice, as for a restore. Everything is read back and compared.
+    #[serde(rename = "make-stick")]
+    MakeStick(StickArgs),
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::os_text;
-use crate::operation::{PlaceFilesystem, PrepareRequest};
+use crate::operation::{PlaceFilesystem, PrepareRequest, StickContent, StickRequest};
 
 use super::repository::RepoArgs;
 use super::values::parse_sector_size;
@@ -105,6 +105,72 @@ impl PrepareArgs {
             agreed: None,
             filesystem: self.filesystem,
             label: self.label.clone(),
+        }
+    }
+}
+
+/// Arguments of `make-stick`.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StickArgs {
+    /// The disk to make a stick of: a block device or an image file.
+    #[arg(value_name = "DISK")]
+    #[serde(with = "os_text")]
+    pub disk: PathBuf,
+    /// Serial number or WWN of DISK, the path of an image file, or the word that --plan ends with:
+    /// the consent to erase it.
+    #[arg(long, value_name = "SERIAL-OR-PATH", required_unless_present = "plan")]
+    #[serde(default, with = "os_text::option")]
+    pub erase: Option<OsString>,
+    /// The ISO to write. On the boot medium: a copy of the medium when absent.
+    #[arg(long, value_name = "FILE")]
+    #[serde(default, with = "os_text::option")]
+    pub iso: Option<PathBuf>,
+    /// DISK is a stick that an ISO was written to by other means: make its data partition, and leave
+    /// the rest as it is.
+    #[arg(long, conflicts_with = "iso")]
+    #[serde(default)]
+    pub data_only: bool,
+    /// Make an empty data partition even where there is one: what is in it is lost.
+    #[arg(long)]
+    #[serde(default)]
+    pub new_data: bool,
+    /// Print what would be lost and made, and write nothing.
+    #[arg(long, visible_alias = "dry-run", short_alias = 'n')]
+    #[serde(default)]
+    pub plan: bool,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    #[serde(default)]
+    pub json: bool,
+}
+
+impl StickArgs {
+    /// The disk at `path`, with the consent `erase`, as a copy of the running medium.
+    pub fn copy_to(path: impl Into<PathBuf>, erase: impl Into<OsString>) -> Self {
+        Self {
+            disk: path.into(),
+            erase: Some(erase.into()),
+            iso: None,
+            data_only: false,
+            new_data: false,
+            plan: false,
+            json: false,
+        }
+    }
+
+    /// What is asked of the operations; nothing was agreed to yet.
+    pub fn request(&self) -> StickRequest {
+        let content = match (&self.iso, self.data_only) {
+            (_, true) => StickContent::Present,
+            (Some(iso), false) => StickContent::Iso(iso.clone()),
+            (None, false) => StickContent::Medium,
+        };
+        StickRequest {
+            disk: self.disk.clone(),
+            erase: self.erase.as_ref().map(|name| name.to_string_lossy().into_owned()),
+            agreed: None,
+            content,
+            new_data: self.new_data,
         }
     }
 }

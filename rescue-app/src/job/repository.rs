@@ -12,8 +12,8 @@ use crate::store::Location;
 /// Where images are and how they are opened.
 #[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepoArgs {
-    /// The repository: a folder; `partition:DEVICE:/FOLDER`, which is mounted while it is used; or on
-    /// the network, as restic names it: `rest:https://USER@HOST/PATH/`, `s3:https://HOST/BUCKET/PREFIX`,
+    /// The repository: a folder; `partition:DEVICE:/FOLDER`, which is mounted while it is used;
+    /// `stick:/FOLDER`, on the stick that Lifeboat was started from; or on the network, as restic names it: `rest:https://USER@HOST/PATH/`, `s3:https://HOST/BUCKET/PREFIX`,
     /// `sftp:USER@HOST:/FOLDER`; or `@NAME` of a configured place. May stand before the verb too. [env: LIFEBOAT_REPO, RESTIC_REPOSITORY]
     #[arg(long, short = 'r', value_name = "DIR", value_parser = location())]
     pub repo: Location,

@@ -88,6 +88,10 @@ impl RepoAccess {
             Location::Partition { device, folder } => {
                 Self::on(&places::place_on(device)?, folder, want, passphrase)
             }
+            Location::Stick(folder) => {
+                let on = Self::on(&places::place_on_stick()?, folder, want, passphrase)?;
+                Ok(Self { location: location.clone(), ..on })
+            }
         }
     }
 

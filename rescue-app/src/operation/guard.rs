@@ -197,6 +197,26 @@ pub(super) fn disk_is_expendable(
     file_is_expendable(disk, words, erase)
 }
 
+/// What is asked of a stick that gets a partition besides what Lifeboat is started from, which stays.
+pub(super) fn stick_can_be_added_to(
+    disk: &Disk,
+    words: &Words,
+    erase: Option<&str>,
+) -> Result<(), OperationError> {
+    disk_is_expendable(&disk.apart_from_the_medium(), words, erase)
+}
+
+/// A disk is not written over with a file that is on it.
+pub(super) fn file_is_elsewhere(disk: &Disk, file: &Path) -> Result<(), OperationError> {
+    if !holds(disk, file)? {
+        return Ok(());
+    }
+    Err(OperationError::refused(
+        format!("{} is on {}, the disk to write", console::path(file), disk.identity()),
+        "choose another disk",
+    ))
+}
+
 /// What is asked of a file that is replaced as a whole, whatever is in it.
 pub(super) fn file_is_expendable(
     disk: &Disk,

@@ -35,6 +35,7 @@ mod search;
 mod serve;
 mod shortage;
 mod source;
+mod stick;
 mod survey;
 mod target;
 mod timed;
@@ -75,6 +76,10 @@ pub use restore::{RestorePlan, RestoreReport, RestoreRequest, What, With, plan_r
 pub use search::FoundRepository;
 pub use serve::{ServeRequest, serve};
 pub use source::{SourcePlan, SourceRequest, SourceSummary, Unpartitioned, not_stored};
+pub use stick::{
+    StickContent, StickData, StickPlan, StickReport, StickRequest, is_stick_data, make_stick, plan_stick,
+    stick_room,
+};
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use target::{
     Absent, Booting, FileCopy, Growth, LayoutEntry, NewEntry, Preview, Refused, Remains, Supply,

@@ -19,6 +19,7 @@ use crate::volume::Scrutiny;
 
 use super::error::OperationError;
 use super::search::{self, FoundRepository, Limited, Mounted as MountedFolders, Unmounted};
+use super::stick::is_stick_data;
 use super::survey::{Survey, Volume, survey_disk};
 
 /// Folder under which places are mounted.
@@ -70,7 +71,8 @@ impl OpenPlace {
 }
 
 /// Looks at every partition of these disks by our own readers. What they do not know, and what
-/// there is a doubt about, is mounted for it, read-only and without replaying a journal.
+/// there is a doubt about, is mounted for it, read-only and without replaying a journal. The data partition
+/// of the stick that Lifeboat was started from comes first.
 ///
 /// # Errors
 /// Only that it was asked to stop.
@@ -84,6 +86,7 @@ pub fn find_places(surveys: &[Survey], control: Control<'_>) -> Result<Vec<Place
             }
         }
     }
+    places.sort_by_key(|place| !is_stick_data(&place.disk, &place.volume));
     Ok(places)
 }
 
@@ -119,6 +122,25 @@ pub(super) fn place_on(device: &Path) -> Result<Place, OperationError> {
     Err(refused("it is no partition with a filesystem that can be mounted here"))
 }
 
+/// The data partition of the stick that Lifeboat was started from. What is on it is not looked at.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn place_on_stick() -> Result<Place, OperationError> {
+    for disk in disk::list()?.iter().filter(|disk| disk.boot_medium) {
+        let survey = survey_disk(&disk.path, None)?;
+        let mut volumes = survey.volumes.iter();
+        let data = volumes.find(|volume| is_stick_data(&survey.disk, volume));
+        if let Some(place) = data.and_then(|volume| place(&survey, volume)) {
+            return Ok(place);
+        }
+    }
+    Err(OperationError::refused(
+        "Lifeboat was not started from a stick with a data partition",
+        "name another place with --repo; or make the partition: `lifeboat make-stick DISK --data-only`",
+    ))
+}
+
 fn place(survey: &Survey, volume: &Volume) -> Option<Place> {
     let kind = kind_name(volume)?;
     if survey.disk.kind != DiskKind::Device || !can_mount_read_only(&kind) {
@@ -136,7 +158,8 @@ fn place(survey: &Survey, volume: &Volume) -> Option<Place> {
         volume: volume.clone(),
         free: None,
         repositories: Vec::new(),
-        writable: can_mount_read_write(&kind) && !survey.disk.boot_medium,
+        writable: can_mount_read_write(&kind)
+            && (!survey.disk.boot_medium || is_stick_data(&survey.disk, volume)),
         problem: None,
     })
 }

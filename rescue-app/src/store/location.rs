@@ -15,11 +15,14 @@ use crate::console;
 /// What the text of a [`Location::Partition`] begins with; a folder of that name is `./partition:…`.
 const PARTITION: &str = "partition:";
 
+/// What the text of a [`Location::Stick`] begins with.
+const STICK: &str = "stick:/";
+
 /// What the name of a configured place begins with; a folder of that name is `./@…`.
 const NAMED: u8 = b'@';
 
-/// Where a repository is, as a person names it: a folder, `partition:DEVICE:/FOLDER`, or an address on
-/// the network. A password in an address is used by this process, and in no text that is made of it.
+/// Where a repository is, as a person names it: a folder, `partition:DEVICE:/FOLDER`, `stick:/FOLDER`, or an
+/// address on the network. A password in an address is used by this process, and in no text that is made of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// A folder that can be reached already.
@@ -31,6 +34,8 @@ pub enum Location {
         /// The folder, from the root of the filesystem; empty for the root itself.
         folder: PathBuf,
     },
+    /// A folder on the data partition of the stick that Lifeboat was started from.
+    Stick(PathBuf),
     /// On a server.
     Network(Box<Address>),
 }
@@ -57,6 +62,9 @@ impl Location {
     pub fn from_os(word: &OsStr) -> Result<Self, LocationError> {
         if let Some(address) = word.to_str().and_then(Address::parse) {
             return address.map(Box::new).map(Self::Network).map_err(LocationError::Address);
+        }
+        if let Some(folder) = word.as_bytes().strip_prefix(STICK.as_bytes()) {
+            return Ok(Self::Stick(relative(Path::new(OsStr::from_bytes(folder)))));
         }
         let Some(rest) = word.as_bytes().strip_prefix(PARTITION.as_bytes()) else {
             return match word.as_bytes() {
@@ -90,6 +98,11 @@ impl Location {
                 word.push(folder);
                 word
             }
+            Self::Stick(folder) => {
+                let mut word = OsString::from(STICK);
+                word.push(folder);
+                word
+            }
             Self::Network(address) => address.to_string().into(),
         }
     }
@@ -97,7 +110,7 @@ impl Location {
 
 /// Whether the name of a folder begins as what is none.
 fn is_taken_for_another(folder: &OsStr) -> bool {
-    folder.as_bytes().starts_with(PARTITION.as_bytes())
+    [PARTITION, STICK].iter().any(|mark| folder.as_bytes().starts_with(mark.as_bytes()))
         || folder.as_bytes().first() == Some(&NAMED)
         || folder.to_str().is_some_and(|folder| Address::parse(folder).is_some())
 }
@@ -154,6 +167,10 @@ mod tests {
                 partition("/dev/disk/by-id/usb-A_B-0:0-part1", "my images/a:/b"),
             ),
             ("partition:/dev/sdb1:/../../a/./b", partition("/dev/sdb1", "a/b")),
+            ("stick:/images", Location::Stick("images".into())),
+            ("stick:/", Location::Stick(PathBuf::new())),
+            ("stick:images", Location::Folder("stick:images".into())),
+            ("./stick:/x", Location::Folder("./stick:/x".into())),
             ("/mnt/images", Location::Folder("/mnt/images".into())),
             ("a:/b", Location::Folder("a:/b".into())),
             ("./rest:x", Location::Folder("./rest:x".into())),
@@ -187,8 +204,9 @@ mod tests {
         let address = ("(rest:https://(me@)?|rest:http://|s3:http://)[a-z]{1,9}(:[0-9]{2})?/[a-zä]{1,3}(/[a-z]{1,3})?|sftp:([a-z]@)?[a-z]{1,3}:/?[a-zä /]{1,5}")
             .prop_filter_map("an address", |word| word.parse().ok());
         let folder =
-            prop_oneof![name(), "(rest|s3|sftp|partition):[a-z:/]{0,9}".prop_map(OsString::from)];
-        prop_oneof![partition, address, folder.prop_map(|name| Location::Folder(name.into()))]
+            prop_oneof![name(), "(rest|s3|sftp|partition|stick):[a-z:/]{0,9}".prop_map(OsString::from)];
+        let stick = "[a-z]{0,5}".prop_map(|folder| Location::Stick(folder.into()));
+        prop_oneof![partition, stick, address, folder.prop_map(|name| Location::Folder(name.into()))]
     }
 
     proptest! {

@@ -20,6 +20,7 @@ mod gpt;
 mod mbr;
 mod names;
 mod purpose;
+mod stick;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,7 @@ pub use fresh::{Fresh, FreshType};
 pub use gpt::PARTITIONS_MAX;
 pub use names::UNKNOWN_TYPE;
 pub use purpose::Purpose;
+pub use stick::{STICK_DATA_NUMBER, STICK_DATA_START, stick_data_size, with_stick_data};
 
 use std::fmt;
 

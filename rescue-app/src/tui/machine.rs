@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::model::{
     CaptureOrder, CapturePlan, DiskList, Facts, Failure, Job, Keep, Log, Outcome, Places,
-    PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
+    PrepareOrder, PreparePlan, Repository, StickOrder, StickPlan, WriteOrder, WritePlan,
 };
 use crate::operation::{Browsed, Container, Control, ImagePlace, ImageSummary, Passphrase, Place};
 use crate::volume::VolumeKey;
@@ -24,6 +24,10 @@ pub trait Machine: Send + Sync {
     fn plan_prepare(&self, order: &PrepareOrder) -> Result<PreparePlan, Failure>;
     /// Erases a disk and makes it a place for images.
     fn prepare(&self, order: &PrepareOrder, control: Control<'_>) -> Result<Place, Failure>;
+    /// Finds out what making a stick would do.
+    fn plan_stick(&self, order: &StickOrder) -> Result<StickPlan, Failure>;
+    /// Makes the data partition of the stick that Lifeboat was started from.
+    fn use_stick(&self, order: &StickOrder, control: Control<'_>) -> Result<Place, Failure>;
     /// Opens a repository and lists its images, newest first.
     fn images(&self, repository: &Repository) -> Result<Vec<ImageSummary>, Failure>;
     /// Creates a repository.
@@ -93,6 +97,10 @@ pub enum Request {
     PlanPrepare(PrepareOrder),
     /// [`Machine::prepare`].
     Prepare(PrepareOrder),
+    /// [`Machine::plan_stick`].
+    PlanStick(Box<StickOrder>),
+    /// [`Machine::use_stick`].
+    UseStick(Box<StickOrder>),
     /// [`Machine::images`].
     Images(Repository),
     /// [`Machine::create`].
@@ -139,7 +147,9 @@ pub enum Reply {
     Places(Result<Places, Failure>),
     /// To [`Request::PlanPrepare`].
     PreparePlan(Result<PreparePlan, Failure>),
-    /// To [`Request::Prepare`].
+    /// To [`Request::PlanStick`].
+    StickPlan(Result<StickPlan, Failure>),
+    /// To [`Request::Prepare`] and [`Request::UseStick`].
     Prepared(Result<Box<Place>, Failure>),
     /// To [`Request::Images`].
     Images(Result<Vec<ImageSummary>, Failure>),
@@ -173,6 +183,10 @@ impl Request {
             Self::Places => Reply::Places(machine.places(control)),
             Self::PlanPrepare(order) => Reply::PreparePlan(machine.plan_prepare(order)),
             Self::Prepare(order) => Reply::Prepared(machine.prepare(order, control).map(Box::new)),
+            Self::PlanStick(order) => Reply::StickPlan(machine.plan_stick(order)),
+            Self::UseStick(order) => {
+                Reply::Prepared(machine.use_stick(order, control).map(Box::new))
+            }
             Self::Images(repository) => Reply::Images(machine.images(repository)),
             Self::Create(repository) => Reply::Done(machine.create(repository)),
             Self::Browse(repository, place) => {
@@ -206,7 +220,8 @@ impl Request {
             Self::Disks { .. } => Reply::Disks(Err(failure)),
             Self::Places => Reply::Places(Err(failure)),
             Self::PlanPrepare(_) => Reply::PreparePlan(Err(failure)),
-            Self::Prepare(_) => Reply::Prepared(Err(failure)),
+            Self::Prepare(_) | Self::UseStick(_) => Reply::Prepared(Err(failure)),
+            Self::PlanStick(_) => Reply::StickPlan(Err(failure)),
             Self::Images(_) => Reply::Images(Err(failure)),
             Self::Create(_) | Self::Forget(..) | Self::SetClock(_) => Reply::Done(Err(failure)),
             Self::Browse(..) | Self::FindFiles(..) => Reply::Browsed(Err(failure)),

@@ -37,6 +37,7 @@ mod serve;
 mod sizes;
 mod smaller;
 mod stale;
+mod stick;
 mod support;
 mod swap_files;
 mod tables;

@@ -51,7 +51,7 @@ impl Disks {
 }
 
 /// Moves down until the line with that text is the chosen one.
-fn choose(machine: &Running, text: &str) {
+pub(super) fn choose(machine: &Running, text: &str) {
     machine.wait_for(text, REACTION);
     for _ in 0..20 {
         let chosen =

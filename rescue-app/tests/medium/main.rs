@@ -14,6 +14,7 @@ mod power_cut_work;
 mod prepare;
 mod qemu;
 mod sources;
+mod stick;
 mod write_log;
 
 use std::path::PathBuf;

@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 
 use lifeboat::tui::model::{
     CaptureOrder, CapturePlan, DiskList, Facts, Failure, Job, Keep, Log, Outcome, Places, Planned,
-    PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
+    PrepareOrder, PreparePlan, Repository, StickOrder, StickPlan, WriteOrder, WritePlan,
 };
 
 pub const MIB: u64 = 1 << 20;
@@ -52,6 +52,10 @@ pub struct Fake {
     pub clock: Mutex<Option<OffsetDateTime>>,
     /// The disks that were prepared.
     pub prepared: Mutex<Vec<PrepareOrder>>,
+    /// What is found on the data partition of the running stick, once it is there.
+    pub on_stick: Vec<FoundRepository>,
+    /// The sticks that got their data partition.
+    pub sticks: Mutex<Vec<StickOrder>>,
 }
 
 /// A filesystem; what kind it is, is told by the content of its volume.
@@ -291,6 +295,8 @@ impl Fake {
             wrong_clock: false,
             clock: Mutex::default(),
             prepared: Mutex::default(),
+            on_stick: Vec::new(),
+            sticks: Mutex::default(),
         }
     }
 
@@ -360,6 +366,37 @@ impl Machine for Fake {
             volume: volume(1, MIB, disk.size - 2 * MIB, &kind, &label, None),
             disk,
             repositories: Vec::new(),
+            writable: true,
+            problem: None,
+            mounted_at: None,
+        })
+    }
+
+    fn plan_stick(&self, order: &StickOrder) -> Result<StickPlan, Failure> {
+        if order.args.iso.as_ref().is_some_and(|iso| iso.ends_with("wrong.iso")) {
+            return Err(Failure {
+                text: "/wrong.iso is no ISO of Lifeboat.".into(),
+                next_step: Some("Name an ISO of Lifeboat.".into()),
+                ..Failure::default()
+            });
+        }
+        Ok(StickPlan {
+            said: vec!["It gets an empty partition for images: 28.6 GiB with exFAT.".into()],
+            lost: order.disk.volumes.iter().map(|volume| volume.content.clone()).collect(),
+            agreement: Some(agreement(&order.disk)),
+            hold: None,
+        })
+    }
+
+    fn use_stick(&self, order: &StickOrder, _control: Control<'_>) -> Result<Place, Failure> {
+        self.sticks.lock().unwrap().push(order.clone());
+        let disk = order.disk.disk.clone();
+        Ok(Place {
+            device: format!("{}3", disk.path.display()).into(),
+            free: Some(disk.size - GIB),
+            volume: volume(3, 256 * MIB, disk.size - GIB, "exFAT", "LIFEBOAT", None),
+            disk,
+            repositories: self.on_stick.clone(),
             writable: true,
             problem: None,
             mounted_at: None,

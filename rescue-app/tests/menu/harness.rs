@@ -7,7 +7,7 @@ use lifeboat::tui::Exit;
 use lifeboat::tui::key::Key;
 use lifeboat::tui::look::{Look, is_console_glyph};
 use lifeboat::tui::machine::{Machine, Reply, Request};
-use lifeboat::tui::model::{CaptureOrder, Failure, Job, Outcome};
+use lifeboat::tui::model::{CaptureOrder, Failure, Job, Outcome, StickOrder};
 use lifeboat::tui::state::{Effect, Event, State, Ticket};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -96,6 +96,14 @@ impl Menu {
     pub fn capture_order(&self) -> &CaptureOrder {
         match &self.jobs.last().expect("no job was started").1 {
             Request::Run(Job::Capture(order)) => order,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What the last job, a stick, was asked for.
+    pub fn stick_order(&self) -> &StickOrder {
+        match &self.jobs.last().expect("no job was started").1 {
+            Request::Run(Job::Stick(order)) => order,
             other => panic!("{other:?}"),
         }
     }

@@ -11,6 +11,7 @@ mod images;
 mod looks;
 mod prepare;
 mod restore;
+mod stick;
 mod threads;
 mod unlock;
 

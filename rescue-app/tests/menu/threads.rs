@@ -185,6 +185,12 @@ impl Machine for Slow {
     fn prepare(&self, order: &PrepareOrder, control: Control<'_>) -> Result<Place, Failure> {
         self.fake.prepare(order, control)
     }
+    fn plan_stick(&self, order: &StickOrder) -> Result<StickPlan, Failure> {
+        self.fake.plan_stick(order)
+    }
+    fn use_stick(&self, order: &StickOrder, control: Control<'_>) -> Result<Place, Failure> {
+        self.fake.use_stick(order, control)
+    }
     fn images(&self, repository: &Repository) -> Result<Vec<ImageSummary>, Failure> {
         self.fake.images(repository)
     }

@@ -229,6 +229,12 @@ fn others() -> impl Strategy<Value = Verb> {
         let (erase, sector_size) = (Some(erase), None);
         Verb::Prepare(PrepareArgs { disk, erase, filesystem, label, plan, sector_size, json })
     });
+    let flags = any::<(bool, bool, bool, bool)>();
+    let stick = (path(), name(), option::of(path()), flags).prop_map(|(disk, erase, iso, flags)| {
+        let (data_only, new_data, plan, json) = flags;
+        let iso = iso.filter(|_| !data_only);
+        Verb::MakeStick(StickArgs { disk, erase: Some(erase), iso, data_only, new_data, plan, json })
+    });
     let named = (text(), option::of(text()), repo(), any::<(bool, bool)>());
     let named = named.prop_map(|(image, disk, repo, (show, json))| match show {
         true => Verb::Show(ShowArgs { image, from: FromArgs { disk, repo }, json }),
@@ -289,7 +295,7 @@ fn others() -> impl Strategy<Value = Verb> {
     let copy = copy.prop_map(|(place, to, disk, repo, json)| {
         Verb::Copy(CopyArgs { place, to, from: FromArgs { disk, repo }, json })
     });
-    prop_oneof![repair, prepare, named, mount, serve, diff, copy, browse, rest]
+    prop_oneof![repair, prepare, stick, named, mount, serve, diff, copy, browse, rest]
 }
 
 fn layer() -> impl Strategy<Value = LayerArgs> {

@@ -33,14 +33,14 @@ pub enum PlaceFilesystem {
 }
 
 /// Where on a disk the filesystem goes.
-pub(super) struct Room<'a> {
-    pub(super) disk: &'a Disk,
+pub(in crate::operation) struct Room<'a> {
+    pub(in crate::operation) disk: &'a Disk,
     /// The disk that it must be.
-    pub(super) agreed: &'a Agreement,
+    pub(in crate::operation) agreed: &'a Agreement,
     /// First byte.
-    pub(super) start: u64,
+    pub(in crate::operation) start: u64,
     /// Size in bytes.
-    pub(super) size: u64,
+    pub(in crate::operation) size: u64,
 }
 
 impl PlaceFilesystem {
@@ -80,7 +80,7 @@ impl PlaceFilesystem {
     }
 
     /// Whether the tool can make it on this disk.
-    pub(super) fn fits(self, disk: &Disk) -> Result<(), OperationError> {
+    pub(in crate::operation) fn fits(self, disk: &Disk) -> Result<(), OperationError> {
         let in_file = disk.kind == DiskKind::ImageFile || disk.transport == Transport::Loop;
         if self == Self::Exfat && in_file && disk.logical_sector != 512 {
             let why = "mkfs.exfat makes filesystems with sectors of 512 bytes in files";
@@ -97,7 +97,7 @@ impl PlaceFilesystem {
     }
 
     /// The program that makes it.
-    pub(super) fn tool(self) -> Result<PathBuf, OperationError> {
+    pub(in crate::operation) fn tool(self) -> Result<PathBuf, OperationError> {
         let (name, package) = self.tool_name();
         tool::find(name).ok_or_else(|| {
             OperationError::refused(
@@ -116,7 +116,7 @@ impl std::fmt::Display for PlaceFilesystem {
 
 /// Makes the filesystem in the partition `device`, or where the kernel shows none, straight in the
 /// disk.
-pub(super) fn make(
+pub(in crate::operation) fn make(
     filesystem: PlaceFilesystem,
     label: &str,
     room: &Room<'_>,

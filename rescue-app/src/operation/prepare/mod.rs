@@ -1,17 +1,17 @@
 //! Making a disk a place for images: one partition with a filesystem, and nothing else on it.
 
+mod blank;
 mod filesystem;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::bytes::{ReadAt, Window};
+use crate::bytes::{Extents, ReadAt, Window};
 use crate::disk::{Agreement, Disk, Hold, Source, Target};
 use crate::inspect;
 use crate::progress::{Control, Phase};
-use crate::signature::{self, Signature};
 use crate::table::{Fresh, FreshType};
 use crate::volume::Filesystem;
 
@@ -23,13 +23,11 @@ use super::target::{LayoutEntry, all_lost};
 use super::timed::Timed;
 
 pub use filesystem::PlaceFilesystem;
-use filesystem::Room;
+pub(super) use blank::{FIRST_BLOCK, erase_signatures, flush, not_kept, partition_device, reopen, write};
+pub(super) use filesystem::{Room, make};
 
 /// A disk smaller than this holds no images worth it, bytes.
 const LEAST_SIZE: u64 = 64 << 20;
-
-/// What goes to the start of the disk last of all: with it the table begins to count.
-const FIRST_BLOCK: usize = 4096;
 
 /// A disk that is to be prepared.
 #[derive(Clone, Debug)]
@@ -112,7 +110,7 @@ pub fn plan_prepare(request: &PrepareRequest) -> Result<PreparePlan, OperationEr
     filesystem.tool()?;
     filesystem.fits(&survey.disk)?;
     let label = filesystem.label(request.label.as_deref())?;
-    let (before, lost) = all_lost(&survey)?;
+    let (before, lost) = all_lost(&survey, &Extents::new())?;
     let hold = Hold::new(Arc::new(source));
     let erase = survey.erase().to_owned();
     let disk = survey.disk;
@@ -159,11 +157,11 @@ fn execute(plan: &PreparePlan, control: Control<'_>) -> Result<PrepareReport, Op
     })?;
     // The filesystem's tool opens the disk itself, while no target is open.
     let _lift = target.close();
-    let device = plan.disk.partition_path(1).filter(|path| is_block_device(path));
+    let device = partition_device(&plan.disk, 1);
     let agreed = plan.agreement.clone().after_writing();
     let room = Room { disk: &plan.disk, agreed: &agreed, start: fresh.start, size: fresh.size };
     control.phase(Phase::Finishing);
-    filesystem::make(plan.filesystem, &plan.label, &room, device.as_deref())?;
+    make(plan.filesystem, &plan.label, &room, device.as_deref())?;
     let made = read_back(plan, &agreed, &fresh)?;
     Ok(PrepareReport {
         disk: plan.disk.clone(),
@@ -176,11 +174,6 @@ fn execute(plan: &PreparePlan, control: Control<'_>) -> Result<PrepareReport, Op
     })
 }
 
-fn is_block_device(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    path.metadata().is_ok_and(|meta| meta.file_type().is_block_device())
-}
-
 /// Removes what could be taken for a table, a filesystem or a member of something. The block with
 /// the old table goes first.
 fn blank(target: &Target, fresh: &Fresh) -> Result<(), OperationError> {
@@ -191,16 +184,9 @@ fn blank(target: &Target, fresh: &Fresh) -> Result<(), OperationError> {
     write(target, 0, &vec![0; fresh.head.len()])?;
     write(target, tail, &vec![0; fresh.tail.len()])?;
     for (start, size) in [(0, target.size()), (fresh.start, fresh.size)] {
-        for found in signatures(target, start, size)? {
-            write(target, start + found.offset, &vec![0; found.len])?;
-        }
+        erase_signatures(target, (start, size), &Extents::new())?;
     }
     flush(target)
-}
-
-fn signatures(target: &Target, start: u64, size: u64) -> Result<Vec<Signature>, OperationError> {
-    signature::find(&Window::new(target, start, size))
-        .map_err(|error| OperationError::io("looking for what was on the disk before", error))
 }
 
 /// The backup first, the first block last, each on the disk before the next.
@@ -238,26 +224,4 @@ fn read_back(
         .filter(|found| found.kind == plan.filesystem.kind())
         .filter(|found| found.label.as_deref() == Some(plan.label.as_str()))
         .ok_or_else(|| not_kept("the new filesystem"))
-}
-
-/// Opens the disk again after it was written: a refusal is then none that left it as it was.
-fn reopen(disk: &Disk, agreed: &Agreement) -> Result<Target, OperationError> {
-    Target::open(disk, agreed).map_err(|error| {
-        OperationError::io("opening the disk again", std::io::Error::other(error.to_string()))
-    })
-}
-
-fn not_kept(what: &str) -> OperationError {
-    let cause = "the disk returns other bytes than were written; do not use it";
-    OperationError::io(format!("reading {what} back"), std::io::Error::other(cause))
-}
-
-fn write(target: &Target, at: u64, bytes: &[u8]) -> Result<(), OperationError> {
-    target
-        .write_at(at, bytes)
-        .map_err(|error| OperationError::io(format!("writing at byte {at}"), error))
-}
-
-fn flush(target: &Target) -> Result<(), OperationError> {
-    target.flush().map_err(|error| OperationError::io("flushing the disk", error))
 }

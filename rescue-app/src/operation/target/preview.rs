@@ -139,12 +139,13 @@ pub(in crate::operation) fn lost(
     lost
 }
 
-/// The picture of a disk of which nothing stays, and what is lost with it.
+/// The picture of a disk of which only what lies in `untouched` stays, and what is lost with the rest.
 pub(in crate::operation) fn all_lost(
     survey: &Survey,
+    untouched: &Extents,
 ) -> Result<(Vec<LayoutEntry>, Vec<String>), OperationError> {
     let (held, _) = look(survey, &Source::open(&survey.disk.path)?);
-    let before = before(&held, &[], Some(&Extents::new()));
+    let before = before(&held, &[], Some(untouched));
     let lost = lost(survey, &before, Scope::Disk);
     Ok((before, lost))
 }

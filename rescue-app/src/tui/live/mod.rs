@@ -14,7 +14,8 @@ use time::OffsetDateTime;
 use super::machine::Machine;
 use super::model::{
     CaptureOrder, CapturePlan, CopyOrder, DiskList, Facts, Failure, Job, Keep, Log, Origin,
-    Outcome, Places, Planned, PrepareOrder, PreparePlan, Repository, WriteOrder, WritePlan,
+    Outcome, Places, Planned, PrepareOrder, PreparePlan, Repository, StickOrder, StickPlan,
+    WriteOrder, WritePlan,
 };
 use crate::console;
 use crate::disk::{self, pci};
@@ -27,7 +28,9 @@ use crate::operation::{
 };
 use crate::store::{Location, NetworkOptions};
 use crate::volume::VolumeKey;
-use requests::{capture_request, clone_request, prepare_request, restore_request};
+use requests::{
+    capture_request, clone_request, prepare_request, restore_request, stick_request,
+};
 
 /// How much of the log is shown: the end, in bytes.
 const LOG_SHOWN: u64 = 128 << 10;
@@ -63,7 +66,7 @@ impl LiveMachine {
             Location::Partition { device, folder } => {
                 RepoAccess::on(&self.place(device)?, folder, want, passphrase)
             }
-            other @ (Location::Folder(_) | Location::Network(_)) => {
+            other @ (Location::Folder(_) | Location::Stick(_) | Location::Network(_)) => {
                 RepoAccess::at(other, want, passphrase, &NetworkOptions::default())
             }
         }
@@ -94,6 +97,29 @@ impl LiveMachine {
         let found = operation::find_places(&disks, control)?;
         (*self.places.lock().unwrap_or_else(PoisonError::into_inner)).clone_from(&found);
         Ok(Places { found, disks })
+    }
+
+    /// The place that was made on a disk.
+    fn made_on(
+        &self,
+        disk: &Path,
+        is_it: impl Fn(&Place) -> bool,
+        control: Control<'_>,
+    ) -> Result<Place, Failure> {
+        let places = self.search(control).map_err(views::failure)?;
+        let mut found = places.found.into_iter();
+        found.find(|place| place.disk.path == disk && is_it(place)).ok_or_else(|| Failure {
+            text: format!("The kernel shows no partition of {} yet.", console::path(disk)),
+            next_step: Some("Plug the disk out and in again, then search again.".into()),
+            ..Failure::default()
+        })
+    }
+
+    fn make_stick(&self, order: &StickOrder, control: Control<'_>) -> Result<Outcome, Failure> {
+        let what = format!("making a stick of {}", order.disk.line());
+        let request = stick_request(order);
+        logged(&what, None, control, |control| operation::make_stick(&request, control))
+            .map(|report| views::stick_outcome(&report))
     }
 
     fn run_capture(&self, order: &CaptureOrder, control: Control<'_>) -> Result<Outcome, Failure> {
@@ -228,16 +254,21 @@ impl Machine for LiveMachine {
         let what = format!("preparation of {}", order.disk.line());
         let request = prepare_request(order);
         logged(&what, None, control, |control| operation::prepare(&request, control))?;
-        let places = self.search(control).map_err(views::failure)?;
-        let made = places.found.into_iter().find(|place| place.disk.path == order.disk.path());
-        made.ok_or_else(|| Failure {
-            text: format!(
-                "The kernel shows no partition of {} yet.",
-                console::path(order.disk.path())
-            ),
-            next_step: Some("Plug the disk out and in again, then search again.".into()),
-            ..Failure::default()
-        })
+        let disk = order.disk.path();
+        self.made_on(disk, |_| true, control)
+    }
+
+    fn plan_stick(&self, order: &StickOrder) -> Result<StickPlan, Failure> {
+        let _turn = self.turn();
+        let plan = operation::plan_stick(&stick_request(order)).map_err(views::failure)?;
+        Ok(views::stick_plan(plan))
+    }
+
+    fn use_stick(&self, order: &StickOrder, control: Control<'_>) -> Result<Place, Failure> {
+        let _turn = self.turn();
+        self.make_stick(order, control)?;
+        let is_data = |place: &Place| operation::is_stick_data(&place.disk, &place.volume);
+        self.made_on(order.disk.path(), is_data, control)
     }
 
     fn images(&self, repository: &Repository) -> Result<Vec<ImageSummary>, Failure> {
@@ -340,6 +371,7 @@ impl Machine for LiveMachine {
             Job::Capture(order) => self.run_capture(order, control),
             Job::Write(order) => self.run_write(order, control),
             Job::Copy(order) => self.run_copy(order, control),
+            Job::Stick(order) => self.make_stick(order, control),
             Job::Verify { repository, image } => {
                 self.run_verify(repository, image.as_deref(), control)
             }

@@ -2,9 +2,9 @@
 
 use crate::operation::{
     CaptureRequest, CloneRequest, ImageSummary, Keys, PrepareRequest, RepoAccess, RestoreRequest,
-    Survey,
+    StickRequest, Survey,
 };
-use crate::tui::model::{CaptureOrder, PrepareOrder, WriteOrder};
+use crate::tui::model::{CaptureOrder, PrepareOrder, StickOrder, WriteOrder};
 
 /// A capture into `repo`.
 pub(super) fn capture_request(order: &CaptureOrder, repo: RepoAccess) -> CaptureRequest {
@@ -35,4 +35,9 @@ pub(super) fn restore_request(
 /// The preparation of a disk.
 pub(super) fn prepare_request(order: &PrepareOrder) -> PrepareRequest {
     PrepareRequest { agreed: order.agreed.clone(), ..order.args.request() }
+}
+
+/// The making of a stick.
+pub(super) fn stick_request(order: &StickOrder) -> StickRequest {
+    StickRequest { agreed: order.agreed.clone(), ..order.args.request() }
 }

@@ -11,9 +11,9 @@ use crate::disk;
 use crate::disk::pci::Controller;
 use crate::operation::{
     self, CaptureReport, CheckReport, CloneReport, CopyReport, OperationError, PruneReport,
-    RestoreReport, Survey, Timed, VerifyReport, format,
+    RestoreReport, StickData, StickReport, Survey, Timed, VerifyReport, format,
 };
-use crate::tui::model::{CapturePlan, DiskList, Failure, Outcome, Planned};
+use crate::tui::model::{CapturePlan, DiskList, Failure, Outcome, Planned, StickPlan};
 
 /// The cause and the next step of an error.
 pub(super) fn failure(error: OperationError) -> Failure {
@@ -105,6 +105,45 @@ pub(super) fn copy_outcome(report: &CopyReport) -> Outcome {
         fact("Folder", console::path(folder)),
     ];
     Outcome { facts, warnings: report.warnings.clone() }
+}
+
+/// What making a stick would do.
+pub(super) fn stick_plan(plan: operation::StickPlan) -> StickPlan {
+    let iso = match plan.writes_iso {
+        true => format!("{} is written to it.", plan.volume_id),
+        false => format!("{}, from which it starts, stays as it is.", plan.volume_id),
+    };
+    let data = match &plan.data {
+        StickData::New => format!(
+            "It gets an empty partition for images: {} with exFAT, which every system reads.",
+            format::size(plan.data_size)
+        ),
+        StickData::Kept { label, size } => format!(
+            "Its data partition {} ({}) stays, with all images that are in it.",
+            label.as_deref().unwrap_or("without a label"),
+            format::size(*size)
+        ),
+    };
+    StickPlan {
+        said: vec![iso, data],
+        lost: plan.lost,
+        agreement: Some(plan.agreement),
+        hold: Some(plan.hold),
+    }
+}
+
+/// What the making of a stick achieved.
+pub(super) fn stick_outcome(report: &Timed<StickReport>) -> Outcome {
+    let data = match report.data {
+        StickData::New => "new and empty",
+        StickData::Kept { .. } => "kept, with all that is in it",
+    };
+    let facts = vec![
+        fact("Lifeboat", report.volume_id.clone()),
+        fact("For images", format!("{}, {data}", format::size(report.size))),
+        time_taken(report.time),
+    ];
+    Outcome { facts, warnings: Vec::new() }
 }
 
 /// What a restore achieved.

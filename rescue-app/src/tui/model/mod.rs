@@ -5,7 +5,8 @@ mod order;
 
 pub use machine::{Confirmation, DiskList, Places};
 pub use order::{
-    CaptureOrder, CopyOrder, Job, Keep, Origin, Planned, PrepareOrder, Repository, WriteOrder,
+    CaptureOrder, CopyOrder, Job, Keep, Origin, Planned, PrepareOrder, Repository, StickOrder,
+    WriteOrder,
 };
 
 use crate::disk::{Agreement, Hold};
@@ -51,6 +52,19 @@ pub struct WritePlan {
 /// What preparing a disk would do.
 #[derive(Clone, Debug, Default)]
 pub struct PreparePlan {
+    /// What the disk holds now and loses.
+    pub lost: Vec<String>,
+    /// What is agreed to with it.
+    pub agreement: Option<Agreement>,
+    /// Keeps the disk open while the plan is looked at and carried out.
+    pub hold: Option<Hold>,
+}
+
+/// What making a stick would do.
+#[derive(Clone, Debug, Default)]
+pub struct StickPlan {
+    /// What is written to it and made on it, a sentence each.
+    pub said: Vec<String>,
     /// What the disk holds now and loses.
     pub lost: Vec<String>,
     /// What is agreed to with it.

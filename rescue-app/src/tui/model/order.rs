@@ -5,9 +5,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::console;
 use crate::disk::Agreement;
 use crate::job::{
-    CaptureArgs, CloneArgs, PrepareArgs, RepoArgs, RestoreArgs, TargetArgs, Verb, What,
+    CaptureArgs, CloneArgs, PrepareArgs, RepoArgs, RestoreArgs, StickArgs, TargetArgs, Verb, What,
 };
 use crate::operation::{
     ImagePartition, ImagePlace, ImageSummary, KeepRules, Keys, Passphrase, Place, Survey, Volume,
@@ -80,6 +81,24 @@ pub struct PrepareOrder {
     pub args: PrepareArgs,
     /// What the plan was made for, once there is one.
     pub agreed: Option<Agreement>,
+}
+
+/// A disk to be made a stick.
+#[derive(Clone, Debug)]
+pub struct StickOrder {
+    /// The disk.
+    pub disk: Survey,
+    /// What is written to it and made on it.
+    pub args: StickArgs,
+    /// What the plan was made for, once there is one.
+    pub agreed: Option<Agreement>,
+}
+
+impl StickOrder {
+    /// Where what is written comes from.
+    pub(in crate::tui) fn from(&self) -> String {
+        self.args.iso.as_deref().map_or_else(|| "this medium".into(), console::path)
+    }
 }
 
 /// A plan as it was made, with all that was opened for it: a mounted place, a claimed disk. What was
@@ -303,6 +322,8 @@ pub enum Job {
         /// The repository.
         repository: Repository,
     },
+    /// Make a stick.
+    Stick(Box<StickOrder>),
     /// Forget images and remove what no image uses.
     Free {
         /// The repository.
@@ -319,6 +340,7 @@ impl Job {
             Self::Capture(order) => Some(&order.repository),
             Self::Write(order) => order.from.repository(),
             Self::Copy(order) => Some(&order.repository),
+            Self::Stick(_) => None,
             Self::Verify { repository, .. }
             | Self::Check { repository }
             | Self::Free { repository, .. } => Some(repository),

@@ -25,19 +25,35 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(in crate::tui) struct Wanted {
     title: String,
-    /// What is written to it; `None` when it is read.
-    from: Option<Origin>,
+    role: Role,
+}
+
+/// What becomes of the disk.
+#[derive(Clone, Debug)]
+enum Role {
+    /// It is read.
+    Read,
+    /// That is written to it.
+    Written(Origin),
+    /// It is erased, and made something else.
+    Erased,
 }
 
 impl Wanted {
     /// To be read; `title` is the page's.
     pub(in crate::tui) fn to_read(title: &str) -> Self {
-        Self { title: title.to_owned(), from: None }
+        Self { title: title.to_owned(), role: Role::Read }
     }
 
     /// To be overwritten.
     pub(in crate::tui) fn target(from: Origin) -> Self {
-        Self { title: format!("{}: choose the disk to overwrite", from.verb()), from: Some(from) }
+        let title = format!("{}: choose the disk to overwrite", from.verb());
+        Self { title, role: Role::Written(from) }
+    }
+
+    /// To be erased; `title` is the page's.
+    pub(in crate::tui) fn erased(title: &str) -> Self {
+        Self { title: title.to_owned(), role: Role::Erased }
     }
 }
 
@@ -79,8 +95,10 @@ impl Disks {
 
     /// Why `disk` cannot be chosen.
     fn refusal(&self, disk: &Survey) -> Option<String> {
-        let Some(from) = &self.wanted.from else {
-            return disk.source_refusal();
+        let from = match &self.wanted.role {
+            Role::Read => return disk.source_refusal(),
+            Role::Erased => return disk.target_refusal(),
+            Role::Written(from) => from,
         };
         let (images_on, source, what) = match from {
             Origin::Image { repository, .. } => (repository.disk.as_deref(), None, "captured disk"),
@@ -201,8 +219,8 @@ impl Page for Disks {
     }
 
     fn help(&self) -> &'static [&'static str] {
-        match self.wanted.from {
-            None => &[
+        match self.wanted.role {
+            Role::Read => &[
                 "Choose the disk to be read. It is opened for reading only.",
                 "The bar shows the disk to scale: full is in use, light is free, half dark is not \
                  known, dots are outside of partitions.",
@@ -210,7 +228,7 @@ impl Page for Disks {
                  change from one start to the next.",
                 "Disks plugged in later appear by themselves.",
             ],
-            Some(_) => &[
+            Role::Written(_) | Role::Erased => &[
                 "Choose the disk that is written to. What it holds now is lost; nothing \
                  is written before the next pages have shown the plan and you have agreed.",
                 "Disks that are in use, hold the images or are too small cannot be chosen.",

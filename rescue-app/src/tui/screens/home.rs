@@ -12,6 +12,9 @@ use crate::tui::look::Look;
 use crate::tui::page::{Action, Context, Exit, Hint, Page, open};
 use crate::tui::widgets::{Cursor, Lines, Row, rows, text};
 
+/// Columns of the name of an entry.
+const NAME: usize = 14;
+
 /// What an entry does.
 #[derive(Clone, Copy)]
 enum Choice {
@@ -43,6 +46,30 @@ impl Item {
         page: fn() -> Action,
     ) -> Self {
         Self { letter, name, text, choice: Choice::Start(page) }
+    }
+
+    /// The entry that a key chooses at once.
+    pub(super) fn of_letter(items: &[Self], key: Key) -> Option<usize> {
+        let letter = key.letter();
+        items.iter().position(|item| Some(item.letter.to_ascii_lowercase()) == letter)
+    }
+
+    /// The page that it opens; none where it leaves the menu.
+    pub(super) fn page(&self) -> Action {
+        match self.choice {
+            Choice::Start(page) => page(),
+            Choice::Leave(_) => Action::None,
+        }
+    }
+
+    /// The entry in a list that is `columns` wide.
+    pub(super) fn row(&self, columns: u16, look: Look) -> Row {
+        let room = usize::from(columns).saturating_sub(8 + NAME);
+        Row::new(Line::from(vec![
+            Span::styled(format!("{}  ", self.letter), look.key()),
+            Span::styled(text::left(self.name, NAME), look.heading()),
+            Span::raw(text::left(self.text, room)),
+        ]))
     }
 }
 
@@ -124,7 +151,8 @@ impl Page for Home {
         &[
             "Lifeboat stores whole disks as images and writes them back.",
             "Capture reads a disk and stores what is in use. Restore writes an image to a disk. \
-             Clone writes a disk to another one. Verify reads stored images and checks every byte.",
+             Clone writes a disk to another one. Verify reads stored images and checks every byte. \
+             Tools makes further sticks.",
             "Images live in repositories: folders on any disk. Lifeboat finds them by itself.",
             "Nothing is written to a disk until you have seen what will happen and agreed by typing.",
             "Keys: arrows, Page Up and Page Down, Home and End move; Enter chooses; Esc goes back; \
@@ -139,10 +167,7 @@ impl Page for Home {
         if key == Key::Enter {
             return self.choose(self.cursor.index);
         }
-        let letter = key.letter();
-        let found =
-            self.items.iter().position(|item| Some(item.letter.to_ascii_lowercase()) == letter);
-        found.map_or(Action::None, |index| self.choose(index))
+        Item::of_letter(&self.items, key).map_or(Action::None, |index| self.choose(index))
     }
 
     fn on_escape(&mut self) -> Action {
@@ -157,21 +182,11 @@ impl Page for Home {
     }
 
     fn render(&self, area: Rect, buffer: &mut Buffer, look: Look, _now: Duration) {
-        let columns = usize::from(area.width);
-        let list: Vec<Row> = self
-            .items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| {
-                let room = columns.saturating_sub(20);
-                let row = Row::new(Line::from(vec![
-                    Span::styled(format!("{}  ", item.letter), look.key()),
-                    Span::styled(text::left(item.name, 12), look.heading()),
-                    Span::raw(text::left(item.text, room)),
-                ]));
-                if index == self.verbs { row.under(vec![Line::default()]) } else { row }
-            })
-            .collect();
+        let row = |(index, item): (usize, &Item)| {
+            let row = item.row(area.width, look);
+            if index == self.verbs { row.under(vec![Line::default()]) } else { row }
+        };
+        let list: Vec<Row> = self.items.iter().enumerate().map(row).collect();
         let top = u16::from(area.height > 12);
         let height = u16::try_from(list.len() + 1).unwrap_or(u16::MAX);
         let list_area = Rect { y: area.y + top, height: area.height - top, ..area };

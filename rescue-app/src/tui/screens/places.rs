@@ -12,9 +12,10 @@ use super::errand::Errand;
 use super::folder::Folder;
 use super::open::Open;
 use super::prepare::Prepare;
+use super::stick::StickPage;
 use super::waiting::{failure_lines, waiting};
 use crate::console;
-use crate::operation::{FoundRepository, Place, Survey, format};
+use crate::operation::{FoundRepository, Place, Survey, format, stick_room};
 use crate::tui::key::Key;
 use crate::tui::look::Look;
 use crate::tui::machine::{Reply, Request};
@@ -36,6 +37,8 @@ pub(in crate::tui) struct Places {
 enum Entry<'a> {
     Found(&'a Place, &'a FoundRepository),
     New(&'a Place),
+    /// The running stick, of which most bytes are no partition yet.
+    Rest(&'a Survey, u64),
     /// A disk that nothing can be stored on as it is.
     Bare(&'a Survey),
     Typed,
@@ -80,12 +83,19 @@ impl Places {
         disks.filter(is_bare).collect::<Vec<_>>().into_iter()
     }
 
+    /// The stick that Lifeboat was started from, when it has no partition for the image yet.
+    fn rest(&self) -> Option<Entry<'_>> {
+        let source = self.errand.source.as_ref()?;
+        let mut disks = self.all()?.disks.iter().filter(|disk| disk.path() != source.path());
+        disks.find_map(|disk| Some(Entry::Rest(disk, stick_room(disk)?)))
+    }
+
     fn usable(&self) -> impl Iterator<Item = &Place> {
         self.found().iter().filter(|place| self.refusal(place).is_none())
     }
 
     fn entries(&self) -> Vec<Entry<'_>> {
-        let mut entries = Vec::new();
+        let mut entries: Vec<_> = self.rest().into_iter().collect();
         for place in self.usable() {
             entries.extend(place.repositories.iter().map(|found| Entry::Found(place, found)));
             if self.errand.stores() {
@@ -106,6 +116,9 @@ impl Places {
                 let target = Target::Place(Box::new((*place).clone()));
                 open(Create::new(self.errand.clone(), target))
             }
+            Some(Entry::Rest(disk, _)) => {
+                open(StickPage::rest_of((*disk).clone(), self.errand.clone()))
+            }
             Some(Entry::Bare(disk)) => open(Prepare::new(self.errand.clone(), (*disk).clone())),
             Some(Entry::Typed) => open(Folder::new(self.errand.clone())),
             None => return Action::None,
@@ -117,7 +130,7 @@ impl Places {
     /// Goes to the disk under the cursor that could be prepared, or to the first one.
     fn prepare(&mut self) -> Action {
         let entries = self.entries();
-        let is_bare = |entry: Option<&Entry<'_>>| matches!(entry, Some(Entry::Bare(_)));
+        let is_bare = |entry: Option<&Entry<'_>>| matches!(entry, Some(Entry::Bare(_) | Entry::Rest(..)));
         let first = entries.iter().position(|entry| is_bare(Some(entry)));
         let here = self.cursor.index;
         let here = is_bare(entries.get(here)).then_some(here);
@@ -172,6 +185,12 @@ impl Places {
                 Entry::New(new_in) => {
                     place = Some(new_in);
                     (Vec::new(), Row::new("  New repository here"))
+                }
+                Entry::Rest(disk, size) => {
+                    let heading = text::clip(&disk.line(), columns.saturating_sub(4));
+                    let heading = Line::styled(heading, look.heading());
+                    let row = format!("N  Use the rest of this stick: {}", format::size(size));
+                    (vec![heading, Line::raw("Lifeboat was started from it")], Row::new(row))
                 }
                 Entry::Bare(disk) => {
                     let row = Row::new("N  Prepare it for images (erases it)");
@@ -255,7 +274,7 @@ impl Page for Places {
 
     fn hints(&self) -> Vec<Hint> {
         let mut hints = vec![("↑↓", "Move"), ("Enter", "Choose")];
-        if self.bare().next().is_some() {
+        if self.bare().next().is_some() || self.rest().is_some() {
             hints.push(("N", "Prepare"));
         }
         hints.extend([("R", "Search"), ("F", "Folder"), ("Esc", "Back")]);
@@ -271,6 +290,8 @@ impl Page for Places {
             "A disk without a filesystem that images can be stored on can be prepared: N erases it and \
              makes one. What it holds is shown, and its serial number asked for, before anything is \
              written.",
+            "A stick that was written with the ISO alone has room behind it: N makes that a partition for \
+             images, or finds the one again that was there.",
             "Repositories are in the format of restic: stock restic on any system reads them.",
         ]
     }

@@ -5,11 +5,13 @@ mod capture;
 mod clone;
 mod images;
 mod restore;
+mod stick;
+mod tools;
 mod verify;
 mod write;
 
 use super::screens::Item;
 
 /// The entries of the main menu.
-pub(super) const MENU: [Item; 5] =
-    [capture::ITEM, restore::ITEM, clone::ITEM, verify::ITEM, images::ITEM];
+pub(super) const MENU: [Item; 6] =
+    [capture::ITEM, restore::ITEM, clone::ITEM, verify::ITEM, images::ITEM, tools::ITEM];

@@ -88,8 +88,17 @@ impl Machine {
 
     /// A USB stick with that content; what is written to it is forgotten afterwards.
     pub fn usb_stick(self, image: &Path) -> Self {
+        self.usb_stick_with(image, "snapshot=on")
+    }
+
+    /// A USB stick with that content, which is written to.
+    pub fn written_usb_stick(self, image: &Path) -> Self {
+        self.usb_stick_with(image, "cache=unsafe")
+    }
+
+    fn usb_stick_with(self, image: &Path, options: &str) -> Self {
         let index = self.boot_index;
-        self.drive("stick", image, "snapshot=on")
+        self.drive("stick", image, options)
             .with(
                 "-device",
                 format!("usb-storage,bus=xhci.0,drive=stick,serial=STICK,bootindex={index}"),
