@@ -110,6 +110,7 @@ fn carry_out(verb: &Verb) -> anyhow::Result<Ending> {
         Verb::Key(args) => key::run(args),
         Verb::Prepare(args) => prepare::run(args),
         Verb::MakeStick(args) => stick::run(args),
+        Verb::CheckMedium(args) => stick::check(args),
     }
 }
 

@@ -1,11 +1,11 @@
-//! `lifeboat make-stick`.
+//! `lifeboat make-stick` and `lifeboat check-medium`.
 
 use std::fmt::Write;
 
 use crate::console;
-use crate::job::StickArgs;
+use crate::job::{CheckMediumArgs, StickArgs};
 use crate::operation::format::size;
-use crate::operation::{self, StickData, StickPlan, StickReport};
+use crate::operation::{self, MediumReport, StickData, StickPlan, StickReport};
 
 use super::ending::Ending;
 use super::output::Printer;
@@ -40,11 +40,19 @@ fn plan_text(plan: &StickPlan) -> String {
     };
     let _ = match &plan.data {
         StickData::New => {
-            write!(text, "\nand makes an empty data partition of {} with exFAT", size(plan.data_size))
+            write!(
+                text,
+                "\nand makes an empty data partition of {} with exFAT",
+                size(plan.data_size)
+            )
         }
         StickData::Kept { label, size: kept } => {
             let label = label.as_deref().unwrap_or("without a label");
-            write!(text, "\nkept: the data partition {label} ({}), with all that is in it", size(*kept))
+            write!(
+                text,
+                "\nkept: the data partition {label} ({}), with all that is in it",
+                size(*kept)
+            )
         }
     };
     for lost in &plan.lost {
@@ -64,4 +72,25 @@ fn report_text(report: &StickReport) -> String {
         report.volume_id,
         size(report.size),
     )
+}
+
+pub(super) fn check(args: &CheckMediumArgs) -> anyhow::Result<Ending> {
+    let printer = Printer::new(args.json);
+    let medium = args.medium.as_deref();
+    let report = printer.watch(|control| operation::check_medium(medium, control))?;
+    printer.result(&report, &check_text(&report))?;
+    Ok(if report.damaged.is_empty() { Ending::Done } else { Ending::Damaged })
+}
+
+fn check_text(report: &MediumReport) -> String {
+    let MediumReport { path, volume_id, checked, damaged } = report;
+    let path = console::path(path);
+    if damaged.is_empty() {
+        return format!("{volume_id} on {path}: all {} are as they were built", size(*checked));
+    }
+    let mut text = format!("{volume_id} on {path} is DAMAGED; write it again, to another stick:");
+    for part in damaged {
+        let _ = write!(text, "\n  {}", console::plain(&part.name));
+    }
+    text
 }

@@ -65,7 +65,12 @@ impl Hold {
 impl Agreement {
     /// On a file of `size` bytes that does not exist yet.
     pub fn to_make(path: &Path, size: u64) -> Self {
-        Self { path: path.to_owned(), found: Found::Nothing { size }, written: false, on_medium: false }
+        Self {
+            path: path.to_owned(),
+            found: Found::Nothing { size },
+            written: false,
+            on_medium: false,
+        }
     }
 
     /// On `disk`, which is open as `source`.

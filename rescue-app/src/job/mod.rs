@@ -32,7 +32,7 @@ pub use images::{
 };
 pub use key::{KeyArgs, KeyVerb, NewKeyArgs, RemoveKeyArgs};
 pub use open::{LayerArgs, ServeArgs};
-pub use prepare::{DisksArgs, InitArgs, PrepareArgs, StickArgs};
+pub use prepare::{CheckMediumArgs, DisksArgs, InitArgs, PrepareArgs, StickArgs};
 pub use repository::{RepoArgs, WorkArgs};
 pub use sizes::{SizeArgs, SizeOf};
 pub use source::{CaptureArgs, SourceArgs};
@@ -184,4 +184,10 @@ pub enum Verb {
     /// The disk has to be named twice, as for a restore. Everything is read back and compared.
     #[serde(rename = "make-stick")]
     MakeStick(StickArgs),
+    /// Reads the medium that Lifeboat was started from and checks every byte of it.
+    ///
+    /// Compares each part with its SHA-256, which stands on the medium; the partition for images is none
+    /// of them (`lifeboat verify` checks images). It tells damage, not whether somebody changed both.
+    #[serde(rename = "check-medium")]
+    CheckMedium(CheckMediumArgs),
 }

@@ -109,6 +109,19 @@ impl PrepareArgs {
     }
 }
 
+/// Arguments of `check-medium`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckMediumArgs {
+    /// A stick, or an ISO file. The medium that Lifeboat was started from when absent.
+    #[arg(value_name = "DISK-OR-FILE")]
+    #[serde(default, with = "os_text::option")]
+    pub medium: Option<PathBuf>,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    #[serde(default)]
+    pub json: bool,
+}
+
 /// Arguments of `make-stick`.
 #[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StickArgs {

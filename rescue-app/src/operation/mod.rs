@@ -77,8 +77,8 @@ pub use search::FoundRepository;
 pub use serve::{ServeRequest, serve};
 pub use source::{SourcePlan, SourceRequest, SourceSummary, Unpartitioned, not_stored};
 pub use stick::{
-    StickContent, StickData, StickPlan, StickReport, StickRequest, is_stick_data, make_stick, plan_stick,
-    stick_room,
+    MediumPart, MediumReport, StickContent, StickData, StickPlan, StickReport, StickRequest,
+    check_medium, is_stick_data, make_stick, plan_stick, stick_room,
 };
 pub use survey::{Survey, Volume, survey_disk, survey_machine};
 pub use target::{

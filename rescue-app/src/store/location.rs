@@ -203,10 +203,17 @@ mod tests {
             });
         let address = ("(rest:https://(me@)?|rest:http://|s3:http://)[a-z]{1,9}(:[0-9]{2})?/[a-zä]{1,3}(/[a-z]{1,3})?|sftp:([a-z]@)?[a-z]{1,3}:/?[a-zä /]{1,5}")
             .prop_filter_map("an address", |word| word.parse().ok());
-        let folder =
-            prop_oneof![name(), "(rest|s3|sftp|partition|stick):[a-z:/]{0,9}".prop_map(OsString::from)];
+        let folder = prop_oneof![
+            name(),
+            "(rest|s3|sftp|partition|stick):[a-z:/]{0,9}".prop_map(OsString::from)
+        ];
         let stick = "[a-z]{0,5}".prop_map(|folder| Location::Stick(folder.into()));
-        prop_oneof![partition, stick, address, folder.prop_map(|name| Location::Folder(name.into()))]
+        prop_oneof![
+            partition,
+            stick,
+            address,
+            folder.prop_map(|name| Location::Folder(name.into()))
+        ]
     }
 
     proptest! {

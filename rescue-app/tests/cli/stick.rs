@@ -66,7 +66,9 @@ fn judge(bench: &Bench, disk: &str, iso: &str) {
     assert_eq!(types, ["iso9660", "dos"], "nothing of before is left");
     let part = data_partition(bench, disk);
     tool("fsck.exfat", &["-n", &part]);
-    assert!(tool("dump.exfat", &[&part]).contains("Volume label: LIFEBOAT"), "the label");
+    let dump = tool("dump.exfat", &[&part]);
+    let label = dump.lines().find_map(|line| line.strip_prefix("Volume label:"));
+    assert_eq!(label.map(str::trim), Some("LIFEBOAT"), "{dump}");
 }
 
 /// The data partition as a file.
@@ -114,12 +116,14 @@ fn what_dd_has_written_gets_its_data_partition_or_gets_it_back() {
     let dd = || tool("dd", &[format!("if={iso}"), format!("of={disk}"), "conv=notrunc".into()]);
     dd();
     let plan = bench.run(&["make-stick", &disk, "--data-only", "--plan"]).ended(0).stdout;
-    assert!(plan.contains("leaves LIFEBOAT_1 on") && !plan.contains("lost:"), "{plan}");
+    assert!(plan.contains("leaves LIFEBOAT_1 on") && !plan.contains("lost: the part"), "{plan}");
     assert_eq!(make(&bench, &disk, &["--data-only"])["data"], "new");
     judge(&bench, &disk, &iso);
     put_something_into(&disk);
     let before = fs::read(data_partition(&bench, &disk)).unwrap();
     dd();
+    let plan = bench.run(&["make-stick", &disk, "--data-only", "--plan"]).ended(0).stdout;
+    assert!(plan.contains("kept:") && !plan.contains("lost:"), "{plan}");
     assert!(!tool("sfdisk", &["-d", &disk]).contains("3 : "), "dd takes the entry away");
     assert_eq!(make(&bench, &disk, &["--data-only"])["data"], "kept");
     judge(&bench, &disk, &iso);
@@ -164,9 +168,49 @@ fn a_damaged_data_partition_is_given_up_only_when_that_is_said() {
     // Both boot regions, but for what names the filesystem.
     let file = File::options().write(true).open(&disk).unwrap();
     file.write_all_at(&[0x5a; 24 * 512 - 64], DATA + 64).unwrap();
+    drop(file);
     let args = ["make-stick", &disk, "--erase", &disk, "--iso", &iso];
     let run = bench.run(&args).ended(4);
     assert!(run.stderr.contains("damaged") && run.stderr.contains("--new-data"), "{}", run.stderr);
     assert_eq!(make(&bench, &disk, &["--iso", &iso, "--new-data"])["data"], "new");
     judge(&bench, &disk, &iso);
+}
+
+#[test]
+fn a_sealed_iso_tells_which_part_of_it_is_damaged_and_is_not_written_then() {
+    let bench = Bench::empty();
+    let disk = used_disk(&bench, "disk");
+    fs::create_dir(bench.path("tree")).unwrap();
+    fs::write(bench.path("tree/lifeboat.sums"), [b'\n'; 4096]).unwrap();
+    let iso = iso(&bench, "lifeboat.iso", "LIFEBOAT_1", 2);
+    let check = |what: &str, code| bench.run(&["check-medium", what]).ended(code);
+    assert!(check(&iso, 4).stderr.contains("no list of sums"));
+    tool(common::project().join("scripts/seal-iso").to_str().unwrap(), &[&iso]);
+    assert!(check(&iso, 0).stdout.contains("as they were built"));
+    make(&bench, &disk, &["--iso", &iso]);
+    check(&disk, 0);
+
+    // Each in turn: boot code, the descriptor, a folder, the kernel, the EFI partition, the list itself.
+    let bytes = fs::read(&iso).unwrap();
+    let find = |what: &[u8]| bytes.windows(what.len()).position(|part| part == what).unwrap();
+    let kernel = find(&noise(3, 64));
+    let places = [
+        (10, "first boot code"),
+        (16 * 2048 + 318, "folders"),
+        (find(b"LIFEBOAT.SUM"), "folders"),
+        (kernel + 5000, "/kernel"),
+        (find(b"mkfs.fat"), "UEFI"),
+        (find(b" 0 478 ") - 3, "first boot code"),
+    ];
+    for (at, name) in places {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x10;
+        fs::write(&iso, &damaged).unwrap();
+        let told = check(&iso, 1).stdout;
+        assert!(told.contains("DAMAGED") && told.contains(name), "{at}: {told}");
+    }
+    let before = fs::read(&disk).unwrap();
+    let run = bench.run(&["make-stick", &disk, "--erase", &disk, "--iso", &iso]).ended(4);
+    assert!(run.stderr.contains("not as it was built"), "{}", run.stderr);
+    assert!(fs::read(&disk).unwrap() == before, "the disk was changed");
 }

@@ -63,6 +63,8 @@ fn copy_the_stick(machine: &Running) {
     machine.wait_for("return to the menu", REACTION);
     let told = machine.shell("lifeboat verify --repo partition:/dev/sda3:/lifeboat");
     assert!(told.contains("1 image"), "{told}");
+    let told = machine.shell("lifeboat check-medium");
+    assert!(told.contains("as they were built"), "{told}");
     let refused = machine.try_shell("lifeboat make-stick /dev/sda --erase STICK", REACTION);
     assert_eq!(refused.0, 4, "{}", refused.1);
     let told = machine.shell("lifeboat make-stick /dev/vdb --erase SECOND042");

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use lifeboat::operation::FoundRepository;
 use lifeboat::table::{Partition, Role, Scheme, Table};
-use lifeboat::tui::key::Key::{Char, Down, Enter, Esc, Up};
+use lifeboat::tui::key::Key::{Char, ClearField, Down, Enter, Esc, Up};
+use lifeboat::tui::model::{Failure, Outcome};
 
 use crate::assert_screen;
 use crate::fake::{Fake, MIB, agreement};
@@ -16,17 +17,17 @@ fn a_stick_is_made_of_a_disk_that_is_agreed_to() {
     assert_screen!("tools", menu);
     menu.key(Char('m'));
     let screen = menu.screen();
-    assert!(screen.contains("the medium Lifeboat was started from"), "{screen}");
+    assert!(screen.contains("Not possible: Lifeboat was started from it"), "{screen}");
     menu.keys(&[Down, Enter]);
     assert_screen!("stick_form", menu);
     menu.typed("/wrong.iso").keys(&[Enter, Enter, Enter]);
     assert!(menu.screen().contains("no ISO of Lifeboat"), "{}", menu.screen());
     menu.keys(&[Up, Up]);
-    menu.keys(&[lifeboat::tui::key::Key::ClearField, Down, Down, Enter]);
+    menu.keys(&[ClearField, Down, Down, Enter]);
     assert_screen!("stick_agree", menu);
     menu.typed("WXYZ").key(Enter);
     assert!(menu.jobs.is_empty(), "nothing happens before the agreement");
-    menu.keys(&[lifeboat::tui::key::Key::ClearField]).typed("7t30").key(Enter);
+    menu.key(ClearField).typed("7t30").key(Enter);
     let order = menu.stick_order();
     assert_eq!(order.disk.disk.path, Path::new("/dev/sdb"));
     assert_eq!((&order.args.iso, order.args.data_only), (&None, false));
@@ -81,4 +82,15 @@ fn images_that_were_on_the_stick_before_are_found_again() {
     assert!(menu.machine.sticks.lock().unwrap().is_empty());
     menu.key(Enter).typed("0419").key(Enter);
     assert!(menu.screen().contains("choose where the image goes"), "{}", menu.screen());
+}
+
+#[test]
+fn the_medium_is_checked_from_the_list_of_tools() {
+    let mut menu = Menu::at(Fake::new(), &[Char('t'), Char('c')]);
+    menu.finish(Ok(Outcome::default()));
+    assert!(menu.screen().contains("The medium is whole"), "{}", menu.screen());
+    let mut menu = Menu::at(Fake::new(), &[Char('t'), Down, Enter]);
+    let text = "The medium is damaged: /boot/vmlinuz (1 in all).".into();
+    menu.finish(Err(Failure { text, ..Failure::default() }));
+    assert!(menu.screen().contains("damaged: /boot/vmlinuz"), "{}", menu.screen());
 }

@@ -230,11 +230,20 @@ fn others() -> impl Strategy<Value = Verb> {
         Verb::Prepare(PrepareArgs { disk, erase, filesystem, label, plan, sector_size, json })
     });
     let flags = any::<(bool, bool, bool, bool)>();
-    let stick = (path(), name(), option::of(path()), flags).prop_map(|(disk, erase, iso, flags)| {
-        let (data_only, new_data, plan, json) = flags;
-        let iso = iso.filter(|_| !data_only);
-        Verb::MakeStick(StickArgs { disk, erase: Some(erase), iso, data_only, new_data, plan, json })
-    });
+    let stick =
+        (path(), name(), option::of(path()), flags).prop_map(|(disk, erase, iso, flags)| {
+            let (data_only, new_data, plan, json) = flags;
+            let iso = iso.filter(|_| !data_only);
+            Verb::MakeStick(StickArgs {
+                disk,
+                erase: Some(erase),
+                iso,
+                data_only,
+                new_data,
+                plan,
+                json,
+            })
+        });
     let named = (text(), option::of(text()), repo(), any::<(bool, bool)>());
     let named = named.prop_map(|(image, disk, repo, (show, json))| match show {
         true => Verb::Show(ShowArgs { image, from: FromArgs { disk, repo }, json }),
@@ -285,6 +294,7 @@ fn others() -> impl Strategy<Value = Verb> {
             work: WorkArgs { repo, json },
         }),
         4 => Verb::Check(CheckArgs { read_data: flag, work: WorkArgs { repo, json } }),
+        6 => Verb::CheckMedium(CheckMediumArgs { medium: flag.then(|| "/dev/sdb".into()), json }),
         5 => Verb::Unlock(UnlockArgs { all: flag, repo }),
         _ => {
             let (unused, work) = (UnusedArgs { max_unused }, WorkArgs { repo, json });

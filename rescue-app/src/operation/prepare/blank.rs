@@ -36,7 +36,10 @@ pub(in crate::operation) fn erase_signatures(
 }
 
 /// Opens the disk again after it was written: a refusal is then none that left it as it was.
-pub(in crate::operation) fn reopen(disk: &Disk, agreed: &Agreement) -> Result<Target, OperationError> {
+pub(in crate::operation) fn reopen(
+    disk: &Disk,
+    agreed: &Agreement,
+) -> Result<Target, OperationError> {
     Target::open(disk, agreed).map_err(|error| {
         OperationError::io("opening the disk again", std::io::Error::other(error.to_string()))
     })
@@ -47,7 +50,11 @@ pub(in crate::operation) fn not_kept(what: &str) -> OperationError {
     OperationError::io(format!("reading {what} back"), std::io::Error::other(cause))
 }
 
-pub(in crate::operation) fn write(target: &Target, at: u64, bytes: &[u8]) -> Result<(), OperationError> {
+pub(in crate::operation) fn write(
+    target: &Target,
+    at: u64,
+    bytes: &[u8],
+) -> Result<(), OperationError> {
     target
         .write_at(at, bytes)
         .map_err(|error| OperationError::io(format!("writing at byte {at}"), error))

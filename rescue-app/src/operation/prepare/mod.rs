@@ -22,8 +22,10 @@ use super::survey::survey_disk;
 use super::target::{LayoutEntry, all_lost};
 use super::timed::Timed;
 
+pub(super) use blank::{
+    FIRST_BLOCK, erase_signatures, flush, not_kept, partition_device, reopen, write,
+};
 pub use filesystem::PlaceFilesystem;
-pub(super) use blank::{FIRST_BLOCK, erase_signatures, flush, not_kept, partition_device, reopen, write};
 pub(super) use filesystem::{Room, make};
 
 /// A disk smaller than this holds no images worth it, bytes.

@@ -45,7 +45,9 @@ impl StickData {
         let named = place.read_vec(3, 8).map_err(reading)? == b"EXFAT   ";
         let found = inspect::recognise(&place).map_err(reading)?;
         match found.filter(|found| found.kind == Kind::ExFat) {
-            Some(found) if found.size <= size => Ok(Self::Kept { label: found.label, size: found.size }),
+            Some(found) if found.size <= size => {
+                Ok(Self::Kept { label: found.label, size: found.size })
+            }
             None if !named => Ok(Self::New),
             _ => Err(OperationError::refused(
                 "the stick has a data partition that is damaged, or cut off",
@@ -88,8 +90,10 @@ pub fn stick_room(survey: &Survey) -> Option<u64> {
     let Survey { disk, table, volumes, .. } = survey;
     let is_stick = disk.boot_medium && disk.uses.is_empty() && disk.logical_sector == 512;
     let is_free = table.scheme == Scheme::Mbr
+        && !table.partitions.is_empty()
         && table.partitions.iter().all(|part| {
-            part.end() <= STICK_DATA_START || part.number == STICK_DATA_NUMBER && part.start == STICK_DATA_START
+            part.end() <= STICK_DATA_START
+                || part.number == STICK_DATA_NUMBER && part.start == STICK_DATA_START
         });
     let is_made = volumes.iter().any(|volume| is_stick_data(disk, volume));
     let size = stick_data_size(disk.size);

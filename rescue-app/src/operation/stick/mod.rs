@@ -3,6 +3,7 @@
 //! What is written is the ISO, byte for byte, but for one entry of its MBR: the data partition, exFAT from
 //! 256 MiB to the end of the stick. Any system reads it, and a later ISO leaves it alone.
 
+mod check;
 mod data;
 mod iso;
 
@@ -29,6 +30,7 @@ use super::survey::{Survey, survey_disk};
 use super::target::all_lost;
 use super::timed::Timed;
 
+pub use check::{MediumPart, MediumReport, check_medium};
 pub use data::{StickData, is_stick_data, stick_room};
 use iso::Iso;
 
@@ -187,7 +189,11 @@ fn iso(request: &StickRequest, disk: &Disk) -> Result<Iso, OperationError> {
     Ok(iso)
 }
 
-fn lost(survey: &Survey, data: &StickData, writes_iso: bool) -> Result<Vec<String>, OperationError> {
+fn lost(
+    survey: &Survey,
+    data: &StickData,
+    writes_iso: bool,
+) -> Result<Vec<String>, OperationError> {
     let mut untouched = data.kept();
     if let StickData::Kept { .. } = data {
         // The partition around it, too.
@@ -229,6 +235,9 @@ pub fn make_stick(
 fn execute(plan: &StickPlan, control: Control<'_>) -> Result<StickReport, OperationError> {
     if control.cancel.is_requested() {
         return Err(OperationError::Cancelled);
+    }
+    if plan.writes_iso {
+        check::is_whole(&plan.iso, control)?;
     }
     let target = Target::open(&plan.disk, &plan.agreement)?;
     let first = with_stick_data(&first_block(&plan.iso)?, target.size())?;
@@ -277,7 +286,11 @@ fn first_block(iso: &Iso) -> Result<Vec<u8>, OperationError> {
 }
 
 /// Writes the ISO but for its first block, which is blank until all the rest is there.
-fn write_iso(plan: &StickPlan, target: &Target, control: Control<'_>) -> Result<(), OperationError> {
+fn write_iso(
+    plan: &StickPlan,
+    target: &Target,
+    control: Control<'_>,
+) -> Result<(), OperationError> {
     write(target, 0, &[0; FIRST_BLOCK])?;
     flush(target)?;
     let kept = plan.data.kept();
@@ -303,7 +316,8 @@ fn each_piece(
     let mut at = 0;
     while at < iso.size {
         let len = usize::try_from(PIECE.min(iso.size - at)).unwrap_or_default();
-        let piece = iso.read_vec(at, len).map_err(|error| OperationError::io("reading the ISO", error))?;
+        let piece =
+            iso.read_vec(at, len).map_err(|error| OperationError::io("reading the ISO", error))?;
         take(at, piece)?;
         at += PIECE;
     }
@@ -334,7 +348,5 @@ fn read_back(
     reporter.finish();
     let volume = Window::new(&target, STICK_DATA_START, plan.data_size);
     let found = inspect::recognise(&volume).map_err(reading)?;
-    found
-        .filter(|found| found.kind == Kind::ExFat)
-        .ok_or_else(|| not_kept("the data partition"))
+    found.filter(|found| found.kind == Kind::ExFat).ok_or_else(|| not_kept("the data partition"))
 }

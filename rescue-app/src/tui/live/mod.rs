@@ -28,9 +28,7 @@ use crate::operation::{
 };
 use crate::store::{Location, NetworkOptions};
 use crate::volume::VolumeKey;
-use requests::{
-    capture_request, clone_request, prepare_request, restore_request, stick_request,
-};
+use requests::{capture_request, clone_request, prepare_request, restore_request, stick_request};
 
 /// How much of the log is shown: the end, in bytes.
 const LOG_SHOWN: u64 = 128 << 10;
@@ -372,6 +370,10 @@ impl Machine for LiveMachine {
             Job::Write(order) => self.run_write(order, control),
             Job::Copy(order) => self.run_copy(order, control),
             Job::Stick(order) => self.make_stick(order, control),
+            Job::CheckMedium => logged("check of the medium", None, control, |control| {
+                operation::check_medium(None, control)
+            })
+            .and_then(|report| views::medium_outcome(&report)),
             Job::Verify { repository, image } => {
                 self.run_verify(repository, image.as_deref(), control)
             }

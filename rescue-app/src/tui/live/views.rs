@@ -10,8 +10,8 @@ use crate::console;
 use crate::disk;
 use crate::disk::pci::Controller;
 use crate::operation::{
-    self, CaptureReport, CheckReport, CloneReport, CopyReport, OperationError, PruneReport,
-    RestoreReport, StickData, StickReport, Survey, Timed, VerifyReport, format,
+    self, CaptureReport, CheckReport, CloneReport, CopyReport, MediumReport, OperationError,
+    PruneReport, RestoreReport, StickData, StickReport, Survey, Timed, VerifyReport, format,
 };
 use crate::tui::model::{CapturePlan, DiskList, Failure, Outcome, Planned, StickPlan};
 
@@ -144,6 +144,27 @@ pub(super) fn stick_outcome(report: &Timed<StickReport>) -> Outcome {
         time_taken(report.time),
     ];
     Outcome { facts, warnings: Vec::new() }
+}
+
+/// What a check of the medium found; damage is a failure.
+pub(super) fn medium_outcome(report: &Timed<MediumReport>) -> Result<Outcome, Failure> {
+    if let Some(first) = report.damaged.first() {
+        let count = report.damaged.len();
+        return Err(Failure {
+            text: format!(
+                "The medium is damaged: {} ({count} in all).",
+                console::plain(&first.name)
+            ),
+            next_step: Some("Write it again, to another stick. Images are not concerned.".into()),
+            ..Failure::default()
+        });
+    }
+    let facts = vec![
+        fact("Lifeboat", report.volume_id.clone()),
+        fact("Checked", format!("{}, all right", format::size(report.checked))),
+        time_taken(report.time),
+    ];
+    Ok(Outcome { facts, warnings: Vec::new() })
 }
 
 /// What a restore achieved.

@@ -322,6 +322,8 @@ pub enum Job {
         /// The repository.
         repository: Repository,
     },
+    /// Check the medium that Lifeboat was started from.
+    CheckMedium,
     /// Make a stick.
     Stick(Box<StickOrder>),
     /// Forget images and remove what no image uses.
@@ -340,7 +342,7 @@ impl Job {
             Self::Capture(order) => Some(&order.repository),
             Self::Write(order) => order.from.repository(),
             Self::Copy(order) => Some(&order.repository),
-            Self::Stick(_) => None,
+            Self::Stick(_) | Self::CheckMedium => None,
             Self::Verify { repository, .. }
             | Self::Check { repository }
             | Self::Free { repository, .. } => Some(repository),

@@ -152,7 +152,7 @@ impl Page for Home {
             "Lifeboat stores whole disks as images and writes them back.",
             "Capture reads a disk and stores what is in use. Restore writes an image to a disk. \
              Clone writes a disk to another one. Verify reads stored images and checks every byte. \
-             Tools makes further sticks.",
+             Tools makes further sticks and checks this one.",
             "Images live in repositories: folders on any disk. Lifeboat finds them by itself.",
             "Nothing is written to a disk until you have seen what will happen and agreed by typing.",
             "Keys: arrows, Page Up and Page Down, Home and End move; Enter chooses; Esc goes back; \

@@ -130,7 +130,8 @@ impl Places {
     /// Goes to the disk under the cursor that could be prepared, or to the first one.
     fn prepare(&mut self) -> Action {
         let entries = self.entries();
-        let is_bare = |entry: Option<&Entry<'_>>| matches!(entry, Some(Entry::Bare(_) | Entry::Rest(..)));
+        let is_bare =
+            |entry: Option<&Entry<'_>>| matches!(entry, Some(Entry::Bare(_) | Entry::Rest(..)));
         let first = entries.iter().position(|entry| is_bare(Some(entry)));
         let here = self.cursor.index;
         let here = is_bare(entries.get(here)).then_some(here);

@@ -61,7 +61,8 @@ impl StickPage {
     pub(in crate::tui) fn new(disk: Survey, then: Then<StickOrder>) -> Self {
         let form = Form::new(vec![
             FormRow::text(Part::Iso, "ISO file", "").end(),
-            FormRow::tick(Part::NewData, "Erase a data partition that is there already", false).end(),
+            FormRow::tick(Part::NewData, "Erase a data partition that is there already", false)
+                .end(),
             FormRow::button(Part::Continue, "Continue").end(),
         ]);
         Self::of(Next::Make(then), disk, form)

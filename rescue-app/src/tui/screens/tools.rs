@@ -39,8 +39,12 @@ impl Page for Tools {
     }
 
     fn help(&self) -> &'static [&'static str] {
-        &["Make a stick writes Lifeboat to a USB stick, with a partition for images behind it. A stick that \
-           had an older Lifeboat keeps its images."]
+        &[
+            "Make a stick writes Lifeboat to a USB stick, with a partition for images behind it. A stick that \
+           had an older Lifeboat keeps its images.",
+            "Check medium reads this stick or disc and compares every byte with what was built. Do so when \
+           programs fail for no reason, or a stick is old.",
+        ]
     }
 
     fn on_key(&mut self, key: Key, context: &Context) -> Action {
