@@ -184,6 +184,7 @@ fn every_program_of_the_medium_runs() {
         assert!(status < 126 && !output.contains("error while loading"), "{program}: {output}");
     }
     assert_eq!(machine.shell("cat /proc/sys/kernel/panic").trim(), "60");
+    machine.shell("lifeboat check-medium");
     let mounts = machine.shell("cat /proc/mounts");
     assert!(!mounts.contains("/dev/sr") && !mounts.contains("/dev/vd"), "{mounts}");
     // The kernel asks for filesystem modules by itself when something is mounted.

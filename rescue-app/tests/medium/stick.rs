@@ -93,7 +93,7 @@ fn a_plain_stick_gets_room_for_images_and_makes_another() {
     let machine = Machine::new(Firmware::Uefi).written_usb_stick(second.path()).start();
     machine.choose_shell();
     machine.shell_until("cat /run/lifeboat/ready && echo ready", |out| out.contains("ready\n"));
-    machine.shell("lifeboat init --no-passphrase --repo stick:/images");
-    let told = machine.shell("lifeboat images --repo partition:/dev/sda3:/images");
+    machine.shell("lifeboat init --no-passphrase");
+    let told = machine.shell("lifeboat images --repo partition:/dev/sda3:/lifeboat");
     assert!(told.contains("no images"), "{told}");
 }

@@ -68,9 +68,6 @@ fn the_rest_of_the_running_stick_is_the_first_place_and_asked_for() {
     assert!(order.args.data_only, "{order:?}");
     assert_eq!(order.agreed, Some(agreement(&order.disk)));
     assert!(menu.screen().contains("LIFEBOAT on sdc3"), "{}", menu.screen());
-    // Only where something is to be stored.
-    let mut menu = Menu::at(started_from_a_plain_stick(), &[Char('r')]);
-    assert!(!menu.screen().contains("rest of this stick"), "{}", menu.screen());
 }
 
 #[test]
@@ -82,6 +79,13 @@ fn images_that_were_on_the_stick_before_are_found_again() {
     assert!(menu.machine.sticks.lock().unwrap().is_empty());
     menu.key(Enter).typed("0419").key(Enter);
     assert!(menu.screen().contains("choose where the image goes"), "{}", menu.screen());
+    // To restore, too, and then it is not the first thing to do.
+    let mut menu = Menu::at(started_from_a_plain_stick(), &[Char('r')]);
+    let chosen = menu.reversed().concat();
+    assert!(!chosen.contains("earlier Lifeboat"), "{chosen}");
+    menu.keys(&[Char('n'), Enter]).typed("0419").key(Enter);
+    assert!(menu.screen().contains("choose where the images are"), "{}", menu.screen());
+    assert_eq!(menu.machine.sticks.lock().unwrap().len(), 1);
 }
 
 #[test]

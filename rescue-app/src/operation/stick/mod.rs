@@ -129,7 +129,10 @@ pub fn plan_stick(request: &StickRequest) -> Result<StickPlan, OperationError> {
     let data_size = stick_data_size(survey.disk.size);
     let writes_iso = request.content != StickContent::Present;
     // Says what stands in the way before the first write.
-    with_stick_data(&first_block(&iso)?, survey.disk.size)?;
+    with_stick_data(&first_block(&iso)?, survey.disk.size).map_err(|error| {
+        let why = format!("{} cannot be made a stick: {error}", survey.disk.identity());
+        OperationError::refused(why, "remove them first, or choose another stick")
+    })?;
     let lost = lost(&survey, &data, writes_iso)?;
     Ok(StickPlan {
         erase: survey.erase().to_owned(),

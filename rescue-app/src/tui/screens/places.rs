@@ -83,10 +83,10 @@ impl Places {
         disks.filter(is_bare).collect::<Vec<_>>().into_iter()
     }
 
-    /// The stick that Lifeboat was started from, when it has no partition for the image yet.
+    /// The stick that Lifeboat was started from, when it has no partition for images, or none any more.
     fn rest(&self) -> Option<Entry<'_>> {
-        let source = self.errand.source.as_ref()?;
-        let mut disks = self.all()?.disks.iter().filter(|disk| disk.path() != source.path());
+        let source = self.errand.source.as_ref().map(|disk| disk.path());
+        let mut disks = self.all()?.disks.iter().filter(|disk| Some(disk.path()) != source);
         disks.find_map(|disk| Some(Entry::Rest(disk, stick_room(disk)?)))
     }
 
@@ -95,12 +95,18 @@ impl Places {
     }
 
     fn entries(&self) -> Vec<Entry<'_>> {
-        let mut entries: Vec<_> = self.rest().into_iter().collect();
+        let mut entries = Vec::new();
+        if self.errand.stores() {
+            entries.extend(self.rest());
+        }
         for place in self.usable() {
             entries.extend(place.repositories.iter().map(|found| Entry::Found(place, found)));
             if self.errand.stores() {
                 entries.push(Entry::New(place));
             }
+        }
+        if !self.errand.stores() {
+            entries.extend(self.rest());
         }
         entries.extend(self.bare().map(Entry::Bare));
         entries.push(Entry::Typed);
@@ -190,7 +196,10 @@ impl Places {
                 Entry::Rest(disk, size) => {
                     let heading = text::clip(&disk.line(), columns.saturating_sub(4));
                     let heading = Line::styled(heading, look.heading());
-                    let row = format!("N  Use the rest of this stick: {}", format::size(size));
+                    let row = match self.errand.stores() {
+                        true => format!("N  Use the rest of this stick: {}", format::size(size)),
+                        false => "N  Find what an earlier Lifeboat stored on this stick".into(),
+                    };
                     (vec![heading, Line::raw("Lifeboat was started from it")], Row::new(row))
                 }
                 Entry::Bare(disk) => {

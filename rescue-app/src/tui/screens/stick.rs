@@ -211,11 +211,13 @@ impl Page for StickPage {
                 self.plan = plan;
                 self.confirm()
             }
-            // The list of places finds what is on it.
-            (Reply::Prepared(Ok(place)), _) if !place.repositories.is_empty() => Action::Back,
-            (Reply::Prepared(Ok(place)), Next::UseFor(errand)) => {
+            (Reply::Prepared(Ok(place)), Next::UseFor(errand))
+                if errand.stores() && place.repositories.is_empty() =>
+            {
                 replace(Create::new(errand.clone(), Target::Place(place)))
             }
+            // The list of places finds what is on it.
+            (Reply::Prepared(Ok(_)), _) => Action::Back,
             (Reply::StickPlan(Err(failure)) | Reply::Prepared(Err(failure)), _) => {
                 self.failure = Some(failure);
                 Action::None
