@@ -80,7 +80,7 @@ impl PlaceFilesystem {
     }
 
     /// Whether the tool can make it on this disk.
-    pub(in crate::operation) fn fits(self, disk: &Disk) -> Result<(), OperationError> {
+    pub(super) fn fits(self, disk: &Disk) -> Result<(), OperationError> {
         let in_file = disk.kind == DiskKind::ImageFile || disk.transport == Transport::Loop;
         if self == Self::Exfat && in_file && disk.logical_sector != 512 {
             let why = "mkfs.exfat makes filesystems with sectors of 512 bytes in files";

@@ -203,14 +203,10 @@ fn lost(
         untouched = Extents::from(vec![(STICK_DATA_START, stick_data_size(survey.disk.size))]);
     }
     if !writes_iso {
+        // The table too: it gets one more entry, and loses none.
         untouched = untouched.union(&Extents::from(vec![(0, STICK_DATA_START)]));
     }
-    let (_, mut lost) = all_lost(survey, &untouched)?;
-    if !writes_iso {
-        // The table gets one more entry, and loses none.
-        lost.retain(|text| !text.starts_with("the partition table"));
-    }
-    Ok(lost)
+    Ok(all_lost(survey, &untouched)?.1)
 }
 
 /// Makes a stick, as [`plan_stick`] said. The first block comes last of all but the new filesystem, and

@@ -17,6 +17,9 @@ use super::relaid::Relaid;
 use super::scope::Scope;
 use super::state::{EMPTY, Held, describe, look};
 
+/// The part of a disk that every table begins in, bytes.
+const SECTOR: u64 = 512;
+
 /// One line of a before or after picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LayoutEntry {
@@ -146,6 +149,9 @@ pub(in crate::operation) fn all_lost(
 ) -> Result<(Vec<LayoutEntry>, Vec<String>), OperationError> {
     let (held, _) = look(survey, &Source::open(&survey.disk.path)?);
     let before = before(&held, &[], Some(untouched));
-    let lost = lost(survey, &before, Scope::Disk);
+    // Where not even its first sector is written, the table stays too.
+    let keeps_table = untouched.gaps_within(0, SECTOR).is_empty();
+    let scope = if keeps_table { Scope::Partitions } else { Scope::Disk };
+    let lost = lost(survey, &before, scope);
     Ok((before, lost))
 }
