@@ -229,21 +229,6 @@ fn others() -> impl Strategy<Value = Verb> {
         let (erase, sector_size) = (Some(erase), None);
         Verb::Prepare(PrepareArgs { disk, erase, filesystem, label, plan, sector_size, json })
     });
-    let flags = any::<(bool, bool, bool, bool)>();
-    let stick =
-        (path(), name(), option::of(path()), flags).prop_map(|(disk, erase, iso, flags)| {
-            let (data_only, new_data, plan, json) = flags;
-            let iso = iso.filter(|_| !data_only);
-            Verb::MakeStick(StickArgs {
-                disk,
-                erase: Some(erase),
-                iso,
-                data_only,
-                new_data,
-                plan,
-                json,
-            })
-        });
     let named = (text(), option::of(text()), repo(), any::<(bool, bool)>());
     let named = named.prop_map(|(image, disk, repo, (show, json))| match show {
         true => Verb::Show(ShowArgs { image, from: FromArgs { disk, repo }, json }),
@@ -253,17 +238,6 @@ fn others() -> impl Strategy<Value = Verb> {
             boot: BootTestArgs::default(),
             work: WorkArgs { repo, json },
         }),
-    });
-    let mount = (text(), path(), layer(), option::of(text()), repo());
-    let mount = mount.prop_map(|(image, dir, layer, disk, repo)| {
-        Verb::Mount(MountArgs { image, dir, layer, from: FromArgs { disk, repo } })
-    });
-    let address = any::<(bool, std::net::SocketAddrV4)>();
-    let serve = (vec(text(), 1..3), path(), address, layer(), option::of(text()), repo());
-    let serve = serve.prop_map(|(images, path, (is_socket, port), layer, disk, repo)| {
-        let usual = std::net::SocketAddr::from(([127, 0, 0, 1], 10809));
-        let (socket, listen) = if is_socket { (Some(path), usual) } else { (None, port.into()) };
-        Verb::Serve(ServeArgs { images, socket, listen, layer, from: FromArgs { disk, repo } })
     });
     let browse = (text(), option::of(text()), option::of(text()), repo(), any::<(bool, bool)>());
     let browse = browse.prop_map(|(place, name, disk, repo, (long, json))| {
@@ -305,7 +279,32 @@ fn others() -> impl Strategy<Value = Verb> {
     let copy = copy.prop_map(|(place, to, disk, repo, json)| {
         Verb::Copy(CopyArgs { place, to, from: FromArgs { disk, repo }, json })
     });
-    prop_oneof![repair, prepare, stick, named, mount, serve, diff, copy, browse, rest]
+    prop_oneof![repair, prepare, stick(), named, opened(), diff, copy, browse, rest]
+}
+
+fn stick() -> impl Strategy<Value = Verb> {
+    let flags = any::<(bool, bool, bool, bool)>();
+    (path(), name(), option::of(path()), flags).prop_map(|(disk, erase, iso, flags)| {
+        let (data_only, new_data, plan, json) = flags;
+        let (erase, iso) = (Some(erase), iso.filter(|_| !data_only));
+        Verb::MakeStick(StickArgs { disk, erase, iso, data_only, new_data, plan, json })
+    })
+}
+
+/// The verbs that open images to other programs.
+fn opened() -> impl Strategy<Value = Verb> {
+    let mount = (text(), path(), layer(), option::of(text()), repo());
+    let mount = mount.prop_map(|(image, dir, layer, disk, repo)| {
+        Verb::Mount(MountArgs { image, dir, layer, from: FromArgs { disk, repo } })
+    });
+    let address = any::<(bool, std::net::SocketAddrV4)>();
+    let serve = (vec(text(), 1..3), path(), address, layer(), option::of(text()), repo());
+    let serve = serve.prop_map(|(images, path, (is_socket, port), layer, disk, repo)| {
+        let usual = std::net::SocketAddr::from(([127, 0, 0, 1], 10809));
+        let (socket, listen) = if is_socket { (Some(path), usual) } else { (None, port.into()) };
+        Verb::Serve(ServeArgs { images, socket, listen, layer, from: FromArgs { disk, repo } })
+    });
+    prop_oneof![mount, serve]
 }
 
 fn layer() -> impl Strategy<Value = LayerArgs> {
