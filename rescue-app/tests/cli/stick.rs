@@ -54,7 +54,7 @@ fn judge(bench: &Bench, disk: &str, iso: &str) {
     let verdict = tool("sfdisk", &["-V", disk]);
     assert!(verdict.contains("No errors detected"), "{verdict}");
     let table = tool("sfdisk", &["-d", disk]);
-    let data = table.lines().find(|line| line.contains("3 : ")).expect("a third partition");
+    let data = table.lines().find(|line| line.contains("3 : ")).unwrap();
     let size = (SIZE - DATA) / 512;
     assert!(data.contains(&format!("start=      524288, size=      {size}, type=7")), "{table}");
     let len = fs::metadata(iso).unwrap().len();

@@ -257,7 +257,8 @@ fn execute(plan: &StickPlan, control: Control<'_>) -> Result<StickReport, Operat
     let _lift = target.close();
     control.phase(Phase::Finishing);
     let device = partition_device(&plan.disk, STICK_DATA_NUMBER);
-    let agreed = plan.agreement.clone().after_writing();
+    // A copy of the running medium carries its volume id by now.
+    let agreed = plan.agreement.clone().on_the_medium().after_writing();
     if !plan.data.is_kept() {
         let room = Room {
             disk: &plan.disk,
