@@ -20,7 +20,7 @@ pub(super) fn run(args: &StickArgs) -> anyhow::Result<Ending> {
     }
     request.agreed = Some(plan.agreement.clone());
     let report = printer.watch(|control| operation::make_stick(&request, control))?;
-    printer.result(&report, &report_text(&report))?;
+    printer.report(&report, &report_text(&report))?;
     Ok(Ending::Done)
 }
 
@@ -78,7 +78,7 @@ pub(super) fn check(args: &CheckMediumArgs) -> anyhow::Result<Ending> {
     let printer = Printer::new(args.json);
     let medium = args.medium.as_deref();
     let report = printer.watch(|control| operation::check_medium(medium, control))?;
-    printer.result(&report, &check_text(&report))?;
+    printer.answer(&report, &check_text(&report))?;
     Ok(if report.damaged.is_empty() { Ending::Done } else { Ending::Damaged })
 }
 
