@@ -147,14 +147,14 @@ fn count_down(seconds: u64) -> anyhow::Result<()> {
         return Ok(());
     }
     for left in (1..=seconds).rev() {
-        eprint!("\rbegins in {left} s; Ctrl-C stops it ");
+        console::draw(&format!("\rbegins in {left} s; Ctrl-C stops it "));
         thread::sleep(Duration::from_secs(1));
         if CANCEL.is_requested() {
             bail!("stopped before the first step; nothing was done");
         }
     }
     if seconds > 0 {
-        eprintln!();
+        console::draw("\n");
     }
     Ok(())
 }
