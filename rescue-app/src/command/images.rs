@@ -1,10 +1,10 @@
-//! `lifeboat init`, `images` and `show`.
+//! `lifeboat init`, `images`, `stats` and `show`.
 
 use crate::console::{self, say, tell};
 use crate::image::manifest::Stored;
 use crate::job::{ImagesArgs, InitArgs, ShowArgs};
-use crate::operation::format::{size, time_of};
-use crate::operation::{self, BootNote, Control, Event, ImagePartition, ImageSummary, Want};
+use crate::operation::format::{count, size, time_of};
+use crate::operation::{self, BootNote, Control, Event, ImagePartition, ImageSummary, Stats, Want};
 use crate::volume::State;
 
 use super::ending::Ending;
@@ -71,6 +71,24 @@ pub(super) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
         document(&image)?;
     } else {
         print_image(&image);
+    }
+    Ok(Ending::Done)
+}
+
+pub(super) fn stats(args: &ImagesArgs) -> anyhow::Result<Ending> {
+    let access = passphrase::access(&args.repo, Want::Read)?;
+    let stats = operation::repository_stats(&access)?;
+    if args.json {
+        document(&stats)?;
+        return Ok(Ending::Done);
+    }
+    let Stats { images, disks, held, packs, blobs, plain, stored, free } = stats;
+    say(&format!("images    {} of {}", count(images, "image"), count(disks, "disk")));
+    say(&format!("hold      {} of their disks", size(held)));
+    say(&format!("chunks    {blobs}, each stored once: {}", size(plain)));
+    say(&format!("stored    {} in {}", size(stored), count(packs, "pack file")));
+    if let Some(free) = free {
+        say(&format!("free      {}", size(free)));
     }
     Ok(Ending::Done)
 }

@@ -92,6 +92,7 @@ fn carry_out(verb: &Verb) -> anyhow::Result<Ending> {
         Verb::Capture(args) => capture::run(args),
         Verb::Clone(args) => clone::run(args),
         Verb::Images(args) => images::list(args),
+        Verb::Stats(args) => images::stats(args),
         Verb::Show(args) => images::show(args),
         Verb::Restore(args) => restore::run(args),
         Verb::Mount(args) => mount::run(args),

@@ -26,6 +26,11 @@ Examples:
   lifeboat images -r /mnt/images
   lifeboat -r /mnt/images images --json";
 
+pub(super) const STATS: &str = "\
+Examples:
+  lifeboat stats -r /mnt/images
+  lifeboat stats --json";
+
 pub(super) const SHOW: &str = "\
 Examples:
   lifeboat show latest

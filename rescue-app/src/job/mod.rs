@@ -60,6 +60,12 @@ pub enum Verb {
     /// Lists the images in a repository, newest first.
     #[command(visible_aliases = ["list", "snapshots"], after_help = examples::IMAGES)]
     Images(ImagesArgs),
+    /// Tells how much a repository holds, and what it takes.
+    ///
+    /// Chunks that several images share are stored once. Reads the index and what describes the images, no data; `lifeboat
+    /// prune --dry-run` tells what no image uses any more.
+    #[command(after_help = examples::STATS)]
+    Stats(ImagesArgs),
     /// Shows what an image holds: its disk, partitions and warnings.
     #[command(after_help = examples::SHOW)]
     Show(ShowArgs),

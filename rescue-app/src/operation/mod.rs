@@ -35,6 +35,7 @@ mod search;
 mod serve;
 mod shortage;
 mod source;
+mod stats;
 mod stick;
 mod survey;
 mod target;
@@ -76,6 +77,7 @@ pub use restore::{RestorePlan, RestoreReport, RestoreRequest, What, With, plan_r
 pub use search::FoundRepository;
 pub use serve::{ServeRequest, serve};
 pub use source::{SourcePlan, SourceRequest, SourceSummary, Unpartitioned, not_stored};
+pub use stats::{Stats, repository_stats};
 pub use stick::{
     MediumPart, MediumReport, StickContent, StickData, StickPlan, StickReport, StickRequest,
     check_medium, is_stick_data, make_stick, plan_stick, stick_room,

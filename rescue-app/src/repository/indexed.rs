@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Repository;
 use super::error::{RepositoryError, Result};
-use super::format::index::{Index, IndexFile};
+use super::format::index::{Held, Index, IndexFile};
 use super::format::{Id, json_file};
 use crate::store::FileKind;
 
@@ -85,6 +85,11 @@ impl IndexedRepository {
     /// know are missing.
     pub fn damaged_index_files(&self) -> &[(Id, RepositoryError)] {
         &self.damaged
+    }
+
+    /// How much there is, as the index tells.
+    pub fn totals(&self) -> Held {
+        self.index().totals()
     }
 
     /// The index as it is now.

@@ -52,8 +52,8 @@ mod write;
 pub use check::{CheckReport, Dropped, Finding, RebuiltIndex, RepairedPacks};
 pub use error::{RepositoryError, Result};
 pub use format::{
-    BlobLocation, BlobType, Id, IdHasher, Identity, Node, NodeType, NotAnId, PUBLIC_PASSPHRASE,
-    Snapshot, SnapshotFile, Summary, TOGETHER, Tree,
+    BlobLocation, BlobType, Held, Id, IdHasher, Identity, Node, NodeType, NotAnId,
+    PUBLIC_PASSPHRASE, Snapshot, SnapshotFile, Summary, TOGETHER, Tree,
 };
 pub use indexed::IndexedRepository;
 pub use keys::KeyNote;

@@ -259,7 +259,8 @@ fn others() -> impl Strategy<Value = Verb> {
             json,
         }),
         1 => Verb::Init(InitArgs { place: None, repo, no_passphrase: flag, in_memory: json }),
-        2 => Verb::Images(ImagesArgs { repo, json }),
+        2 if flag => Verb::Images(ImagesArgs { repo, json }),
+        2 => Verb::Stats(ImagesArgs { repo, json }),
         7 => key(repo, (flag, json), max_unused),
         3 => Verb::Verify(VerifyArgs {
             image: None,

@@ -91,8 +91,7 @@ pub struct BlobLocation {
 impl BlobLocation {
     /// Length of the plain text in bytes.
     pub fn plain_len(&self) -> u32 {
-        let overhead = u32::try_from(OVERHEAD).unwrap_or(u32::MAX);
-        self.uncompressed.unwrap_or(self.length.saturating_sub(overhead))
+        plain_len(self.length, self.uncompressed.unwrap_or(0))
     }
 
     /// One past the last byte of the sealed blob in the pack.
@@ -105,6 +104,27 @@ impl BlobLocation {
         let Self { kind, offset, length, uncompressed, .. } = *self;
         PackEntry { id, kind, offset, length, uncompressed }
     }
+}
+
+/// Length of the plain text of a sealed blob; `uncompressed` is 0 when it is not compressed.
+fn plain_len(length: u32, uncompressed: u32) -> u32 {
+    match uncompressed {
+        0 => length.saturating_sub(u32::try_from(OVERHEAD).unwrap_or(u32::MAX)),
+        plain => plain,
+    }
+}
+
+/// How much a repository holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Pack files.
+    pub packs: u64,
+    /// Blobs: chunks, directories and manifests.
+    pub blobs: u64,
+    /// Their bytes as they are stored.
+    pub stored: u64,
+    /// Their bytes before they were compressed.
+    pub plain: u64,
 }
 
 /// A blob in memory; 52 bytes, for there may be millions.
@@ -183,6 +203,18 @@ impl Index {
     /// Number of blobs, copies counted.
     pub(in crate::repository) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How much there is, of several copies of a blob one.
+    pub(in crate::repository) fn totals(&self) -> Held {
+        let mut totals = Held { packs: self.packs.len() as u64, ..Held::default() };
+        for copies in self.entries.chunk_by(|a, b| (a.id, a.kind) == (b.id, b.kind)) {
+            let Some(blob) = copies.first() else { continue };
+            totals.blobs += 1;
+            totals.stored += u64::from(blob.length);
+            totals.plain += u64::from(plain_len(blob.length, blob.uncompressed));
+        }
+        totals
     }
 
     /// Whether a blob of this type is known.

@@ -20,7 +20,7 @@ mod tree;
 pub use hasher::{IdHasher, TOGETHER};
 pub use id::{Id, NotAnId};
 pub use identity::Identity;
-pub use index::BlobLocation;
+pub use index::{BlobLocation, Held};
 pub use pack::BlobType;
 pub use readme::PUBLIC_PASSPHRASE;
 pub use snapshot::{Snapshot, SnapshotFile, Summary};
