@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::job::Verb;
+use crate::store::Location;
 
 /// Captures, restores and verifies whole disks. Without a command it opens the menu.
 ///
@@ -50,6 +51,9 @@ pub struct RunArgs {
     /// The file with the job.
     #[arg(value_name = "JOB")]
     pub job: PathBuf,
+    /// The repository of steps that name none, where the job names none either.
+    #[arg(long, short = 'r', value_name = "DIR")]
+    pub repo: Option<Location>,
     /// Print the commands, with the disks that are found, and do nothing.
     #[arg(long, visible_alias = "dry-run", short_alias = 'n')]
     pub plan: bool,

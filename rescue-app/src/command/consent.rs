@@ -16,7 +16,7 @@ use super::passphrase::ask_openly;
 const TYPED: usize = 4;
 
 /// What `--erase` says; without it the answer of a person at a terminal to the plan that was printed.
-/// A file that does not exist yet loses nothing. `None` where nobody agreed: the work refuses then.
+/// A file that does not exist yet loses nothing; one that is there and made anew does. `None` where nobody agreed: the work refuses then.
 pub(super) fn given(
     args: &TargetArgs,
     plan: &TargetPlan,
@@ -25,7 +25,7 @@ pub(super) fn given(
     if let Some(name) = &args.erase {
         return Ok(Some(name.to_string_lossy().into_owned()));
     }
-    if plan.creates_file {
+    if plan.creates_file && plan.preview.lost.is_empty() {
         return Ok(Some(plan.erase.clone()));
     }
     if json || !is_attended() {

@@ -5,14 +5,12 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use crate::job::Verb;
-
-use super::args::{self, Cli};
+use super::args::Cli;
 use super::hardening;
 use super::settings::Settings;
 
@@ -76,18 +74,13 @@ fn usually(arg: Arg, value: Option<OsString>) -> Arg {
     }
 }
 
-/// The verb that words without the program's name ask for, of which a repository need not be named.
+/// Looks at words without the program's name, which need not name a repository.
 ///
 /// # Errors
 /// What the command line would be refused for.
-pub(super) fn verb(words: &[OsString]) -> anyhow::Result<Verb> {
+pub(super) fn check(words: &[OsString]) -> anyhow::Result<()> {
     let words: Vec<OsString> = [OsString::from("lifeboat")].iter().chain(words).cloned().collect();
-    let cli =
-        parsed(&words, Some("/".into()), Settings::default()).map_err(|error| refusal(&error))?;
-    match cli.command {
-        Some(args::Command::Verb(verb)) => Ok(*verb),
-        _ => bail!("it is no command on disks or images"),
-    }
+    parsed(&words, Some("/".into()), Settings::default()).map(drop).map_err(|error| refusal(&error))
 }
 
 /// What the command line was refused for, in one line.

@@ -52,6 +52,17 @@ Examples:
   lifeboat restore 7add3769 /dev/sdb --partitions 2-3          # the others stay as they are
   lifeboat restore latest pc.vhdx                              # a virtual machine's disk";
 
+pub(super) const MAKE_STICK: &str = "\
+Examples:
+  lifeboat make-stick /dev/sdx --plan                                # from the running medium: look first
+  lifeboat make-stick /dev/sdx --erase 4C530001 --iso lifeboat.iso
+  lifeboat make-stick /dev/sdx --erase 4C530001 --data-only          # of a stick written by dd";
+
+pub(super) const CHECK_MEDIUM: &str = "\
+Examples:
+  lifeboat check-medium                    # the one that Lifeboat was started from
+  lifeboat check-medium lifeboat.iso";
+
 pub(super) const MOUNT: &str = "\
 Examples:
   lifeboat mount latest /mnt/image

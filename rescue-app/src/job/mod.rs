@@ -188,12 +188,14 @@ pub enum Verb {
     /// Writes the ISO, and behind it, from 256 MiB to the end, an exFAT partition for images that every
     /// system reads. One that is there already, of an older Lifeboat, is kept with all that is in it.
     /// The disk has to be named twice, as for a restore. Everything is read back and compared.
+    #[command(after_help = examples::MAKE_STICK)]
     #[serde(rename = "make-stick")]
     MakeStick(StickArgs),
     /// Reads the medium that Lifeboat was started from and checks every byte of it.
     ///
     /// Compares each part with its SHA-256, which stands on the medium; the partition for images is none
     /// of them (`lifeboat verify` checks images). It tells damage, not whether somebody changed both.
+    #[command(after_help = examples::CHECK_MEDIUM)]
     #[serde(rename = "check-medium")]
     CheckMedium(CheckMediumArgs),
 }

@@ -75,7 +75,7 @@ fn a_step_that_fails_ends_the_job() {
     make_gpt_disk(&bench, "disk");
     let job = job(
         &bench,
-        "repo = \"@/repo\"\nreport = \"@/report\"\n\
+        "report = \"@/report\"\n\
          [[step]]\nrun = [\"verify\", \"latest\"]\n\
          [[step]]\nrun = [\"capture\"]\nsource = \"@/disk\"\n",
     );

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 use toml_edit::{Item, TableLike};
 
+use crate::command::parse;
 use crate::command::settings::{line_of, parsed, word};
-use crate::job::Verb;
 use crate::store::Location;
 
 use super::rule::Chosen;
@@ -117,16 +117,13 @@ fn words(item: &Item) -> anyhow::Result<Vec<String>> {
 impl Step {
     /// Refuses what the command line would, and disks that are named twice or not at all.
     fn check(&self) -> anyhow::Result<()> {
-        let disk = |chosen: &Option<Chosen>| chosen.as_ref().map(|_| OsString::from("/disk"));
-        let words = self.arguments(disk(&self.source), disk(&self.target), "word");
-        let verb = crate::command::parse::verb(&words)?;
-        let (source, target) = match verb {
-            Verb::Capture(_) => (true, false),
-            Verb::Clone(_) => (true, true),
-            Verb::Restore(_) => (false, true),
-            Verb::Verify(_) | Verb::Check(_) | Verb::Forget(_) | Verb::Prune(_) => (false, false),
+        let (source, target) = match self.words.first().map(String::as_str) {
+            Some("capture" | "backup") => (true, false),
+            Some("clone") => (true, true),
+            Some("restore") => (false, true),
+            Some("verify" | "check" | "forget" | "prune") => (false, false),
             _ => bail!(
-                "it has to capture, clone, restore, verify, check, forget or prune; other commands are for people"
+                "run has to begin with capture, clone, restore, verify, check, forget or prune; other commands are for people"
             ),
         };
         for (name, wanted, given) in
@@ -138,7 +135,8 @@ impl Step {
                 _ => {}
             }
         }
-        Ok(())
+        let disk = |chosen: &Option<Chosen>| chosen.as_ref().map(|_| OsString::from("/disk"));
+        parse::check(&self.arguments(disk(&self.source), disk(&self.target), "word"))
     }
 
     /// The words of the command line for these disks.

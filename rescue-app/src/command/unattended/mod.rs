@@ -18,6 +18,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use crate::console;
+use crate::store::Location;
 
 use super::args::RunArgs;
 use super::ending::Ending;
@@ -38,6 +39,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Ending> {
     let name = console::path(&args.job);
     let text = fs::read_to_string(&args.job).with_context(|| format!("reading {name}"))?;
     let job = Job::parse(&text).with_context(|| name.clone())?;
+    let repo = job.repo.as_ref().or(args.repo.as_ref());
     // Before the first step, so that nothing is done of a job that cannot be done whole.
     let steps = job.steps.iter().enumerate().map(|(index, step)| {
         Ready::find(step).with_context(|| format!("{name}: step {}", index + 1))
@@ -54,7 +56,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Ending> {
     count_down(job.countdown)?;
     let mut ending = Ending::Done;
     for (number, step) in (1..).zip(&steps) {
-        let status = step.carry_out(&job, &mut report)?;
+        let status = step.carry_out(repo, &mut report)?;
         let told = json!({
             "event": "step", "step": number, "verb": step.verb, "status": status, "schema": SCHEMA,
         });
@@ -91,11 +93,11 @@ impl Ready {
     }
 
     /// Runs it, and reports what it says; its exit status, 130 where it was stopped by a signal.
-    fn carry_out(&self, job: &Job, report: &mut Report) -> anyhow::Result<i32> {
+    fn carry_out(&self, repo: Option<&Location>, report: &mut Report) -> anyhow::Result<i32> {
         let program = std::env::current_exe().context("looking for this program")?;
         let mut command = Command::new(program);
         command.args(&self.words).stdin(Stdio::null()).stdout(Stdio::piped());
-        if let Some(repo) = &job.repo {
+        if let Some(repo) = repo {
             command.env("LIFEBOAT_REPO", repo.to_os());
         }
         let mut child = command.spawn().context("starting this program")?;
