@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Bench, make_gpt_disk, same};
+use crate::support::{Bench, judge_gpt_disk, make_gpt_disk};
 
 /// A job in a file, with `@` for the folder of the test.
 fn job(bench: &Bench, text: &str) -> String {
@@ -20,7 +20,7 @@ fn images(bench: &Bench) -> usize {
 #[test]
 fn a_job_captures_restores_and_verifies_and_reports() {
     let bench = Bench::new();
-    let disk = make_gpt_disk(&bench, "disk");
+    make_gpt_disk(&bench, "disk");
     let job = job(
         &bench,
         "repo = \"@/repo\"\nreport = [\"@/report\"]\n\
@@ -46,7 +46,7 @@ fn a_job_captures_restores_and_verifies_and_reports() {
     );
     assert_eq!(lines.iter().filter(|line| line["event"] == "result").count(), 3);
     assert!(lines.iter().all(|line| line["event"] != "progress"));
-    assert!(same(&disk, &bench.path("out")));
+    judge_gpt_disk(&bench, &bench.path("out"));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_job_that_cannot_be_done_whole_does_nothing() {
             "[[step]]\nrun = [\"restore\", \"latest\"]\ntarget = \"serial=NONE-7\"\n",
             "no disk of this machine",
         ),
-        ("[[step]]\nrun = [\"restroe\", \"latest\"]\n", "restroe"),
+        ("[[step]]\nrun = [\"restroe\", \"latest\"]\n", "has to begin with capture"),
         ("[[step]]\nrun = [\"verify\"]\n[[setp]]\n", "line 7: setp is not known"),
     ] {
         let job = job(&bench, &format!("{first}{second}"));
