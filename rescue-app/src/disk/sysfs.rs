@@ -5,6 +5,8 @@ use std::fs;
 use std::os::linux::fs::MetadataExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::stat::{major, minor};
 
@@ -15,6 +17,9 @@ use super::{DEFAULT_SECTOR_SIZE, Disk, DiskError, DiskKind, Object, Transport, b
 
 /// sysfs counts in these, whatever the sector size of the disk.
 const SYSFS_SECTOR: u64 = 512;
+
+/// How long it is waited before the medium is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Kernel names of block devices that are no disks of their own.
 const NO_DISKS: [&str; 9] =
@@ -60,15 +65,27 @@ impl Sysfs {
     }
 
     /// The device, stick or disc, that the running system was started from; `None` when that was
-    /// something else than our medium, or when it was pulled out.
-    pub fn medium(&self) -> Option<PathBuf> {
-        let id = boot_medium::marker(&self.proc)?;
+    /// something else than our medium, or when it was pulled out. It is waited for as long as `patience`: the
+    /// system runs from memory, and may be up before the kernel has found all drives.
+    pub fn medium(&self, patience: Duration) -> Option<PathBuf> {
+        let (id, begun) = (boot_medium::marker(&self.proc)?, Instant::now());
+        loop {
+            let found = self.drive_with(&id);
+            if found.is_some() || begun.elapsed() >= patience {
+                return found;
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// The device with the medium of that volume id.
+    fn drive_with(&self, id: &str) -> Option<PathBuf> {
         let entries = fs::read_dir(self.sys.join("block")).ok()?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut nodes: Vec<PathBuf> =
             names.filter(|name| is_disk_name(name)).map(|name| self.node(&name)).collect();
         nodes.sort();
-        nodes.into_iter().find(|node| boot_medium::is_on(node, &id))
+        nodes.into_iter().find(|node| boot_medium::is_on(node, id))
     }
 
     /// As [`super::open`].

@@ -1,6 +1,7 @@
 //! Where the bytes of the medium come from.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::bytes::{ReadAt, Window};
 use crate::console;
@@ -12,6 +13,9 @@ use crate::volume::Kind;
 
 /// What the volume id of every Lifeboat medium begins with (`scripts/assemble-iso`).
 const NAME: &str = "LIFEBOAT";
+
+/// How long the drive with the running medium is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An ISO of Lifeboat: a file, or the start of a stick or disc that it was written to.
 #[derive(Debug)]
@@ -26,7 +30,7 @@ pub(super) struct Iso {
 impl Iso {
     /// That of the medium Lifeboat was started from.
     pub(super) fn of_medium() -> Result<Self, OperationError> {
-        let medium = Sysfs::host().medium().ok_or_else(|| {
+        let medium = Sysfs::host().medium(PATIENCE).ok_or_else(|| {
             OperationError::refused(
                 "there is no medium that Lifeboat was started from to copy",
                 "name the file: --iso lifeboat.iso",
