@@ -16,7 +16,8 @@ use super::passphrase::ask_openly;
 const TYPED: usize = 4;
 
 /// What `--erase` says; without it the answer of a person at a terminal to the plan that was printed.
-/// A file that does not exist yet loses nothing; one that is there and made anew does. `None` where nobody agreed: the work refuses then.
+/// A file that does not exist yet loses nothing; one that is there and made anew does. `None` where nobody
+/// agreed: the work refuses then.
 pub(super) fn given(
     args: &TargetArgs,
     plan: &TargetPlan,

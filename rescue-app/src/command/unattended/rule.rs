@@ -1,7 +1,7 @@
 //! Which disk of this machine is meant: rules that exactly one has to keep.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context, bail};
@@ -157,16 +157,13 @@ impl Chosen {
     pub(super) fn find(&self) -> anyhow::Result<Found> {
         match self {
             Self::Rule(rule) => found(&rule.choose(disk::list()?)?),
-            Self::Path(path) if !is_device(path) => {
-                Ok(Found { path: path.clone(), erase: path.to_string_lossy().into_owned() })
-            }
-            Self::Path(path) => found(&disk::open(path, None)?),
+            Self::Path(path) => match disk::open(path, None) {
+                Ok(disk) if disk.kind == DiskKind::Device => found(&disk),
+                // A file, which need not be there yet.
+                _ => Ok(Found { path: path.clone(), erase: path.to_string_lossy().into_owned() }),
+            },
         }
     }
-}
-
-fn is_device(path: &Path) -> bool {
-    disk::open(path, None).is_ok_and(|disk| disk.kind == DiskKind::Device)
 }
 
 fn found(disk: &Disk) -> anyhow::Result<Found> {
@@ -184,6 +181,8 @@ fn found(disk: &Disk) -> anyhow::Result<Found> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn disk(name: &str, size: u64, transport: Transport) -> Disk {
